@@ -1,0 +1,78 @@
+//! What the user typed. Nothing here looks at the machine: each verb turns its own arguments into
+//! what it needs, and says there what is wrong with them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Finds out which system calls a program can make, and runs it behind a proven seccomp filter.
+#[derive(Parser, Debug)]
+#[command(
+    name = "portcullis",
+    version,
+    about,
+    after_help = "Examples:\n  \
+        portcullis run -- sqlite3 :memory: 'select 1'\n  \
+        portcullis scan /usr/bin/ls\n  \
+        portcullis scan /usr/bin/ls --why openat",
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Typed {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// The verbs.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// Find the system calls that a program can make
+    Scan(ScanArgs),
+}
+
+/// `scan`.
+#[derive(Args, Debug)]
+pub(crate) struct ScanArgs {
+    /// The program, a path; a script is analysed through its interpreter
+    #[arg(value_name = "BIN")]
+    pub(crate) program: PathBuf,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Write the result to FILE; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Show how the call NAME (or a number) is reached, one function per line
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["list", "format"])]
+    pub(crate) why: Option<String>,
+    /// Print only the names, one per line
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) list: bool,
+    /// Exit with 1 when anything was not resolved
+    #[arg(long)]
+    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) closure: ClosureArgs,
+}
+
+/// What changes which code belongs to a program.
+#[derive(Args, Debug)]
+pub(crate) struct ClosureArgs {
+    /// Count this library as loaded at run time (repeatable)
+    #[arg(long = "plugin", value_name = "PATH")]
+    pub(crate) plugins: Vec<PathBuf>,
+    /// Neither read nor write cached results
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+}
+
+/// Formats of a scan.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Format {
+    /// For people
+    Text,
+    /// The document `portcullis.scan`
+    Json,
+}

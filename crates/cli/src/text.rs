@@ -1,0 +1,5 @@
+//! Text that a person likes to read.
+
+mod purpose_table;
+pub(crate) mod scan;
+mod style;
