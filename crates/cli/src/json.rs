@@ -4,3 +4,5 @@
 //! scripts read. Fields may be added; those that are there stay.
 
 pub(crate) mod scan;
+pub(crate) mod symbol_table;
+pub(crate) mod verdict;

@@ -3,3 +3,4 @@
 mod purpose_table;
 pub(crate) mod scan;
 mod style;
+pub(crate) mod verdict;

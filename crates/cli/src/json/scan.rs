@@ -3,6 +3,8 @@
 use portcullis_abi::{ArgValue, Confidence, Language, Linkage, Location, Mode, Origin, SyscallSet};
 use serde::Serialize;
 
+use super::symbol_table;
+
 /// The whole document, borrowed from the result.
 #[derive(Serialize)]
 pub(crate) struct Document<'a> {
@@ -60,6 +62,9 @@ struct Arg<'a> {
     any: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     values: Option<Vec<String>>,
+    /// The names of `values`, null for a value without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    symbols: Option<Vec<Option<String>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ranges: Option<Vec<[String; 3]>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,12 +157,13 @@ impl<'a> Document<'a> {
             syscalls: set
                 .syscalls
                 .iter()
-                .map(|call| Syscall {
-                    name: arch.name(call.number),
+                .map(|call| (call, arch.name(call.number)))
+                .map(|(call, name)| Syscall {
+                    name,
                     number: call.number.0,
                     origin: origin(call.origin),
                     confidence: confidence(call.confidence),
-                    args: args(&call.args),
+                    args: args(name, &call.args),
                     sites: call
                         .sites
                         .iter()
@@ -171,7 +177,7 @@ impl<'a> Document<'a> {
                                 .map(|tuple| Tuple {
                                     mode: mode(tuple.mode),
                                     via: places(&tuple.via),
-                                    args: args(&tuple.args),
+                                    args: args(name, &tuple.args),
                                 })
                                 .collect(),
                         })
@@ -218,20 +224,29 @@ fn object<'a>(set: &'a SyscallSet, at: &Location) -> &'a str {
     set.objects.get(at.object).map_or("", |o| &o.path)
 }
 
-fn args(args: &[(u8, ArgValue)]) -> Vec<Arg<'_>> {
+/// `args` of the call called `name`.
+fn args<'a>(name: Option<&str>, args: &'a [(u8, ArgValue)]) -> Vec<Arg<'a>> {
+    let symbols = |index, values: &[u64]| {
+        let symbol = |v: &u64| symbol_table::symbol(name?, index, *v);
+        Some(values.iter().map(symbol).collect())
+    };
     args.iter()
         .map(|(index, value)| {
             let mut arg = Arg {
                 index: *index,
                 any: false,
                 values: None,
+                symbols: None,
                 ranges: None,
                 mask: None,
                 string: None,
             };
             match value {
                 ArgValue::Any => arg.any = true,
-                ArgValue::Values(values) => arg.values = Some(hex_all(values)),
+                ArgValue::Values(values) => {
+                    arg.values = Some(hex_all(values));
+                    arg.symbols = symbols(*index, values);
+                }
                 ArgValue::Ranges(ranges) => {
                     arg.ranges = Some(
                         ranges
