@@ -4,5 +4,14 @@
 //! scripts read. Fields may be added; those that are there stay.
 
 pub(crate) mod scan;
+pub(crate) mod scan_input;
 pub(crate) mod symbol_table;
 pub(crate) mod verdict;
+
+/// A code of the form `PC0104` that lives as long as the results that carry it, which is as long
+/// as the command: it reads few documents, each with few kinds of warnings.
+pub(crate) fn warning_code(code: &str) -> Option<&'static str> {
+    let digits = code.strip_prefix("PC")?;
+    (digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()))
+        .then(|| &*Box::leak(code.to_owned().into_boxed_str()))
+}

@@ -10,6 +10,7 @@ mod exit;
 mod json;
 mod neutral;
 mod output;
+mod program;
 #[cfg(test)]
 mod sample;
 mod text;

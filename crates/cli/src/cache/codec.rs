@@ -246,7 +246,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SyscallSet> {
         .into_iter()
         .map(|(code, message)| {
             Some(Warning {
-                code: warning_code(code)?,
+                code: crate::json::warning_code(&code)?,
                 message,
             })
         })
@@ -317,14 +317,6 @@ fn load_args(args: Vec<(u8, StoredArg)>) -> Vec<(u8, ArgValue)> {
             (index, value)
         })
         .collect()
-}
-
-/// A code of the form `PC0104`. The result type wants codes that live for ever; a command decodes
-/// few entries, each with few codes.
-fn warning_code(code: String) -> Option<&'static str> {
-    let digits = code.strip_prefix("PC")?;
-    (digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()))
-        .then(|| &*Box::leak(code.into_boxed_str()))
 }
 
 #[derive(Default)]

@@ -313,7 +313,7 @@ pub(crate) fn confidence(confidence: Confidence) -> &'static str {
     }
 }
 
-fn mode(mode: Mode) -> &'static str {
+pub(crate) fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Sound => "sound",
         Mode::Tight => "tight",
