@@ -14,4 +14,5 @@
 //! is wrong with the cache (no directory, a foreign owner, a corrupt entry) only makes it useless.
 
 pub(crate) mod codec;
+pub(crate) mod memo;
 pub(crate) mod store;
