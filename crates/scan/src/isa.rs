@@ -1,0 +1,163 @@
+//! Instructions as operations on values, the same for every architecture.
+//!
+//! A lifter (one per architecture) decodes one instruction at a time and tells a [`Machine`]
+//! what it does; the machine decides what a value is. Nothing behind this module knows
+//! registers by name or how an instruction is encoded.
+
+pub mod x86_64;
+
+/// A general register, by the number that its architecture encodes it with.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Reg(pub u8);
+
+/// Operations on two 64-bit values; the result wraps.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Binary {
+    /// `a + b`
+    Add,
+    /// `a - b`
+    Sub,
+    /// `a * b`
+    Mul,
+    /// `a & b`
+    And,
+    /// `a | b`
+    Or,
+    /// `a ^ b`
+    Xor,
+    /// `a << (b & 63)`
+    Shl,
+    /// `a >> (b & 63)`, zeros shifted in
+    Shr,
+    /// `a >> (b & 63)`, the sign shifted in
+    Sar,
+}
+
+/// What a condition asks of the flags.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Condition {
+    /// Equal, zero.
+    Eq,
+    /// Not equal.
+    Ne,
+    /// Unsigned `<`.
+    Below,
+    /// Unsigned `>=`.
+    AboveEq,
+    /// Unsigned `<=`.
+    BelowEq,
+    /// Unsigned `>`.
+    Above,
+    /// Signed `<`.
+    Less,
+    /// Signed `>=`.
+    GreaterEq,
+    /// Signed `<=`.
+    LessEq,
+    /// Signed `>`.
+    Greater,
+    /// The result is negative.
+    Negative,
+    /// The result is not negative.
+    NotNegative,
+    /// Something that is not modelled (parity, overflow).
+    Unknown,
+}
+
+impl Condition {
+    /// The condition that holds exactly when this one does not.
+    pub fn negated(self) -> Condition {
+        match self {
+            Condition::Eq => Condition::Ne,
+            Condition::Ne => Condition::Eq,
+            Condition::Below => Condition::AboveEq,
+            Condition::AboveEq => Condition::Below,
+            Condition::BelowEq => Condition::Above,
+            Condition::Above => Condition::BelowEq,
+            Condition::Less => Condition::GreaterEq,
+            Condition::GreaterEq => Condition::Less,
+            Condition::LessEq => Condition::Greater,
+            Condition::Greater => Condition::LessEq,
+            Condition::Negative => Condition::NotNegative,
+            Condition::NotNegative => Condition::Negative,
+            Condition::Unknown => Condition::Unknown,
+        }
+    }
+}
+
+/// Which operation left the flags.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Compare {
+    /// `a - b`, as `cmp` and `sub` do.
+    Difference,
+    /// `a & b`, as `test` does; carry and overflow are clear.
+    Conjunction,
+    /// Only zero and sign of `a` are meaningful (`b` is ignored).
+    Result,
+}
+
+/// Where control goes after an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flow<V> {
+    /// To the next instruction.
+    Next,
+    /// To a fixed address.
+    Jump(u64),
+    /// To a fixed address when `V` is not zero, else to the next instruction.
+    Branch(V, u64),
+    /// To an address that was computed.
+    JumpIndirect(V),
+    /// Calls a fixed address.
+    Call(u64),
+    /// Calls an address that was computed.
+    CallIndirect(V),
+    /// Returns to the caller.
+    Return,
+    /// Enters the kernel by the architecture's own convention.
+    Syscall,
+    /// Enters the kernel by a foreign convention (`int 0x80`, `sysenter`).
+    ForeignSyscall(&'static str),
+    /// Never goes on (`ud2`, `hlt`).
+    Stop,
+    /// Not an instruction.
+    Invalid,
+}
+
+/// What a lifter acts on. Addresses and values are 64 bits wide; narrower results are
+/// extended by the lifter.
+pub trait Machine {
+    /// A value.
+    type V: Copy;
+    /// A constant.
+    fn constant(&mut self, value: u64) -> Self::V;
+    /// A value of which nothing is known, made by the current instruction; `index` tells
+    /// several of one instruction apart.
+    fn opaque(&mut self, index: u8) -> Self::V;
+    /// Reads a register.
+    fn get(&mut self, reg: Reg) -> Self::V;
+    /// Writes a register.
+    fn put(&mut self, reg: Reg, value: Self::V);
+    /// Combines two values.
+    fn binary(&mut self, op: Binary, a: Self::V, b: Self::V) -> Self::V;
+    /// The low `bits` bits, zero-extended.
+    fn zero_extend(&mut self, value: Self::V, bits: u8) -> Self::V;
+    /// The low `bits` bits, sign-extended to 64.
+    fn sign_extend(&mut self, value: Self::V, bits: u8) -> Self::V;
+    /// Reads `size` bytes (1, 2, 4, 8), zero-extended.
+    fn load(&mut self, address: Self::V, size: u8) -> Self::V;
+    /// Writes `size` bytes.
+    fn store(&mut self, address: Self::V, size: u8, value: Self::V);
+    /// Writes memory at `address` of which neither extent nor content is known.
+    fn store_unknown(&mut self, address: Self::V);
+    /// Reads memory at `address` into something that is not modelled: `size` bytes, or an
+    /// unknown extent.
+    fn read_unknown(&mut self, address: Self::V, size: Option<u64>);
+    /// Sets the flags from an operation on `bits`-wide operands.
+    fn compare(&mut self, kind: Compare, bits: u8, a: Self::V, b: Self::V);
+    /// Makes the flags unknown.
+    fn forget_flags(&mut self);
+    /// The value 1 when the flags fulfil `condition`, else 0.
+    fn condition(&mut self, condition: Condition) -> Self::V;
+    /// `if_true` when `condition` is not zero, else `if_false`.
+    fn select(&mut self, condition: Self::V, if_true: Self::V, if_false: Self::V) -> Self::V;
+}

@@ -1,0 +1,348 @@
+//! From a solution to what a person or a later stage reads: calls with sites and witnesses,
+//! residuals, warnings.
+
+mod demangle;
+mod witness;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portcullis_abi::{
+    Arch, ArgValue, Confidence, Location, Mode, Origin, Residual, ResidualKind, Site, Syscall,
+    SyscallSet, Sysno, ThreadSet, Tuple, Warning,
+};
+
+use crate::image::{Addr, Image, Role};
+use crate::solve::domain::Domain;
+use crate::solve::{InstanceId, Lost, Solution};
+use witness::Witness;
+
+/// Numbers of one site that are told one by one; more are a residual.
+const MOST_NUMBERS: u64 = 512;
+/// The bit that marks an x32 call (`__X32_SYSCALL_BIT`, `arch/x86/include/uapi/asm/unistd.h`).
+const X32: u64 = 0x4000_0000;
+
+/// Puts the solution into the form that travels.
+pub(crate) fn report(image: &Image, solution: &Solution, arch: Arch) -> SyscallSet {
+    let witness = Witness::new(image, solution);
+    let mut report = Report {
+        image,
+        solution,
+        arch,
+        witness,
+        calls: BTreeMap::new(),
+        residuals: BTreeMap::new(),
+        warnings: BTreeSet::new(),
+    };
+    report.warnings.extend(image.warnings.iter().cloned());
+    report.collect();
+    report.from_kernel();
+    report.from_vdso();
+    report.announced();
+    report.finish()
+}
+
+struct Report<'a> {
+    image: &'a Image,
+    solution: &'a Solution,
+    arch: Arch,
+    witness: Witness<'a>,
+    calls: BTreeMap<Sysno, BTreeMap<u64, Vec<(InstanceId, Vec<(u8, ArgValue)>)>>>,
+    residuals: BTreeMap<(ResidualKind, u64), Residual>,
+    warnings: BTreeSet<Warning>,
+}
+
+impl Report<'_> {
+    fn collect(&mut self) {
+        for n in 0..self.solution.instances.len() {
+            let id = InstanceId(n as u32);
+            let instance = &self.solution.instances[n];
+            if !self.witness.reached(id) {
+                continue;
+            }
+            for (&at, site) in &instance.sites {
+                let numbers = match site.number.values(MOST_NUMBERS) {
+                    Some(all) if !all.is_empty() => all,
+                    _ => {
+                        let detail = "the number of this system call is not known";
+                        self.residual(ResidualKind::Number, id, at, detail.into());
+                        continue;
+                    }
+                };
+                for number in numbers {
+                    if number & X32 != 0 {
+                        let place = self.place(at);
+                        self.warn("PC0202", format!("x32 system call {number:#x} at {place}"));
+                        continue;
+                    }
+                    let arguments = site
+                        .arguments
+                        .iter()
+                        .enumerate()
+                        .map(|(n, d)| (n as u8, argument(d)))
+                        .filter(|(_, a)| *a != ArgValue::Any)
+                        .collect();
+                    self.calls
+                        .entry(Sysno(number as u32))
+                        .or_default()
+                        .entry(at)
+                        .or_default()
+                        .push((id, arguments));
+                }
+            }
+            for (&at, kind) in &instance.foreign {
+                let place = self.place(at);
+                self.warn(
+                    "PC0201",
+                    format!("{kind} at {place}: calls of another convention are not analysed and are killed"),
+                );
+            }
+            for (&at, why) in &instance.lost {
+                let detail = match why {
+                    Lost::Table => "a jump through a table whose form is not understood",
+                    Lost::NotCode => "control goes where there is no code",
+                    Lost::TooLarge => "the function is larger than the analysis follows",
+                };
+                self.residual(ResidualKind::Target, id, at, detail.into());
+            }
+        }
+        if self.solution.unsettled {
+            self.warn(
+                "PC0203",
+                "not all callers could be told apart; the set is larger than needed".into(),
+            );
+        }
+    }
+
+    /// Calls that the kernel makes or needs by itself: `restart_syscall` after a stop in a
+    /// restartable call, and the return from a signal handler.
+    fn from_kernel(&mut self) {
+        // Calls that return -ERESTART_RESTARTBLOCK (nanosleep, futex, poll, clock_nanosleep
+        // and those built on them: kernel/time, kernel/futex, fs/select.c).
+        const RESTARTED: [u32; 6] = [7, 23, 35, 202, 230, 271];
+        if RESTARTED.iter().any(|n| self.calls.contains_key(&Sysno(*n))) {
+            self.calls.entry(Sysno(219)).or_default();
+        }
+        if self.calls.contains_key(&Sysno(13)) {
+            self.calls.entry(Sysno(15)).or_default();
+        }
+    }
+
+    /// vDSO functions fall back on system calls when they cannot answer themselves (a clock
+    /// source that user space cannot read): they are in the set when their names are looked
+    /// up by reached code.
+    fn from_vdso(&mut self) {
+        for name in self.solution.strings.keys() {
+            if let Some(function) = name.strip_prefix("__vdso_")
+                && let Some(number) = self.arch.number(function)
+            {
+                self.calls.entry(number).or_default();
+            }
+        }
+    }
+
+    /// Code that the scanned files announce: modules by their libc entry points and names,
+    /// programs by the calls that start them.
+    fn announced(&mut self) {
+        for number in [59, 322] {
+            let Some(sites) = self.calls.get(&Sysno(number)) else {
+                continue;
+            };
+            let found: Vec<_> = sites
+                .iter()
+                .filter_map(|(&at, found)| Some((at, found.first()?.0)))
+                .collect();
+            for (at, id) in found {
+                let detail = "starts a program that is not known: it runs under the same filter";
+                self.residual(ResidualKind::Exec, id, at, detail.into());
+            }
+        }
+        for (name, &(id, at)) in &self.solution.strings {
+            let what = match name.as_str() {
+                n if n.starts_with("libnss_") => "loads name service modules",
+                n if n.starts_with("gconv") => "loads character set modules",
+                n if n.starts_with("libgcc_s") => "loads libgcc_s to unwind",
+                _ => continue,
+            };
+            self.residual(
+                ResidualKind::Module,
+                id,
+                at,
+                format!("{what} (it refers to \"{name}\")"),
+            );
+        }
+        for n in 0..self.solution.instances.len() {
+            let id = InstanceId(n as u32);
+            let entry = self.entry(id);
+            let name = self.image.function_name(Addr(entry));
+            if let Some((name @ ("dlopen" | "dlmopen" | "__libc_dlopen_mode"), start)) = name
+                && start.0 == entry
+                && self.witness.reached(id)
+            {
+                let detail = format!("{name} loads libraries while the program runs");
+                self.residual(ResidualKind::Module, id, entry, detail);
+            }
+        }
+    }
+
+    fn entry(&self, id: InstanceId) -> u64 {
+        let function = self.solution.instances[id.0 as usize].function;
+        self.solution.functions[function.0 as usize].summary.entry
+    }
+
+    fn place(&self, at: u64) -> String {
+        let location = self.witness.location(at);
+        let path = &self.image.objects[location.object].path;
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        format!("{}+{:#x}", name.to_string_lossy(), location.address)
+    }
+
+    fn warn(&mut self, code: &'static str, message: String) {
+        self.warnings.insert(Warning { code, message });
+    }
+
+    fn residual(&mut self, kind: ResidualKind, id: InstanceId, at: u64, detail: String) {
+        if self.residuals.contains_key(&(kind, at)) {
+            return;
+        }
+        let location = self.witness.location(at);
+        let function = match &location.function {
+            Some(name) => name.clone(),
+            None => format!("{:#x}", self.witness.location(self.entry(id)).address),
+        };
+        let object = &self.image.objects[location.object];
+        let file = object.path.file_name().unwrap_or_default().to_string_lossy();
+        let stem = format!("{}:{file}:{function}", kind.name());
+        let same = self
+            .residuals
+            .values()
+            .filter(|r| r.id == stem || r.id.starts_with(&format!("{stem}#")))
+            .count();
+        let residual = Residual {
+            id: if same == 0 {
+                stem
+            } else {
+                format!("{stem}#{}", same + 1)
+            },
+            kind,
+            at: location,
+            detail,
+            why: self.witness.path(id, at).0,
+        };
+        self.residuals.insert((kind, at), residual);
+    }
+
+    fn finish(self) -> SyscallSet {
+        let syscalls: Vec<Syscall> = self
+            .calls
+            .iter()
+            .map(|(&number, sites)| self.syscall(number, sites))
+            .collect();
+        let numbers = syscalls.iter().map(|s| s.number).collect();
+        SyscallSet {
+            binary: self.image.binary(),
+            objects: self.image.scanned_objects(),
+            syscalls,
+            sets: vec![ThreadSet {
+                thread: "main".into(),
+                phase: "startup".into(),
+                numbers,
+            }],
+            residuals: self.residuals.into_values().collect(),
+            warnings: self.warnings.into_iter().collect(),
+        }
+    }
+
+    fn syscall(
+        &self,
+        number: Sysno,
+        sites: &BTreeMap<u64, Vec<(InstanceId, Vec<(u8, ArgValue)>)>>,
+    ) -> Syscall {
+        let best = sites
+            .iter()
+            .flat_map(|(&at, found)| found.iter().map(move |(id, _)| (*id, at)))
+            .min_by_key(|(id, at)| (self.witness.rank(*id), *at));
+        let (why, confidence) = match best {
+            Some((id, at)) => self.witness.path(id, at),
+            None => (Vec::new(), Confidence::Direct),
+        };
+        let origin = match (sites.is_empty(), self.arch.name(number)) {
+            (true, Some("restart_syscall" | "rt_sigreturn")) => Origin::Kernel,
+            (true, _) => Origin::Vdso,
+            (false, _) if sites.keys().all(|at| self.by_loader(*at)) => Origin::Loader,
+            (false, _) => Origin::Program,
+        };
+        let mut union: BTreeMap<u8, Option<Domain>> = BTreeMap::new();
+        for found in sites.values().flatten() {
+            let site = &self.solution.instances[found.0.0 as usize];
+            for call in sites.keys().filter_map(|at| site.sites.get(at)) {
+                for (n, d) in call.arguments.iter().enumerate() {
+                    let sum = union.entry(n as u8).or_insert(Some(Domain::Nothing));
+                    *sum = sum.as_ref().map(|s| s.join(d));
+                }
+            }
+        }
+        let args = union
+            .into_iter()
+            .filter_map(|(n, d)| Some((n, argument(&d?))))
+            .filter(|(_, a)| *a != ArgValue::Any)
+            .collect();
+        let sites = sites
+            .iter()
+            .map(|(&at, found)| {
+                let mut tuples: Vec<Tuple> = Vec::new();
+                for (id, args) in found {
+                    let tuple = Tuple {
+                        mode: Mode::Sound,
+                        via: if found.len() > 1 {
+                            self.witness.via(*id)
+                        } else {
+                            Vec::new()
+                        },
+                        args: args.clone(),
+                    };
+                    if !tuples.iter().any(|t| t.args == tuple.args) {
+                        tuples.push(tuple);
+                    }
+                }
+                Site {
+                    at: self.witness.location(at),
+                    tuples,
+                }
+            })
+            .collect();
+        Syscall {
+            number,
+            origin,
+            confidence,
+            args,
+            sites,
+            why,
+        }
+    }
+
+    fn by_loader(&self, at: u64) -> bool {
+        self.image
+            .object_of(Addr(at))
+            .is_some_and(|o| self.image.objects[o.0 as usize].role == Role::Loader)
+    }
+}
+
+fn argument(domain: &Domain) -> ArgValue {
+    match domain {
+        Domain::Nothing | Domain::Anything => ArgValue::Any,
+        Domain::Set(all) => ArgValue::Values(all.to_vec()),
+        Domain::Range(lo, hi, stride) => ArgValue::Ranges(vec![(*lo, *hi, *stride)]),
+    }
+}
+
+/// A location without the image: used by [`witness`].
+pub(crate) fn location(image: &Image, at: u64) -> Location {
+    let (object, address) = image.file_address(Addr(at));
+    Location {
+        object: object.0 as usize,
+        address,
+        function: image
+            .function_name(Addr(at))
+            .map(|(name, _)| demangle::demangle(name)),
+    }
+}

@@ -1,0 +1,452 @@
+//! The whole program: which functions run, with what, and which system calls they make.
+//!
+//! One worklist over *instances*, a function under one context. A context holds what callers
+//! pass in the inputs that matter: those that flow into a system call's number, a call's
+//! target, or a branch. Which inputs matter is found while solving; when a round finds more,
+//! the next begins anew with them, so that within a round facts are only added and the result
+//! does not depend on the order of work.
+//!
+//! It ends: contexts per function are bounded, edges between blocks, results and reached data
+//! only grow, and each round but the last adds an input of a function to a finite set.
+
+mod data;
+pub mod domain;
+mod evaluate;
+mod instance;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::image::{Addr, Image, Slot};
+use crate::isa::x86_64::Lifter;
+use crate::summary::{Exit, Input, Summary, Value, ValueId, summarise};
+use data::Data;
+use domain::Domain;
+use evaluate::tellable;
+
+pub use instance::{Instance, Lost, SiteCall};
+
+/// Contexts of one function that are told apart; callers beyond share one in which nothing is
+/// known of the inputs.
+const MOST_CONTEXTS: usize = 96;
+/// The same for inputs that only decide branches.
+const MOST_GUARD_CONTEXTS: usize = 12;
+/// Rounds in which new inputs may be found to matter.
+const MOST_ROUNDS: usize = 24;
+
+/// Index of a function in [`Solution::functions`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FunctionId(pub u32);
+
+/// Index of an instance in [`Solution::instances`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct InstanceId(pub u32);
+
+/// What callers pass in the inputs that matter, ascending by input.
+pub type Context = Vec<(Input, Domain)>;
+
+/// A function that was reached in some round.
+#[derive(Debug)]
+pub struct Function {
+    /// What it does.
+    pub summary: Summary,
+    /// It does nothing but jump to what this linkage slot holds.
+    pub trampoline: Option<u64>,
+    /// Branches that evaluating can decide, by block.
+    tellable: FxHashSet<u32>,
+}
+
+/// Inputs that matter, and how.
+#[derive(Clone, Default, Debug)]
+struct Relevance {
+    /// Flow into a number or a target: contexts keep what is passed.
+    exact: BTreeSet<Input>,
+    /// Only decide branches.
+    guard: BTreeSet<Input>,
+    /// What it returns flows into a number or a target.
+    result: bool,
+}
+
+/// Something that matters and was not known to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Matter {
+    /// The input flows into a number or a target.
+    Exact(Input),
+    /// The input decides a branch.
+    Guard(Input),
+    /// The result flows into a number or a target.
+    Result,
+}
+
+/// Where an instance is entered from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Entered {
+    /// The kernel or the loader.
+    Root,
+    /// A call or jump at this address of an instance.
+    From(InstanceId, u64),
+    /// Some call of unknown target, or the kernel: its address is taken.
+    Taken,
+}
+
+/// All that was found.
+pub struct Solution {
+    /// Functions, by [`FunctionId`].
+    pub functions: Vec<Function>,
+    /// Instances of the last round, by [`InstanceId`].
+    pub instances: Vec<Instance>,
+    /// How instances are entered, in order of discovery.
+    pub entries: Vec<(InstanceId, Entered)>,
+    /// Calls whose target may be any function whose address is taken: instance and address;
+    /// the first system call that registers a handler counts as one.
+    pub open: Vec<(InstanceId, u64)>,
+    /// Strings that reached code refers to and that announce something (see [`data`]).
+    pub strings: BTreeMap<String, (InstanceId, u64)>,
+    /// Rounds that were needed.
+    pub rounds: usize,
+    /// Not all inputs that matter were told apart in the end.
+    pub unsettled: bool,
+}
+
+/// Solves the program from its roots.
+pub fn solve(image: &Image) -> Solution {
+    let mut functions = Functions::default();
+    let mut relevance: FxHashMap<FunctionId, Relevance> = FxHashMap::default();
+    for round in 1.. {
+        let mut solver = Solver::new(image, functions, relevance);
+        solver.run();
+        let again = !solver.discovered.is_empty() || !solver.volatile.is_empty();
+        if again && round < MOST_ROUNDS {
+            relevance = solver.relevance;
+            for (function, matter) in solver.discovered {
+                let known = relevance.entry(function).or_default();
+                match matter {
+                    Matter::Exact(input) => _ = known.exact.insert(input),
+                    Matter::Guard(input) => _ = known.guard.insert(input),
+                    Matter::Result => known.result = true,
+                }
+            }
+            functions = solver.functions;
+            for function in solver.volatile {
+                functions.make_volatile(image, function);
+            }
+            continue;
+        }
+        return Solution {
+            functions: solver.functions.all,
+            instances: solver.instances,
+            entries: solver.entries,
+            open: solver.open,
+            strings: solver.data.strings,
+            rounds: round,
+            unsettled: again,
+        };
+    }
+    unreachable!("rounds are counted")
+}
+
+/// Functions by address, summarised when first asked for.
+#[derive(Default)]
+struct Functions {
+    all: Vec<Function>,
+    by_address: FxHashMap<u64, FunctionId>,
+    volatile: FxHashSet<FunctionId>,
+    lifter: Lifter,
+}
+
+impl Functions {
+    fn at(&mut self, image: &Image, address: u64) -> FunctionId {
+        if let Some(&id) = self.by_address.get(&address) {
+            return id;
+        }
+        let id = FunctionId(self.all.len() as u32);
+        let summary = summarise(image, &mut self.lifter, address, false);
+        self.all.push(Function::new(image, summary));
+        self.by_address.insert(address, id);
+        id
+    }
+
+    fn make_volatile(&mut self, image: &Image, id: FunctionId) {
+        if self.volatile.insert(id) {
+            let entry = self.all[id.0 as usize].summary.entry;
+            let summary = summarise(image, &mut self.lifter, entry, true);
+            self.all[id.0 as usize] = Function::new(image, summary);
+        }
+    }
+}
+
+impl Function {
+    fn new(image: &Image, summary: Summary) -> Function {
+        let tellable = summary
+            .blocks
+            .iter()
+            .enumerate()
+            .filter_map(|(n, b)| match b.exit {
+                Exit::Branch(test, ..) => tellable(&summary.graph, test).then_some(n as u32),
+                _ => None,
+            })
+            .collect();
+        let trampoline = match &summary.blocks[..] {
+            [only] => match &only.exit {
+                Exit::TailCall(call) => linkage_slot(image, &summary, call.target),
+                _ => None,
+            },
+            _ => None,
+        };
+        Function {
+            summary,
+            trampoline,
+            tellable,
+        }
+    }
+}
+
+/// The linkage slot that `target` is loaded from.
+fn linkage_slot(image: &Image, summary: &Summary, target: ValueId) -> Option<u64> {
+    let Value::Load(address, 8, _) = summary.graph.get(target) else {
+        return None;
+    };
+    let at = summary.graph.constant_of(address)?;
+    evaluate::fixed_slot(image, at)?;
+    Some(at)
+}
+
+struct Solver<'a> {
+    image: &'a Image,
+    functions: Functions,
+    relevance: FxHashMap<FunctionId, Relevance>,
+    instances: Vec<Instance>,
+    by_context: FxHashMap<FunctionId, Vec<(Context, InstanceId)>>,
+    entries: Vec<(InstanceId, Entered)>,
+    entered: FxHashSet<(InstanceId, Entered)>,
+    pending: Vec<InstanceId>,
+    queued: FxHashSet<InstanceId>,
+    data: Data,
+    /// Function addresses that reached code or data can hand to somebody.
+    taken: BTreeSet<u64>,
+    /// Resolvers whose results are taken.
+    resolvers: BTreeSet<u64>,
+    open: Vec<(InstanceId, u64)>,
+    discovered: BTreeSet<(FunctionId, Matter)>,
+    /// Functions that the call at an address can enter.
+    callees: FxHashMap<u64, BTreeSet<FunctionId>>,
+    /// Functions that call what may return twice.
+    volatile: BTreeSet<FunctionId>,
+    /// Contexts that guards alone made, per function.
+    guard_contexts: FxHashMap<FunctionId, usize>,
+}
+
+impl<'a> Solver<'a> {
+    fn new(
+        image: &'a Image,
+        functions: Functions,
+        relevance: FxHashMap<FunctionId, Relevance>,
+    ) -> Self {
+        Solver {
+            image,
+            functions,
+            relevance,
+            instances: Vec::new(),
+            by_context: FxHashMap::default(),
+            entries: Vec::new(),
+            entered: FxHashSet::default(),
+            pending: Vec::new(),
+            queued: FxHashSet::default(),
+            data: Data::default(),
+            taken: BTreeSet::new(),
+            resolvers: BTreeSet::new(),
+            open: Vec::new(),
+            discovered: BTreeSet::new(),
+            callees: FxHashMap::default(),
+            volatile: BTreeSet::new(),
+            guard_contexts: FxHashMap::default(),
+        }
+    }
+
+    fn run(&mut self) {
+        for root in self.image.roots() {
+            let id = self.instance(root.at.0, Context::new());
+            self.enter(id, Entered::Root);
+        }
+        while let Some(id) = self.pending.pop() {
+            self.queued.remove(&id);
+            self.activate(id);
+        }
+    }
+
+    fn queue(&mut self, id: InstanceId) {
+        if self.queued.insert(id) {
+            self.pending.push(id);
+        }
+    }
+
+    fn enter(&mut self, id: InstanceId, entered: Entered) {
+        if self.entered.insert((id, entered)) {
+            self.entries.push((id, entered));
+        }
+    }
+
+    /// The instance of the function at `address` under `context`.
+    fn instance(&mut self, address: u64, context: Context) -> InstanceId {
+        let function = self.functions.at(self.image, address);
+        let known = self.by_context.entry(function).or_default();
+        if let Some((_, id)) = known.iter().find(|(c, _)| *c == context) {
+            return *id;
+        }
+        let id = InstanceId(self.instances.len() as u32);
+        known.push((context.clone(), id));
+        self.instances.push(Instance::new(function, context));
+        self.queue(id);
+        id
+    }
+
+    /// What of `passed` tells instances of the function apart; `None` while something that is
+    /// passed has no value.
+    fn context(
+        &mut self,
+        function: FunctionId,
+        mut passed: impl FnMut(Input) -> Domain,
+    ) -> Option<Context> {
+        let Some(relevance) = self.relevance.get(&function) else {
+            return Some(Context::new());
+        };
+        let mut context = Context::new();
+        let mut guards = Context::new();
+        for &input in &relevance.exact {
+            match passed(input) {
+                Domain::Anything => {}
+                Domain::Nothing => return None,
+                d => context.push((input, d)),
+            }
+        }
+        for &input in relevance.guard.difference(&relevance.exact) {
+            if let Some(c) = passed(input).single() {
+                let d = if self.image.object_of(Addr(c)).is_some() {
+                    // Which object it is decides no branch that matters; that it is one does.
+                    Domain::Range(1, u64::MAX, 1)
+                } else {
+                    Domain::one(c)
+                };
+                guards.push((input, d));
+            }
+        }
+        let known = self.by_context.get(&function).map_or(0, Vec::len);
+        if known >= MOST_CONTEXTS {
+            return Some(self.known_or_none(function, context));
+        }
+        if !guards.is_empty() {
+            let mut both = context.clone();
+            both.extend(guards);
+            both.sort_by_key(|(i, _)| *i);
+            let exists = self
+                .by_context
+                .get(&function)
+                .is_some_and(|all| all.iter().any(|(c, _)| *c == both));
+            let count = self.guard_contexts.entry(function).or_default();
+            if exists || *count < MOST_GUARD_CONTEXTS {
+                if !exists {
+                    *count += 1;
+                }
+                return Some(both);
+            }
+        }
+        Some(context)
+    }
+
+    /// Notes that something of a function matters, unless that is known.
+    fn discover(&mut self, function: FunctionId, matter: Matter) {
+        let known = self.relevance.get(&function).is_some_and(|r| match matter {
+            Matter::Exact(input) => r.exact.contains(&input),
+            Matter::Guard(input) => r.guard.contains(&input) || r.exact.contains(&input),
+            Matter::Result => r.result,
+        });
+        if !known {
+            self.discovered.insert((function, matter));
+        }
+    }
+
+    fn known_or_none(&self, function: FunctionId, context: Context) -> Context {
+        let known = self
+            .by_context
+            .get(&function)
+            .is_some_and(|all| all.iter().any(|(c, _)| *c == context));
+        if known { context } else { Context::new() }
+    }
+
+    /// `address` can be called by whoever calls what he does not know.
+    fn take(&mut self, address: u64) {
+        if self.image.is_code(Addr(address)) && self.taken.insert(address) && !self.open.is_empty()
+        {
+            self.enter_taken(address);
+        }
+    }
+
+    fn enter_taken(&mut self, address: u64) {
+        let id = self.instance(address, Context::new());
+        self.enter(id, Entered::Taken);
+    }
+
+    /// Somebody calls at `at` what may be any function whose address is taken.
+    fn open(&mut self, id: InstanceId, at: u64) {
+        let first = self.open.is_empty();
+        if !self.open.contains(&(id, at)) {
+            self.open.push((id, at));
+        }
+        if first {
+            for address in self.taken.clone() {
+                self.enter_taken(address);
+            }
+        }
+    }
+
+    /// What the resolver at `address` returns is taken.
+    fn take_results(&mut self, address: u64) {
+        if self.resolvers.insert(address) {
+            let id = self.instance(address, Context::new());
+            self.enter(id, Entered::Root);
+            self.instances[id.0 as usize].feeds_taken = true;
+            self.take_result_of(id);
+        }
+    }
+
+    fn take_result_of(&mut self, id: InstanceId) {
+        let result = self.instances[id.0 as usize].result.clone();
+        if let Some(all) = result.values(domain::MOST_VALUES as u64) {
+            for address in all {
+                self.take(address);
+            }
+        }
+    }
+
+    /// A relocated word that code can read.
+    fn reach_slot(&mut self, slot: Slot) {
+        match slot {
+            Slot::Address(a) if self.image.is_code(a) => self.take(a.0),
+            Slot::Address(a) => self.reach_object(a.0),
+            Slot::Resolver(a) => self.take_results(a.0),
+            Slot::Value(_) => {}
+        }
+    }
+
+    fn reach_object(&mut self, at: u64) {
+        let slots = self.data.reach_object(self.image, at);
+        for slot in slots {
+            self.reach_slot(slot);
+        }
+    }
+
+    fn reach_bytes(&mut self, at: u64, size: u64) {
+        let slots = self.data.reach_bytes(self.image, at, size);
+        for slot in slots {
+            self.reach_slot(slot);
+        }
+    }
+
+    fn reach_around(&mut self, at: u64) {
+        let slots = self.data.reach_around(self.image, at);
+        for slot in slots {
+            self.reach_slot(slot);
+        }
+    }
+}

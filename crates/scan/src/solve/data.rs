@@ -1,0 +1,105 @@
+//! Which data reached code can see: only words of reached objects lead on.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use rustc_hash::FxHashSet;
+
+use super::InstanceId;
+use crate::image::{Addr, Image, Slot};
+
+/// Prefixes of strings that announce code beyond the scanned files or kernel code that may
+/// fall back on system calls: what libc looks up to load name services and character sets,
+/// and the names of vDSO functions (Linux `Documentation/ABI/stable/vdso`).
+const ANNOUNCING: [&str; 5] = ["libnss_", "__vdso_", "gconv-modules", "gconv_init", "libgcc_s.so"];
+
+/// What was reached so far.
+#[derive(Default)]
+pub(super) struct Data {
+    words: FxHashSet<u64>,
+    /// Stretches whose words are all reached: start to end.
+    stretches: BTreeMap<u64, u64>,
+    /// Announcing strings that reached code refers to.
+    pub(super) strings: BTreeMap<String, (InstanceId, u64)>,
+}
+
+impl Data {
+    /// New words of the object that `at` is in: somebody holds its address.
+    ///
+    /// A sized symbol says how far an object goes. Without one it may go on to the next
+    /// symbol or the section's end; compilers hand out addresses of an object's inside too,
+    /// but always some that is no higher than its first used byte.
+    pub(super) fn reach_object(&mut self, image: &Image, at: u64) -> Vec<Slot> {
+        let mut found = Vec::new();
+        if let Some(extent) = image.data_extent(Addr(at)) {
+            self.stretch(image, extent.clone(), &mut found);
+            // One past the end of an object is an address of that object as well.
+            if extent.start == at
+                && let Some(before) = image.data_extent(Addr(at.wrapping_sub(1)))
+            {
+                self.stretch(image, before, &mut found);
+            }
+            return found;
+        }
+        if let Some(region) = image.region(Addr(at)) {
+            let end = image
+                .next_data_symbol(Addr(at))
+                .map_or(region.range.end, |a| a.0.min(region.range.end));
+            self.stretch(image, at & !7..end, &mut found);
+        }
+        found
+    }
+
+    /// New words at and around `at`, as far as the section goes both ways: an access with an
+    /// index that nothing bounds.
+    pub(super) fn reach_around(&mut self, image: &Image, at: u64) -> Vec<Slot> {
+        let mut found = Vec::new();
+        if let Some(region) = image.region(Addr(at)) {
+            self.stretch(image, region.range.clone(), &mut found);
+        }
+        found
+    }
+
+    /// New words among `size` bytes at `at`.
+    pub(super) fn reach_bytes(&mut self, image: &Image, at: u64, size: u64) -> Vec<Slot> {
+        let mut found = Vec::new();
+        self.words(image, at..at.saturating_add(size.max(1)), &mut found);
+        found
+    }
+
+    fn stretch(&mut self, image: &Image, range: Range<u64>, found: &mut Vec<Slot>) {
+        if let Some((_, &end)) = self.stretches.range(..=range.start).next_back()
+            && end >= range.end
+        {
+            return;
+        }
+        let end = self.stretches.entry(range.start).or_insert(range.end);
+        *end = range.end.max(*end);
+        self.words(image, range, found);
+    }
+
+    fn words(&mut self, image: &Image, range: Range<u64>, found: &mut Vec<Slot>) {
+        for (at, slot) in image.slots(range) {
+            if self.words.insert(at.0) {
+                found.push(slot);
+            }
+        }
+    }
+
+    /// Notes an announcing string at `at`.
+    pub(super) fn string(&mut self, image: &Image, at: u64, from: (InstanceId, u64)) {
+        let Some(bytes) = (1..=24).rev().find_map(|n| image.bytes(Addr(at), n)) else {
+            return;
+        };
+        for prefix in ANNOUNCING {
+            if bytes.starts_with(prefix.as_bytes()) {
+                let end = bytes
+                    .iter()
+                    .position(|b| !b.is_ascii_graphic())
+                    .unwrap_or(bytes.len());
+                let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
+                self.strings.entry(text).or_insert(from);
+            }
+        }
+    }
+}

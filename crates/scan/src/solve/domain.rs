@@ -1,0 +1,323 @@
+//! What a value can be, when the callers are known: a finite set, a strided range, anything.
+
+use smallvec::{SmallVec, smallvec};
+
+use crate::isa::{Binary, Compare, Condition};
+use crate::summary::value::fold;
+
+/// Larger sets become ranges.
+pub const MOST_VALUES: usize = 64;
+
+/// The values that something can have. Joining only grows it, and it grows at most from
+/// nothing through sets of up to [`MOST_VALUES`] and ranges to anything.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Domain {
+    /// None: not reached yet.
+    #[default]
+    Nothing,
+    /// These, ascending.
+    Set(SmallVec<[u64; 2]>),
+    /// From the first to the second in steps of the third.
+    Range(u64, u64, u64),
+    /// Any.
+    Anything,
+}
+
+use Domain::{Anything, Nothing, Range, Set};
+
+impl Domain {
+    /// Exactly this.
+    pub fn one(value: u64) -> Domain {
+        Set(smallvec![value])
+    }
+
+    /// The set of these; a range when they are too many.
+    pub fn of(values: impl IntoIterator<Item = u64>) -> Domain {
+        let mut all: SmallVec<[u64; 2]> = values.into_iter().collect();
+        all.sort_unstable();
+        all.dedup();
+        match all.len() {
+            0 => Nothing,
+            n if n <= MOST_VALUES => Set(all),
+            _ => hull(&all),
+        }
+    }
+
+    /// The only value, when there is one.
+    pub fn single(&self) -> Option<u64> {
+        match self {
+            Set(all) if all.len() == 1 => Some(all[0]),
+            _ => None,
+        }
+    }
+
+    /// All values, if they are at most `most`.
+    pub fn values(&self, most: u64) -> Option<Vec<u64>> {
+        match self {
+            Nothing => Some(Vec::new()),
+            Set(all) => (all.len() as u64 <= most).then(|| all.to_vec()),
+            Range(lo, hi, stride) => {
+                let steps = (hi - lo) / stride;
+                (steps < most).then(|| (0..=steps).map(|n| lo + n * stride).collect())
+            }
+            Anything => None,
+        }
+    }
+
+    /// Lowest and highest.
+    pub fn bounds(&self) -> Option<(u64, u64)> {
+        match self {
+            Set(all) => Some((*all.first()?, *all.last()?)),
+            Range(lo, hi, _) => Some((*lo, *hi)),
+            Nothing | Anything => None,
+        }
+    }
+
+    /// Either.
+    pub fn join(&self, other: &Domain) -> Domain {
+        match (self, other) {
+            (Nothing, d) | (d, Nothing) => d.clone(),
+            (Anything, _) | (_, Anything) => Anything,
+            (Set(a), Set(b)) => Domain::of(a.iter().chain(b).copied()),
+            (Range(lo, hi, stride), d) | (d, Range(lo, hi, stride)) => {
+                let Some((low, high)) = d.bounds() else {
+                    return Anything;
+                };
+                let step = match d {
+                    Range(_, _, s) => gcd(*stride, *s),
+                    Set(all) => all
+                        .windows(2)
+                        .fold(*stride, |g, w| gcd(g, w[1] - w[0])),
+                    _ => 1,
+                };
+                let step = gcd(step, lo.abs_diff(low));
+                let (lo, hi) = ((*lo).min(low), (*hi).max(high));
+                Range(lo, hi, step.max(1))
+            }
+        }
+    }
+
+    /// Two combined.
+    pub fn binary(op: Binary, a: &Domain, b: &Domain) -> Domain {
+        match (a, b) {
+            (Nothing, _) | (_, Nothing) => Nothing,
+            (Set(x), Set(y)) if x.len() * y.len() <= 4096 => Domain::of(
+                x.iter()
+                    .flat_map(|&x| y.iter().map(move |&y| fold(op, x, y))),
+            ),
+            (Set(_), _) if commutes(op) => Domain::binary_by(op, b, a),
+            _ => Domain::binary_by(op, a, b),
+        }
+    }
+
+    fn binary_by(op: Binary, a: &Domain, b: &Domain) -> Domain {
+        let Some(c) = b.single() else {
+            return Anything;
+        };
+        match (op, a) {
+            (Binary::And, Range(_, hi, _)) => Range(0, c.min(*hi), 1),
+            (Binary::And, Anything) => Range(0, c, 1),
+            (Binary::Shr, Anything) if c & 63 != 0 => Range(0, u64::MAX >> (c & 63), 1),
+            (Binary::Shr, Range(lo, hi, _)) => Range(lo >> (c & 63), hi >> (c & 63), 1),
+            (Binary::Add | Binary::Sub, Range(lo, hi, stride)) => {
+                let (l, h) = (fold(op, *lo, c), fold(op, *hi, c));
+                if l <= h { Range(l, h, *stride) } else { Anything }
+            }
+            (Binary::Shl, Range(lo, hi, stride)) => {
+                let by = c & 63;
+                if u64::from(hi.leading_zeros()) >= by {
+                    Range(lo << by, hi << by, stride << by)
+                } else {
+                    Anything
+                }
+            }
+            (Binary::Mul, Range(lo, hi, stride)) => match (hi.checked_mul(c), lo.checked_mul(c)) {
+                (Some(h), Some(l)) if c > 0 => Range(l, h, stride.saturating_mul(c)),
+                _ => Anything,
+            },
+            _ => Anything,
+        }
+    }
+
+    /// The low `bits` bits, zero-extended.
+    pub fn zero_extend(&self, bits: u8) -> Domain {
+        let mask = (1u64 << bits) - 1;
+        match self {
+            Nothing => Nothing,
+            Set(all) => Domain::of(all.iter().map(|v| v & mask)),
+            Range(_, hi, _) if *hi <= mask => self.clone(),
+            _ => Range(0, mask, 1),
+        }
+    }
+
+    /// The low `bits` bits, sign-extended.
+    pub fn sign_extend(&self, bits: u8) -> Domain {
+        let shift = 64 - u32::from(bits);
+        match self {
+            Nothing => Nothing,
+            Set(all) => Domain::of(
+                all.iter()
+                    .map(|v| (((v << shift) as i64) >> shift) as u64),
+            ),
+            Range(_, hi, _) if *hi < 1 << (bits - 1) => self.clone(),
+            _ => Anything,
+        }
+    }
+
+    /// Cut to what compares so with `bound` in the low `bits` bits.
+    pub fn refine(&self, condition: Condition, bits: u8, bound: u64) -> Domain {
+        match self {
+            Nothing => Nothing,
+            Set(all) => {
+                let other = Domain::one(bound);
+                let kept = all.iter().copied().filter(|&v| {
+                    decide(condition, Compare::Difference, bits, &Domain::one(v), &other)
+                        != Some(false)
+                });
+                Domain::of(kept)
+            }
+            Range(_, hi, _) if bits < 64 && *hi >= 1 << bits => self.clone(),
+            Anything if bits < 64 => Anything,
+            Range(..) | Anything => {
+                let (lo, hi, stride) = match self {
+                    Range(lo, hi, stride) => (*lo, *hi, *stride),
+                    _ => (0, u64::MAX, 1),
+                };
+                let sign = 1u64 << (bits - 1);
+                let positive = hi < sign && bound < sign;
+                let cut = match condition {
+                    Condition::Eq => Some((bound, bound)),
+                    Condition::Ne if bound == lo => lo.checked_add(stride).map(|l| (l, hi)),
+                    Condition::Ne if bound == hi => hi.checked_sub(stride).map(|h| (lo, h)),
+                    Condition::Below => bound.checked_sub(1).map(|h| (lo, hi.min(h))),
+                    Condition::BelowEq => Some((lo, hi.min(bound))),
+                    Condition::Above => bound.checked_add(1).map(|l| (lo.max(l), hi)),
+                    Condition::AboveEq => Some((lo.max(bound), hi)),
+                    Condition::Less if positive => bound.checked_sub(1).map(|h| (lo, hi.min(h))),
+                    Condition::LessEq if positive => Some((lo, hi.min(bound))),
+                    Condition::Greater if positive => Some((lo.max(bound + 1), hi)),
+                    Condition::GreaterEq if positive => Some((lo.max(bound), hi)),
+                    _ => Some((lo, hi)),
+                };
+                match cut {
+                    Some((l, h)) if l <= h => {
+                        // Keep to the steps that start at the old low end.
+                        let l = lo + (l - lo).div_ceil(stride) * stride;
+                        if l > h {
+                            Nothing
+                        } else if l == h {
+                            Domain::one(l)
+                        } else if (l, h) == (0, u64::MAX) && stride == 1 {
+                            Anything
+                        } else {
+                            Range(l, l + (h - l) / stride * stride, stride)
+                        }
+                    }
+                    _ => Nothing,
+                }
+            }
+        }
+    }
+}
+
+fn commutes(op: Binary) -> bool {
+    matches!(
+        op,
+        Binary::Add | Binary::Mul | Binary::And | Binary::Or | Binary::Xor
+    )
+}
+
+fn hull(all: &[u64]) -> Domain {
+    let stride = all.windows(2).fold(0, |g, w| gcd(g, w[1] - w[0]));
+    Range(all[0], all[all.len() - 1], stride.max(1))
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// Whether the condition holds for all operands (`Some(true)`), for none, or that depends.
+pub fn decide(
+    condition: Condition,
+    kind: Compare,
+    bits: u8,
+    a: &Domain,
+    b: &Domain,
+) -> Option<bool> {
+    if let (Set(x), Set(y)) = (a, b)
+        && x.len() * y.len() <= 1024
+    {
+        let mut seen = [false; 2];
+        for &x in x {
+            for &y in y {
+                seen[usize::from(holds(condition, kind, bits, x, y)?)] = true;
+            }
+        }
+        return match seen {
+            [true, false] => Some(false),
+            [false, true] => Some(true),
+            _ => None,
+        };
+    }
+    // Bounds decide compares of the full operands only.
+    let ((al, ah), (bl, bh)) = (a.bounds()?, b.bounds()?);
+    if bits < 64 && (ah >= 1 << bits || bh >= 1 << bits) {
+        return None;
+    }
+    match (kind, condition) {
+        (Compare::Difference, Condition::Eq) if ah < bl || bh < al => Some(false),
+        (Compare::Difference, Condition::Ne) if ah < bl || bh < al => Some(true),
+        (Compare::Difference, Condition::Below) => apart(ah < bl, al >= bh),
+        (Compare::Difference, Condition::AboveEq) => apart(al >= bh, ah < bl),
+        (Compare::Difference, Condition::BelowEq) => apart(ah <= bl, al > bh),
+        (Compare::Difference, Condition::Above) => apart(al > bh, ah <= bl),
+        (Compare::Conjunction, Condition::Eq) if a == b && al > 0 => Some(false),
+        (Compare::Conjunction, Condition::Ne) if a == b && al > 0 => Some(true),
+        _ => None,
+    }
+}
+
+fn apart(always: bool, never: bool) -> Option<bool> {
+    match (always, never) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    }
+}
+
+fn holds(condition: Condition, kind: Compare, bits: u8, a: u64, b: u64) -> Option<bool> {
+    let shift = 64 - u32::from(bits);
+    let (a, b) = (a << shift, b << shift);
+    let (sa, sb) = (a as i64, b as i64);
+    let r = match kind {
+        Compare::Difference => a.wrapping_sub(b),
+        Compare::Conjunction => a & b,
+        Compare::Result => a,
+    };
+    let negative = (r as i64) < 0;
+    Some(match (kind, condition) {
+        (_, Condition::Unknown) => return None,
+        (_, Condition::Eq) => r == 0,
+        (_, Condition::Ne) => r != 0,
+        (_, Condition::Negative) => negative,
+        (_, Condition::NotNegative) => !negative,
+        (Compare::Difference, Condition::Below) => a < b,
+        (Compare::Difference, Condition::AboveEq) => a >= b,
+        (Compare::Difference, Condition::BelowEq) => a <= b,
+        (Compare::Difference, Condition::Above) => a > b,
+        (Compare::Difference, Condition::Less) => sa < sb,
+        (Compare::Difference, Condition::GreaterEq) => sa >= sb,
+        (Compare::Difference, Condition::LessEq) => sa <= sb,
+        (Compare::Difference, Condition::Greater) => sa > sb,
+        // Carry and overflow are clear.
+        (Compare::Conjunction, Condition::Below) => false,
+        (Compare::Conjunction, Condition::AboveEq) => true,
+        (Compare::Conjunction, Condition::BelowEq) => r == 0,
+        (Compare::Conjunction, Condition::Above) => r != 0,
+        (Compare::Conjunction, Condition::Less) => negative,
+        (Compare::Conjunction, Condition::GreaterEq) => !negative,
+        (Compare::Conjunction, Condition::LessEq) => negative || r == 0,
+        (Compare::Conjunction, Condition::Greater) => !negative && r != 0,
+        (Compare::Result, _) => return None,
+    })
+}

@@ -1,0 +1,359 @@
+//! Values of one function under one context: what its graph's nodes can be.
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::domain::{Domain, decide};
+use crate::image::{Addr, Image, Slot};
+use crate::isa::Reg;
+use crate::summary::{Graph, Input, OUTSIDE, Value, ValueId};
+
+/// Rounds after which a value that still grows around a loop is anything; bounds on the way
+/// cut it back.
+const MOST_ROUNDS: u32 = 70;
+/// Entries of a table that are read one by one.
+const MOST_READS: u64 = 1024;
+
+/// What the outside supplies to a function.
+pub struct Surroundings<'a> {
+    /// The image.
+    pub image: &'a Image,
+    /// What callers pass.
+    pub context: &'a [(Input, Domain)],
+    /// What the call at an address returned, as far as is known.
+    pub results: &'a FxHashMap<u64, Domain>,
+    /// Scratch registers that the call at an address keeps, a bit each.
+    pub kept: &'a FxHashMap<u64, u16>,
+    /// Edges between blocks that can be taken.
+    pub edges: &'a FxHashSet<(u32, u32)>,
+}
+
+/// Evaluates nodes, each once.
+pub struct Evaluator<'a> {
+    graph: &'a Graph,
+    around: Surroundings<'a>,
+    known: FxHashMap<ValueId, Domain>,
+}
+
+impl<'a> Evaluator<'a> {
+    /// An evaluator that knows nothing yet.
+    pub fn new(graph: &'a Graph, around: Surroundings<'a>) -> Self {
+        Evaluator {
+            graph,
+            around,
+            known: FxHashMap::default(),
+        }
+    }
+
+    /// What `value` can be.
+    pub fn value(&mut self, value: ValueId) -> Domain {
+        if let Some(known) = self.leaf(value) {
+            return known;
+        }
+        let (order, cyclic) = self.order(value);
+        if !cyclic {
+            for v in order {
+                let d = self.compute(v);
+                self.known.insert(v, d);
+            }
+        } else {
+            self.iterate(&order);
+        }
+        self.known.get(&value).cloned().unwrap_or(Domain::Anything)
+    }
+
+    fn leaf(&self, value: ValueId) -> Option<Domain> {
+        match self.graph.get(value) {
+            Value::Const(c) => Some(Domain::one(c)),
+            Value::Any | Value::Opaque(..) | Value::Frame(_) | Value::Flags(..) => {
+                Some(Domain::Anything)
+            }
+            Value::Entry(input) => Some(
+                self.around
+                    .context
+                    .iter()
+                    .find(|(i, _)| *i == input)
+                    .map_or(Domain::Anything, |(_, d)| d.clone()),
+            ),
+            Value::Ret(at) => Some(self.around.results.get(&at).cloned().unwrap_or_default()),
+            _ => self.known.get(&value).cloned(),
+        }
+    }
+
+    fn get(&self, value: ValueId) -> Domain {
+        self.leaf(value).unwrap_or_default()
+    }
+
+    fn operands(&self, value: ValueId, all: &mut Vec<ValueId>) {
+        match self.graph.get(value) {
+            Value::Binary(_, a, b) => all.extend([a, b]),
+            Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Load(a, ..) => all.push(a),
+            Value::Refine(a, _, _, bound) => all.extend([a, bound]),
+            Value::Select(t, a, b) => all.extend([t, a, b]),
+            Value::Kept(at, reg, a) => {
+                if self.keeps(at, reg) {
+                    all.push(a);
+                }
+            }
+            Value::Test(_, flags) => {
+                if let Value::Flags(_, _, a, b) = self.graph.get(flags) {
+                    all.extend([a, b]);
+                }
+            }
+            Value::Phi(index) => {
+                let phi = &self.graph.phis[index as usize];
+                all.extend(
+                    phi.operands
+                        .iter()
+                        .filter(|(from, _)| self.live(*from, phi.block))
+                        .map(|o| o.1),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn keeps(&self, at: u64, reg: Reg) -> bool {
+        self.around
+            .kept
+            .get(&at)
+            .is_some_and(|k| k & (1 << reg.0) != 0)
+    }
+
+    fn live(&self, from: u32, to: u32) -> bool {
+        from == OUTSIDE || self.around.edges.contains(&(from, to))
+    }
+
+    /// Nodes below `value` that are not known yet, operands first, and whether some depend on
+    /// themselves.
+    fn order(&self, value: ValueId) -> (Vec<ValueId>, bool) {
+        let mut order = Vec::new();
+        let mut cyclic = false;
+        // Entered nodes; true once left.
+        let mut state: FxHashMap<ValueId, bool> = FxHashMap::default();
+        let mut stack = vec![(value, false)];
+        let mut operands = Vec::new();
+        while let Some((v, leaving)) = stack.pop() {
+            if leaving {
+                state.insert(v, true);
+                order.push(v);
+                continue;
+            }
+            match state.get(&v) {
+                Some(true) => continue,
+                Some(false) => {
+                    cyclic = true;
+                    continue;
+                }
+                None => {}
+            }
+            if self.leaf(v).is_some() {
+                continue;
+            }
+            state.insert(v, false);
+            stack.push((v, true));
+            operands.clear();
+            self.operands(v, &mut operands);
+            for &o in &operands {
+                match state.get(&o) {
+                    Some(true) => {}
+                    Some(false) => cyclic = true,
+                    None => stack.push((o, false)),
+                }
+            }
+        }
+        (order, cyclic)
+    }
+
+    fn iterate(&mut self, order: &[ValueId]) {
+        for &v in order {
+            self.known.insert(v, Domain::Nothing);
+        }
+        let rounds = if order.len() > 4096 { 4 } else { MOST_ROUNDS };
+        let mut round = 0;
+        loop {
+            let mut changed = false;
+            for &v in order {
+                let old = self.get(v);
+                let mut new = self.compute(v);
+                if matches!(self.graph.get(v), Value::Phi(_)) {
+                    new = old.join(&new);
+                    if new != old && round >= rounds {
+                        new = Domain::Anything;
+                    }
+                }
+                if new != old {
+                    changed = true;
+                    self.known.insert(v, new);
+                }
+            }
+            if !changed {
+                break;
+            }
+            round += 1;
+            if round > rounds * 2 + 8 {
+                // Something other than a phi does not settle: give up on all of it.
+                for &v in order {
+                    self.known.insert(v, Domain::Anything);
+                }
+                break;
+            }
+        }
+        if round >= rounds {
+            // From above, bounds on the way around the loop cut back what widening gave away.
+            for _ in 0..3 {
+                for &v in order {
+                    let d = self.compute(v);
+                    self.known.insert(v, d);
+                }
+            }
+        }
+    }
+
+    fn compute(&self, value: ValueId) -> Domain {
+        match self.graph.get(value) {
+            Value::Binary(op, a, b) => Domain::binary(op, &self.get(a), &self.get(b)),
+            Value::ZeroExtend(a, bits) => {
+                if let Value::Refine(inner, condition, width, bound) = self.graph.get(a)
+                    && width == bits
+                    && let Some(bound) = self.graph.constant_of(bound)
+                {
+                    let low = self.get(inner).zero_extend(bits);
+                    return low.refine(condition, bits, bound);
+                }
+                self.get(a).zero_extend(bits)
+            }
+            Value::SignExtend(a, bits) => self.get(a).sign_extend(bits),
+            Value::Refine(a, condition, bits, bound) => match self.graph.constant_of(bound) {
+                Some(bound) => self.get(a).refine(condition, bits, bound),
+                None => self.get(a),
+            },
+            Value::Select(test, a, b) => match self.get(test) {
+                Domain::Nothing => Domain::Nothing,
+                t if t.single() == Some(0) => self.get(b),
+                t if t.bounds().is_some_and(|(lo, _)| lo > 0) => self.get(a),
+                _ => self.get(a).join(&self.get(b)),
+            },
+            Value::Test(condition, flags) => {
+                let Value::Flags(kind, bits, a, b) = self.graph.get(flags) else {
+                    return Domain::of([0, 1]);
+                };
+                let (a, b) = (self.get(a), self.get(b));
+                if a == Domain::Nothing || b == Domain::Nothing {
+                    return Domain::Nothing;
+                }
+                match decide(condition, kind, bits, &a, &b) {
+                    Some(outcome) => Domain::one(u64::from(outcome)),
+                    None => Domain::of([0, 1]),
+                }
+            }
+            Value::Phi(index) => {
+                let phi = &self.graph.phis[index as usize];
+                phi.operands
+                    .iter()
+                    .filter(|(from, _)| self.live(*from, phi.block))
+                    .fold(Domain::Nothing, |sum, (_, v)| sum.join(&self.get(*v)))
+            }
+            Value::Kept(at, reg, a) => {
+                if self.keeps(at, reg) {
+                    self.get(a)
+                } else {
+                    Domain::Anything
+                }
+            }
+            Value::Load(address, size, _) => self.read(&self.get(address), size),
+            _ => self.leaf(value).unwrap_or(Domain::Anything),
+        }
+    }
+
+    /// What memory that the program cannot write to holds.
+    fn read(&self, address: &Domain, size: u8) -> Domain {
+        let Some(places) = address.values(MOST_READS) else {
+            return narrow(size);
+        };
+        let mut sum = Domain::Nothing;
+        for at in places {
+            let one = match (self.around.image.constant(Addr(at), size), size) {
+                (Some(c), _) => Domain::one(c),
+                (None, 8) => match fixed_slot(self.around.image, at) {
+                    Some(Slot::Address(a)) => Domain::one(a.0),
+                    Some(Slot::Value(v)) => Domain::one(v),
+                    _ => return Domain::Anything,
+                },
+                _ => return narrow(size),
+            };
+            sum = sum.join(&one);
+        }
+        sum
+    }
+}
+
+/// Unknown content of so many bytes.
+fn narrow(size: u8) -> Domain {
+    if size >= 8 {
+        Domain::Anything
+    } else {
+        Domain::Anything.zero_extend(size * 8)
+    }
+}
+
+/// A relocated word that the program cannot change once the loader is done.
+pub fn fixed_slot(image: &Image, at: u64) -> Option<Slot> {
+    let region = image.region(Addr(at))?;
+    if region.writable && !region.linkage {
+        return None;
+    }
+    image.slot(Addr(at))
+}
+
+/// Whether evaluating `value` can tell anything: some way down leads to constants, inputs or
+/// results only.
+pub fn tellable(graph: &Graph, value: ValueId) -> bool {
+    let mut pending = vec![value];
+    let mut seen = FxHashSet::default();
+    let mut told = false;
+    while let Some(v) = pending.pop() {
+        if !seen.insert(v) {
+            continue;
+        }
+        if seen.len() > 2000 {
+            return false;
+        }
+        match graph.get(v) {
+            Value::Const(_) | Value::Entry(_) | Value::Ret(_) => told = true,
+            Value::Any | Value::Opaque(..) | Value::Frame(_) => {}
+            Value::Binary(_, a, b) => pending.extend([a, b]),
+            Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Refine(a, ..) => {
+                pending.push(a);
+            }
+            Value::Load(a, ..) | Value::Kept(_, _, a) => pending.push(a),
+            Value::Select(_, a, b) => pending.extend([a, b]),
+            Value::Test(_, flags) => {
+                let Value::Flags(_, _, a, b) = graph.get(flags) else {
+                    return false;
+                };
+                // A compare tells nothing when either side is unknown for good.
+                if [a, b].iter().any(|v| hopeless(graph, *v)) {
+                    return false;
+                }
+                pending.extend([a, b]);
+            }
+            Value::Flags(..) => {}
+            Value::Phi(index) => {
+                pending.extend(graph.phis[index as usize].operands.iter().map(|o| o.1));
+            }
+        }
+    }
+    told
+}
+
+fn hopeless(graph: &Graph, value: ValueId) -> bool {
+    match graph.get(value) {
+        Value::Any | Value::Opaque(..) | Value::Frame(_) => true,
+        Value::ZeroExtend(a, _) | Value::SignExtend(a, _) => hopeless(graph, a),
+        Value::Load(a, ..) => !matches!(
+            graph.get(a),
+            Value::Const(_) | Value::Binary(..) | Value::Phi(_) | Value::Select(..)
+        ),
+        _ => false,
+    }
+}

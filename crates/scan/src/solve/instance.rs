@@ -1,0 +1,627 @@
+//! One function under one context: which blocks run, what they call, what they return.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::domain::{Domain, MOST_VALUES};
+use super::evaluate::{Evaluator, Surroundings};
+use super::{Context, Entered, FunctionId, InstanceId, Matter, Solver};
+use crate::image::{Addr, Slot};
+use crate::isa::Reg;
+use crate::isa::x86_64::{CALLER_SAVED, RAX};
+use crate::summary::{
+    self, Call, Entry, Exit, Graph, Input, Reference, Value, ValueId,
+};
+
+/// System calls that do not come back to the instruction after them (exit(2), exit_group(2),
+/// sigreturn(2)).
+const NO_RETURN: [u64; 3] = [60, 231, 15];
+/// System calls that hand the kernel addresses of code to call: rt_sigaction(2).
+const TAKES_HANDLER: u64 = 13;
+/// Numbers of one site that are told one by one.
+const MOST_NUMBERS: u64 = 512;
+
+/// Why code is not understood.
+pub use summary::Lost;
+
+/// A function under one context.
+#[derive(Debug)]
+pub struct Instance {
+    /// Which function.
+    pub function: FunctionId,
+    /// What its callers pass.
+    pub context: Context,
+    /// Edges between blocks that can be taken.
+    edges: FxHashSet<(u32, u32)>,
+    /// Blocks that run.
+    blocks: BTreeSet<u32>,
+    /// It can come back to its caller.
+    pub returns: bool,
+    /// Scratch registers that it returns as it found them, a bit each: compilers rely on that
+    /// between functions of one file (`-fipa-ra`).
+    kept: u16,
+    /// What it returns.
+    pub(super) result: Domain,
+    /// Its caller may see it return more than once.
+    twice: bool,
+    /// Its result is a function that may be called from anywhere.
+    pub(super) feeds_taken: bool,
+    dependents: BTreeSet<InstanceId>,
+    /// System calls by address.
+    pub sites: BTreeMap<u64, SiteCall>,
+    /// System calls by another convention, by address.
+    pub foreign: BTreeMap<u64, &'static str>,
+    /// Where control leaves what is understood, by address.
+    pub lost: BTreeMap<u64, Lost>,
+    /// Calls and jumps whose target may be any taken function, by address.
+    pub unresolved: BTreeSet<u64>,
+}
+
+/// What a system call can be.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct SiteCall {
+    /// The number register.
+    pub number: Domain,
+    /// The argument registers.
+    pub arguments: [Domain; 6],
+}
+
+impl Instance {
+    pub(super) fn new(function: FunctionId, context: Context) -> Instance {
+        Instance {
+            function,
+            context,
+            edges: FxHashSet::default(),
+            blocks: BTreeSet::new(),
+            returns: false,
+            kept: u16::MAX,
+            result: Domain::Nothing,
+            twice: false,
+            feeds_taken: false,
+            dependents: BTreeSet::new(),
+            sites: BTreeMap::new(),
+            foreign: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            unresolved: BTreeSet::new(),
+        }
+    }
+}
+
+/// What one pass over an instance's blocks found.
+#[derive(Default)]
+struct Pass {
+    returns: bool,
+    result: Domain,
+    twice: bool,
+    sites: BTreeMap<u64, SiteCall>,
+    foreign: BTreeMap<u64, &'static str>,
+    lost: BTreeMap<u64, Lost>,
+    unresolved: BTreeSet<u64>,
+    visited: BTreeSet<u32>,
+    kept: u16,
+}
+
+/// What is known of a call's outcome.
+struct Outcome {
+    returns: bool,
+    kept: u16,
+    result: Domain,
+    twice: bool,
+}
+
+impl Outcome {
+    fn unknown() -> Outcome {
+        Outcome {
+            returns: true,
+            kept: 0,
+            result: Domain::Anything,
+            twice: false,
+        }
+    }
+}
+
+impl Solver<'_> {
+    /// Runs an instance's blocks as far as is known now.
+    pub(super) fn activate(&mut self, id: InstanceId) {
+        let function = self.instances[id.0 as usize].function;
+        // The summary leaves its place while the solver works on it; nobody else needs it
+        // meanwhile but recursion, which only asks for instances.
+        let body = std::mem::replace(
+            &mut self.functions.all[function.0 as usize].summary,
+            summary::Summary {
+                entry: 0,
+                blocks: Vec::new(),
+                graph: Graph::default(),
+                reads_return_address: false,
+            },
+        );
+        let mut edges = std::mem::take(&mut self.instances[id.0 as usize].edges);
+        let context = self.instances[id.0 as usize].context.clone();
+        let mut results: FxHashMap<u64, Domain> = FxHashMap::default();
+        let mut keeps: FxHashMap<u64, u16> = FxHashMap::default();
+        let pass = loop {
+            let before = edges.len();
+            let known = results.clone();
+            let kept = keeps.clone();
+            let mut pass = Pass {
+                kept: u16::MAX,
+                ..Pass::default()
+            };
+            let mut taken = Vec::new();
+            {
+                let mut evaluator = Evaluator::new(
+                    &body.graph,
+                    Surroundings {
+                        image: self.image,
+                        context: &context,
+                        results: &known,
+                        kept: &kept,
+                        edges: &edges,
+                    },
+                );
+                let mut pending = vec![0u32];
+                pass.visited.insert(0);
+                while let Some(block) = pending.pop() {
+                    let mut go = |to: u32| {
+                        taken.push((block, to));
+                        if pass.visited.insert(to) {
+                            pending.push(to);
+                        }
+                    };
+                    let exit = &body.blocks[block as usize].exit;
+                    let at = body.blocks[block as usize].last;
+                    match exit {
+                        Exit::Jump(to) => go(*to),
+                        Exit::Branch(test, yes, no) => {
+                            let told = self.functions.all[function.0 as usize]
+                                .tellable
+                                .contains(&block);
+                            let d = if told {
+                                evaluator.value(*test)
+                            } else {
+                                Domain::Anything
+                            };
+                            match d {
+                                Domain::Nothing => {}
+                                d if d.single() == Some(0) => go(*no),
+                                d if d.single() == Some(1) => go(*yes),
+                                _ => {
+                                    go(*yes);
+                                    go(*no);
+                                    if told {
+                                        self.guard(function, &body.graph, *test);
+                                    }
+                                }
+                            }
+                        }
+                        Exit::Switch(all) => all.iter().for_each(|to| go(*to)),
+                        Exit::Call(call, next, pad) => {
+                            if let Some(pad) = pad {
+                                go(*pad);
+                            }
+                            let outcome =
+                                self.call(id, function, at, call, &body.graph, &mut evaluator, &mut pass.unresolved);
+                            if outcome.returns
+                                && let Some(next) = next
+                            {
+                                go(*next);
+                            }
+                            keeps.insert(at, outcome.kept);
+                            if outcome.twice {
+                                if !self.functions.volatile.contains(&function) {
+                                    self.volatile.insert(function);
+                                }
+                                results.insert(at, Domain::Anything);
+                            } else {
+                                results.insert(at, outcome.result);
+                            }
+                        }
+                        Exit::TailCall(call) => {
+                            let outcome =
+                                self.call(id, function, at, call, &body.graph, &mut evaluator, &mut pass.unresolved);
+                            pass.kept &= outcome.kept;
+                            for reg in CALLER_SAVED {
+                                if !preserved(&body.graph, call.registers[usize::from(reg.0)], reg, &kept) {
+                                    pass.kept &= !(1 << reg.0);
+                                }
+                            }
+                            pass.returns |= outcome.returns;
+                            pass.twice |= outcome.twice;
+                            pass.result = pass.result.join(&outcome.result);
+                        }
+                        Exit::Return(registers) => {
+                            pass.returns = true;
+                            let value = &registers[usize::from(RAX.0)];
+                            let result = evaluator.value(*value);
+                            for reg in CALLER_SAVED {
+                                let bit = 1 << reg.0;
+                                if pass.kept & bit != 0
+                                    && !preserved(&body.graph, registers[usize::from(reg.0)], reg, &kept)
+                                {
+                                    pass.kept &= !bit;
+                                }
+                            }
+                            let wanted = self
+                                .relevance
+                                .get(&function)
+                                .is_some_and(|r| r.result);
+                            if wanted && result.single().is_none() {
+                                self.matters(function, &body.graph, *value);
+                            }
+                            pass.result = pass.result.join(&result);
+                        }
+                        Exit::Syscall(entry, next) => {
+                            let call = self.syscall(function, entry, &body.graph, &mut evaluator);
+                            let returns = match call.number.values(MOST_NUMBERS) {
+                                Some(all) => {
+                                    all.iter().any(|n| !NO_RETURN.contains(&(n & 0xffff_ffff)))
+                                }
+                                None => true,
+                            };
+                            pass.sites.insert(at, call);
+                            if returns && let Some(next) = next {
+                                go(*next);
+                            }
+                        }
+                        Exit::Foreign(kind, next) => {
+                            pass.foreign.insert(at, *kind);
+                            if let Some(next) = next {
+                                go(*next);
+                            }
+                        }
+                        Exit::Stop => {}
+                        Exit::Lost(why) => {
+                            pass.lost.insert(at, *why);
+                        }
+                    }
+                }
+                for &block in &pass.visited {
+                    self.refer(id, &body.blocks[block as usize], &mut evaluator);
+                }
+            }
+            edges.extend(taken);
+            if edges.len() == before && results == known && keeps == kept {
+                break pass;
+            }
+        };
+        pass_into(self, id, pass, edges, body.reads_return_address);
+        self.functions.all[function.0 as usize].summary = body;
+    }
+
+    /// Follows what a block uses of the image.
+    fn refer(&mut self, id: InstanceId, block: &summary::Block, evaluator: &mut Evaluator<'_>) {
+        for reference in &block.references {
+            match *reference {
+                Reference::Address(at) => {
+                    if self.image.is_code(Addr(at)) {
+                        self.take(at);
+                    } else {
+                        self.data.string(self.image, at, (id, block.start));
+                        self.reach_object(at);
+                    }
+                }
+                Reference::Bytes { at, size } => self.reach_bytes(at, u64::from(size)),
+                Reference::Indexed {
+                    base,
+                    address,
+                    size,
+                } => match evaluator.value(address).values(4096) {
+                    Some(all) if size > 0 => {
+                        for at in all {
+                            self.reach_bytes(at, u64::from(size));
+                        }
+                    }
+                    _ => self.reach_around(base),
+                },
+            }
+        }
+    }
+
+    fn syscall(
+        &mut self,
+        function: FunctionId,
+        entry: &Entry,
+        graph: &Graph,
+        evaluator: &mut Evaluator<'_>,
+    ) -> SiteCall {
+        let number = evaluator.value(entry.number);
+        if number.values(MOST_NUMBERS).is_none() || number.values(1).is_none() {
+            self.matters(function, graph, entry.number);
+        }
+        SiteCall {
+            number: number.zero_extend(32),
+            arguments: entry.arguments.map(|a| evaluator.value(a)),
+        }
+    }
+
+    /// The inputs that `value` depends on matter.
+    fn matters(&mut self, function: FunctionId, graph: &Graph, value: ValueId) {
+        let (inputs, results) = sources(graph, value);
+        for input in inputs {
+            self.discover(function, Matter::Exact(input));
+        }
+        for at in results {
+            for callee in self.callees.get(&at).cloned().unwrap_or_default() {
+                self.discover(callee, Matter::Result);
+            }
+        }
+    }
+
+    /// A branch that was not decided compares an input with a constant.
+    fn guard(&mut self, function: FunctionId, graph: &Graph, test: ValueId) {
+        let Value::Test(_, flags) = graph.get(test) else {
+            return;
+        };
+        let Value::Flags(_, _, a, b) = graph.get(flags) else {
+            return;
+        };
+        if a != b && graph.constant_of(b).is_none() {
+            return;
+        }
+        if let Some(input) = plain_input(graph, a) {
+            self.discover(function, Matter::Guard(input));
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the state of one pass, borrowed apart")]
+    fn call(
+        &mut self,
+        id: InstanceId,
+        function: FunctionId,
+        at: u64,
+        call: &Call,
+        graph: &Graph,
+        evaluator: &mut Evaluator<'_>,
+        unresolved: &mut BTreeSet<u64>,
+    ) -> Outcome {
+        let mut targets = BTreeSet::new();
+        let known = match graph.get(call.target) {
+            Value::Const(address) => self.resolve(id, address, &mut targets),
+            Value::Load(address, 8, _)
+                if let Some(slot) = graph.constant_of(address)
+                    && let Some(held) = super::evaluate::fixed_slot(self.image, slot) =>
+            {
+                self.resolve_slot(id, held, &mut targets)
+            }
+            _ => {
+                let d = evaluator.value(call.target);
+                match d.values(MOST_VALUES as u64) {
+                    Some(all) => all.into_iter().fold(true, |known, address| {
+                        known & self.resolve(id, address, &mut targets)
+                    }),
+                    None => {
+                        self.matters(function, graph, call.target);
+                        false
+                    }
+                }
+            }
+        };
+        let mut sum = Outcome {
+            returns: false,
+            kept: u16::MAX,
+            result: Domain::Nothing,
+            twice: false,
+        };
+        if !known {
+            unresolved.insert(at);
+            self.open(id, at);
+            sum = Outcome::unknown();
+        }
+        for address in targets {
+            let callee = self.functions.at(self.image, address);
+            self.callees.entry(at).or_default().insert(callee);
+            let Some(context) = self.context(callee, |input| evaluator.value(call.passed(input)))
+            else {
+                // Something that is passed has no value yet: the call is not reached yet.
+                continue;
+            };
+            self.pass_on(function, callee, call, graph, &context);
+            let instance = self.instance(address, context);
+            self.enter(instance, Entered::From(id, at));
+            let found = &mut self.instances[instance.0 as usize];
+            found.dependents.insert(id);
+            sum.returns |= found.returns;
+            sum.kept &= found.kept;
+            sum.twice |= found.twice;
+            sum.result = sum.result.join(&found.result);
+        }
+        sum
+    }
+
+    /// An input that matters to the callee and that the caller passes on from its own inputs
+    /// matters to the caller.
+    fn pass_on(
+        &mut self,
+        caller: FunctionId,
+        callee: FunctionId,
+        call: &Call,
+        graph: &Graph,
+        context: &Context,
+    ) {
+        let Some(relevance) = self.relevance.get(&callee).cloned() else {
+            return;
+        };
+        for input in relevance.exact {
+            let told = context.iter().any(|(i, d)| *i == input && d.single().is_some());
+            if !told {
+                self.matters(caller, graph, call.passed(input));
+            }
+        }
+        for input in relevance.guard {
+            if !context.iter().any(|(i, _)| *i == input)
+                && let Some(own) = plain_input(graph, call.passed(input))
+            {
+                self.discover(caller, Matter::Guard(own));
+            }
+        }
+    }
+
+    /// Adds the functions that a call of `address` enters; `false` when that is not known.
+    fn resolve(&mut self, id: InstanceId, address: u64, targets: &mut BTreeSet<u64>) -> bool {
+        let mut address = address;
+        for _ in 0..8 {
+            if !self.image.is_code(Addr(address)) {
+                // No code: the call faults. (A null pointer, or data that only looked right.)
+                return true;
+            }
+            let function = self.functions.at(self.image, address);
+            let Some(slot) = self.functions.all[function.0 as usize].trampoline else {
+                targets.insert(address);
+                return true;
+            };
+            match super::evaluate::fixed_slot(self.image, slot) {
+                Some(Slot::Address(a)) => address = a.0,
+                Some(held) => return self.resolve_slot(id, held, targets),
+                None => {
+                    targets.insert(address);
+                    return true;
+                }
+            }
+        }
+        targets.insert(address);
+        true
+    }
+
+    fn resolve_slot(&mut self, id: InstanceId, slot: Slot, targets: &mut BTreeSet<u64>) -> bool {
+        match slot {
+            Slot::Address(a) => self.resolve(id, a.0, targets),
+            // Weak and undefined: the call faults.
+            Slot::Value(0) => true,
+            Slot::Value(_) => false,
+            Slot::Resolver(r) => {
+                let resolver = self.instance(r.0, Context::new());
+                self.enter(resolver, Entered::Root);
+                let found = &mut self.instances[resolver.0 as usize];
+                found.dependents.insert(id);
+                match found.result.values(MOST_VALUES as u64) {
+                    Some(all) => all
+                        .into_iter()
+                        .fold(true, |known, a| known & self.resolve(id, a, targets)),
+                    None => {
+                        self.take_results(r.0);
+                        false
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn pass_into(
+    solver: &mut Solver<'_>,
+    id: InstanceId,
+    pass: Pass,
+    edges: FxHashSet<(u32, u32)>,
+    reads_return_address: bool,
+) {
+    let takes_handler = pass.sites.iter().find(|(_, site)| {
+        site.number
+            .values(MOST_NUMBERS)
+            .is_none_or(|all| all.contains(&TAKES_HANDLER))
+    });
+    let takes_handler = takes_handler.map(|(at, _)| *at);
+    let instance = &mut solver.instances[id.0 as usize];
+    instance.edges = edges;
+    instance.blocks = pass.visited;
+    instance.sites = pass.sites;
+    instance.foreign = pass.foreign;
+    instance.lost = pass.lost;
+    instance.unresolved = pass.unresolved;
+    let result = instance.result.join(&pass.result);
+    let twice = pass.twice || (reads_return_address && pass.returns);
+    let changed = (pass.returns && !instance.returns)
+        || result != instance.result
+        || (twice && !instance.twice)
+        || instance.kept & pass.kept != instance.kept;
+    instance.kept &= if twice { 0 } else { pass.kept };
+    instance.returns |= pass.returns;
+    instance.twice |= twice;
+    instance.result = if twice { Domain::Anything } else { result };
+    let dependents: Vec<_> = instance.dependents.iter().copied().collect();
+    let feeds_taken = instance.feeds_taken;
+    if changed {
+        for dependent in dependents {
+            solver.queue(dependent);
+        }
+        if feeds_taken {
+            solver.take_result_of(id);
+        }
+    }
+    if let Some(at) = takes_handler {
+        solver.open(id, at);
+    }
+}
+
+/// Whether `value` is what the register held at entry.
+fn preserved(graph: &Graph, value: ValueId, reg: Reg, kept: &FxHashMap<u64, u16>) -> bool {
+    let mut pending = vec![value];
+    let mut seen = FxHashSet::default();
+    while let Some(v) = pending.pop() {
+        if !seen.insert(v) {
+            continue;
+        }
+        match graph.get(v) {
+            Value::Entry(Input::Register(r)) if r == reg => {}
+            Value::Kept(at, r, before)
+                if r == reg && kept.get(&at).is_none_or(|k| k & (1 << reg.0) != 0) =>
+            {
+                pending.push(before);
+            }
+            Value::Phi(index) => {
+                pending.extend(graph.phis[index as usize].operands.iter().map(|o| o.1));
+            }
+            Value::Refine(a, ..) => pending.push(a),
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// The inputs below `value`, and the calls whose results are.
+fn sources(graph: &Graph, value: ValueId) -> (BTreeSet<Input>, BTreeSet<u64>) {
+    let mut found = BTreeSet::new();
+    let mut results = BTreeSet::new();
+    let mut pending = vec![value];
+    let mut seen = FxHashSet::default();
+    while let Some(v) = pending.pop() {
+        if !seen.insert(v) || seen.len() > 4000 {
+            continue;
+        }
+        match graph.get(v) {
+            Value::Entry(Input::Stack(0)) => {}
+            Value::Entry(input) => {
+                found.insert(input);
+            }
+            Value::Ret(at) => {
+                results.insert(at);
+            }
+            Value::Binary(_, a, b) => pending.extend([a, b]),
+            Value::ZeroExtend(a, _)
+            | Value::SignExtend(a, _)
+            | Value::Refine(a, ..)
+            | Value::Kept(_, _, a)
+            | Value::Load(a, ..) => pending.push(a),
+            Value::Select(t, a, b) => pending.extend([t, a, b]),
+            Value::Test(_, flags) => pending.push(flags),
+            Value::Flags(_, _, a, b) => pending.extend([a, b]),
+            Value::Phi(index) => {
+                pending.extend(graph.phis[index as usize].operands.iter().map(|o| o.1));
+            }
+            _ => {}
+        }
+    }
+    (found, results)
+}
+
+/// The input that `value` is, widened or narrowed at most.
+fn plain_input(graph: &Graph, value: ValueId) -> Option<Input> {
+    match graph.get(value) {
+        Value::Entry(Input::Stack(0)) => None,
+        Value::Entry(input) => Some(input),
+        Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Refine(a, ..) => {
+            plain_input(graph, a)
+        }
+        _ => None,
+    }
+}

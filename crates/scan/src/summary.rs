@@ -1,0 +1,138 @@
+//! One function, context-free: its blocks, and what each does as expressions over the
+//! function's inputs.
+//!
+//! A summary depends on the image's bytes alone, not on who calls the function: it is made
+//! once, when the function is first reached, and solved as often as callers differ. What only
+//! the whole program knows stays a symbol: what a call returns ([`Value::Ret`]), whether it
+//! returns (each call ends a block), what linkage slots hold ([`Value::Load`]).
+
+mod build;
+mod explore;
+mod jump_table;
+mod lower;
+mod range;
+mod state;
+pub mod value;
+
+pub use build::{OUTSIDE, summarise};
+pub use value::{ANY, Graph, Input, Phi, Value, ValueId};
+
+/// A function's blocks and values.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Where it is entered.
+    pub entry: u64,
+    /// Blocks; the first is the entry's. All that can be reached when every call returns.
+    pub blocks: Vec<Block>,
+    /// The values they use.
+    pub graph: Graph,
+    /// It looks at its own return address: `setjmp`, `vfork` and their like, which a caller
+    /// may see return more than once.
+    pub reads_return_address: bool,
+}
+
+/// Instructions that run one after the other.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Address of the first.
+    pub start: u64,
+    /// Address of the last: the one that [`Exit`] is about.
+    pub last: u64,
+    /// Constants and memory that it uses.
+    pub references: Vec<Reference>,
+    /// How it ends.
+    pub exit: Exit,
+}
+
+/// A use of the image by a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reference {
+    /// The address is in a register or in memory: whoever holds it may use all of the object.
+    Address(u64),
+    /// Only these bytes are read.
+    Bytes {
+        /// Where.
+        at: u64,
+        /// How many.
+        size: u8,
+    },
+    /// Bytes at a computed place relative to a known base.
+    Indexed {
+        /// The constant part.
+        base: u64,
+        /// The whole address.
+        address: ValueId,
+        /// How many bytes, 0 when unknown.
+        size: u8,
+    },
+}
+
+/// How a block ends.
+#[derive(Clone, Debug)]
+pub enum Exit {
+    /// Goes on to a block.
+    Jump(u32),
+    /// To the first block when the value is not zero, else to the second.
+    Branch(ValueId, u32, u32),
+    /// To one of several blocks.
+    Switch(Vec<u32>),
+    /// A call: where to, what is passed, the block after it, the landing pad of an exception.
+    Call(Box<Call>, Option<u32>, Option<u32>),
+    /// A jump out of the function with the caller's return address on the stack.
+    TailCall(Box<Call>),
+    /// Returns with these registers.
+    Return(Box<[ValueId; 16]>),
+    /// A system call by the architecture's convention, and the block after it.
+    Syscall(Box<Entry>, Option<u32>),
+    /// A system call by another convention.
+    Foreign(&'static str, Option<u32>),
+    /// Control does not go on.
+    Stop,
+    /// Control goes where no code is understood.
+    Lost(Lost),
+}
+
+/// Why control is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// A jump through a table whose form is not understood.
+    Table,
+    /// Bytes that are no instruction, or no code.
+    NotCode,
+    /// The function is larger than the analysis follows.
+    TooLarge,
+}
+
+/// A call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Where to: a constant, or computed.
+    pub target: ValueId,
+    /// Registers as the callee finds them.
+    pub registers: [ValueId; 16],
+    /// Words on the stack as the callee finds them: offset from its stack pointer at entry.
+    pub stack: Vec<(i32, ValueId)>,
+}
+
+impl Call {
+    /// What the callee finds in `input`.
+    pub fn passed(&self, input: Input) -> ValueId {
+        match input {
+            Input::Register(reg) => self.registers[usize::from(reg.0)],
+            Input::Stack(offset) => self
+                .stack
+                .iter()
+                .find(|(o, _)| *o == offset)
+                .map_or(ANY, |&(_, v)| v),
+        }
+    }
+}
+
+/// An entry into the kernel.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The number register.
+    pub number: ValueId,
+    /// The argument registers.
+    pub arguments: [ValueId; 6],
+}

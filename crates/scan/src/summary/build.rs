@@ -1,0 +1,605 @@
+//! From instructions to a [`Summary`]: a fixpoint over the states at block starts, then one
+//! pass that writes down what each block does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::explore::{Extent, Tables, explore, inside};
+use super::jump_table::{self, Target};
+use super::lower::{Lower, Uses};
+use super::state::{Exposed, State};
+use super::value::{Graph, Value, ValueId};
+use super::{Block, Call, Entry, Exit, Lost, Reference, Summary};
+use crate::image::{Addr, Image};
+use crate::isa::x86_64::{CALLER_SAVED, Lifter, RAX, RSP, SYSCALL_ARGUMENTS};
+use crate::isa::{Compare, Condition, Flow, Machine};
+
+/// Visits of one block before nothing is known at its start; each visit but the first needs a
+/// place that became unknown or a slot that was lost, so real code is far below.
+const MOST_VISITS: u32 = 400;
+
+/// The predecessor that stands for the function's callers.
+pub const OUTSIDE: u32 = u32::MAX;
+
+/// Summarises the function at `entry`. With `volatile_frame`, nothing that the frame holds is
+/// relied on: some call in it may return twice.
+pub fn summarise(image: &Image, lifter: &mut Lifter, entry: u64, volatile_frame: bool) -> Summary {
+    let mut tables = Tables::new();
+    loop {
+        let (extents, too_large) = explore(image, lifter, entry, &tables);
+        let mut builder =
+            Builder::new(image, lifter, entry, volatile_frame, extents, tables.clone());
+        builder.solve();
+        if builder.find_tables(&mut tables) {
+            continue;
+        }
+        return builder.finish(&tables, too_large);
+    }
+}
+
+struct Builder<'a> {
+    image: &'a Image,
+    lifter: &'a mut Lifter,
+    entry: u64,
+    volatile_frame: bool,
+    extents: Vec<Extent>,
+    tables: Tables,
+    index: FxHashMap<u64, u32>,
+    graph: Graph,
+    exposed: Exposed,
+    reads_return_address: bool,
+    /// State at the start of each block, with the predecessors that brought it.
+    states: Vec<Option<(State, Vec<u32>)>>,
+    /// The jump's target per block that ends in a computed jump.
+    jumps: BTreeMap<u32, ValueId>,
+}
+
+/// Where control goes after a block, with the state it takes along.
+struct Edge {
+    to: u64,
+    state: State,
+}
+
+impl<'a> Builder<'a> {
+    fn new(
+        image: &'a Image,
+        lifter: &'a mut Lifter,
+        entry: u64,
+        volatile_frame: bool,
+        mut extents: Vec<Extent>,
+        tables: Tables,
+    ) -> Self {
+        if let Some(at) = extents.iter().position(|e| e.start == entry) {
+            extents[..=at].rotate_right(1);
+        }
+        let index = extents
+            .iter()
+            .enumerate()
+            .map(|(n, e)| (e.start, n as u32))
+            .collect();
+        let states = vec![None; extents.len()];
+        Builder {
+            image,
+            lifter,
+            entry,
+            volatile_frame,
+            extents,
+            tables,
+            index,
+            graph: Graph::default(),
+            exposed: Exposed::new(),
+            reads_return_address: false,
+            states,
+            jumps: BTreeMap::new(),
+        }
+    }
+
+    /// Brings the states at all block starts to a fixpoint.
+    fn solve(&mut self) {
+        loop {
+            let before = self.exposed.clone();
+            self.graph = Graph::default();
+            self.states = vec![None; self.extents.len()];
+            self.jumps.clear();
+            self.fixpoint();
+            // An address that was taken late can have been used early, around a loop.
+            if self.exposed == before {
+                return;
+            }
+        }
+    }
+
+    fn fixpoint(&mut self) {
+        let Some(order) = self.order() else { return };
+        let mut visits = vec![0u32; self.extents.len()];
+        let entry = State::entry(&mut self.graph);
+        self.states[0] = Some((entry, vec![OUTSIDE]));
+        let mut pending = BTreeSet::from([(order[0], 0u32)]);
+        while let Some((_, block)) = pending.pop_first() {
+            visits[block as usize] += 1;
+            if visits[block as usize] == MOST_VISITS
+                && let Some((state, _)) = &mut self.states[block as usize]
+            {
+                *state = State::unknown(&mut self.graph);
+            }
+            let Some((state, _)) = self.states[block as usize].clone() else {
+                continue;
+            };
+            let (flow, state, _) = self.run(block, state, false);
+            for edge in self.edges(block, flow, state) {
+                let Some(&to) = self.index.get(&edge.to) else {
+                    continue;
+                };
+                let changed = match &mut self.states[to as usize] {
+                    empty @ None => {
+                        *empty = Some((edge.state, vec![block]));
+                        true
+                    }
+                    Some((state, seen)) => {
+                        if seen[..] == [block] {
+                            // The only way in so far tells anew.
+                            let changed = *state != edge.state;
+                            *state = edge.state;
+                            changed
+                        } else {
+                            let changed =
+                                state.join(&mut self.graph, to, seen, block, &edge.state);
+                            if !seen.contains(&block) {
+                                seen.push(block);
+                            }
+                            changed
+                        }
+                    }
+                };
+                if changed {
+                    pending.insert((order[to as usize], to));
+                }
+            }
+        }
+    }
+
+    /// The blocks' places in reverse postorder; `None` without blocks.
+    fn order(&self) -> Option<Vec<u32>> {
+        let mut place = vec![u32::MAX; self.extents.len()];
+        let mut next = self.extents.len() as u32;
+        let mut seen = vec![false; self.extents.len()];
+        *seen.first_mut()? = true;
+        let mut stack = vec![(0u32, self.successors(0), 0usize)];
+        while let Some((block, successors, at)) = stack.last_mut() {
+            if let Some(&to) = successors.get(*at) {
+                *at += 1;
+                if !seen[to as usize] {
+                    seen[to as usize] = true;
+                    let more = self.successors(to);
+                    stack.push((to, more, 0));
+                }
+            } else {
+                next -= 1;
+                place[*block as usize] = next;
+                stack.pop();
+            }
+        }
+        Some(place)
+    }
+
+    fn successors(&self, block: u32) -> Vec<u32> {
+        let extent = &self.extents[block as usize];
+        let mut all = Vec::new();
+        match extent.flow {
+            Flow::Next | Flow::Syscall | Flow::ForeignSyscall(_) => all.push(extent.after),
+            Flow::Jump(to) => all.push(to),
+            Flow::Branch((), to) => all.extend([extent.after, to]),
+            Flow::Call(_) | Flow::CallIndirect(()) => {
+                all.push(extent.after);
+                let pad = self
+                    .image
+                    .landing_pad(Addr(extent.last), Addr(extent.after));
+                all.extend(pad.map(|p| p.0));
+            }
+            Flow::JumpIndirect(()) => {
+                all.extend(self.tables.get(&extent.last).into_iter().flatten());
+            }
+            Flow::Return | Flow::Stop | Flow::Invalid => {}
+        }
+        all.iter().filter_map(|a| self.index.get(a).copied()).collect()
+    }
+
+    /// Runs a block from `state`; the state at its end, before what its last instruction does
+    /// to control, and what it used when `record`ing.
+    fn run(&mut self, block: u32, state: State, record: bool) -> (Flow<ValueId>, State, Uses) {
+        let Extent { start, last, .. } = self.extents[block as usize];
+        let mut lower = Lower {
+            image: self.image,
+            graph: &mut self.graph,
+            state,
+            entry: self.entry,
+            at: start,
+            exposed: &mut self.exposed,
+            volatile_frame: self.volatile_frame,
+            reads_return_address: &mut self.reads_return_address,
+            uses: record.then(Uses::default),
+        };
+        let mut flow = Flow::Invalid;
+        if let Some(code) = self.image.code(Addr(start)) {
+            loop {
+                let offset = (lower.at - start) as usize;
+                let (length, step) =
+                    self.lifter
+                        .lift(code.get(offset..).unwrap_or(&[]), lower.at, &mut lower);
+                flow = step;
+                if lower.at >= last || length == 0 {
+                    break;
+                }
+                lower.at += length as u64;
+            }
+        }
+        let uses = lower.uses.take().unwrap_or_default();
+        (flow, lower.state, uses)
+    }
+
+    fn lower(&mut self, at: u64, state: State) -> Lower<'_> {
+        Lower {
+            image: self.image,
+            graph: &mut self.graph,
+            state,
+            entry: self.entry,
+            at,
+            exposed: &mut self.exposed,
+            volatile_frame: self.volatile_frame,
+            reads_return_address: &mut self.reads_return_address,
+            uses: None,
+        }
+    }
+
+    fn edges(&mut self, block: u32, flow: Flow<ValueId>, state: State) -> Vec<Edge> {
+        let Extent { last, after, .. } = self.extents[block as usize];
+        match flow {
+            Flow::Next => vec![Edge { to: after, state }],
+            Flow::Jump(to) => vec![Edge { to, state }],
+            Flow::Branch(test, to) => {
+                let mut taken = state.clone();
+                let mut not_taken = state;
+                self.assume(&mut taken, test, true);
+                self.assume(&mut not_taken, test, false);
+                vec![
+                    Edge {
+                        to: after,
+                        state: not_taken,
+                    },
+                    Edge { to, state: taken },
+                ]
+            }
+            Flow::Call(_) | Flow::CallIndirect(_) => {
+                let mut returned = self.lower(last, state.clone());
+                returned.after_call();
+                let returned = returned.state;
+                let mut edges = vec![Edge {
+                    to: after,
+                    state: returned,
+                }];
+                if let Some(pad) = self.image.landing_pad(Addr(last), Addr(after)) {
+                    let mut thrown = self.lower(last, state);
+                    thrown.after_throw();
+                    edges.push(Edge {
+                        to: pad.0,
+                        state: thrown.state,
+                    });
+                }
+                edges
+            }
+            Flow::Syscall | Flow::ForeignSyscall(_) => {
+                let mut lower = self.lower(last, state);
+                lower.after_syscall();
+                vec![Edge {
+                    to: after,
+                    state: lower.state,
+                }]
+            }
+            Flow::JumpIndirect(target) => {
+                self.jumps.insert(block, target);
+                let targets = self.tables.get(&last).cloned().unwrap_or_default();
+                targets
+                    .into_iter()
+                    .map(|to| Edge {
+                        to,
+                        state: state.clone(),
+                    })
+                    .collect()
+            }
+            Flow::Return | Flow::Stop | Flow::Invalid => Vec::new(),
+        }
+    }
+
+    /// Narrows `state` by the outcome of a test.
+    fn assume(&mut self, state: &mut State, test: ValueId, outcome: bool) {
+        let Value::Test(condition, flags) = self.graph.get(test) else {
+            return;
+        };
+        let condition = if outcome {
+            condition
+        } else {
+            condition.negated()
+        };
+        let Value::Flags(kind, bits, a, b) = self.graph.get(flags) else {
+            return;
+        };
+        let (value, bound) = match kind {
+            Compare::Difference if self.graph.constant_of(b).is_some() => (a, b),
+            Compare::Difference if self.graph.constant_of(a).is_some() => {
+                let Some(swapped) = swapped(condition) else {
+                    return;
+                };
+                return state.refine(&mut self.graph, b, swapped, bits, a);
+            }
+            Compare::Conjunction if a == b => {
+                let zero = self.graph.constant(0);
+                (a, zero)
+            }
+            _ => return,
+        };
+        // Sign tests say about `a - 0` what a compare with zero would.
+        let condition = match (kind, condition) {
+            (Compare::Conjunction, Condition::Negative) => Condition::Less,
+            (Compare::Conjunction, Condition::NotNegative) => Condition::GreaterEq,
+            (Compare::Conjunction, Condition::Above) => Condition::Ne,
+            (Compare::Conjunction, Condition::BelowEq) => Condition::Eq,
+            (_, Condition::Negative | Condition::NotNegative) => return,
+            (_, condition) => condition,
+        };
+        state.refine(&mut self.graph, value, condition, bits, bound);
+    }
+
+    /// Adds what the tables of computed jumps lead to; whether any of it is new.
+    fn find_tables(&mut self, tables: &mut Tables) -> bool {
+        let mut grown = false;
+        for (&block, &target) in &self.jumps {
+            if let Target::Table(targets) = jump_table::resolve(self.image, &self.graph, self.entry, target) {
+                let known = tables
+                    .entry(self.extents[block as usize].last)
+                    .or_default();
+                for to in targets {
+                    if !known.contains(&to) {
+                        known.push(to);
+                        grown |= inside(self.image, self.entry, to);
+                    }
+                }
+            }
+        }
+        grown
+    }
+
+    fn finish(mut self, tables: &Tables, too_large: bool) -> Summary {
+        let mut blocks = Vec::with_capacity(self.extents.len());
+        let mut stubs = Vec::new();
+        let mut escaping = Vec::new();
+        for block in 0..self.extents.len() as u32 {
+            let Extent { start, last, .. } = self.extents[block as usize];
+            let Some((state, _)) = self.states[block as usize].clone() else {
+                // Only a call that lower() saw no way past leads here: kept for its place.
+                blocks.push(Block {
+                    start,
+                    last,
+                    references: Vec::new(),
+                    exit: Exit::Stop,
+                });
+                continue;
+            };
+            let (flow, state, uses) = self.run(block, state, true);
+            escaping.extend(uses.escaping);
+            let exit = self.exit(block, flow, state, tables, &mut stubs, too_large);
+            escape_by(&exit, &mut escaping);
+            blocks.push(Block {
+                start,
+                last,
+                references: uses.references,
+                exit,
+            });
+        }
+        for (exit, at) in stubs {
+            escape_by(&exit, &mut escaping);
+            blocks.push(Block {
+                start: at,
+                last: at,
+                references: Vec::new(),
+                exit,
+            });
+        }
+        if blocks.is_empty() {
+            blocks.push(Block {
+                start: self.entry,
+                last: self.entry,
+                references: Vec::new(),
+                exit: Exit::Lost(Lost::NotCode),
+            });
+        }
+        self.prune_references(&mut blocks, escaping);
+        self.graph.seal();
+        Summary {
+            entry: self.entry,
+            blocks,
+            graph: self.graph,
+            reads_return_address: self.reads_return_address,
+        }
+    }
+
+    /// Drops references to data whose address never leaves loads that are noted themselves,
+    /// and reads of jump tables, whose targets are edges already.
+    fn prune_references(&self, blocks: &mut [Block], escaping: Vec<ValueId>) {
+        let mut seen: FxHashSet<ValueId> = FxHashSet::default();
+        let mut constants: FxHashSet<u64> = FxHashSet::default();
+        let mut pending = escaping;
+        while let Some(v) = pending.pop() {
+            if !seen.insert(v) {
+                continue;
+            }
+            match self.graph.get(v) {
+                Value::Const(c) => {
+                    constants.insert(c);
+                }
+                Value::Binary(_, a, b) | Value::Select(_, a, b) => pending.extend([a, b]),
+                Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Refine(a, ..) => {
+                    pending.push(a);
+                }
+                Value::Kept(_, _, before) => pending.push(before),
+                Value::Phi(index) => {
+                    let phi = &self.graph.phis[index as usize];
+                    pending.extend(phi.operands.iter().map(|o| o.1));
+                }
+                // The loaded word leaves, not the address it was loaded from.
+                Value::Load(..) => {}
+                _ => {}
+            }
+        }
+        let tables: FxHashSet<ValueId> = self
+            .jumps
+            .values()
+            .filter(|&&t| {
+                matches!(
+                    jump_table::resolve(self.image, &self.graph, self.entry, t),
+                    Target::Table(_)
+                )
+            })
+            .filter_map(|&t| jump_table::table_address(&self.graph, t))
+            .collect();
+        for block in blocks {
+            block.references.retain(|r| match r {
+                Reference::Address(a) => constants.contains(a) || self.image.is_code(Addr(*a)),
+                Reference::Indexed { address, .. } => !tables.contains(address),
+                Reference::Bytes { .. } => true,
+            });
+        }
+    }
+
+    fn exit(
+        &mut self,
+        block: u32,
+        flow: Flow<ValueId>,
+        state: State,
+        tables: &Tables,
+        stubs: &mut Vec<(Exit, u64)>,
+        too_large: bool,
+    ) -> Exit {
+        let Extent { last, after, .. } = self.extents[block as usize];
+        let mut go = |builder: &mut Self, to: u64, state: &State| -> Option<u32> {
+            if let Some(&at) = builder.index.get(&to) {
+                return Some(at);
+            }
+            let exit = if !builder.image.is_code(Addr(to)) {
+                Exit::Lost(Lost::NotCode)
+            } else if inside(builder.image, builder.entry, to) {
+                Exit::Lost(if too_large {
+                    Lost::TooLarge
+                } else {
+                    Lost::NotCode
+                })
+            } else {
+                let target = builder.graph.constant(to);
+                Exit::TailCall(builder.call(target, state, 0))
+            };
+            stubs.push((exit, last));
+            Some((builder.extents.len() + stubs.len() - 1) as u32)
+        };
+        let jump = |to: Option<u32>| to.map_or(Exit::Stop, Exit::Jump);
+        match flow {
+            Flow::Next => jump(go(self, after, &state)),
+            Flow::Jump(to) => jump(go(self, to, &state)),
+            Flow::Branch(test, to) => {
+                match (go(self, to, &state), go(self, after, &state)) {
+                    (Some(a), Some(b)) => Exit::Branch(test, a, b),
+                    _ => Exit::Stop,
+                }
+            }
+            Flow::Call(target) => {
+                let target = self.graph.constant(target);
+                let call = self.call(target, &state, 8);
+                let next = go(self, after, &state);
+                let pad = self.image.landing_pad(Addr(last), Addr(after));
+                Exit::Call(call, next, pad.and_then(|p| go(self, p.0, &state)))
+            }
+            Flow::CallIndirect(target) => {
+                let call = self.call(target, &state, 8);
+                let next = go(self, after, &state);
+                let pad = self.image.landing_pad(Addr(last), Addr(after));
+                Exit::Call(call, next, pad.and_then(|p| go(self, p.0, &state)))
+            }
+            Flow::Syscall => {
+                let entry = Entry {
+                    number: state.register(RAX),
+                    arguments: SYSCALL_ARGUMENTS.map(|r| state.register(r)),
+                };
+                Exit::Syscall(Box::new(entry), go(self, after, &state))
+            }
+            Flow::ForeignSyscall(kind) => Exit::Foreign(kind, go(self, after, &state)),
+            Flow::Return => Exit::Return(Box::new(state.registers())),
+            Flow::Stop => Exit::Stop,
+            Flow::Invalid => Exit::Lost(Lost::NotCode),
+            Flow::JumpIndirect(target) => {
+                let resolved = match tables.get(&last) {
+                    Some(targets) if !targets.is_empty() => Target::Table(targets.clone()),
+                    _ => jump_table::resolve(self.image, &self.graph, self.entry, target),
+                };
+                match resolved {
+                    Target::Return => Exit::Return(Box::new(state.registers())),
+                    Target::Pointer => Exit::TailCall(self.call(target, &state, 0)),
+                    Target::Unknown => Exit::Lost(Lost::Table),
+                    Target::Table(targets) => {
+                        let all: BTreeSet<u32> = targets
+                            .into_iter()
+                            .filter_map(|to| go(self, to, &state))
+                            .collect();
+                        Exit::Switch(all.into_iter().collect())
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a callee finds; `pushed` bytes of return address go on the stack first.
+    fn call(&mut self, target: ValueId, state: &State, pushed: i64) -> Box<Call> {
+        let mut stack = Vec::new();
+        if let Some(top) = state.frame_offset(&self.graph, RSP)
+            && !self.volatile_frame
+        {
+            for offset in (8..=64).step_by(8) {
+                if let Some(v) = state.load(&mut self.graph, top - pushed + offset, 8) {
+                    stack.push((offset as i32, v));
+                }
+            }
+        }
+        Box::new(Call {
+            target,
+            registers: state.registers(),
+            stack,
+        })
+    }
+}
+
+/// Notes what leaves the function by its exits.
+fn escape_by(exit: &Exit, escaping: &mut Vec<ValueId>) {
+    match exit {
+        Exit::Call(call, ..) | Exit::TailCall(call) => {
+            escaping.extend(CALLER_SAVED.map(|r| call.registers[usize::from(r.0)]));
+            escaping.extend(call.stack.iter().map(|s| s.1));
+        }
+        Exit::Return(registers) => escaping.push(registers[usize::from(RAX.0)]),
+        Exit::Syscall(entry, _) => escaping.extend(entry.arguments),
+        _ => {}
+    }
+}
+
+/// The condition on swapped operands.
+fn swapped(condition: Condition) -> Option<Condition> {
+    Some(match condition {
+        Condition::Eq | Condition::Ne => condition,
+        Condition::Below => Condition::Above,
+        Condition::Above => Condition::Below,
+        Condition::BelowEq => Condition::AboveEq,
+        Condition::AboveEq => Condition::BelowEq,
+        Condition::Less => Condition::Greater,
+        Condition::Greater => Condition::Less,
+        Condition::LessEq => Condition::GreaterEq,
+        Condition::GreaterEq => Condition::LessEq,
+        Condition::Negative | Condition::NotNegative | Condition::Unknown => return None,
+    })
+}

@@ -1,0 +1,371 @@
+//! The machine that turns instructions into values of one function.
+
+use super::Reference;
+use super::state::{Exposed, State, detached, part};
+use super::value::{ANY, Graph, Input, Value, ValueId};
+use crate::image::{Addr, Image};
+use crate::isa::x86_64::{CALLER_SAVED, RAX, RCX, RSP};
+use crate::isa::{Binary, Compare, Condition, Machine, Reg};
+
+/// What a function uses of the image, collected in the last pass.
+#[derive(Default)]
+pub(super) struct Uses {
+    /// Of the block being lowered.
+    pub(super) references: Vec<Reference>,
+    /// Values that leave the function's sight: stored, passed, or used as a pointer that is
+    /// not a constant plus an index.
+    pub(super) escaping: Vec<ValueId>,
+}
+
+/// Lowers the instructions of one block after another.
+pub(super) struct Lower<'a> {
+    pub(super) image: &'a Image,
+    pub(super) graph: &'a mut Graph,
+    pub(super) state: State,
+    pub(super) entry: u64,
+    pub(super) at: u64,
+    pub(super) exposed: &'a mut Exposed,
+    /// The frame can change at any time (a call may return twice): slots hold nothing.
+    pub(super) volatile_frame: bool,
+    pub(super) reads_return_address: &'a mut bool,
+    pub(super) uses: Option<Uses>,
+}
+
+impl Lower<'_> {
+    fn expose(&mut self, value: ValueId) {
+        if let Value::Frame(offset) = self.graph.get(value) {
+            let lowest = self.exposed.entry(part(offset)).or_insert(offset);
+            *lowest = offset.min(*lowest);
+        }
+    }
+
+    /// Somebody else may have written to memory: what they can name of the frame is unknown.
+    pub(super) fn disturb(&mut self) {
+        let exposed = &*self.exposed;
+        self.state.forget(exposed.contains_key(&0), |s| {
+            exposed
+                .get(&part(s.offset))
+                .is_some_and(|&lowest| s.offset + i64::from(s.size) > lowest)
+        });
+        self.renew_memory();
+    }
+
+    fn renew_memory(&mut self) {
+        let version = self.graph.intern(Value::Opaque(self.at, u8::MAX));
+        self.state.set_memory(version);
+    }
+
+    /// The callee has run and returned.
+    pub(super) fn after_call(&mut self) {
+        self.disturb();
+        for reg in CALLER_SAVED {
+            let before = self.state.register(reg);
+            let after = if before == ANY {
+                // Keeps its identity for what follows, a compare before a table above all.
+                Value::Opaque(self.at, 32 + reg.0)
+            } else {
+                Value::Kept(self.at, reg, before)
+            };
+            let after = self.graph.intern(after);
+            self.state.set_register(reg, after);
+        }
+        let result = self.graph.intern(Value::Ret(self.at));
+        self.state.set_register(RAX, result);
+        self.state.set_flags(ANY);
+    }
+
+    /// An exception brought control back to the frame of this call.
+    pub(super) fn after_throw(&mut self) {
+        self.disturb();
+        for reg in CALLER_SAVED {
+            self.state.set_register(reg, ANY);
+        }
+        self.state.set_flags(ANY);
+    }
+
+    /// The kernel has answered: it keeps all registers but three, and may have written
+    /// whatever its arguments point to.
+    pub(super) fn after_syscall(&mut self) {
+        self.disturb();
+        for (n, reg) in [RAX, RCX, Reg(11)].into_iter().enumerate() {
+            let unknown = self.graph.intern(Value::Opaque(self.at, n as u8));
+            self.state.set_register(reg, unknown);
+        }
+        self.state.set_flags(ANY);
+    }
+
+    fn refer(&mut self, reference: Reference) {
+        if let Some(uses) = &mut self.uses
+            && !uses.references.contains(&reference)
+        {
+            uses.references.push(reference);
+        }
+    }
+
+    fn escape(&mut self, value: ValueId) {
+        if let Some(uses) = &mut self.uses {
+            uses.escaping.push(value);
+        }
+    }
+
+    /// A value was put where code can find it: note image addresses in it.
+    fn materialise(&mut self, value: ValueId) {
+        if self.uses.is_none() {
+            return;
+        }
+        match self.graph.get(value) {
+            Value::Const(c) if self.image.object_of(Addr(c)).is_some() => {
+                self.refer(Reference::Address(c));
+            }
+            Value::Binary(Binary::Add, ..) => {
+                if let Some(base) = constant_base(self.image, self.graph, value) {
+                    self.refer(Reference::Address(base));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Memory at `address` is read.
+    fn touch(&mut self, address: ValueId, size: u8) {
+        if self.uses.is_none() {
+            return;
+        }
+        match self.graph.get(address) {
+            Value::Const(at) => {
+                if self.image.object_of(Addr(at)).is_some() {
+                    self.refer(Reference::Bytes { at, size });
+                }
+            }
+            Value::Frame(_) | Value::Any => {}
+            _ => match constant_base(self.image, self.graph, address) {
+                Some(base) => self.refer(Reference::Indexed {
+                    base,
+                    address,
+                    size,
+                }),
+                None => self.escape(address),
+            },
+        }
+    }
+
+    /// Memory at `address`, of any extent, is written by somebody.
+    fn written(&mut self, address: ValueId) {
+        match pointer(self.image, self.graph, address) {
+            Pointer::Frame(within) => {
+                self.exposed.insert(within, i64::MIN);
+                self.disturb();
+            }
+            Pointer::Elsewhere => self.renew_memory(),
+            Pointer::Unknown => {
+                self.disturb();
+                self.escape(address);
+            }
+        }
+    }
+}
+
+/// What a computed address can point to.
+enum Pointer {
+    /// Somewhere in this part of the stack.
+    Frame(i64),
+    /// Surely not to the own frame: an object of the image, or one that the caller passed.
+    Elsewhere,
+    Unknown,
+}
+
+fn pointer(image: &Image, graph: &Graph, address: ValueId) -> Pointer {
+    let mut terms = vec![address];
+    let mut found = Pointer::Unknown;
+    let mut plain = true;
+    for _ in 0..12 {
+        let Some(term) = terms.pop() else { break };
+        match graph.get(term) {
+            Value::Binary(Binary::Add | Binary::Sub, a, b) => terms.extend([a, b]),
+            Value::Frame(o) => return Pointer::Frame(part(o)),
+            Value::Const(c) if image.object_of(Addr(c)).is_some() => found = Pointer::Elsewhere,
+            Value::Const(_) => {}
+            Value::Entry(Input::Register(_)) => {
+                if plain && matches!(found, Pointer::Unknown) {
+                    found = Pointer::Elsewhere;
+                }
+            }
+            _ => plain = false,
+        }
+    }
+    match found {
+        // An entry register beside a computed term may be the index and not the pointer.
+        Pointer::Elsewhere if !plain && constant_base(image, graph, address).is_none() => {
+            Pointer::Unknown
+        }
+        found => found,
+    }
+}
+
+/// The image address in a sum.
+pub(super) fn constant_base(image: &Image, graph: &Graph, address: ValueId) -> Option<u64> {
+    let mut terms = vec![address];
+    for _ in 0..12 {
+        match graph.get(terms.pop()?) {
+            Value::Binary(Binary::Add, a, b) => terms.extend([a, b]),
+            Value::Binary(Binary::Sub, a, _) => terms.push(a),
+            Value::Const(c) if image.object_of(Addr(c)).is_some() => return Some(c),
+            _ => {}
+        }
+    }
+    None
+}
+
+impl Machine for Lower<'_> {
+    type V = ValueId;
+
+    fn constant(&mut self, value: u64) -> ValueId {
+        self.graph.constant(value)
+    }
+
+    fn opaque(&mut self, index: u8) -> ValueId {
+        self.graph.intern(Value::Opaque(self.at, index))
+    }
+
+    fn get(&mut self, reg: Reg) -> ValueId {
+        self.state.register(reg)
+    }
+
+    fn put(&mut self, reg: Reg, value: ValueId) {
+        let mut value = value;
+        if reg == RSP {
+            if !matches!(self.graph.get(value), Value::Frame(_)) {
+                // A dynamic allocation keeps the frame; any other stack is not ours.
+                if !matches!(
+                    pointer(self.image, self.graph, value),
+                    Pointer::Frame(_)
+                ) {
+                    self.state.forget_frame();
+                }
+                let key = self.at.wrapping_sub(self.entry);
+                value = self.graph.intern(Value::Frame(detached(key & 0x0fff_ffff)));
+            }
+        } else {
+            self.expose(value);
+            self.materialise(value);
+        }
+        self.state.set_register(reg, value);
+    }
+
+    fn binary(&mut self, op: Binary, a: ValueId, b: ValueId) -> ValueId {
+        self.graph.binary(op, a, b)
+    }
+
+    fn zero_extend(&mut self, value: ValueId, bits: u8) -> ValueId {
+        self.graph.zero_extend(value, bits)
+    }
+
+    fn sign_extend(&mut self, value: ValueId, bits: u8) -> ValueId {
+        self.graph.sign_extend(value, bits)
+    }
+
+    fn load(&mut self, address: ValueId, size: u8) -> ValueId {
+        match self.graph.get(address) {
+            Value::Frame(0) if size == 8 => {
+                *self.reads_return_address = true;
+                self.graph.intern(Value::Entry(Input::Stack(0)))
+            }
+            Value::Frame(offset) => {
+                let known = if self.volatile_frame {
+                    None
+                } else {
+                    self.state.load(self.graph, offset, size)
+                };
+                known.unwrap_or_else(|| self.opaque(250))
+            }
+            Value::Const(at) => match self.image.constant(Addr(at), size) {
+                Some(c) => self.graph.constant(c),
+                None => {
+                    self.touch(address, size);
+                    let memory = self.state.memory();
+                    let v = self.graph.intern(Value::Load(address, size, memory));
+                    self.state.fact(v)
+                }
+            },
+            Value::Any => self.opaque(251),
+            _ => {
+                self.touch(address, size);
+                let memory = self.state.memory();
+                let v = self.graph.intern(Value::Load(address, size, memory));
+                self.state.fact(v)
+            }
+        }
+    }
+
+    fn store(&mut self, address: ValueId, size: u8, value: ValueId) {
+        self.expose(value);
+        self.materialise(value);
+        if let Value::Frame(offset) = self.graph.get(address) {
+            let value = self.graph.zero_extend(value, size * 8);
+            self.state.store(offset, size, value);
+            // A word of the frame that others can name counts as memory.
+            if self
+                .exposed
+                .get(&part(offset))
+                .is_some_and(|&lowest| offset + i64::from(size) > lowest)
+            {
+                self.escape(value);
+                self.renew_memory();
+            }
+        } else {
+            self.escape(value);
+            self.written(address);
+        }
+    }
+
+    fn store_unknown(&mut self, address: ValueId) {
+        if let Value::Frame(offset) = self.graph.get(address) {
+            let lowest = self.exposed.entry(part(offset)).or_insert(offset);
+            *lowest = offset.min(*lowest);
+            self.disturb();
+        } else {
+            self.written(address);
+        }
+    }
+
+    fn read_unknown(&mut self, address: ValueId, size: Option<u64>) {
+        match (self.graph.get(address), size) {
+            (Value::Const(at), Some(size)) => {
+                for word in 0..size.div_ceil(8).min(128) {
+                    let at = self.graph.constant(at + word * 8);
+                    self.touch(at, 8);
+                }
+            }
+            (Value::Const(at), None) => {
+                self.refer(Reference::Address(at));
+                self.escape(address);
+            }
+            _ => {
+                self.touch(address, 0);
+                self.escape(address);
+            }
+        }
+    }
+
+    fn compare(&mut self, kind: Compare, bits: u8, a: ValueId, b: ValueId) {
+        let flags = self.graph.intern(Value::Flags(kind, bits, a, b));
+        self.state.set_flags(flags);
+    }
+
+    fn forget_flags(&mut self) {
+        self.state.set_flags(ANY);
+    }
+
+    fn condition(&mut self, condition: Condition) -> ValueId {
+        let flags = self.state.flags();
+        self.graph.test(condition, flags)
+    }
+
+    fn select(&mut self, condition: ValueId, a: ValueId, b: ValueId) -> ValueId {
+        match self.graph.get(condition) {
+            Value::Const(0) => b,
+            Value::Const(_) => a,
+            _ => self.graph.select(condition, a, b),
+        }
+    }
+}

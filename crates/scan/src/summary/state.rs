@@ -1,0 +1,326 @@
+//! What the registers and the frame hold at one point of a function.
+
+use std::collections::BTreeMap;
+
+use super::value::{ANY, Graph, Input, Phi, Value, ValueId};
+use crate::isa::{Condition, Reg, x86_64::RSP};
+
+/// Registers, then the flags, then the version of memory.
+const PLACES: usize = 18;
+const FLAGS: usize = 16;
+const MEMORY: usize = 17;
+
+/// A word of the frame whose content is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Slot {
+    pub(super) offset: i64,
+    pub(super) size: u8,
+    pub(super) value: ValueId,
+}
+
+/// What is known at a point.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct State {
+    places: [ValueId; PLACES],
+    /// Ascending, not overlapping.
+    slots: Vec<Slot>,
+    /// Arguments on the stack still hold what the caller put there.
+    incoming: bool,
+    /// Memory operands that a compare has bounded on this path.
+    facts: Vec<(ValueId, ValueId)>,
+}
+
+/// The lowest offset, per part of the stack, whose address may be known elsewhere: what is
+/// above it in the same part can change behind the function's back.
+pub(super) type Exposed = BTreeMap<i64, i64>;
+
+/// Parts of the stack that cannot overlap: caller's side, own frame, each dynamic allocation.
+pub(super) fn part(offset: i64) -> i64 {
+    offset >> 32
+}
+
+impl State {
+    pub(super) fn entry(graph: &mut Graph) -> State {
+        let mut places = [ANY; PLACES];
+        for (n, place) in places.iter_mut().enumerate().take(16) {
+            *place = graph.intern(Value::Entry(Input::Register(Reg(n as u8))));
+        }
+        places[usize::from(RSP.0)] = graph.intern(Value::Frame(0));
+        places[MEMORY] = graph.intern(Value::Opaque(0, u8::MAX));
+        State {
+            places,
+            slots: Vec::new(),
+            incoming: true,
+            facts: Vec::new(),
+        }
+    }
+
+    /// Nothing is known, the height of the stack included.
+    pub(super) fn unknown(graph: &mut Graph) -> State {
+        let mut places = [ANY; PLACES];
+        places[usize::from(RSP.0)] = graph.intern(Value::Frame(detached(1 << 29)));
+        State {
+            places,
+            slots: Vec::new(),
+            incoming: false,
+            facts: Vec::new(),
+        }
+    }
+
+    pub(super) fn register(&self, reg: Reg) -> ValueId {
+        self.places[usize::from(reg.0)]
+    }
+
+    pub(super) fn set_register(&mut self, reg: Reg, value: ValueId) {
+        self.places[usize::from(reg.0)] = value;
+    }
+
+    pub(super) fn registers(&self) -> [ValueId; 16] {
+        let mut all = [ANY; 16];
+        all.copy_from_slice(&self.places[..16]);
+        all
+    }
+
+    pub(super) fn flags(&self) -> ValueId {
+        self.places[FLAGS]
+    }
+
+    pub(super) fn set_flags(&mut self, flags: ValueId) {
+        self.places[FLAGS] = flags;
+    }
+
+    pub(super) fn memory(&self) -> ValueId {
+        self.places[MEMORY]
+    }
+
+    pub(super) fn set_memory(&mut self, version: ValueId) {
+        self.places[MEMORY] = version;
+        self.facts.clear();
+    }
+
+    pub(super) fn frame_offset(&self, graph: &Graph, reg: Reg) -> Option<i64> {
+        match graph.get(self.register(reg)) {
+            Value::Frame(o) => Some(o),
+            _ => None,
+        }
+    }
+
+    pub(super) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    pub(super) fn forget_frame(&mut self) {
+        self.slots.clear();
+        self.incoming = false;
+    }
+
+    /// Forgets every slot that `kill` names, and the caller's arguments if `incoming`.
+    pub(super) fn forget(&mut self, incoming: bool, mut kill: impl FnMut(&Slot) -> bool) {
+        self.slots.retain(|s| !kill(s));
+        if incoming {
+            self.incoming = false;
+        }
+    }
+
+    pub(super) fn store(&mut self, offset: i64, size: u8, value: ValueId) {
+        let end = offset + i64::from(size);
+        self.slots
+            .retain(|s| s.offset + i64::from(s.size) <= offset || s.offset >= end);
+        let at = self.slots.partition_point(|s| s.offset < offset);
+        self.slots.insert(
+            at,
+            Slot {
+                offset,
+                size,
+                value,
+            },
+        );
+    }
+
+    /// The content of a word of the frame, when it is known.
+    pub(super) fn load(&self, graph: &mut Graph, offset: i64, size: u8) -> Option<ValueId> {
+        let end = offset + i64::from(size);
+        let at = self
+            .slots
+            .partition_point(|s| s.offset + i64::from(s.size) <= offset);
+        match self.slots.get(at) {
+            Some(s) if s.offset <= offset && s.offset + i64::from(s.size) >= end => {
+                let shift = graph.constant(((offset - s.offset) * 8) as u64);
+                let value = graph.binary(crate::isa::Binary::Shr, s.value, shift);
+                Some(graph.zero_extend(value, size * 8))
+            }
+            Some(s) if s.offset < end => None,
+            _ if offset >= 8 && self.incoming && offset < 4096 && offset % 8 == 0 => {
+                let value = graph.intern(Value::Entry(Input::Stack(offset as i32)));
+                Some(graph.zero_extend(value, size * 8))
+            }
+            _ => None,
+        }
+    }
+
+    /// What a bounded memory operand is known to be on this path.
+    pub(super) fn fact(&self, value: ValueId) -> ValueId {
+        self.facts
+            .iter()
+            .find(|(v, _)| *v == value)
+            .map_or(value, |&(_, refined)| refined)
+    }
+
+    /// Everything that equals `value` in its low `bits` bits now also compares so with `bound`.
+    pub(super) fn refine(
+        &mut self,
+        graph: &mut Graph,
+        value: ValueId,
+        condition: Condition,
+        bits: u8,
+        bound: ValueId,
+    ) {
+        if !has_identity(graph, value) || graph.constant_of(value).is_some() {
+            return;
+        }
+        let places = self.places[..16].iter_mut();
+        for v in places.chain(self.slots.iter_mut().map(|s| &mut s.value)) {
+            let same = *v == value
+                || (bits < 64 && graph.find(Value::ZeroExtend(*v, bits)) == Some(value));
+            if same && graph.constant_of(*v).is_none() {
+                *v = graph.intern(Value::Refine(*v, condition, bits, bound));
+            }
+        }
+        let refined = graph.intern(Value::Refine(value, condition, bits, bound));
+        self.facts.retain(|(v, _)| *v != value);
+        if self.facts.len() < 4 {
+            self.facts.push((value, refined));
+        }
+    }
+
+    /// Joins what another edge brings into the state at the start of `block`; whether that
+    /// changed anything. `seen` are the predecessors that agreed with the state so far.
+    pub(super) fn join(
+        &mut self,
+        graph: &mut Graph,
+        block: u32,
+        seen: &[u32],
+        from: u32,
+        other: &State,
+    ) -> bool {
+        let mut changed = false;
+        for n in 0..PLACES {
+            if n == usize::from(RSP.0) && self.places[n] != other.places[n] {
+                // Two stack heights meet: a place of its own, nothing known of it.
+                let apart = graph.intern(Value::Frame(detached(u64::from(block) | 1 << 28)));
+                if self.places[n] != apart {
+                    self.places[n] = apart;
+                    self.forget_frame();
+                    changed = true;
+                }
+                continue;
+            }
+            let merged = merge(graph, block, seen, from, self.places[n], other.places[n]);
+            changed |= merged.1;
+            self.places[n] = merged.0;
+        }
+        let mut kept = Vec::with_capacity(self.slots.len());
+        for slot in &self.slots {
+            let theirs = match other.slots.binary_search_by_key(&slot.offset, |s| s.offset) {
+                Ok(at) if other.slots[at].size == slot.size => Some(other.slots[at].value),
+                _ if slot.offset >= 8 => other.load(graph, slot.offset, slot.size),
+                _ => None,
+            };
+            let Some(theirs) = theirs else {
+                changed = true;
+                continue;
+            };
+            let merged = merge(graph, block, seen, from, slot.value, theirs);
+            changed |= merged.1;
+            kept.push(Slot {
+                value: merged.0,
+                ..*slot
+            });
+        }
+        // A slot that only the other edge has, over an argument that this side still has.
+        if self.incoming && other.slots.iter().any(|s| s.offset >= 8) {
+            let ours = self.slots.iter().map(|s| s.offset).collect::<Vec<_>>();
+            if other
+                .slots
+                .iter()
+                .any(|s| s.offset >= 8 && !ours.contains(&s.offset))
+            {
+                self.incoming = false;
+                changed = true;
+            }
+        }
+        self.slots = kept;
+        if self.incoming && !other.incoming {
+            self.incoming = false;
+            changed = true;
+        }
+        let facts = self.facts.len();
+        self.facts.retain(|f| other.facts.contains(f));
+        changed | (facts != self.facts.len())
+    }
+}
+
+/// An offset in a part of the stack that nothing else is in.
+pub(super) fn detached(key: u64) -> i64 {
+    let key = (key & 0x3fff_ffff) as i64;
+    -((key + 2) << 32) + (1 << 31)
+}
+
+fn merge(
+    graph: &mut Graph,
+    block: u32,
+    seen: &[u32],
+    from: u32,
+    ours: ValueId,
+    theirs: ValueId,
+) -> (ValueId, bool) {
+    if let Value::Phi(index) = graph.get(ours)
+        && graph.phis[index as usize].block == block
+    {
+        let operands = &mut graph.phis[index as usize].operands;
+        match operands.iter_mut().find(|(p, _)| *p == from) {
+            Some((_, value)) if ours != theirs => *value = theirs,
+            None if ours != theirs => operands.push((from, theirs)),
+            _ => {}
+        }
+        // The node is the same; only what it may be has grown.
+        return (ours, false);
+    }
+    if ours == theirs || ours == ANY {
+        return (ours, false);
+    }
+    if theirs == ANY {
+        return (ANY, true);
+    }
+    let phi = graph.phi(block);
+    let Value::Phi(index) = graph.get(phi) else {
+        return (ANY, true);
+    };
+    let operands: Vec<_> = seen
+        .iter()
+        .filter(|&&p| p != from)
+        .map(|&p| (p, ours))
+        .chain([(from, theirs)])
+        .collect();
+    graph.phis[index as usize] = Phi { block, operands };
+    (phi, true)
+}
+
+/// Whether two uses of the node are surely the same number.
+fn has_identity(graph: &Graph, value: ValueId) -> bool {
+    let mut pending = vec![value];
+    for _ in 0..16 {
+        let Some(v) = pending.pop() else { return true };
+        match graph.get(v) {
+            Value::Any | Value::Select(..) => return false,
+            Value::Binary(_, a, b) => pending.extend([a, b]),
+            Value::ZeroExtend(a, _)
+            | Value::SignExtend(a, _)
+            | Value::Refine(a, ..)
+            | Value::Kept(_, _, a) => pending.push(a),
+            Value::Test(..) | Value::Flags(..) => return false,
+            _ => {}
+        }
+    }
+    false
+}
