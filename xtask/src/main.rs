@@ -1,1 +1,106 @@
-fn main() {}
+//! The tasks that people and CI share: `cargo xtask TASK`. One table; CI calls nothing else.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a task talks to the person who started it"
+)]
+
+mod bench;
+mod check;
+mod client;
+mod fixture;
+mod inject;
+mod needs;
+mod place;
+mod play;
+mod portcullis;
+mod process;
+mod programs;
+mod scratch;
+mod soundness;
+mod strace;
+mod sweep;
+mod tables;
+mod test;
+mod tidy;
+mod web;
+mod workload;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+/// What a task is: its name, what it runs, and the line that `cargo xtask` prints about it.
+type Task = (&'static str, fn(&[String]) -> Result<()>, &'static str);
+
+/// Every task.
+const TASKS: &[Task] = &[
+    (
+        "check",
+        check::run,
+        "fmt, clippy, doc, licences and sources, tidy",
+    ),
+    (
+        "test",
+        test::run,
+        "all tests, then the real programs; --full adds traces, the sweep and soaks",
+    ),
+    (
+        "tidy",
+        tidy::run,
+        "what no compiler checks: sizes, names, unsafe, crate arrows, links",
+    ),
+    (
+        "programs",
+        programs::run,
+        "real programs behind their filters, with injected calls; [NAME…]",
+    ),
+    (
+        "soundness",
+        soundness::run,
+        "traces of real programs against their scans; [NAME…]",
+    ),
+    (
+        "sweep",
+        sweep::run,
+        "scan every file of /usr/bin and /usr/sbin, or of [DIR…]",
+    ),
+    (
+        "bench",
+        bench::run,
+        "the measured table of bench/README.md; [NAME…]",
+    ),
+    (
+        "tables",
+        tables::run,
+        "regenerate the system-call tables from installed sources",
+    ),
+    (
+        "needs",
+        needs::run,
+        "install what the tests need from Debian, or say what is missing",
+    ),
+];
+
+fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let name = words.next();
+    let rest: Vec<String> = words.collect();
+    let Some((_, task, _)) = TASKS
+        .iter()
+        .find(|(known, ..)| name.as_deref() == Some(known))
+    else {
+        eprintln!("usage: cargo xtask TASK [ARGS]\n");
+        for (name, _, help) in TASKS {
+            eprintln!("  {name:<10} {help}");
+        }
+        return ExitCode::from(2);
+    };
+    match task(&rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

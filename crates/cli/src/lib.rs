@@ -4,6 +4,7 @@
 //! `json`, and each cached entry its own in `cache`. Results go to standard output, everything
 //! else to standard error. Text that comes from a binary is neutralised before it is shown.
 
+mod analysis;
 mod args;
 mod cache;
 mod exit;
@@ -14,9 +15,11 @@ mod program;
 #[cfg(test)]
 mod sample;
 mod text;
+mod verb;
 
 use std::process::ExitCode;
 
+use args::Verb;
 use clap::{CommandFactory as _, Parser as _};
 
 pub use exit::Exit;
@@ -28,6 +31,23 @@ pub fn command() -> clap::Command {
 
 /// Runs the command with the arguments of this process.
 pub fn main() -> ExitCode {
-    let _typed = args::Typed::parse();
-    ExitCode::from(2)
+    let typed = match args::Typed::try_parse() {
+        Ok(typed) => typed,
+        Err(usage) => {
+            // clap prints help to stdout and mistakes to stderr; a closed stream is no failure.
+            let _ = usage.print();
+            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
+        }
+    };
+    let done = match typed.verb {
+        Verb::Scan(typed) => verb::scan::scan(typed),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(error) if output::is_broken_pipe(&error) => Exit::Success.into(),
+        Err(error) => {
+            output::say(&format!("{error:#}"));
+            Exit::Failure.into()
+        }
+    }
 }

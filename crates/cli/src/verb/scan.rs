@@ -1,0 +1,67 @@
+//! `portcullis scan BIN`.
+
+use anyhow::{Result, bail};
+use portcullis_abi::Sysno;
+
+use crate::analysis::{Analysis, Wanted};
+use crate::args::{Format, ScanArgs};
+use crate::exit::Exit;
+use crate::output::Output;
+use crate::{json, neutral, text};
+
+/// What `scan` shows.
+enum View {
+    Text,
+    Json,
+    List,
+    Why(Sysno),
+}
+
+/// Runs the verb.
+pub(crate) fn scan(typed: ScanArgs) -> Result<Exit> {
+    let view = view(&typed)?;
+    let output = Output::from_option(typed.output);
+    let Analysis { set, timing, .. } = Wanted::of_file(&typed.program, &typed.closure)?.analyse()?;
+    let mut exit = if typed.strict && !set.residuals.is_empty() {
+        Exit::Findings
+    } else {
+        Exit::Success
+    };
+    match view {
+        View::Text => output.write_text(&text::scan::report(&set, timing))?,
+        View::Json => output.write_json(&json::scan::Document::new(&set))?,
+        View::List => output.write_text(&text::scan::list(&set))?,
+        View::Why(number) => match set.get(number) {
+            Some(call) => output.write_text(&text::scan::why(&set, call))?,
+            None => {
+                let name = text::scan::name(&set, number);
+                output.write_text(&format!("{name} ({number}) is not in the set\n"))?;
+                exit = Exit::Findings;
+            }
+        },
+    }
+    Ok(exit)
+}
+
+fn view(typed: &ScanArgs) -> Result<View> {
+    if let Some(name) = &typed.why {
+        return Ok(View::Why(number(name)?));
+    }
+    Ok(match (typed.list, typed.format) {
+        (true, _) => View::List,
+        (false, Format::Text) => View::Text,
+        (false, Format::Json) => View::Json,
+    })
+}
+
+/// The call that a person means by a name or a number.
+fn number(name: &str) -> Result<Sysno> {
+    let arch = portcullis_abi::Arch::X86_64;
+    if let Some(number) = arch.number(name) {
+        return Ok(number);
+    }
+    if let Ok(number) = name.parse() {
+        return Ok(Sysno(number));
+    }
+    bail!("no system call is called `{}`", neutral::text(name))
+}

@@ -1,0 +1,6 @@
+//! The command as a user runs it.
+
+mod hostile;
+mod place;
+mod run;
+mod scan;

@@ -1,0 +1,94 @@
+//! The real programs that this repository brings itself: compiled here, with the machine's
+//! compilers, from `testdata/programs`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::{place, process};
+
+/// A program of `testdata/programs`, and how it is built.
+#[derive(Debug)]
+pub(crate) struct Fixture {
+    /// The name of what comes out.
+    pub(crate) name: &'static str,
+    /// The source, beneath `testdata/programs`.
+    pub(crate) source: &'static str,
+    /// The compiler and its arguments.
+    pub(crate) compiler: &'static [&'static str],
+}
+
+/// Every fixture.
+pub(crate) const FIXTURES: &[Fixture] = &[
+    Fixture {
+        name: "c-musl-static",
+        source: "files.c",
+        compiler: &["musl-gcc", "-static", "-O2"],
+    },
+    Fixture {
+        name: "c-glibc-static-threads",
+        source: "threads.c",
+        compiler: &["gcc", "-static", "-O2", "-pthread"],
+    },
+    Fixture {
+        name: "rust-static",
+        source: "sockets.rs",
+        compiler: &[
+            "rustc",
+            "--edition=2024",
+            "-O",
+            "-C",
+            "target-feature=+crt-static",
+        ],
+    },
+    Fixture {
+        name: "rust-dynamic",
+        source: "sockets.rs",
+        compiler: &["rustc", "--edition=2024", "-O"],
+    },
+    Fixture {
+        name: "cxx-exceptions",
+        source: "objects.cc",
+        compiler: &["g++", "-O2", "-pthread"],
+    },
+];
+
+/// The built program, compiled anew when its source is newer.
+pub(crate) fn built(name: &str) -> Result<PathBuf> {
+    let fixture = FIXTURES
+        .iter()
+        .find(|fixture| fixture.name == name)
+        .with_context(|| format!("no fixture is called {name}"))?;
+    let dir = place::target().join("programs");
+    fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+    let source = place::root().join("testdata/programs").join(fixture.source);
+    let binary = dir.join(fixture.name);
+    if newer(&binary, &source)? {
+        return Ok(binary);
+    }
+    let (compiler, arguments) = fixture
+        .compiler
+        .split_first()
+        .context("a fixture without a compiler")?;
+    process::show(
+        Command::new(compiler)
+            .args(arguments)
+            .arg(&source)
+            .arg("-o")
+            .arg(&binary)
+            .current_dir(&dir),
+    )?;
+    Ok(binary)
+}
+
+/// True when `made` exists and is newer than `from`.
+fn newer(made: &Path, from: &Path) -> Result<bool> {
+    let source = fs::metadata(from)
+        .and_then(|about| about.modified())
+        .with_context(|| format!("look at {}", from.display()))?;
+    Ok(fs::metadata(made)
+        .and_then(|about| about.modified())
+        .is_ok_and(|made| made > source))
+}

@@ -1,0 +1,137 @@
+//! What the tests need from Debian, and how it comes onto the machine.
+//!
+//! As root the packages are installed; otherwise what is missing is said. Debian starts services
+//! when their packages are configured: a `policy-rc.d` that answers 101 (Debian Policy 9.3.3)
+//! forbids that while we install, and whatever was there before is put back.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process;
+
+/// `(a file that the package brings, the package)`.
+const NEEDS: &[(&str, &str)] = &[
+    ("/usr/bin/strace", "strace"),
+    ("/usr/bin/musl-gcc", "musl-tools"),
+    ("/bin/busybox", "busybox-static"),
+    ("/usr/bin/sqlite3", "sqlite3"),
+    ("/usr/bin/memcached", "memcached"),
+    ("/usr/bin/redis-server", "redis-server"),
+    ("/usr/bin/redis-cli", "redis-tools"),
+    ("/usr/sbin/nginx", "nginx-light"),
+    ("/usr/sbin/lighttpd", "lighttpd"),
+    ("/usr/sbin/haproxy", "haproxy"),
+    ("/usr/bin/curl", "curl"),
+    ("/usr/bin/xz", "xz-utils"),
+    ("/usr/bin/openssl", "openssl"),
+    ("/usr/bin/perl", "perl"),
+    ("/usr/bin/git", "git"),
+    ("/usr/bin/gcc", "gcc"),
+    ("/usr/bin/g++", "g++"),
+    ("/usr/bin/python3", "python3"),
+    ("/usr/bin/node", "nodejs"),
+];
+
+/// Where Debian's service scripts ask whether they may start.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// The packages whose file is not there.
+pub(crate) fn missing() -> Vec<&'static str> {
+    NEEDS
+        .iter()
+        .filter(|(file, _)| !Path::new(file).exists())
+        .map(|&(_, package)| package)
+        .collect()
+}
+
+/// `cargo xtask needs`.
+pub(crate) fn run(_: &[String]) -> Result<()> {
+    let missing = provide()?;
+    if missing.is_empty() {
+        println!("needs: everything is there");
+        return Ok(());
+    }
+    bail!("missing: {}", missing.join(" "));
+}
+
+/// Installs what is missing when this process may, and gives back what is still missing.
+pub(crate) fn provide() -> Result<Vec<&'static str>> {
+    let wanted = missing();
+    if wanted.is_empty() {
+        return Ok(wanted);
+    }
+    if !may_install() {
+        println!(
+            "needs: missing, and only root on Debian can install it: apt-get install {}",
+            wanted.join(" ")
+        );
+        return Ok(wanted);
+    }
+    install(&wanted)?;
+    Ok(missing())
+}
+
+fn may_install() -> bool {
+    rustix::process::geteuid().is_root() && Path::new("/usr/bin/apt-get").exists()
+}
+
+/// Installs packages; no service is started.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
+    if !may_install() {
+        bail!(
+            "only root on Debian can run: apt-get install {}",
+            packages.join(" ")
+        );
+    }
+    let _still = NoServices::begin()?;
+    apt(&["update", "--quiet"])?;
+    let mut install = vec!["install", "--quiet", "--yes", "--no-install-recommends"];
+    install.extend(packages);
+    apt(&install)
+}
+
+fn apt(words: &[&str]) -> Result<()> {
+    process::show(
+        Command::new("apt-get")
+            .args(words)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
+
+/// While this lives, Debian starts no service on installation.
+struct NoServices {
+    /// What was there before, with its mode.
+    before: Option<(Vec<u8>, fs::Permissions)>,
+}
+
+impl NoServices {
+    fn begin() -> Result<Self> {
+        let before = match fs::read(POLICY) {
+            Ok(text) => Some((text, fs::metadata(POLICY)?.permissions())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("read {POLICY}")),
+        };
+        let still = NoServices { before };
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("write {POLICY}"))?;
+        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+        Ok(still)
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        let restored = match &self.before {
+            Some((text, mode)) => {
+                fs::write(POLICY, text).and_then(|()| fs::set_permissions(POLICY, mode.clone()))
+            }
+            None => fs::remove_file(POLICY),
+        };
+        if let Err(error) = restored {
+            eprintln!("needs: put {POLICY} back as it was: {error}");
+        }
+    }
+}

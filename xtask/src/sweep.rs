@@ -1,0 +1,162 @@
+//! `cargo xtask sweep`: every file of /usr/bin and /usr/sbin is scanned.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::{place, portcullis, process};
+
+/// Longer than any program of the size that /usr/bin has may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What a scan of one file came to.
+enum Came {
+    /// A document, with `complete`, `closed` and the number of calls.
+    Scanned(bool, bool, usize),
+    /// Exit 2 with one message: no program of this architecture.
+    Refused(String),
+    /// Anything else: a panic, a signal, no end, a document that cannot be read.
+    Wrong(String),
+}
+
+/// `cargo xtask sweep [DIR…]`.
+pub(crate) fn run(words: &[String]) -> Result<()> {
+    let command = portcullis::build(place::PROFILE)?;
+    let dirs: Vec<&str> = match words {
+        [] => vec!["/usr/bin", "/usr/sbin"],
+        some => some.iter().map(String::as_str).collect(),
+    };
+    let files = files(&dirs)?;
+    let cache = tempfile::tempdir()?;
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new(Vec::new());
+    let start = Instant::now();
+    // The scan of one program uses every core by itself; two at a time keep them busy.
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let begun = Instant::now();
+                    let came = scan(&command, file, cache.path());
+                    let mut results = results.lock().unwrap_or_else(|held| held.into_inner());
+                    results.push((file, came, begun.elapsed()));
+                }
+            });
+        }
+    });
+    let all = start.elapsed();
+    let results = results
+        .into_inner()
+        .unwrap_or_else(|held| held.into_inner());
+    report(&results, all)
+}
+
+fn report(results: &[(&PathBuf, Came, Duration)], all: Duration) -> Result<()> {
+    let (mut complete, mut closed, mut both, mut scanned) = (0, 0, 0, 0);
+    let mut refused: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut sizes = Vec::new();
+    let mut wrong = Vec::new();
+    for (file, came, time) in results {
+        match came {
+            Came::Scanned(is_complete, is_closed, calls) => {
+                scanned += 1;
+                complete += usize::from(*is_complete);
+                closed += usize::from(*is_closed);
+                both += usize::from(*is_complete && *is_closed);
+                sizes.push((*calls, *time, file.as_path()));
+            }
+            Came::Refused(why) => *refused.entry(why).or_default() += 1,
+            Came::Wrong(why) => wrong.push((file, why)),
+        }
+    }
+    sizes.sort_unstable();
+    println!(
+        "{} files in {:.1} s: {scanned} scanned ({complete} complete, {closed} closed, {both} both), \
+         {} refused, {} wrong",
+        results.len(),
+        all.as_secs_f64(),
+        refused.values().sum::<usize>(),
+        wrong.len()
+    );
+    if let Some((median, ..)) = sizes.get(sizes.len() / 2) {
+        println!("calls: median {median}");
+    }
+    sizes.sort_unstable_by_key(|(_, time, _)| std::cmp::Reverse(*time));
+    for (calls, time, file) in sizes.iter().take(5) {
+        println!(
+            "slowest: {:.2} s {} ({calls} calls)",
+            time.as_secs_f64(),
+            file.display()
+        );
+    }
+    for (why, count) in refused {
+        println!("refused {count}: {why}");
+    }
+    for (file, why) in &wrong {
+        println!("WRONG {}: {why}", file.display());
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    bail!("{} files were not handled", wrong.len())
+}
+
+fn scan(command: &Path, file: &Path, cache: &Path) -> Came {
+    let outcome = process::take(
+        Command::new(command)
+            .args(["scan", "--format", "json"])
+            .arg(file)
+            .env("XDG_CACHE_HOME", cache),
+        b"",
+        PATIENCE,
+    );
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => return Came::Wrong(format!("{error:#}")),
+    };
+    match outcome.status.code() {
+        Some(0) => match serde_json::from_slice::<Value>(&outcome.stdout) {
+            Ok(document) => Came::Scanned(
+                document["complete"] == true,
+                document["closed"] == true,
+                document["syscalls"].as_array().map_or(0, Vec::len),
+            ),
+            Err(error) => Came::Wrong(format!("its JSON: {error}")),
+        },
+        Some(2) if outcome.stdout.is_empty() && !panicked(&outcome.stderr) => {
+            let text = outcome.complaint();
+            let last = text.lines().last().unwrap_or_default();
+            // The path is in the message; without it equal reasons can be counted.
+            Came::Refused(last.replace(&*file.to_string_lossy(), "FILE"))
+        }
+        _ => Came::Wrong(format!("{}\n    {}", outcome.status, outcome.complaint())),
+    }
+}
+
+fn panicked(text: &[u8]) -> bool {
+    String::from_utf8_lossy(text).contains("panicked at")
+}
+
+/// The regular files of `dirs`, each once, whatever links point to it.
+fn files(dirs: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut files = BTreeSet::new();
+    for dir in dirs {
+        for entry in fs::read_dir(dir).with_context(|| format!("list {dir}"))? {
+            // A dangling link is no file.
+            if let Ok(path) = fs::canonicalize(entry?.path())
+                && path.is_file()
+            {
+                files.insert(path);
+            }
+        }
+    }
+    Ok(files.into_iter().collect())
+}

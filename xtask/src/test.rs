@@ -1,0 +1,52 @@
+//! `cargo xtask test [--full]`: every test, and the real programs.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::{needs, place, portcullis, process, programs, soundness, sweep, workload};
+
+/// `cargo xtask test`.
+pub(crate) fn run(words: &[String]) -> Result<()> {
+    let full = match words {
+        [] => false,
+        [flag] if flag == "--full" => true,
+        other => bail!("unknown: {}", other.join(" ")),
+    };
+    let missing = needs::provide()?;
+    if !missing.is_empty() && place::on_ci() {
+        bail!("missing on CI: {}", missing.join(" "));
+    }
+    // What needs a missing program fails below, by name: a test that is not run is not green.
+    let mut failed = Vec::new();
+    let mut note = |what: &'static str, result: Result<()>| {
+        if let Err(error) = result {
+            eprintln!("xtask: {what}: {error:#}");
+            failed.push(what);
+        }
+    };
+    note(
+        "cargo test",
+        process::show(
+            Command::new("cargo")
+                .args(["test", "--workspace", "--no-fail-fast"])
+                .args(["--profile", place::PROFILE])
+                .current_dir(place::root()),
+        ),
+    );
+    match portcullis::build(place::PROFILE) {
+        Ok(command) => {
+            let all = workload::chosen(&[])?;
+            note("real programs", programs::report(Some(&command), &all));
+        }
+        Err(error) => note("build", Err(error)),
+    }
+    if full {
+        note("soundness", soundness::run(&[]));
+        note("sweep", sweep::run(&[]));
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    bail!("failed: {}", failed.join(", "))
+}

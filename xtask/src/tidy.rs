@@ -1,0 +1,6 @@
+//! .
+use anyhow::Result;
+/// .
+pub(crate) fn run(_: &[String]) -> Result<()> {
+    Ok(())
+}
