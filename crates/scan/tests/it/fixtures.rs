@@ -1,0 +1,97 @@
+//! Small programs whose system calls are known exactly: `testdata/scan`.
+//!
+//! Each source says in its head how it is built and what the scan must find ([`expectation`]).
+//! Every build of every source is scanned and compared, and the builds that can run are run
+//! under `strace`, which keeps the expectations honest: a call that a program is seen to make
+//! must be expected. Set `FIXTURE` to a part of a name to work on some of them.
+
+mod build;
+mod expectation;
+mod outcome;
+mod trace;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use portcullis_abi::SyscallSet;
+use rayon::prelude::*;
+
+use build::Build;
+use expectation::Expectation;
+
+/// What is under test.
+fn scan_of(path: &Path) -> Result<SyscallSet, String> {
+    let scan = || portcullis_scan::scan_draft(path);
+    std::panic::catch_unwind(scan).unwrap_or_else(|_| Err("the scan panicked".into()))
+}
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/scan")
+}
+
+#[test]
+fn every_fixture_has_exactly_its_calls() {
+    let chosen = std::env::var("FIXTURE").unwrap_or_default();
+    let mut missing = BTreeSet::new();
+    let mut work = Vec::new();
+    let fixtures = read_all(&chosen);
+    assert!(!fixtures.is_empty(), "no fixture has {chosen:?} in its name");
+    if chosen.is_empty() {
+        assert!(fixtures.len() >= 44, "only {} fixtures", fixtures.len());
+    }
+    for expectation in &fixtures {
+        for build in &expectation.builds {
+            missing.extend(build.missing_tool());
+            work.push((expectation, build));
+        }
+    }
+    missing.extend(trace::missing_tool());
+    assert!(
+        missing.is_empty(),
+        "the fixtures cannot be built: {}",
+        missing.into_iter().collect::<Vec<_>>().join("; ")
+    );
+    let wrong: Vec<String> = work
+        .par_iter()
+        .flat_map_iter(|(expectation, build)| {
+            let name = format!("{} [{}]", expectation.name, build.words);
+            check(expectation, build)
+                .into_iter()
+                .map(move |problem| format!("{name}: {problem}"))
+        })
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {} builds of {} fixtures checked, mismatches:\n{}\n",
+        work.len(),
+        work.len(),
+        fixtures.len(),
+        wrong.join("\n")
+    );
+}
+
+fn read_all(chosen: &str) -> Vec<Expectation> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(sources())
+        .expect("testdata/scan is there")
+        .map(|e| e.expect("its entries can be read").path())
+        .filter(|p| p.is_file())
+        .filter(|p| p.to_string_lossy().contains(chosen))
+        .collect();
+    paths.sort();
+    let read = |p: &PathBuf| Expectation::read(p).unwrap_or_else(|e| panic!("{}: {e}", p.display()));
+    paths.iter().map(read).collect()
+}
+
+/// What is wrong with one build of one fixture; empty when all is well.
+fn check(expectation: &Expectation, build: &Build) -> Vec<String> {
+    let built = match build.make(expectation) {
+        Ok(built) => built,
+        Err(problem) => return vec![problem],
+    };
+    let mut wrong = match scan_of(&built.program) {
+        Ok(set) => outcome::compare(expectation, &built, &set),
+        Err(problem) => vec![format!("not scanned: {problem}")],
+    };
+    wrong.extend(trace::check(expectation, build, &built));
+    wrong
+}

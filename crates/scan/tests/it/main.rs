@@ -1,0 +1,3 @@
+//! Tests of the analysis from the outside.
+
+mod fixtures;
