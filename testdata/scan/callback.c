@@ -1,6 +1,7 @@
 // Callbacks that are passed as arguments, with their data beside them.
 // builds: freestanding
 // calls: getpid getuid write exit_group
+// gap: getpid getuid — a load through a pointer into the caller's frame
 // run: all
 // not: unlink — the callback of a call that is never made
 #include "freestanding.h"
