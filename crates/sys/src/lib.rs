@@ -1,1 +1,53 @@
-//! (being written)
+//! The raw kernel interfaces that Portcullis needs, each wrapped once as a safe call.
+//!
+//! Every function that a child may call between its creation and its exec says so: it neither
+//! allocates nor locks, and its error carries a static name and a number only.
+
+pub mod exec;
+pub mod process;
+pub mod ptrace;
+pub mod seccomp;
+pub mod signal;
+pub mod spawn;
+pub mod wait;
+
+use std::io;
+
+/// A system call that failed. Building one allocates nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{call}: {source}")]
+pub struct Error {
+    /// What was asked of the kernel.
+    pub call: &'static str,
+    /// Its answer.
+    pub source: io::Error,
+}
+
+impl Error {
+    /// The last error of this thread, as the failure of `call`.
+    pub fn last(call: &'static str) -> Error {
+        Error {
+            call,
+            source: io::Error::last_os_error(),
+        }
+    }
+
+    /// The error number.
+    pub fn errno(&self) -> i32 {
+        self.source.raw_os_error().unwrap_or(0)
+    }
+
+    /// The task is gone: a tracee may be killed between its stop and our next request.
+    pub fn is_gone(&self) -> bool {
+        self.errno() == libc::ESRCH
+    }
+}
+
+/// The value of a raw system call, -1 read as an error.
+fn check(call: &'static str, value: libc::c_long) -> Result<libc::c_long, Error> {
+    if value == -1 {
+        Err(Error::last(call))
+    } else {
+        Ok(value)
+    }
+}

@@ -1,0 +1,278 @@
+//! `ptrace(2)` of tasks that were seized. Every call belongs to the one thread that seized them.
+#![expect(
+    unsafe_code,
+    reason = "the kernel fills in register and info structures"
+)]
+
+use crate::{Error, check};
+
+/// What the tracer is told of, and that its death kills every tracee.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options(i64);
+
+impl Options {
+    /// Everything a launcher needs: kill on the tracer's death, exits, seccomp events, system call
+    /// stops that can be told from signals, forks, threads and execs.
+    pub const LAUNCHER: Options = Options(
+        (libc::PTRACE_O_EXITKILL
+            | libc::PTRACE_O_TRACEEXIT
+            | libc::PTRACE_O_TRACESECCOMP
+            | libc::PTRACE_O_TRACESYSGOOD
+            | libc::PTRACE_O_TRACEFORK
+            | libc::PTRACE_O_TRACEVFORK
+            | libc::PTRACE_O_TRACECLONE
+            | libc::PTRACE_O_TRACEEXEC) as i64,
+    );
+}
+
+/// General registers, as `struct user_regs_struct` of x86_64 lays them out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+#[expect(missing_docs, reason = "the registers' own names")]
+pub struct Registers {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub rbp: u64,
+    pub rbx: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub rax: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub orig_rax: u64,
+    pub rip: u64,
+    pub cs: u64,
+    pub eflags: u64,
+    pub rsp: u64,
+    pub ss: u64,
+    pub fs_base: u64,
+    pub gs_base: u64,
+    pub ds: u64,
+    pub es: u64,
+    pub fs: u64,
+    pub gs: u64,
+}
+
+/// `struct ptrace_syscall_info` of `linux/ptrace.h`, its union left as words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+struct RawInfo {
+    op: u8,
+    reserved: u8,
+    flags: u16,
+    arch: u32,
+    ip: u64,
+    sp: u64,
+    words: [u64; 8],
+}
+
+/// Where a stopped task stands relative to a system call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SyscallInfo {
+    /// `AUDIT_ARCH_*` of the call (of the task, outside a call).
+    pub arch: u32,
+    /// Instruction pointer.
+    pub ip: u64,
+    /// Stack pointer.
+    pub sp: u64,
+    /// What the stop is.
+    pub at: SyscallStop,
+}
+
+/// The kind of a stop, and what the kernel tells at it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SyscallStop {
+    /// Not at a system call.
+    None,
+    /// Before it, and before its filters.
+    Entry {
+        /// Its number.
+        number: u64,
+        /// Its arguments.
+        args: [u64; 6],
+    },
+    /// After it.
+    Exit {
+        /// What it returned, an error as its negated number.
+        value: i64,
+    },
+    /// At a filter that answered `SECCOMP_RET_TRACE`.
+    Seccomp {
+        /// Its number.
+        number: u64,
+        /// Its arguments.
+        args: [u64; 6],
+        /// The low 16 bits of the filter's answer.
+        data: u32,
+    },
+}
+
+fn request(call: &'static str, code: u32, pid: i32, addr: u64, data: u64) -> Result<(), Error> {
+    // SAFETY: used below only with requests that take integers, or with `data` the address of a
+    // live, exclusive structure at least as large as the request writes.
+    let value = unsafe { libc::syscall(libc::SYS_ptrace, u64::from(code), pid, addr, data) };
+    check(call, value).map(drop)
+}
+
+/// Becomes the tracer of `pid` without stopping it.
+pub fn seize(pid: i32, options: Options) -> Result<(), Error> {
+    request(
+        "ptrace(SEIZE)",
+        libc::PTRACE_SEIZE,
+        pid,
+        0,
+        options.0 as u64,
+    )
+}
+
+/// Stops a seized task; it reports `PTRACE_EVENT_STOP`.
+pub fn interrupt(pid: i32) -> Result<(), Error> {
+    request("ptrace(INTERRUPT)", libc::PTRACE_INTERRUPT, pid, 0, 0)
+}
+
+/// Lets a stopped task run on, delivering `signal` when it is not 0 and the stop was a signal's.
+pub fn resume(pid: i32, signal: i32) -> Result<(), Error> {
+    request("ptrace(CONT)", libc::PTRACE_CONT, pid, 0, signal as u64)
+}
+
+/// Like [`resume`], to the next entry or exit of a system call.
+pub fn resume_to_syscall(pid: i32, signal: i32) -> Result<(), Error> {
+    request(
+        "ptrace(SYSCALL)",
+        libc::PTRACE_SYSCALL,
+        pid,
+        0,
+        signal as u64,
+    )
+}
+
+/// Leaves a task in its group stop, and reports when that ends.
+pub fn listen(pid: i32) -> Result<(), Error> {
+    request("ptrace(LISTEN)", libc::PTRACE_LISTEN, pid, 0, 0)
+}
+
+/// The message of the event at which `pid` stands: a new task's number, an exit status, the former
+/// number of an executing thread.
+pub fn event_message(pid: i32) -> Result<u64, Error> {
+    let mut message: u64 = 0;
+    request(
+        "ptrace(GETEVENTMSG)",
+        libc::PTRACE_GETEVENTMSG,
+        pid,
+        0,
+        (&raw mut message) as u64,
+    )?;
+    Ok(message)
+}
+
+/// The registers of a stopped task.
+pub fn registers(pid: i32) -> Result<Registers, Error> {
+    let mut registers = Registers::default();
+    // GETREGS, not GETREGSET: for a 64-bit tracer it has this layout whatever mode the task is in.
+    request(
+        "ptrace(GETREGS)",
+        libc::PTRACE_GETREGS,
+        pid,
+        0,
+        (&raw mut registers) as u64,
+    )?;
+    Ok(registers)
+}
+
+/// Sets the registers of a stopped task.
+pub fn set_registers(pid: i32, registers: &Registers) -> Result<(), Error> {
+    request(
+        "ptrace(SETREGS)",
+        libc::PTRACE_SETREGS,
+        pid,
+        0,
+        std::ptr::from_ref(registers) as u64,
+    )
+}
+
+/// Where the stopped task stands relative to a system call (Linux 5.3).
+pub fn syscall_info(pid: i32) -> Result<SyscallInfo, Error> {
+    let mut raw = RawInfo::default();
+    request(
+        "ptrace(GET_SYSCALL_INFO)",
+        libc::PTRACE_GET_SYSCALL_INFO,
+        pid,
+        size_of::<RawInfo>() as u64,
+        (&raw mut raw) as u64,
+    )?;
+    let args = [
+        raw.words[1],
+        raw.words[2],
+        raw.words[3],
+        raw.words[4],
+        raw.words[5],
+        raw.words[6],
+    ];
+    let at = match raw.op {
+        libc::PTRACE_SYSCALL_INFO_ENTRY => SyscallStop::Entry {
+            number: raw.words[0],
+            args,
+        },
+        libc::PTRACE_SYSCALL_INFO_EXIT => SyscallStop::Exit {
+            value: raw.words[0] as i64,
+        },
+        libc::PTRACE_SYSCALL_INFO_SECCOMP => SyscallStop::Seccomp {
+            number: raw.words[0],
+            args,
+            data: raw.words[7] as u32,
+        },
+        _ => SyscallStop::None,
+    };
+    Ok(SyscallInfo {
+        arch: raw.arch,
+        ip: raw.ip,
+        sp: raw.sp,
+        at,
+    })
+}
+
+/// The word at `address`.
+pub fn peek(pid: i32, address: u64) -> Result<u64, Error> {
+    let mut word: u64 = 0;
+    // The raw call, unlike libc's wrapper, stores the word through the data pointer.
+    request(
+        "ptrace(PEEKDATA)",
+        libc::PTRACE_PEEKDATA,
+        pid,
+        address,
+        (&raw mut word) as u64,
+    )?;
+    Ok(word)
+}
+
+/// Writes the word at `address`; read-only pages are copied for the process first.
+pub fn poke(pid: i32, address: u64, word: u64) -> Result<(), Error> {
+    request(
+        "ptrace(POKEDATA)",
+        libc::PTRACE_POKEDATA,
+        pid,
+        address,
+        word,
+    )
+}
+
+/// The origin of the signal at whose stop `pid` stands: `si_signo` and `si_code`.
+pub fn signal_origin(pid: i32) -> Result<(i32, i32), Error> {
+    let mut words = [0_u32; 32];
+    const { assert!(size_of::<[u32; 32]>() >= size_of::<libc::siginfo_t>()) };
+    request(
+        "ptrace(GETSIGINFO)",
+        libc::PTRACE_GETSIGINFO,
+        pid,
+        0,
+        (&raw mut words) as u64,
+    )?;
+    // si_signo, si_errno, si_code are the first three words (siginfo.h, all but MIPS).
+    Ok((words[0].cast_signed(), words[2].cast_signed()))
+}

@@ -1,0 +1,175 @@
+//! Signals of the launcher: passing them on, and not dying of those meant for the program.
+#![expect(unsafe_code, reason = "sigaction(2) and a handler")]
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use crate::{Error, check};
+
+/// Signals that end or inform a program and that a launcher passes on.
+const PASSED: [i32; 10] = [
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGHUP,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGCONT,
+    libc::SIGTSTP,
+    libc::SIGWINCH,
+];
+
+/// Set to the default in the child: the runtime of this program ignores it, its parent did not.
+const RESET: i32 = libc::SIGPIPE;
+
+/// The handle of the program that signals go to; -1 when there is none.
+static TARGET: AtomicI32 = AtomicI32::new(-1);
+/// A `SIGTSTP` came since this was last asked.
+static SUSPEND: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn pass_on(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo.
+    let code = unsafe { (*info).si_code };
+    if signal == libc::SIGTSTP {
+        SUSPEND.store(true, Ordering::SeqCst);
+    }
+    // From the terminal (SI_KERNEL) it went to the whole foreground group, the program included.
+    if code > 0 {
+        return;
+    }
+    let target = TARGET.load(Ordering::SeqCst);
+    if target >= 0 {
+        // SAFETY: __errno_location points to this thread's errno.
+        let errno = unsafe { libc::__errno_location() };
+        // SAFETY: as above; the interrupted code must not see the value change.
+        let saved = unsafe { *errno };
+        // SAFETY: integers and a null pointer; the call is async-signal-safe.
+        unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                target,
+                signal,
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        };
+        // SAFETY: as above.
+        unsafe { *errno = saved };
+    }
+}
+
+/// A set of signals that are blocked.
+#[derive(Clone, Copy)]
+pub struct Mask(libc::sigset_t);
+
+/// Blocks every signal of the calling thread; the mask before that is returned.
+pub fn block_all() -> Result<Mask, Error> {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset initialises the set.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // SAFETY: initialised just above.
+    let all = unsafe { all.assume_init() };
+    set_mask(&Mask(all))
+}
+
+/// Sets the calling thread's mask; the one before is returned. May be called by a child before its
+/// exec.
+pub fn set_mask(mask: &Mask) -> Result<Mask, Error> {
+    let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: both sets are valid for the call.
+    let value =
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask.0, before.as_mut_ptr()) };
+    if value != 0 {
+        return Err(Error {
+            call: "pthread_sigmask",
+            source: std::io::Error::from_raw_os_error(value),
+        });
+    }
+    // SAFETY: pthread_sigmask filled it in.
+    Ok(Mask(unsafe { before.assume_init() }))
+}
+
+/// While this lives, signals sent to the launcher go to the program; dropped, the dispositions are
+/// as before. One at a time in a process.
+pub struct Forwarding {
+    before: Before,
+}
+
+/// The dispositions that the launcher changed, as it found them.
+#[derive(Clone, Copy)]
+pub struct Before([libc::sigaction; PASSED.len()]);
+
+impl Forwarding {
+    /// Installs the handlers; until [`Forwarding::target`], signals are swallowed.
+    pub fn install() -> Result<Forwarding, Error> {
+        // SAFETY: a zeroed sigaction is valid: the default action and an empty mask.
+        let mut before = [unsafe { std::mem::zeroed::<libc::sigaction>() }; PASSED.len()];
+        for (signal, old) in PASSED.into_iter().zip(&mut before) {
+            // SAFETY: a zeroed sigaction is valid.
+            let mut new = unsafe { std::mem::zeroed::<libc::sigaction>() };
+            new.sa_sigaction = pass_on as *const () as usize;
+            new.sa_flags = libc::SA_SIGINFO | libc::SA_RESTART;
+            // SAFETY: both structures live; the handler is async-signal-safe.
+            let value = unsafe { libc::sigaction(signal, &raw const new, old) };
+            check("sigaction", value.into())?;
+        }
+        SUSPEND.store(false, Ordering::SeqCst);
+        Ok(Forwarding {
+            before: Before(before),
+        })
+    }
+
+    /// Sends what comes from now on to the process of `pidfd`, which must stay open until
+    /// [`Forwarding`] is dropped.
+    pub fn target(&self, pidfd: BorrowedFd<'_>) {
+        TARGET.store(pidfd.as_raw_fd(), Ordering::SeqCst);
+    }
+
+    /// What the child has to restore.
+    pub fn before(&self) -> Before {
+        self.before
+    }
+}
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        TARGET.store(-1, Ordering::SeqCst);
+        // There is nobody to tell: the launcher is about to end with the program's code.
+        let _ = restore(&self.before);
+    }
+}
+
+/// Gives the calling process the dispositions of `before`, and the default for `SIGPIPE`. May be
+/// called by a child before its exec.
+pub fn restore_for_exec(before: &Before) -> Result<(), Error> {
+    restore(before)?;
+    // SAFETY: a zeroed sigaction is valid: the default action.
+    let default = unsafe { std::mem::zeroed::<libc::sigaction>() };
+    // SAFETY: the structure lives; the old disposition is not asked for.
+    let value = unsafe { libc::sigaction(RESET, &raw const default, std::ptr::null_mut()) };
+    check("sigaction", value.into()).map(drop)
+}
+
+fn restore(before: &Before) -> Result<(), Error> {
+    for (signal, old) in PASSED.into_iter().zip(&before.0) {
+        // SAFETY: `old` is a disposition that the kernel returned for this signal.
+        let value = unsafe { libc::sigaction(signal, old, std::ptr::null_mut()) };
+        check("sigaction", value.into())?;
+    }
+    Ok(())
+}
+
+/// Whether a `SIGTSTP` reached the launcher since the last question.
+pub fn take_suspend_request() -> bool {
+    SUSPEND.swap(false, Ordering::SeqCst)
+}
+
+/// Stops the launcher itself, so that its shell sees the job stopped; returns when it is continued.
+pub fn stop_self() -> Result<(), Error> {
+    let this = std::process::id().cast_signed();
+    // SAFETY: kill of the own process with integer arguments.
+    let value = unsafe { libc::kill(this, libc::SIGSTOP) };
+    check("kill(SIGSTOP)", value.into()).map(drop)
+}
