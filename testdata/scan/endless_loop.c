@@ -1,4 +1,4 @@
-// A function without an end: a return that some build leaves out, exit by an endless loop.
+// A function that only leaves by the call in its endless loop.
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all

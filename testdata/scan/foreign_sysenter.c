@@ -1,0 +1,12 @@
+// sysenter: the 32-bit convention again. Control comes back elsewhere.
+// builds: freestanding
+// calls: getpid exit_group
+// warnings: PC0201
+// run: all
+#include "freestanding.h"
+
+void run(long *stack) {
+  sys0(NR_getpid);
+  if (stack[0] > 1) __asm__ volatile("mov $83, %%eax\n sysenter" ::: "rax", "memory");
+  quit();
+}

@@ -1,0 +1,14 @@
+// A number in writable static memory that no code writes and whose address nobody takes.
+// builds: freestanding
+// calls: getpid exit_group
+// run: all
+// gap: getpid — the values of writable cells are not followed yet
+#include "freestanding.h"
+
+volatile int KEEP(number) = NR_getpid;
+
+void run(long *stack) {
+  (void)stack;
+  sys0(number);
+  quit();
+}

@@ -1,0 +1,17 @@
+// A local variable whose address is known to a callee, which changes it before it is used.
+// builds: freestanding
+// calls: getuid exit_group
+// run: all
+// gap: getuid — a store by a callee through a pointer into the caller's frame
+// extra: getpid — the value before the call may stand for the one after it as well
+#include "freestanding.h"
+
+NOINLINE void change(nr_t *number) { *number = NR_getuid; }
+
+void run(long *stack) {
+  nr_t number = NR_getpid;
+  (void)stack;
+  change(&number);
+  sys0(number);
+  quit();
+}
