@@ -1,1 +1,24 @@
-//! (being written)
+//! Live processes: follows a program and all that it starts, and explains each denial.
+//!
+//! The tracer costs nothing while the program runs in its set: no system call is stopped that the
+//! filter answers by itself. What it takes part in are signals, new tasks, execs and exits, and the
+//! calls for which the filter asks (`SECCOMP_RET_TRACE`).
+//!
+//! A task that its filter kills stands at `PTRACE_EVENT_EXIT` with the registers of the call and
+//! its memory still there. Such a stop, with no signal stop before it and at registers that the
+//! filter kills, is the record on which the class `denied` rests; a bare SIGSYS is not.
+
+mod core_calls;
+mod decide;
+mod denial;
+mod entry;
+mod image;
+mod memory;
+mod native;
+mod paths;
+mod stack;
+mod tracer;
+
+pub use decide::{Action, Call, Decide, Decision, I386, X86_64};
+pub use denial::{Answer, Denial, Frame};
+pub use tracer::{Mode, Record, Start, follow};

@@ -1,0 +1,119 @@
+//! Calls that observation never gives: with them a program could leave what observes it, or change
+//! the machine for others.
+
+use std::collections::HashMap;
+
+use portcullis_abi::Arch;
+
+use crate::decide::Call;
+
+/// The answers to the core, by number.
+pub(crate) struct CoreCalls {
+    answers: HashMap<u32, u16>,
+    clone: Option<u32>,
+}
+
+/// Answered EPERM.
+const REFUSED: &[&str] = &[
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "pidfd_getfd",
+    "seccomp",
+    "bpf",
+    "userfaultfd",
+    "perf_event_open",
+    "add_key",
+    "request_key",
+    "keyctl",
+    "mount",
+    "umount2",
+    "pivot_root",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "move_mount",
+    "open_tree",
+    "open_tree_attr",
+    "mount_setattr",
+    "setns",
+    "unshare",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "create_module",
+    "kexec_load",
+    "kexec_file_load",
+    "open_by_handle_at",
+];
+
+/// Answered ENOSYS: a program falls back from them, and their arguments lie in memory.
+const ABSENT: &[&str] = &[
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "clone3",
+];
+
+/// `CLONE_NEW*` of `linux/sched.h`, and `CLONE_UNTRACED`, with which a child has no tracer.
+const REFUSED_CLONE_FLAGS: u64 = 0x0002_0000
+    | 0x0200_0000
+    | 0x0400_0000
+    | 0x0800_0000
+    | 0x1000_0000
+    | 0x2000_0000
+    | 0x4000_0000
+    | 0x0080_0000;
+
+impl CoreCalls {
+    pub(crate) fn new(arch: Arch) -> CoreCalls {
+        let answers = REFUSED
+            .iter()
+            .map(|name| (name, libc::EPERM))
+            .chain(ABSENT.iter().map(|name| (name, libc::ENOSYS)))
+            .filter_map(|(name, errno)| Some((arch.number(name)?.0, u16::try_from(errno).ok()?)))
+            .collect();
+        CoreCalls {
+            answers,
+            clone: arch.number("clone").map(|n| n.0),
+        }
+    }
+
+    /// The error that `call` gets even when calls outside the set are let through.
+    pub(crate) fn answer(&self, call: &Call) -> Option<u16> {
+        if Some(call.number) == self.clone && call.args[0] & REFUSED_CLONE_FLAGS != 0 {
+            return u16::try_from(libc::EPERM).ok();
+        }
+        self.answers.get(&call.number).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::X86_64;
+
+    #[test]
+    fn every_name_of_the_core_is_known() {
+        let unknown: Vec<_> = REFUSED
+            .iter()
+            .chain(ABSENT)
+            .filter(|name| Arch::X86_64.number(name).is_none())
+            .collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+
+    #[test]
+    fn clone_is_refused_for_its_namespace_flags_only() {
+        let core = CoreCalls::new(Arch::X86_64);
+        let clone = |flags| Call {
+            arch: X86_64,
+            number: 56,
+            ip: 0,
+            args: [flags, 0, 0, 0, 0, 0],
+        };
+        assert_eq!(core.answer(&clone(0x0100_0000 | 17)), None);
+        assert_eq!(core.answer(&clone(0x1000_0000)), Some(1));
+    }
+}

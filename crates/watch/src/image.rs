@@ -1,0 +1,205 @@
+//! What is mapped in a process, and the ELF headers of it, read from its memory.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use crate::memory::Memory;
+
+/// Longest `/proc/PID/maps` that is read.
+const MAPS_LIMIT: u64 = 64 << 20;
+/// Most program headers that are looked at; real files have about 13.
+const HEADERS: u16 = 64;
+/// Largest unwind table that is read: the largest known, of browsers, are about 20 MB.
+const TABLE_LIMIT: u64 = 64 << 20;
+
+/// One mapping.
+#[derive(Clone, Debug)]
+struct Region {
+    start: u64,
+    end: u64,
+    offset: u64,
+    executable: bool,
+    /// Device and inode as text and number: equal for the mappings of one file.
+    file: (String, u64),
+    name: Vec<u8>,
+}
+
+/// The mappings of a process.
+pub(crate) struct Image {
+    regions: Vec<Region>,
+}
+
+/// An ELF file in memory.
+pub(crate) struct Object {
+    /// What to add to an address of the file to have it in the process.
+    pub(crate) bias: u64,
+    /// Of `.eh_frame_hdr`, in the process.
+    pub(crate) header: u64,
+    /// `.eh_frame_hdr`.
+    pub(crate) header_bytes: Vec<u8>,
+    /// Where the segment that holds the table ends, in the process.
+    pub(crate) segment_end: u64,
+}
+
+impl Image {
+    /// Of `pid`; empty when it may not be read.
+    pub(crate) fn of(pid: i32) -> Image {
+        let mut text = Vec::new();
+        // What is not read is not known, and frames are then addresses only.
+        let _ = File::open(format!("/proc/{pid}/maps"))
+            .and_then(|f| f.take(MAPS_LIMIT).read_to_end(&mut text));
+        Image {
+            regions: text.split(|b| *b == b'\n').filter_map(region).collect(),
+        }
+    }
+
+    fn at(&self, address: u64) -> Option<&Region> {
+        let after = self.regions.partition_point(|r| r.start <= address);
+        let region = self.regions.get(after.checked_sub(1)?)?;
+        (address < region.end).then_some(region)
+    }
+
+    /// Whether code can run at `address`.
+    pub(crate) fn is_code(&self, address: u64) -> bool {
+        self.at(address).is_some_and(|r| r.executable)
+    }
+
+    /// The name of what is mapped at `address`, as the kernel gives it.
+    pub(crate) fn name(&self, address: u64) -> Option<PathBuf> {
+        let region = self.at(address)?;
+        (!region.name.is_empty()).then(|| std::ffi::OsString::from_vec(region.name.clone()).into())
+    }
+
+    /// The start of the first mapping of the object that holds `address`.
+    pub(crate) fn base(&self, address: u64) -> Option<u64> {
+        let region = self.at(address)?;
+        if region.name == b"[vdso]" {
+            return Some(region.start);
+        }
+        if region.file.1 == 0 {
+            return None;
+        }
+        let after = self.regions.partition_point(|r| r.start <= address);
+        self.regions[..after]
+            .iter()
+            .rev()
+            .find(|r| r.file == region.file && r.offset == 0)
+            .map(|r| r.start)
+    }
+
+    /// The headers of the object at `base`.
+    pub(crate) fn object(memory: &Memory, base: u64) -> Option<Object> {
+        let mut header = [0; 64];
+        memory.read(base, &mut header)?;
+        if header[..6] != *b"\x7fELF\x02\x01" {
+            return None;
+        }
+        let half = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+        let table = u64::from_le_bytes(header[32..40].try_into().ok()?);
+        if half(54) != 56 {
+            return None;
+        }
+        let mut bias = None;
+        let mut unwind = None;
+        let mut segments = Vec::new();
+        for index in 0..half(56).min(HEADERS) {
+            let mut entry = [0; 56];
+            let at = base
+                .checked_add(table)?
+                .checked_add(u64::from(index) * 56)?;
+            memory.read(at, &mut entry)?;
+            let kind = u32::from_le_bytes(entry[..4].try_into().ok()?);
+            let word =
+                |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().unwrap_or([0; 8]));
+            let (offset, address, size) = (word(8), word(16), word(32));
+            match kind {
+                1 => {
+                    if bias.is_none() {
+                        // The page with file offset 0 is the one at `base`.
+                        bias = Some(base.wrapping_sub(address.wrapping_sub(offset)));
+                    }
+                    segments.push((address, size));
+                }
+                0x6474_e550 => unwind = Some((address, size)),
+                _ => {}
+            }
+        }
+        let bias = bias?;
+        let mut object = Object {
+            bias,
+            header: 0,
+            header_bytes: Vec::new(),
+            segment_end: 0,
+        };
+        if let Some((address, size)) = unwind {
+            object.header = bias.wrapping_add(address);
+            object.header_bytes =
+                memory.read_some(object.header, usize::try_from(size.min(TABLE_LIMIT)).ok()?);
+            object.segment_end = segments
+                .iter()
+                .find(|(start, size)| address >= *start && address - start < *size)
+                .map_or(0, |(start, size)| {
+                    bias.wrapping_add(*start).saturating_add(*size)
+                });
+        }
+        Some(object)
+    }
+
+    /// The bytes from `start` to the end of `object`'s segment, bounded.
+    pub(crate) fn table(memory: &Memory, object: &Object, start: u64) -> Vec<u8> {
+        let size = object.segment_end.saturating_sub(start).min(TABLE_LIMIT);
+        memory.read_some(start, usize::try_from(size).unwrap_or(0))
+    }
+}
+
+fn region(line: &[u8]) -> Option<Region> {
+    let mut fields = line.splitn(6, |b| *b == b' ');
+    let mut text = || std::str::from_utf8(fields.next()?).ok();
+    let (start, end) = text()?.split_once('-')?;
+    let permissions = text()?;
+    let offset = u64::from_str_radix(text()?, 16).ok()?;
+    let device = text()?.to_owned();
+    let inode = text()?.parse().ok()?;
+    Some(Region {
+        start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
+        offset,
+        executable: permissions.as_bytes().get(2) == Some(&b'x'),
+        file: (device, inode),
+        name: fields.next().unwrap_or(b"").trim_ascii_start().to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_its_own_code_mapped() {
+        let pid = std::process::id().cast_signed();
+        let image = Image::of(pid);
+        let here = this_process_has_its_own_code_mapped as *const () as u64;
+        assert!(image.is_code(here));
+        assert!(!image.is_code(1));
+        let memory = Memory::open(pid).unwrap();
+        let base = image.base(here).unwrap();
+        let object = Image::object(&memory, base).unwrap();
+        assert_eq!(object.bias, base, "a position-independent executable");
+        assert!(!object.header_bytes.is_empty());
+        assert!(object.segment_end > object.header);
+    }
+
+    #[test]
+    fn broken_lines_are_nothing() {
+        for line in [
+            &b""[..],
+            b"zz-zz r-xp 0 0:0 0",
+            b"1000-2000 r-xp",
+            b"\xff\xfe",
+        ] {
+            assert!(region(line).is_none());
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Unwinds the stack of a stopped task by the unwind tables in its own memory.
+//!
+//! Tables and stack belong to a process that may be hostile: sizes, depth and steps are bounded,
+//! and nothing is decided by the result.
+
+use std::collections::HashMap;
+
+use gimli::{
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, EvaluationResult, Expression,
+    LittleEndian, Location, Register, RegisterRule, UnwindContext, UnwindSection, Value,
+};
+use portcullis_sys::ptrace::Registers;
+
+use crate::denial::Frame;
+use crate::image::{Image, Object};
+use crate::memory::Memory;
+
+/// Most frames.
+const DEPTH: usize = 64;
+/// Most operations of one expression.
+const STEPS: u32 = 1000;
+/// The largest frame that a chain of frame pointers is followed over.
+const LARGEST_FRAME: u64 = 8 << 20;
+
+type Slice<'a> = EndianSlice<'a, LittleEndian>;
+
+/// DWARF numbers of the x86_64 registers (psABI, figure 3.36): 0..=15, and 16 for the return
+/// address.
+#[derive(Clone, Copy)]
+struct Row([Option<u64>; 17]);
+
+const RBP: usize = 6;
+const RSP: usize = 7;
+const RIP: usize = 16;
+
+impl Row {
+    fn of(r: &Registers) -> Row {
+        Row([
+            r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11,
+            r.r12, r.r13, r.r14, r.r15, r.rip,
+        ]
+        .map(Some))
+    }
+
+    fn get(&self, register: Register) -> Option<u64> {
+        self.0.get(usize::from(register.0)).copied().flatten()
+    }
+}
+
+/// The stack of a task that stands right after a system call instruction, that instruction first.
+pub(crate) fn walk(pid: i32, registers: &Registers) -> Vec<Frame> {
+    let image = Image::of(pid);
+    let Ok(memory) = Memory::open(pid) else {
+        return vec![frame(&image, None, registers.rip.wrapping_sub(2))];
+    };
+    let mut objects: HashMap<u64, Option<(Object, Vec<u8>)>> = HashMap::new();
+    let mut frames = Vec::new();
+    let mut row = Row::of(registers);
+    // A return address may be the first byte of the next function: the call before it counts.
+    let mut exact = false;
+    while let (Some(pc), true) = (row.0[RIP], frames.len() < DEPTH) {
+        if pc == 0 || (!frames.is_empty() && !image.is_code(pc)) {
+            break;
+        }
+        let looked_up = if exact { pc } else { pc.wrapping_sub(1) };
+        let object = image.base(looked_up).and_then(|base| {
+            objects
+                .entry(base)
+                .or_insert_with(|| load(&memory, base))
+                .as_ref()
+        });
+        let shown = if frames.is_empty() {
+            pc.wrapping_sub(2)
+        } else {
+            pc
+        };
+        frames.push(frame(&image, object.map(|(o, _)| o), shown));
+        let next = object
+            .and_then(|(object, table)| by_table(&memory, object, table, &row, looked_up))
+            .or_else(|| by_convention(&memory, &image, &row, frames.len() == 1));
+        let Some((next, signal)) = next else { break };
+        // Each caller's frame lies higher, except behind a signal on a stack of its own.
+        if !signal && next.0[RSP] <= row.0[RSP] {
+            break;
+        }
+        exact = signal;
+        row = next;
+    }
+    frames
+}
+
+fn frame(image: &Image, object: Option<&Object>, address: u64) -> Frame {
+    Frame {
+        address,
+        object: image.name(address),
+        file_address: object.map(|o| address.wrapping_sub(o.bias)),
+    }
+}
+
+/// The object at `base` and the bytes of its `.eh_frame`.
+fn load(memory: &Memory, base: u64) -> Option<(Object, Vec<u8>)> {
+    let object = Image::object(memory, base)?;
+    let bases = BaseAddresses::default().set_eh_frame_hdr(object.header);
+    let start = EhFrameHdr::new(&object.header_bytes, LittleEndian)
+        .parse(&bases, 8)
+        .ok()
+        .map(|header| header.eh_frame_ptr());
+    let table = match start {
+        Some(gimli::Pointer::Direct(start)) => Image::table(memory, &object, start),
+        _ => Vec::new(),
+    };
+    Some((object, table))
+}
+
+/// The caller's registers by the unwind table, and whether this is a signal's frame.
+fn by_table(
+    memory: &Memory,
+    object: &Object,
+    table: &[u8],
+    row: &Row,
+    pc: u64,
+) -> Option<(Row, bool)> {
+    let header_bases = BaseAddresses::default().set_eh_frame_hdr(object.header);
+    let header = EhFrameHdr::new(&object.header_bytes, LittleEndian)
+        .parse(&header_bases, 8)
+        .ok()?;
+    let gimli::Pointer::Direct(start) = header.eh_frame_ptr() else {
+        return None;
+    };
+    let bases = header_bases.set_eh_frame(start);
+    let section = EhFrame::new(table, LittleEndian);
+    let entry = header
+        .table()?
+        .fde_for_address(&section, &bases, pc, EhFrame::cie_from_offset)
+        .ok()?;
+    let mut context = UnwindContext::new();
+    let rules = entry
+        .unwind_info_for_address(&section, &bases, &mut context, pc)
+        .ok()?;
+    let encoding = entry.cie().encoding();
+    let evaluate = |expression: Expression<Slice<'_>>, initial: Option<u64>| {
+        expression_value(memory, row, expression, encoding, initial)
+    };
+    let cfa = match rules.cfa() {
+        CfaRule::RegisterAndOffset { register, offset } => {
+            row.get(*register)?.wrapping_add_signed(*offset)
+        }
+        CfaRule::Expression(e) => evaluate(e.get(&section).ok()?, None)?,
+    };
+    let mut next = *row;
+    for number in 0..17_u16 {
+        let register = Register(number);
+        let value = match rules.register(register) {
+            // Where the table is silent, registers that a callee saves keep their value (psABI),
+            // and of the others nothing is known.
+            None => match usize::from(number) {
+                3 | RBP | 12..=15 => row.get(register),
+                _ => None,
+            },
+            // For the return address: this was the outermost frame.
+            Some(RegisterRule::Undefined) => None,
+            Some(RegisterRule::SameValue) => row.get(register),
+            Some(RegisterRule::Offset(offset)) => memory.word(cfa.wrapping_add_signed(offset)),
+            Some(RegisterRule::ValOffset(offset)) => Some(cfa.wrapping_add_signed(offset)),
+            Some(RegisterRule::Register(other)) => row.get(other),
+            Some(RegisterRule::Expression(e)) => e
+                .get(&section)
+                .ok()
+                .and_then(|e| evaluate(e, Some(cfa)))
+                .and_then(|at| memory.word(at)),
+            Some(RegisterRule::ValExpression(e)) => {
+                e.get(&section).ok().and_then(|e| evaluate(e, Some(cfa)))
+            }
+            Some(_) => None,
+        };
+        next.0[usize::from(number)] = value;
+    }
+    if rules.register(Register(7)).is_none() {
+        next.0[RSP] = Some(cfa);
+    }
+    Some((next, entry.is_signal_trampoline()))
+}
+
+fn expression_value(
+    memory: &Memory,
+    row: &Row,
+    expression: Expression<Slice<'_>>,
+    encoding: gimli::Encoding,
+    initial: Option<u64>,
+) -> Option<u64> {
+    let mut evaluation = expression.evaluation(encoding);
+    evaluation.set_max_iterations(STEPS);
+    if let Some(value) = initial {
+        evaluation.set_initial_value(value);
+    }
+    let mut result = evaluation.evaluate().ok()?;
+    // Each answer below lets the evaluation take at least one more of its steps.
+    for _ in 0..STEPS {
+        result = match result {
+            EvaluationResult::Complete => break,
+            EvaluationResult::RequiresRegister { register, .. } => evaluation
+                .resume_with_register(Value::Generic(row.get(register)?))
+                .ok()?,
+            EvaluationResult::RequiresMemory { address, size, .. } => {
+                let word = memory.word(address)?;
+                let bits = u32::from(size).saturating_mul(8).min(64);
+                let value = if bits == 64 {
+                    word
+                } else {
+                    word & ((1 << bits) - 1)
+                };
+                evaluation.resume_with_memory(Value::Generic(value)).ok()?
+            }
+            _ => return None,
+        };
+    }
+    match evaluation.result().first()?.location {
+        Location::Address { address } => Some(address),
+        Location::Value { value } => value.to_u64(u64::MAX).ok(),
+        _ => None,
+    }
+}
+
+/// Without a table: what the top of the stack says in a function that saved nothing, else the
+/// chain of frame pointers.
+fn by_convention(
+    memory: &Memory,
+    image: &Image,
+    row: &Row,
+    innermost: bool,
+) -> Option<(Row, bool)> {
+    let rsp = row.0[RSP]?;
+    let mut next = *row;
+    if innermost
+        && let Some(ret) = memory.word(rsp)
+        && image.is_code(ret)
+    {
+        next.0[RIP] = Some(ret);
+        next.0[RSP] = Some(rsp.wrapping_add(8));
+        return Some((next, false));
+    }
+    let rbp = row.0[RBP]?;
+    if rbp < rsp || rbp - rsp > LARGEST_FRAME {
+        return None;
+    }
+    next.0[RBP] = Some(memory.word(rbp)?);
+    next.0[RIP] = Some(memory.word(rbp.checked_add(8)?)?);
+    next.0[RSP] = Some(rbp.checked_add(16)?);
+    Some((next, false))
+}

@@ -1,0 +1,351 @@
+//! The tracer's loop: every stop of every task, answered once.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+
+use portcullis_abi::Arch;
+use portcullis_sys::ptrace::{self, Registers, SyscallStop};
+use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
+use portcullis_sys::{Error, process, signal};
+
+use crate::core_calls::CoreCalls;
+use crate::decide::{Action, Call, Decide, Decision};
+use crate::denial::{Answer, Denial};
+use crate::entry::Entry;
+use crate::{memory, native, paths, stack};
+
+/// Most different calls outside the set that are told apart; more are counted only.
+const DENIALS: usize = 4096;
+
+/// Whether calls for which the filter asks are denied as the policy says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// They are.
+    Enforce,
+    /// They are let through and counted, but for the core that is never given and for calls of a
+    /// foreign ABI.
+    Observe,
+}
+
+/// A program at its exec stop, a tracee of the calling thread.
+pub struct Start<'a> {
+    /// Its process.
+    pub pid: i32,
+    /// Where its own code begins.
+    pub entry: u64,
+    /// Asked once when `pid` stands at `entry`; an error ends the program and is the reason.
+    pub check: &'a dyn Fn(i32) -> Result<(), String>,
+}
+
+/// What was seen.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// How the root ended.
+    pub end: End,
+    /// The root was ended by its filter (or by the tracer, giving the policy's answer).
+    pub denied: bool,
+    /// Why the root was ended before its own code ran.
+    pub refused: Option<String>,
+    /// What the root, and the children it waited for, consumed.
+    pub usage: Usage,
+    /// Calls outside the set, in the order of their first appearance.
+    pub denials: Vec<Denial>,
+    /// Calls outside the set beyond those that are told apart.
+    pub omitted: u64,
+    /// Tasks that were still there when the root ended, and were killed.
+    pub outlived: usize,
+}
+
+/// Follows the program of `start` to its end and reaps it and every other tracee. What outlives
+/// the root is killed.
+pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Error> {
+    let entry = Entry::set(start.pid, start.entry)?;
+    let mut tracer = Tracer {
+        root: start.pid,
+        mode,
+        policy,
+        check: start.check,
+        core: CoreCalls::new(Arch::X86_64),
+        entry: Some(entry),
+        tasks: HashMap::from([(start.pid, Task::default())]),
+        denials: Vec::new(),
+        places: HashMap::new(),
+        omitted: 0,
+        killed: HashSet::new(),
+        refused: None,
+        ended: None,
+        outlived: 0,
+    };
+    ptrace::resume(start.pid, 0)?;
+    while let Some((tid, change)) = wait::next()? {
+        match change {
+            Change::Ended(end, usage) => tracer.ended(tid, end, usage),
+            Change::Stopped(stop) => match tracer.stopped(tid, stop) {
+                // Killed between its stop and our request; its end is reported next.
+                Err(e) if e.is_gone() => {}
+                other => other?,
+            },
+        }
+    }
+    let Some((end, usage)) = tracer.ended else {
+        return Err(Error {
+            call: "waitid",
+            source: std::io::Error::from_raw_os_error(libc::ECHILD),
+        });
+    };
+    let by_signal = matches!(end, End::Signaled(libc::SIGSYS | libc::SIGKILL));
+    Ok(Record {
+        end,
+        denied: by_signal && tracer.killed.contains(&start.pid),
+        refused: tracer.refused,
+        usage,
+        denials: tracer.denials,
+        omitted: tracer.omitted,
+        outlived: tracer.outlived,
+    })
+}
+
+/// What is remembered of a task.
+#[derive(Clone, Copy, Default)]
+struct Task {
+    /// Its registers when a SIGSYS was last delivered to it: if it ends right there, the signal
+    /// ended it and no filter.
+    sigsys_at: Option<Registers>,
+}
+
+struct Tracer<'a> {
+    root: i32,
+    mode: Mode,
+    policy: &'a dyn Decide,
+    check: &'a dyn Fn(i32) -> Result<(), String>,
+    core: CoreCalls,
+    entry: Option<Entry>,
+    tasks: HashMap<i32, Task>,
+    denials: Vec<Denial>,
+    /// Where in `denials` a call at an instruction is.
+    places: HashMap<(u32, u32, u64, Answer), usize>,
+    omitted: u64,
+    /// Processes that a filter ended.
+    killed: HashSet<i32>,
+    refused: Option<String>,
+    ended: Option<(End, Usage)>,
+    outlived: usize,
+}
+
+impl Tracer<'_> {
+    fn ended(&mut self, tid: i32, end: End, usage: Usage) {
+        self.tasks.remove(&tid);
+        if tid != self.root {
+            return;
+        }
+        self.ended = Some((end, usage));
+        self.outlived = self.tasks.len();
+        for tid in self.tasks.keys() {
+            // Not reaped, so the number is still its own. It can only be gone already.
+            let _ = process::kill_unreaped(*tid);
+        }
+    }
+
+    fn stopped(&mut self, tid: i32, stop: Stop) -> Result<(), Error> {
+        if self.ended.is_some() || self.refused.is_some() {
+            // A task that was born while the others were killed.
+            process::kill_unreaped(tid)?;
+            return ptrace::resume(tid, 0);
+        }
+        self.tasks.entry(tid).or_default();
+        match stop {
+            Stop::Event(event::STOP, signal) if is_stop(signal) => {
+                ptrace::listen(tid)?;
+                if tid == self.root {
+                    self.stop_with_the_root(signal)?;
+                }
+                return Ok(());
+            }
+            Stop::Event(event::EXIT, _) => self.exiting(tid)?,
+            Stop::Event(event::SECCOMP, _) => self.asked(tid)?,
+            Stop::Event(event::EXEC, _) => {
+                // A thread that executes takes its leader's number; its own is gone.
+                let former = i32::try_from(ptrace::event_message(tid)?).unwrap_or(tid);
+                self.tasks.remove(&former);
+                self.tasks.insert(tid, Task::default());
+            }
+            Stop::Event(..) | Stop::Syscall => {}
+            Stop::Signal(signal) => return self.signaled(tid, signal),
+        }
+        ptrace::resume(tid, 0)
+    }
+
+    fn signaled(&mut self, tid: i32, signal: i32) -> Result<(), Error> {
+        if signal == libc::SIGTRAP
+            && let Some(entry) = &self.entry
+            && entry.reached(tid)?
+        {
+            if process_of(tid) == self.root {
+                if let Err(reason) = (self.check)(tid) {
+                    self.refused = Some(reason);
+                    process::kill_unreaped(self.root)?;
+                    return ptrace::resume(tid, 0);
+                }
+                // A process that a library's initialiser forked has the trap in its own copy.
+                if self.tasks.keys().all(|t| process_of(*t) == self.root) {
+                    self.entry = None;
+                }
+            }
+            return ptrace::resume(tid, 0);
+        }
+        if signal == libc::SIGSYS {
+            let registers = ptrace::registers(tid)?;
+            self.tasks.insert(
+                tid,
+                Task {
+                    sigsys_at: Some(registers),
+                },
+            );
+        }
+        let hidden = native::hide(tid, signal)?;
+        ptrace::resume(tid, if hidden { 0 } else { signal })
+    }
+
+    /// A task at its end: was it its filter?
+    fn exiting(&mut self, tid: i32) -> Result<(), Error> {
+        let status = ptrace::event_message(tid)?;
+        if status & 0x7f != libc::SIGSYS as u64 {
+            return Ok(());
+        }
+        let registers = ptrace::registers(tid)?;
+        let task = self.tasks.get(&tid).copied().unwrap_or_default();
+        if task.sigsys_at == Some(registers) {
+            return Ok(());
+        }
+        let arch = ptrace::syscall_info(tid)?.arch;
+        let Some(call) = Call::of(arch, &registers) else {
+            return Ok(());
+        };
+        // Observing, the filter itself kills foreign calls only.
+        if self.mode == Mode::Observe && !call.is_foreign() {
+            return Ok(());
+        }
+        let decision = self.policy.decide(&call);
+        if decision.action == Action::Kill {
+            let pid = process_of(tid);
+            self.killed.insert(pid);
+            self.note(pid, tid, call, &registers, Answer::Killed, decision);
+        }
+        Ok(())
+    }
+
+    /// A task at a call for which the filter asks.
+    fn asked(&mut self, tid: i32) -> Result<(), Error> {
+        let info = ptrace::syscall_info(tid)?;
+        let SyscallStop::Seccomp { number, args, .. } = info.at else {
+            return Ok(());
+        };
+        let call = Call {
+            arch: info.arch,
+            number: number as u32,
+            ip: info.ip,
+            args,
+        };
+        let decision = self.policy.decide(&call);
+        let core = self.core.answer(&call);
+        let answer = match (self.mode, decision.action) {
+            (_, Action::Allow) => return Ok(()),
+            (Mode::Observe, _) if !call.is_foreign() && core.is_some() => {
+                Answer::Errno(core.unwrap_or_default())
+            }
+            (_, Action::Errno(errno)) => Answer::Errno(errno),
+            (Mode::Observe, Action::Kill) if !call.is_foreign() => Answer::LetThrough,
+            (_, Action::Kill) => Answer::Killed,
+        };
+        let mut registers = ptrace::registers(tid)?;
+        let pid = process_of(tid);
+        self.note(pid, tid, call, &registers, answer, decision);
+        let errno = match answer {
+            Answer::LetThrough => return Ok(()),
+            Answer::Errno(errno) => errno,
+            Answer::Killed => {
+                self.killed.insert(pid);
+                process::kill_unreaped(tid)?;
+                // The call is not made even if the kill takes its time.
+                u16::try_from(libc::ENOSYS).unwrap_or_default()
+            }
+        };
+        // Number -1 skips the call, and the value is what the program sees (seccomp(2)).
+        registers.orig_rax = u64::MAX;
+        registers.rax = (-i64::from(errno)) as u64;
+        ptrace::set_registers(tid, &registers)
+    }
+
+    fn note(
+        &mut self,
+        pid: i32,
+        tid: i32,
+        call: Call,
+        registers: &Registers,
+        answer: Answer,
+        decision: Decision,
+    ) {
+        let place = (call.arch, call.number, call.ip, answer);
+        if let Some(at) = self.places.get(&place) {
+            self.denials[*at].count += 1;
+            return;
+        }
+        if self.denials.len() >= DENIALS {
+            self.omitted += 1;
+            return;
+        }
+        self.places.insert(place, self.denials.len());
+        let strings = memory::Memory::open(tid)
+            .map(|memory| paths::observed(&memory, &call))
+            .unwrap_or_default();
+        self.denials.push(Denial {
+            pid,
+            tid,
+            call,
+            answer,
+            rule: decision.rule,
+            strings,
+            backtrace: stack::walk(tid, registers),
+            count: 1,
+        });
+    }
+
+    /// The root stopped for job control: its shell waits for the launcher to stop as well. A
+    /// SIGSTOP that somebody sent to the root alone is not followed: who sent it knows nothing of
+    /// the launcher, and would not continue it.
+    fn stop_with_the_root(&mut self, by: i32) -> Result<(), Error> {
+        let asked = signal::take_suspend_request();
+        if by == libc::SIGSTOP && !asked {
+            return Ok(());
+        }
+        let group_of = |pid| {
+            rustix::process::getpgid(rustix::process::Pid::from_raw(pid))
+                .ok()
+                .map(rustix::process::Pid::as_raw_nonzero)
+        };
+        if group_of(self.root) == group_of(0) {
+            signal::stop_self()?;
+        }
+        Ok(())
+    }
+}
+
+fn is_stop(signal: i32) -> bool {
+    matches!(
+        signal,
+        libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU
+    )
+}
+
+/// The process of a task that has not been reaped; the task's own number when it cannot be told.
+fn process_of(tid: i32) -> i32 {
+    fs::read_to_string(format!("/proc/{tid}/status"))
+        .ok()
+        .and_then(|status| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix("Tgid:"))
+                .and_then(|id| id.trim().parse().ok())
+        })
+        .unwrap_or(tid)
+}
