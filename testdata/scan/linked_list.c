@@ -2,7 +2,7 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
-// not: unlink — in a node that is never put into the list
+// extra: unlink — in a node beside those of the list: a base that is kept in memory covers what is around it
 #include "freestanding.h"
 
 struct node {

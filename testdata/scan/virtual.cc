@@ -2,7 +2,7 @@
 // builds: g++ -O0 | g++ -O2 | g++ -Os -s | g++ -O1 -fno-asynchronous-unwind-tables | g++ -O2 -static-pie | g++ -O0 -static-pie -s
 // calls: getpid getuid exit_group
 // run: all
-// not: unlink — of a class that is never constructed
+// extra: unlink — of a class that is never constructed, whose table lies beside the others: without symbols nothing says where one ends
 // flags: -fno-rtti -fno-exceptions
 #include "freestanding.h"
 
@@ -28,7 +28,7 @@ NOINLINE long dead(long x) {
   Never never;
   return use(&never, x);
 }
-long (*volatile KEEP(unused))(long) = dead;
+long (*const KEEP(unused))(long) = dead;
 
 void run(long *stack) {
   Square square;

@@ -2,105 +2,9 @@
 // exact set of its system calls is what its source says.
 #pragma once
 
-#ifdef __cplusplus
-#define EXTERN_C extern "C"
-#else
-#define EXTERN_C
-#endif
+#include "calls.h"
 
-#define INLINE static inline __attribute__((always_inline, unused))
-#define NOINLINE __attribute__((noinline, noclone, noipa))
-#define KEEP(symbol) __attribute__((used)) symbol
-#define HIDE(value) __asm__("" : "+r"(value))
-
-typedef long nr_t;
-
-INLINE long sys0(nr_t n) {
-  long r;
-  __asm__ volatile("syscall" : "=a"(r) : "a"(n) : "rcx", "r11", "memory");
-  return r;
-}
-
-INLINE long sys1(nr_t n, long a) {
-  long r;
-  __asm__ volatile("syscall" : "=a"(r) : "a"(n), "D"(a) : "rcx", "r11", "memory");
-  return r;
-}
-
-INLINE long sys2(nr_t n, long a, long b) {
-  long r;
-  __asm__ volatile("syscall" : "=a"(r) : "a"(n), "D"(a), "S"(b) : "rcx", "r11", "memory");
-  return r;
-}
-
-INLINE long sys3(nr_t n, long a, long b, long c) {
-  long r;
-  __asm__ volatile("syscall"
-                   : "=a"(r)
-                   : "a"(n), "D"(a), "S"(b), "d"(c)
-                   : "rcx", "r11", "memory");
-  return r;
-}
-
-INLINE long sys4(nr_t n, long a, long b, long c, long d) {
-  long r;
-  register long r10 __asm__("r10") = d;
-  __asm__ volatile("syscall"
-                   : "=a"(r)
-                   : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10)
-                   : "rcx", "r11", "memory");
-  return r;
-}
-
-enum {
-  NR_read = 0,
-  NR_write = 1,
-  NR_close = 3,
-  NR_rt_sigaction = 13,
-  NR_rt_sigreturn = 15,
-  NR_sched_yield = 24,
-  NR_dup = 32,
-  NR_getpid = 39,
-  NR_socket = 41,
-  NR_clone = 56,
-  NR_vfork = 58,
-  NR_execve = 59,
-  NR_exit = 60,
-  NR_wait4 = 61,
-  NR_kill = 62,
-  NR_uname = 63,
-  NR_getcwd = 79,
-  NR_chdir = 80,
-  NR_fchdir = 81,
-  NR_rename = 82,
-  NR_mkdir = 83,
-  NR_rmdir = 84,
-  NR_unlink = 87,
-  NR_chmod = 90,
-  NR_umask = 95,
-  NR_times = 100,
-  NR_ptrace = 101,
-  NR_getuid = 102,
-  NR_getgid = 104,
-  NR_setuid = 105,
-  NR_geteuid = 107,
-  NR_getegid = 108,
-  NR_getppid = 110,
-  NR_getpgrp = 111,
-  NR_personality = 135,
-  NR_sync = 162,
-  NR_mount = 165,
-  NR_reboot = 169,
-  NR_gettid = 186,
-  NR_time = 201,
-  NR_exit_group = 231,
-};
-
-INLINE void quit(void) {
-  sys1(NR_exit_group, 0);
-  __builtin_unreachable();
-}
-
+#ifndef LIBRARY
 // Called on the stack that the kernel gave: arguments start at `stack`.
 EXTERN_C __attribute__((used)) void run(long *stack);
 
@@ -115,3 +19,4 @@ __asm__(
     "  call run\n"
     "  ud2\n"
     ".size _start, . - _start\n");
+#endif
