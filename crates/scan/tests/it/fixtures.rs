@@ -100,10 +100,12 @@ fn check(expectation: &Expectation, build: &Build) -> Outcome {
         Ok(built) => built,
         Err(problem) => return Outcome::of(problem),
     };
-    let mut outcome = match scan_of(&built.program) {
-        Ok(set) => outcome::compare(expectation, &built, &set),
+    let scanned = scan_of(&built.program);
+    let mut outcome = match &scanned {
+        Ok(set) => outcome::compare(expectation, &built, set),
         Err(problem) => Outcome::of(format!("not scanned: {problem}")),
     };
-    outcome.wrong.extend(trace::check(expectation, build, &built));
+    let set = scanned.as_ref().ok();
+    outcome.wrong.extend(trace::check(expectation, build, &built, set));
     outcome
 }
