@@ -4,6 +4,13 @@
 //! executable keeps its own addresses), so one 64-bit address names one byte of one file.
 
 use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use portcullis_abi::{Arch, Binary, Linkage, ScannedObject, Warning};
+
+use crate::files::Identity;
+use crate::load::{FIRST_BASE, Object, region_of};
 
 /// Index of an object in [`Image::objects`]; the program is 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -20,7 +27,7 @@ pub enum Slot {
     Address(Addr),
     /// Whatever this IFUNC resolver returns.
     Resolver(Addr),
-    /// A constant that is no image address (weak and undefined, a TLS offset, a module id).
+    /// A constant that is no image address (weak and undefined, an absolute symbol).
     Value(u64),
 }
 
@@ -36,4 +43,399 @@ pub struct Region {
     /// The loader fills it for calls between objects (`.got`, `.got.plt`, `.plt.got`): writable
     /// perhaps, but only the loader writes there.
     pub linkage: bool,
+}
+
+/// Why an object is part of the image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// The executable.
+    Program,
+    /// Its `PT_INTERP`; with musl this is the C library as well.
+    Loader,
+    /// Needed by another object, or preloaded.
+    Library,
+    /// Named by the caller: the program may load it while it runs.
+    Plugin,
+}
+
+/// Where control enters the image from outside: the kernel, the loader, or whoever loads a
+/// plugin.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Root {
+    /// A function.
+    pub at: Addr,
+}
+
+/// One object at its place.
+#[derive(Debug)]
+pub struct ImageObject {
+    /// The absolute path under which the loader finds it.
+    pub path: PathBuf,
+    /// Why it is there.
+    pub role: Role,
+    /// What is added to the file's virtual addresses.
+    pub base: u64,
+    /// Which file it was, where that is known.
+    pub identity: Option<Identity>,
+    pub(crate) file: Arc<Object>,
+    /// The file's regions at their place, ascending.
+    pub(crate) regions: Vec<Region>,
+    pub(crate) words: Words,
+}
+
+/// What the loader puts into words of one object.
+#[derive(Debug, Default)]
+pub(crate) struct Words {
+    /// Ascending by address, one of each.
+    pub(crate) slots: Vec<Word>,
+    /// Bytes that the loader changes in a way that is not modelled: address and size, ascending.
+    pub(crate) unknown: Vec<(u64, u64)>,
+    /// `R_X86_64_COPY`: target, size and source, ascending.
+    pub(crate) copies: Vec<(u64, u64, u64)>,
+}
+
+/// One word of an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Word {
+    pub(crate) at: u64,
+    pub(crate) slot: Slot,
+    /// Found by its value, in a file without relocations: it may be a plain number.
+    pub(crate) guessed: bool,
+}
+
+/// A file that was looked for: what a later run must find unchanged to get the same image.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Consulted {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// Hash of its content and which file it was; nothing if there was no such file.
+    pub content: Option<([u8; 32], Option<Identity>)>,
+}
+
+/// The program and everything that is loaded with it.
+#[derive(Debug)]
+pub struct Image {
+    /// The program first.
+    pub objects: Vec<ImageObject>,
+    /// What a reader of any result must know.
+    pub warnings: Vec<Warning>,
+    /// The script that named the program, and the argument it gave.
+    pub(crate) script: Option<(String, Option<String>)>,
+    /// Every file that was read or looked for in vain.
+    pub(crate) consulted: Vec<Consulted>,
+    /// Which object has the n-th stretch of 4 GiB above [`FIRST_BASE`].
+    pub(crate) places: Vec<u32>,
+}
+
+impl ImageObject {
+    fn mapped(&self, at: Addr) -> bool {
+        let address = at.0.wrapping_sub(self.base);
+        self.file.memory.segment(address).is_some()
+    }
+
+    fn word(&self, at: u64) -> Option<&Word> {
+        let found = self.words.slots.binary_search_by_key(&at, |w| w.at).ok()?;
+        Some(&self.words.slots[found])
+    }
+
+    /// The words that overlap a range.
+    fn words(&self, range: Range<u64>) -> impl Iterator<Item = &Word> {
+        let first = range.start.saturating_sub(7);
+        let first = self.words.slots.partition_point(|w| w.at < first);
+        let rest = &self.words.slots[first..];
+        rest.iter().take_while(move |w| w.at < range.end)
+    }
+
+    /// The loader changes something in this range in a way that is not modelled.
+    fn blurred(&self, range: &Range<u64>) -> bool {
+        let after = self.words.unknown.partition_point(|u| u.0 < range.end);
+        // Entries are at most 16 bytes long and rarely overlap: two are enough to look at.
+        let near = &self.words.unknown[after.saturating_sub(2)..after];
+        near.iter().any(|&(at, size)| at + size > range.start)
+    }
+
+    /// The source of a copied byte.
+    fn copied(&self, at: u64) -> Option<u64> {
+        let after = self.words.copies.partition_point(|c| c.0 <= at);
+        let (to, size, from) = *self.words.copies.get(after.checked_sub(1)?)?;
+        (at - to < size).then(|| from + (at - to))
+    }
+}
+
+impl Image {
+    fn object(&self, at: Addr) -> Option<&ImageObject> {
+        self.object_of(at).map(|id| &self.objects[id.0 as usize])
+    }
+
+    /// The object that has this byte.
+    pub fn object_of(&self, at: Addr) -> Option<ObjectId> {
+        let id = match at.0.checked_sub(FIRST_BASE) {
+            None => 0,
+            Some(offset) => *self.places.get(usize::try_from(offset >> 32).ok()?)?,
+        };
+        let object = self.objects.get(id as usize)?;
+        object.mapped(at).then_some(ObjectId(id))
+    }
+
+    /// The region that has this byte.
+    pub fn region(&self, at: Addr) -> Option<&Region> {
+        region_of(&self.object(at)?.regions, at.0)
+    }
+
+    /// Whether it can run.
+    pub fn is_code(&self, at: Addr) -> bool {
+        self.region(at).is_some_and(|r| r.executable)
+    }
+
+    /// Code from `at` to the end of its region.
+    pub fn code(&self, at: Addr) -> Option<&[u8]> {
+        let region = self.region(at).filter(|r| r.executable)?;
+        let object = self.object(at)?;
+        let bytes = object.file.memory.from(at.0.wrapping_sub(object.base))?;
+        let size = usize::try_from(region.range.end - at.0).ok()?;
+        Some(&bytes[..bytes.len().min(size)])
+    }
+
+    /// `size` bytes as the file has them, before relocation.
+    pub fn bytes(&self, at: Addr, size: usize) -> Option<&[u8]> {
+        let object = self.object(at)?;
+        if let Some(from) = object.copied(at.0) {
+            return self.bytes(Addr(from), size);
+        }
+        let address = at.0.wrapping_sub(object.base);
+        object.file.memory.bytes(address, size)
+    }
+
+    /// What the loader puts into the word at `at`, if it does, or what looks like a pointer there
+    /// in an object at fixed addresses.
+    pub fn slot(&self, at: Addr) -> Option<Slot> {
+        Some(self.object(at)?.word(at.0)?.slot)
+    }
+
+    /// The slots that overlap `range`, ascending.
+    pub fn slots(&self, range: Range<u64>) -> impl Iterator<Item = (Addr, Slot)> + '_ {
+        let object = self.object(Addr(range.start));
+        object
+            .into_iter()
+            .flat_map(move |o| o.words(range.clone()))
+            .map(|w| (Addr(w.at), w.slot))
+    }
+
+    /// The number of `size` bytes at `at`, if nothing ever changes it: not the program, not the
+    /// loader by a relocation, and not start code before it protects its own data.
+    pub fn constant(&self, at: Addr, size: u8) -> Option<u64> {
+        let object = self.object(at)?;
+        let region = region_of(&object.regions, at.0)?;
+        if region.writable || region.linkage {
+            return None;
+        }
+        let range = at.0..at.0.checked_add(u64::from(size))?;
+        if range.end > region.range.end || size > 8 || object.blurred(&range) {
+            return None;
+        }
+        if let Some(from) = object.copied(at.0) {
+            return self.constant(Addr(from), size);
+        }
+        if object.words(range).any(|w| !w.guessed) {
+            return None;
+        }
+        let mut word = [0; 8];
+        word[..usize::from(size)].copy_from_slice(self.bytes(at, usize::from(size))?);
+        let value = u64::from_le_bytes(word);
+        (value != 0 || !self.written_early(object, at)).then_some(value)
+    }
+
+    /// Whether code of the object itself writes to this protected data before it is protected.
+    /// glibc's loader and its static start code keep what they learn of the machine there (page
+    /// size, processor features, vDSO functions): variables that start as zero in the file.
+    fn written_early(&self, object: &ImageObject, at: Addr) -> bool {
+        let starts_itself = match object.role {
+            Role::Loader => true,
+            Role::Program => object.file.interpreter.is_none(),
+            Role::Library | Role::Plugin => false,
+        };
+        let address = at.0.wrapping_sub(object.base);
+        starts_itself
+            && object
+                .file
+                .memory
+                .segment(address)
+                .is_some_and(|s| s.writable)
+    }
+
+    /// Whether a function begins here, as far as the file tells (symbols, unwind tables, direct
+    /// calls in code without them).
+    pub fn function_start(&self, at: Addr) -> bool {
+        self.object(at).is_some_and(|o| {
+            let address = at.0.wrapping_sub(o.base);
+            o.file.starts.binary_search(&address).is_ok()
+        })
+    }
+
+    /// All function starts of an object, ascending.
+    pub fn starts(&self, object: usize) -> Vec<u64> {
+        let Some(object) = self.objects.get(object) else {
+            return Vec::new();
+        };
+        let starts = object.file.starts.iter();
+        let starts = starts.map(|s| s.wrapping_add(object.base));
+        starts.filter(|&s| self.is_code(Addr(s))).collect()
+    }
+
+    /// The symbol of the function that `at` is in, and where that begins.
+    pub fn function_name(&self, at: Addr) -> Option<(&str, Addr)> {
+        /// Symbols of one place (aliases, nested parts) that are looked at.
+        const NEAR: usize = 4;
+        let object = self.object(at)?;
+        let address = at.0.wrapping_sub(object.base);
+        let functions = &object.file.names.functions;
+        let after = functions.partition_point(|f| f.start <= address);
+        let covers = |end: u64, start: u64| address < end.max(start.saturating_add(1));
+        let near = functions[..after].iter().rev().take(NEAR);
+        let found = near.into_iter().find(|f| covers(f.end, f.start))?;
+        let name = std::str::from_utf8(object.file.memory.name(found.name)).ok()?;
+        Some((name, Addr(found.start.wrapping_add(object.base))))
+    }
+
+    /// The sized data symbol that `at` is in.
+    pub fn data_extent(&self, at: Addr) -> Option<Range<u64>> {
+        /// Symbols that may cover one place (aliases, parts of one object).
+        const NEAR: usize = 4;
+        let object = self.object(at)?;
+        let address = at.0.wrapping_sub(object.base);
+        let data = &object.file.names.data;
+        let after = data.partition_point(|d| d.0 <= address);
+        let near = data[..after].iter().rev().take(NEAR);
+        let (start, end) = *near.into_iter().find(|d| address < d.1)?;
+        Some(start.wrapping_add(object.base)..end.wrapping_add(object.base))
+    }
+
+    /// The first data symbol after `at`.
+    pub fn next_data_symbol(&self, at: Addr) -> Option<Addr> {
+        let object = self.object(at)?;
+        let address = at.0.wrapping_sub(object.base);
+        let data = &object.file.names.data;
+        let (start, _) = data.get(data.partition_point(|d| d.0 <= address))?;
+        Some(Addr(start.wrapping_add(object.base)))
+    }
+
+    /// Where control goes when the call at `call`, which ends at `after`, throws.
+    pub fn landing_pad(&self, call: Addr, after: Addr) -> Option<Addr> {
+        let object = self.object(call)?;
+        let file_address = |a: Addr| a.0.wrapping_sub(object.base);
+        let pad = object
+            .file
+            .landing_pad(file_address(call), file_address(after))?;
+        Some(Addr(pad.wrapping_add(object.base)))
+    }
+
+    /// The range of the unwind table's entry that covers `at`.
+    pub fn fde_range(&self, at: Addr) -> Option<Range<u64>> {
+        let object = self.object(at)?;
+        let frame = object
+            .file
+            .frames
+            .covering(at.0.wrapping_sub(object.base))?;
+        Some(frame.start.wrapping_add(object.base)..frame.end.wrapping_add(object.base))
+    }
+
+    /// Everything that is called from outside the image, ascending: entry points, init and fini
+    /// functions, IFUNC resolvers, what a plugin offers, and code that every thread's storage
+    /// starts with pointers to (no instruction refers to that template).
+    pub fn roots(&self) -> Vec<Root> {
+        let mut roots = Vec::new();
+        for object in &self.objects {
+            let file = &object.file;
+            let moved = |a: u64| Addr(a.wrapping_add(object.base));
+            if matches!(object.role, Role::Program | Role::Loader) {
+                roots.push(moved(file.entry));
+            }
+            roots.extend(file.dynamic.functions.iter().map(|&f| moved(f)));
+            let template = file
+                .thread_template
+                .clone()
+                .map(|t| (t.start, t.end - t.start));
+            for (start, size) in file.arrays.iter().copied().chain(template) {
+                let start = moved(start).0;
+                for (_, slot) in self.slots(start..start.saturating_add(size)) {
+                    if let Slot::Address(at) = slot {
+                        roots.push(at);
+                    }
+                }
+            }
+            for word in &object.words.slots {
+                if let Slot::Resolver(at) = word.slot {
+                    roots.push(at);
+                }
+            }
+            if object.role == Role::Plugin {
+                let exported = |s: &&crate::load::Symbol| s.defined() && !s.local();
+                let exports = file.symbols.all.iter().filter(exported);
+                roots.extend(exports.map(|s| moved(s.value)));
+            }
+        }
+        roots.retain(|&at| self.is_code(at));
+        roots.sort_unstable();
+        roots.dedup();
+        roots.into_iter().map(|at| Root { at }).collect()
+    }
+
+    /// The object and the virtual address in its file.
+    pub fn file_address(&self, at: Addr) -> (ObjectId, u64) {
+        match self.object_of(at) {
+            Some(id) => (id, at.0.wrapping_sub(self.objects[id.0 as usize].base)),
+            None => (ObjectId(0), at.0),
+        }
+    }
+
+    /// The program as it was found.
+    pub fn binary(&self) -> Binary {
+        let program = &self.objects[0];
+        Binary {
+            path: program.path.display().to_string(),
+            script: self.script.clone(),
+            arch: Arch::X86_64,
+            linkage: match (&program.file.interpreter, program.file.fixed) {
+                (Some(_), _) => Linkage::Dynamic,
+                (None, true) => Linkage::Static,
+                (None, false) => Linkage::StaticPie,
+            },
+            stripped: program.file.stripped(),
+            languages: program.file.languages(),
+        }
+    }
+
+    /// Every object of the image, in its order.
+    pub fn scanned_objects(&self) -> Vec<ScannedObject> {
+        let one = |o: &ImageObject| ScannedObject {
+            path: o.path.display().to_string(),
+            soname: o.soname(),
+            sha256: o.file.sha256,
+        };
+        self.objects.iter().map(one).collect()
+    }
+
+    /// Every file that was read or looked for in vain, in that order: as long as none changes and
+    /// none appears, the same request gives the same image.
+    pub fn files(&self) -> &[Consulted] {
+        &self.consulted
+    }
+}
+
+impl ImageObject {
+    /// `DT_SONAME`.
+    pub fn soname(&self) -> Option<String> {
+        let name = self.file.dynamic.soname.as_deref()?;
+        Some(String::from_utf8_lossy(name).into_owned())
+    }
+}
+
+/// The image of a program of this machine.
+pub fn load(path: &std::path::Path, plugins: &[PathBuf]) -> Result<Image, String> {
+    let request = crate::link::LinkRequest {
+        plugins: plugins.to_vec(),
+        ..Default::default()
+    };
+    let files = crate::files::HostFiles::default();
+    crate::link::link(&files, path, &request).map_err(|e| e.to_string())
 }

@@ -1,0 +1,102 @@
+//! `/etc/ld.so.cache`, the format of glibc 2.32 and later (sysdeps/generic/dl-cache.h).
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::load::{text, word32, word64};
+
+const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
+/// The header of the format before, which may stand in front for older loaders.
+const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
+/// `FLAG_ELF_LIBC6 | FLAG_X8664_LIB64`.
+const FLAGS: u32 = 0x0303;
+/// The entry's hwcap field is an index into the table of subdirectory names.
+const BY_NAME: u64 = 1 << 62;
+/// Magic of the extensions, and the tag of that table.
+const EXTENSIONS: u32 = 0xeaa4_2174;
+const LEVELS: u32 = 1;
+
+/// Names and their paths; of several, the one for the best of `levels`.
+pub(super) fn read(file: &[u8], levels: &[String]) -> HashMap<Vec<u8>, PathBuf> {
+    entries(file, levels).unwrap_or_default()
+}
+
+fn entries(file: &[u8], levels: &[String]) -> Option<HashMap<Vec<u8>, PathBuf>> {
+    let file = &file[start(file)?..];
+    let count = word32(file, 20)? as usize;
+    let names = subdirectories(file).unwrap_or_default();
+    // Lower is better; entries that are for no level come last.
+    let rank = |hwcap: u64| -> Option<usize> {
+        if hwcap == 0 {
+            return Some(levels.len());
+        }
+        if hwcap & BY_NAME == 0 {
+            return None;
+        }
+        let name = names.get((hwcap & 0xffff_ffff) as usize)?;
+        levels.iter().position(|l| l.as_bytes() == *name)
+    };
+    let mut best: HashMap<&[u8], (usize, &[u8])> = HashMap::new();
+    let table = file.get(48..)?;
+    for entry in table.chunks_exact(24).take(count) {
+        let (flags, hwcap) = (word32(entry, 0)?, word64(entry, 16)?);
+        let (Some(rank), FLAGS) = (rank(hwcap), flags) else {
+            continue;
+        };
+        let (Some(name), Some(path)) = (
+            text(file, word32(entry, 4)? as usize),
+            text(file, word32(entry, 8)? as usize),
+        ) else {
+            continue;
+        };
+        let held = best.entry(name).or_insert((rank, path));
+        if rank < held.0 {
+            *held = (rank, path);
+        }
+    }
+    let owned = best.into_iter().map(|(name, (_, path))| {
+        let path = &path[..path.len().min(4096)];
+        (name.to_vec(), PathBuf::from(OsStr::from_bytes(path)))
+    });
+    Some(owned.collect())
+}
+
+/// Where the format begins.
+fn start(file: &[u8]) -> Option<usize> {
+    if file.starts_with(MAGIC) {
+        return Some(0);
+    }
+    if !file.starts_with(OLD_MAGIC) {
+        return None;
+    }
+    let count = word32(file, 12)? as usize;
+    let end = count
+        .checked_mul(12)?
+        .checked_add(16)?
+        .checked_next_multiple_of(8)?;
+    file.get(end..)?.starts_with(MAGIC).then_some(end)
+}
+
+/// Names of `glibc-hwcaps` subdirectories, by index.
+fn subdirectories(file: &[u8]) -> Option<Vec<&[u8]>> {
+    let at = word32(file, 32)? as usize;
+    if at == 0 || word32(file, at)? != EXTENSIONS {
+        return None;
+    }
+    let count = word32(file, at.checked_add(4)?)? as usize;
+    let sections = file.get(at.checked_add(8)?..)?.chunks_exact(16).take(count);
+    for section in sections {
+        if word32(section, 0)? != LEVELS {
+            continue;
+        }
+        let (offset, size) = (word32(section, 8)? as usize, word32(section, 12)? as usize);
+        let table = file.get(offset..offset.checked_add(size)?)?;
+        let names = table
+            .chunks_exact(4)
+            .map(|n| text(file, word32(n, 0)? as usize));
+        return names.collect();
+    }
+    None
+}

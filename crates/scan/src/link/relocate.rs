@@ -1,0 +1,276 @@
+//! What each relocated word holds.
+
+use std::collections::BTreeSet;
+
+use object::elf;
+use portcullis_abi::Warning;
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+
+use super::scope::{Definition, Scope, Use, lookup};
+use super::{guess, warning};
+use crate::image::{Addr, ImageObject, Slot, Word, Words};
+use crate::load::{Relocation, Symbol, region_of};
+
+/// Names that a warning lists.
+const MOST_NAMES: usize = 5;
+
+/// The words of every object, in order.
+pub(super) fn relocate(
+    objects: &[ImageObject],
+    scopes: &[Scope],
+    warnings: &mut Vec<Warning>,
+) -> Vec<Words> {
+    let versions = !musl(objects);
+    let done: Vec<Bound> = objects
+        .par_iter()
+        .enumerate()
+        .map(|(id, _)| Binder::new(objects, &scopes[id], id, versions).bind())
+        .collect();
+    let mut all = Vec::with_capacity(done.len());
+    for (object, bound) in objects.iter().zip(done) {
+        bound.warn(object, warnings);
+        all.push(bound.words);
+    }
+    copy(objects, &mut all);
+    for words in &mut all {
+        // A relocation stands before a guess at the same place.
+        words.slots.sort_by_key(|w| (w.at, w.guessed));
+        words.slots.dedup_by_key(|w| w.at);
+        words.unknown.sort_unstable();
+        words.copies.sort_unstable();
+    }
+    all
+}
+
+/// musl's loader binds by name alone.
+fn musl(objects: &[ImageObject]) -> bool {
+    let interpreter = objects.first().and_then(|o| o.file.interpreter.as_deref());
+    interpreter.is_some_and(|path| {
+        let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
+        name.starts_with(b"ld-musl-")
+    })
+}
+
+/// Gives the copies of the executable the words of their originals.
+fn copy(objects: &[ImageObject], all: &mut [Words]) {
+    let program = match all.first() {
+        Some(words) => words.copies.clone(),
+        None => return,
+    };
+    let mut copied = Vec::new();
+    for (to, size, from) in program {
+        let source = objects.iter().position(|o| {
+            let address = from.wrapping_sub(o.base);
+            o.file.memory.segment(address).is_some()
+        });
+        let Some(source) = source else { continue };
+        let words = all[source].slots.iter();
+        let inside = words.filter(|w| w.at >= from && w.at - from < size);
+        copied.extend(inside.map(|w| Word {
+            at: to + (w.at - from),
+            ..*w
+        }));
+    }
+    all[0].slots.extend(copied);
+}
+
+/// What came of one object's relocations.
+#[derive(Default)]
+struct Bound {
+    words: Words,
+    missing: BTreeSet<String>,
+    /// Kinds that are not modelled.
+    kinds: BTreeSet<u32>,
+    /// Relocations that change code.
+    code: usize,
+}
+
+impl Bound {
+    fn warn(&self, object: &ImageObject, warnings: &mut Vec<Warning>) {
+        let path = object.path.display();
+        if !self.missing.is_empty() {
+            let names: Vec<&str> = self
+                .missing
+                .iter()
+                .take(MOST_NAMES)
+                .map(String::as_str)
+                .collect();
+            let more = self.missing.len() - names.len();
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            warnings.push(warning(
+                "PC0123",
+                format!(
+                    "{path} refers to what no object defines: {}{more}",
+                    names.join(", ")
+                ),
+            ));
+        }
+        for kind in &self.kinds {
+            let text = format!("{path} has relocations of kind {kind}: what they write is unknown");
+            warnings.push(warning("PC0124", text));
+        }
+        if self.code > 0 {
+            let text = format!("{path} has {} relocations that change its code", self.code);
+            warnings.push(warning("PC0125", text));
+        }
+    }
+}
+
+struct Binder<'a> {
+    objects: &'a [ImageObject],
+    scope: &'a Scope,
+    id: usize,
+    versions: bool,
+    /// Definitions by symbol and use: a table refers to the same symbol many times.
+    known: FxHashMap<(u32, Use), Option<Definition<'a>>>,
+    bound: Bound,
+}
+
+impl<'a> Binder<'a> {
+    fn new(objects: &'a [ImageObject], scope: &'a Scope, id: usize, versions: bool) -> Self {
+        Binder {
+            objects,
+            scope,
+            id,
+            versions,
+            known: FxHashMap::default(),
+            bound: Bound::default(),
+        }
+    }
+
+    fn object(&self) -> &'a ImageObject {
+        &self.objects[self.id]
+    }
+
+    fn bind(mut self) -> Bound {
+        for relocation in &self.object().file.relocations {
+            self.one(relocation);
+        }
+        if self.object().file.fixed {
+            guess::pointers(self.object(), &mut self.bound.words.slots);
+        }
+        self.bound
+    }
+
+    fn one(&mut self, relocation: &Relocation) {
+        let object = self.object();
+        let at = relocation.at.wrapping_add(object.base);
+        let Some(region) = region_of(&object.regions, at) else {
+            // The loader would write outside the object: no such file runs.
+            return;
+        };
+        if region.executable {
+            self.bound.code += 1;
+        }
+        let addend = relocation.addend;
+        let slot = match elf::RelocationType(relocation.kind) {
+            elf::R_X86_64_NONE => return,
+            elf::R_X86_64_RELATIVE | elf::R_X86_64_RELATIVE64 => {
+                Slot::Address(Addr(object.base.wrapping_add_signed(addend)))
+            }
+            elf::R_X86_64_IRELATIVE => {
+                Slot::Resolver(Addr(object.base.wrapping_add_signed(addend)))
+            }
+            elf::R_X86_64_64 | elf::R_X86_64_GLOB_DAT => self.value(relocation, Use::Address),
+            elf::R_X86_64_JUMP_SLOT => self.value(relocation, Use::Call),
+            elf::R_X86_64_COPY => {
+                let size = self.symbol(relocation).map_or(0, |s| s.size);
+                if let Some(found) = self.definition(relocation.symbol, Use::Copy) {
+                    let from = self.objects[found.object]
+                        .base
+                        .wrapping_add(found.symbol.value);
+                    // Bounded by the region, so that later sums cannot overflow.
+                    let size = size.min(region.range.end - at);
+                    self.bound.words.copies.push((at, size, from));
+                }
+                return;
+            }
+            // Thread-local storage: module numbers and offsets, which are no addresses.
+            elf::R_X86_64_DTPMOD64 | elf::R_X86_64_DTPOFF64 | elf::R_X86_64_TPOFF64 => {
+                self.bound.words.unknown.push((at, 8));
+                return;
+            }
+            elf::R_X86_64_TLSDESC => {
+                self.bound.words.unknown.push((at, 16));
+                return;
+            }
+            _ => {
+                self.bound.kinds.insert(relocation.kind);
+                self.bound.words.unknown.push((at, 8));
+                return;
+            }
+        };
+        self.bound.words.slots.push(Word {
+            at,
+            slot,
+            guessed: false,
+        });
+    }
+
+    fn symbol(&self, relocation: &Relocation) -> Option<&'a Symbol> {
+        self.object()
+            .file
+            .symbols
+            .all
+            .get(relocation.symbol as usize)
+    }
+
+    fn value(&mut self, relocation: &Relocation, use_: Use) -> Slot {
+        let addend = relocation.addend;
+        let Some(found) = self.definition(relocation.symbol, use_) else {
+            return Slot::Value(addend.cast_unsigned());
+        };
+        let symbol = found.symbol;
+        if symbol.absolute() {
+            return Slot::Value(symbol.value.wrapping_add_signed(addend));
+        }
+        let base = self.objects[found.object].base;
+        let at = base.wrapping_add(symbol.value);
+        if symbol.resolver() && symbol.defined() {
+            Slot::Resolver(Addr(at))
+        } else {
+            Slot::Address(Addr(at.wrapping_add_signed(addend)))
+        }
+    }
+
+    fn definition(&mut self, index: u32, use_: Use) -> Option<Definition<'a>> {
+        if let Some(&known) = self.known.get(&(index, use_)) {
+            return known;
+        }
+        let found = self.find(index, use_);
+        self.known.insert((index, use_), found);
+        found
+    }
+
+    fn find(&mut self, index: u32, use_: Use) -> Option<Definition<'a>> {
+        let file = &self.objects[self.id].file;
+        let symbol = file
+            .symbols
+            .all
+            .get(index as usize)
+            .filter(|_| index != 0)?;
+        let own = Definition {
+            object: self.id,
+            symbol,
+        };
+        let bound_here = symbol.visibility != elf::STV_DEFAULT.0 && symbol.defined();
+        if use_ != Use::Copy && (symbol.local() || bound_here) {
+            return Some(own);
+        }
+        let name = file.symbols.name(&file.memory, symbol);
+        let (wanted, _) = file.symbols.index(index);
+        let version = file.symbols.version(wanted).filter(|_| self.versions);
+        let found = lookup(self.objects, self.scope, name, version, use_, self.versions);
+        if found.is_none() && !symbol.weak() {
+            self.bound
+                .missing
+                .insert(String::from_utf8_lossy(name).into_owned());
+        }
+        found
+    }
+}

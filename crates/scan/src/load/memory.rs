@@ -1,0 +1,90 @@
+//! The bytes that a file puts into memory, by virtual address.
+
+/// A `PT_LOAD` segment: virtual addresses, not yet moved to a base.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Segment {
+    pub(crate) address: u64,
+    /// Bytes in memory; checked not to overflow `address`.
+    pub(crate) size: u64,
+    /// Where its bytes are in the file; checked to lie inside.
+    pub(crate) offset: usize,
+    /// How many bytes come from the file; the rest is zero.
+    pub(crate) from_file: u64,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) executable: bool,
+}
+
+impl Segment {
+    pub(crate) fn end(&self) -> u64 {
+        self.address + self.size
+    }
+
+    pub(crate) fn contains(&self, address: u64) -> bool {
+        address >= self.address && address - self.address < self.size
+    }
+}
+
+/// A file's content and the segments that map it.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory {
+    pub(crate) file: Vec<u8>,
+    /// Ascending, not overlapping.
+    pub(crate) segments: Vec<Segment>,
+}
+
+impl Memory {
+    pub(crate) fn segment(&self, address: u64) -> Option<&Segment> {
+        let after = self.segments.partition_point(|s| s.address <= address);
+        let segment = &self.segments[after.checked_sub(1)?];
+        segment.contains(address).then_some(segment)
+    }
+
+    /// From `address` to the end of what the file holds of its segment.
+    pub(crate) fn from(&self, address: u64) -> Option<&[u8]> {
+        let segment = self.segment(address)?;
+        let skip = address - segment.address;
+        let length = segment.from_file.checked_sub(skip)?;
+        let start = segment.offset.checked_add(usize::try_from(skip).ok()?)?;
+        let end = start.checked_add(usize::try_from(length).ok()?)?;
+        self.file.get(start..end).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// Exactly `length` bytes that the file holds.
+    pub(crate) fn bytes(&self, address: u64, length: usize) -> Option<&[u8]> {
+        self.from(address)?.get(..length)
+    }
+
+    pub(crate) fn u32(&self, address: u64) -> Option<u32> {
+        word32(self.from(address)?, 0)
+    }
+
+    pub(crate) fn u64(&self, address: u64) -> Option<u64> {
+        word64(self.from(address)?, 0)
+    }
+}
+
+/// The little-endian 16-bit word at `at`.
+pub(crate) fn word16(bytes: &[u8], at: usize) -> Option<u16> {
+    let word = bytes.get(at..at.checked_add(2)?)?;
+    Some(u16::from_le_bytes(word.try_into().ok()?))
+}
+
+/// The little-endian 32-bit word at `at`.
+pub(crate) fn word32(bytes: &[u8], at: usize) -> Option<u32> {
+    let word = bytes.get(at..at.checked_add(4)?)?;
+    Some(u32::from_le_bytes(word.try_into().ok()?))
+}
+
+/// The little-endian 64-bit word at `at`.
+pub(crate) fn word64(bytes: &[u8], at: usize) -> Option<u64> {
+    let word = bytes.get(at..at.checked_add(8)?)?;
+    Some(u64::from_le_bytes(word.try_into().ok()?))
+}
+
+/// The NUL-terminated string at `at`, without its NUL.
+pub(crate) fn text(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let rest = bytes.get(at..)?;
+    let end = rest.iter().position(|&b| b == 0)?;
+    Some(&rest[..end])
+}

@@ -1,0 +1,104 @@
+//! What symbols say about a file: names and extents of functions and data.
+
+use object::elf;
+
+use super::header::Section;
+use super::memory::{Memory, text};
+use super::symbols::{DynamicSymbols, Symbol};
+
+/// A named stretch of code.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Function {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// Where its name is in the file.
+    pub(crate) name: usize,
+}
+
+/// Symbols of `.symtab` and of the dynamic table together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names {
+    /// Ascending.
+    pub(crate) functions: Vec<Function>,
+    /// Start and end of sized data, ascending.
+    pub(crate) data: Vec<(u64, u64)>,
+    /// Entries of functions; parts split off to colder places are none.
+    pub(crate) starts: Vec<u64>,
+    /// There is a `.symtab`.
+    pub(crate) static_table: bool,
+}
+
+impl Names {
+    /// Collects the symbols of both tables.
+    pub(crate) fn read(memory: &Memory, sections: &[Section], dynamic: &DynamicSymbols) -> Names {
+        let mut names = Names::default();
+        let table = sections.iter().find(|s| s.kind == elf::SHT_SYMTAB.0);
+        if let Some(table) = table {
+            let strings = sections.get(table.link as usize);
+            let strings = strings.filter(|s| s.kind == elf::SHT_STRTAB.0);
+            let (from, size) = strings.map_or((0, 0), |s| (s.offset, s.bytes(&memory.file).len()));
+            for entry in table.bytes(&memory.file).chunks_exact(24) {
+                let Some(symbol) = Symbol::read(entry, 0) else {
+                    break;
+                };
+                names.static_table = true;
+                let name = symbol.name as usize;
+                let place = if name < size {
+                    from + name
+                } else {
+                    memory.file.len()
+                };
+                names.add(memory, &symbol, place);
+            }
+        }
+        for symbol in &dynamic.all {
+            let name = dynamic.name(memory, symbol);
+            names.add(memory, symbol, place_of(&memory.file, name));
+        }
+        names.functions.sort_unstable_by(|a, b| {
+            let by_name = || memory.name(a.name).cmp(memory.name(b.name));
+            (a.start, a.end).cmp(&(b.start, b.end)).then_with(by_name)
+        });
+        names.functions.dedup();
+        names.data.sort_unstable();
+        names.data.dedup();
+        names
+    }
+
+    fn add(&mut self, memory: &Memory, symbol: &Symbol, name: usize) {
+        let end = symbol.value.checked_add(symbol.size);
+        let (true, Some(end)) = (symbol.defined() && !symbol.absolute(), end) else {
+            return;
+        };
+        if symbol.function() {
+            let cold = memory.name(name).windows(5).any(|w| w == b".cold");
+            if !cold {
+                self.starts.push(symbol.value);
+            }
+            self.functions.push(Function {
+                start: symbol.value,
+                end,
+                name,
+            });
+        } else if symbol.kind == elf::STT_OBJECT.0 && symbol.size > 0 {
+            self.data.push((symbol.value, end));
+        }
+    }
+}
+
+impl Memory {
+    /// The string at an offset of the file; empty when there is none.
+    pub(crate) fn name(&self, at: usize) -> &[u8] {
+        text(&self.file, at).unwrap_or(b"")
+    }
+}
+
+/// The offset of a slice of `file`.
+fn place_of(file: &[u8], part: &[u8]) -> usize {
+    let offset = (part.as_ptr() as usize).wrapping_sub(file.as_ptr() as usize);
+    if offset <= file.len() {
+        offset
+    } else {
+        file.len()
+    }
+}

@@ -1,0 +1,77 @@
+//! Cuts the mapped memory into regions of one kind each.
+//!
+//! What is executable or writable comes from the segments, because they are what is mapped;
+//! sections only cut finer and tell code from data inside one executable segment.
+
+use object::elf;
+
+use super::header::{Header, Section, agrees};
+use super::memory::{Memory, Segment};
+use crate::image::Region;
+
+/// Regions at the file's own addresses, ascending, without overlap.
+pub(crate) fn cut(memory: &Memory, header: &Header) -> Vec<Region> {
+    let mut sections: Vec<&Section> = header
+        .sections
+        .iter()
+        .filter(|s| s.flags & u64::from(elf::SHF_ALLOC.0) != 0 && s.size > 0)
+        // The zero part of the thread-local template takes no memory in the image.
+        .filter(|s| !(s.flags & u64::from(elf::SHF_TLS.0) != 0 && s.kind == elf::SHT_NOBITS.0))
+        .filter(|s| agrees(memory, s))
+        .collect();
+    sections.sort_by_key(|s| (s.address, s.size));
+    let mut regions = Vec::new();
+    let mut sections = sections.into_iter().peekable();
+    for segment in &memory.segments {
+        let mut at = segment.address;
+        while let Some(section) = sections.next_if(|s| s.address < segment.end()) {
+            if section.address < at {
+                // Overlaps what came before: one of the two lies, the cut before stands.
+                continue;
+            }
+            gap(&mut regions, header, segment, at..section.address);
+            let range = section.address..section.address + section.size;
+            at = range.end;
+            let code = section.flags & u64::from(elf::SHF_EXECINSTR.0) != 0;
+            regions.push(Region {
+                executable: segment.executable && code,
+                writable: writable(header, segment, &range),
+                linkage: section.name.starts_with(b".got"),
+                range,
+            });
+        }
+        gap(&mut regions, header, segment, at..segment.end());
+    }
+    regions
+}
+
+/// Mapped bytes that no section claims. Without any sections that is the whole segment; with
+/// them it is padding, headers, or something that hides, and then it counts as code if it can
+/// run.
+fn gap(regions: &mut Vec<Region>, header: &Header, segment: &Segment, range: std::ops::Range<u64>) {
+    if range.is_empty() {
+        return;
+    }
+    // Without sections the linkage table cannot be told from other protected data; both are
+    // read-only once the loader is done, which is what counts.
+    let protected = header.relro.start.clamp(range.start, range.end)
+        ..header.relro.end.clamp(range.start, range.end);
+    let mut push = |range: std::ops::Range<u64>| {
+        if !range.is_empty() {
+            regions.push(Region {
+                executable: segment.executable,
+                writable: writable(header, segment, &range),
+                linkage: false,
+                range,
+            });
+        }
+    };
+    push(range.start..protected.start);
+    push(protected.clone());
+    push(protected.end..range.end);
+}
+
+fn writable(header: &Header, segment: &Segment, range: &std::ops::Range<u64>) -> bool {
+    let protected = range.start >= header.relro.start && range.end <= header.relro.end;
+    segment.writable && !protected
+}
