@@ -15,6 +15,7 @@ mod evaluate;
 mod instance;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -50,9 +51,11 @@ pub type Context = Vec<(Input, Domain)>;
 #[derive(Debug)]
 pub struct Function {
     /// What it does.
-    pub summary: Summary,
+    pub summary: Rc<Summary>,
     /// It does nothing but jump to what this linkage slot holds.
     pub trampoline: Option<u64>,
+    /// It calls nothing, the kernel included: which of its branches are taken matters to nobody.
+    leaf: bool,
     /// Branches that evaluating can decide, by block.
     tellable: FxHashSet<u32>,
 }
@@ -62,6 +65,8 @@ pub struct Function {
 struct Relevance {
     /// Flow into a number or a target: contexts keep what is passed.
     exact: BTreeSet<Input>,
+    /// Are read through on the way to one: contexts keep addresses of constant memory.
+    pointer: BTreeSet<Input>,
     /// Only decide branches.
     guard: BTreeSet<Input>,
     /// What it returns flows into a number or a target.
@@ -73,6 +78,8 @@ struct Relevance {
 enum Matter {
     /// The input flows into a number or a target.
     Exact(Input),
+    /// What the input points to does.
+    Pointer(Input),
     /// The input decides a branch.
     Guard(Input),
     /// The result flows into a number or a target.
@@ -113,9 +120,17 @@ pub struct Solution {
 pub fn solve(image: &Image) -> Solution {
     let mut functions = Functions::default();
     let mut relevance: FxHashMap<FunctionId, Relevance> = FxHashMap::default();
+    let mut targets_matter = true;
     for round in 1.. {
-        let mut solver = Solver::new(image, functions, relevance);
+        let mut solver = Solver::new(image, functions, relevance, targets_matter);
         solver.run();
+        if targets_matter && solver.hopeless {
+            // What was found to matter may have been for targets only: begin anew.
+            targets_matter = false;
+            functions = solver.functions;
+            relevance = FxHashMap::default();
+            continue;
+        }
         let again = !solver.discovered.is_empty() || !solver.volatile.is_empty();
         if again && round < MOST_ROUNDS {
             relevance = solver.relevance;
@@ -123,6 +138,7 @@ pub fn solve(image: &Image) -> Solution {
                 let known = relevance.entry(function).or_default();
                 match matter {
                     Matter::Exact(input) => _ = known.exact.insert(input),
+                    Matter::Pointer(input) => _ = known.pointer.insert(input),
                     Matter::Guard(input) => _ = known.guard.insert(input),
                     Matter::Result => known.result = true,
                 }
@@ -194,8 +210,19 @@ impl Function {
             },
             _ => None,
         };
+        let leaf = summary.blocks.iter().all(|b| {
+            matches!(
+                b.exit,
+                Exit::Jump(_)
+                    | Exit::Branch(..)
+                    | Exit::Switch(..)
+                    | Exit::Return(_)
+                    | Exit::Stop
+            )
+        });
         Function {
-            summary,
+            summary: Rc::new(summary),
+            leaf,
             trampoline,
             tellable,
         }
@@ -220,13 +247,15 @@ struct Solver<'a> {
     by_context: FxHashMap<FunctionId, Vec<(Context, InstanceId)>>,
     entries: Vec<(InstanceId, Entered)>,
     entered: FxHashSet<(InstanceId, Entered)>,
-    pending: Vec<InstanceId>,
-    queued: FxHashSet<InstanceId>,
+    /// Instances to run; later ones first, because they are callees of earlier ones.
+    pending: BTreeSet<InstanceId>,
     data: Data,
     /// Function addresses that reached code or data can hand to somebody.
     taken: BTreeSet<u64>,
     /// Resolvers whose results are taken.
     resolvers: BTreeSet<u64>,
+    /// Functions that were entered with nothing known of their inputs.
+    free: FxHashSet<FunctionId>,
     open: Vec<(InstanceId, u64)>,
     discovered: BTreeSet<(FunctionId, Matter)>,
     /// Functions that the call at an address can enter.
@@ -235,6 +264,10 @@ struct Solver<'a> {
     volatile: BTreeSet<FunctionId>,
     /// Contexts that guards alone made, per function.
     guard_contexts: FxHashMap<FunctionId, usize>,
+    /// Telling what calls through pointers reach can still shrink the set.
+    targets_matter: bool,
+    /// Some call's target depends on nothing that callers or callees supply.
+    hopeless: bool,
 }
 
 impl<'a> Solver<'a> {
@@ -242,6 +275,7 @@ impl<'a> Solver<'a> {
         image: &'a Image,
         functions: Functions,
         relevance: FxHashMap<FunctionId, Relevance>,
+        targets_matter: bool,
     ) -> Self {
         Solver {
             image,
@@ -251,16 +285,18 @@ impl<'a> Solver<'a> {
             by_context: FxHashMap::default(),
             entries: Vec::new(),
             entered: FxHashSet::default(),
-            pending: Vec::new(),
-            queued: FxHashSet::default(),
+            pending: BTreeSet::new(),
             data: Data::default(),
             taken: BTreeSet::new(),
             resolvers: BTreeSet::new(),
+            free: FxHashSet::default(),
             open: Vec::new(),
             discovered: BTreeSet::new(),
             callees: FxHashMap::default(),
             volatile: BTreeSet::new(),
             guard_contexts: FxHashMap::default(),
+            targets_matter,
+            hopeless: false,
         }
     }
 
@@ -269,19 +305,30 @@ impl<'a> Solver<'a> {
             let id = self.instance(root.at.0, Context::new());
             self.enter(id, Entered::Root);
         }
-        while let Some(id) = self.pending.pop() {
-            self.queued.remove(&id);
+        let mut n = 0u64; let mut per: FxHashMap<u64, (u64, u128)> = FxHashMap::default(); let t0 = std::time::Instant::now();
+        while let Some(id) = self.pending.pop_last() {
+            let t = std::time::Instant::now();
             self.activate(id);
+            n += 1;
+            let f = self.instances[id.0 as usize].function;
+            let e = per.entry(self.functions.all[f.0 as usize].summary.entry).or_default();
+            e.0 += 1; e.1 += t.elapsed().as_micros();
+            if std::env::var_os("STATS").is_some() && n % 2000 == 0 { let mut v: Vec<_> = per.iter().collect(); v.sort_by_key(|(_, (_, t))| std::cmp::Reverse(*t));
+            for (a, (c, t)) in v.iter().take(12) { eprintln!("   {a:x} {:?} {c} times {} us, contexts {}", self.image.function_name(Addr(**a)).map(|x| x.0), t, self.by_context.get(&self.functions.by_address[a]).map_or(0, Vec::len)); } let mut v: Vec<_> = self.by_context.iter().map(|(f, c)| (c.len(), self.functions.all[f.0 as usize].summary.entry)).collect(); v.sort(); for (c, a) in v.iter().rev().take(12) { eprintln!("      {a:x} {c} contexts {:?} {:?}", self.image.function_name(Addr(*a)).map(|x| x.0), self.relevance.get(&self.functions.by_address[a])); } eprintln!("{n} activations, {} instances, {} pending {:?}", self.instances.len(), self.pending.len(), t0.elapsed()); }
+        }
+        if std::env::var_os("STATS").is_some() {
+            eprintln!("round: {n} activations, {} instances, {} functions, taken {}, open {}, {:?}", self.instances.len(), self.by_context.len(), self.taken.len(), self.open.len(), t0.elapsed());
+            let mut v: Vec<_> = per.into_iter().collect(); v.sort_by_key(|(_, (_, t))| std::cmp::Reverse(*t));
+            for (a, (c, t)) in v.iter().take(12) { eprintln!("   {a:x} {:?} {c} times {} us, contexts {}", self.image.function_name(Addr(*a)).map(|x| x.0), t, self.by_context.get(&self.functions.by_address[a]).map_or(0, Vec::len)); }
         }
     }
 
     fn queue(&mut self, id: InstanceId) {
-        if self.queued.insert(id) {
-            self.pending.push(id);
-        }
+        self.pending.insert(id);
     }
 
     fn enter(&mut self, id: InstanceId, entered: Entered) {
+        if let Ok(w) = std::env::var("WATCH") && let Ok(w) = u64::from_str_radix(&w, 16) && let Some(f) = self.functions.by_address.get(&w) && *f == self.instances[id.0 as usize].function && !self.entered.contains(&(id, entered)) { eprintln!("enter {w:x} {:?} from {:x?} ctx {:x?}", id, entered, self.instances[id.0 as usize].context); }
         if self.entered.insert((id, entered)) {
             self.entries.push((id, entered));
         }
@@ -320,6 +367,14 @@ impl<'a> Solver<'a> {
                 d => context.push((input, d)),
             }
         }
+        for &input in relevance.pointer.difference(&relevance.exact) {
+            match passed(input) {
+                Domain::Nothing => return None,
+                d if self.points_to_constants(&d) => context.push((input, d)),
+                _ => {}
+            }
+        }
+        context.sort_by_key(|(i, _)| *i);
         for &input in relevance.guard.difference(&relevance.exact) {
             if let Some(c) = passed(input).single() {
                 let d = if self.image.object_of(Addr(c)).is_some() {
@@ -335,10 +390,12 @@ impl<'a> Solver<'a> {
         if known >= MOST_CONTEXTS {
             return Some(self.known_or_none(function, context));
         }
-        if !guards.is_empty() {
+        // Who runs with anything runs all that a guard would leave out.
+        if !guards.is_empty() && !self.free.contains(&function) {
             let mut both = context.clone();
             both.extend(guards);
             both.sort_by_key(|(i, _)| *i);
+            both.dedup_by_key(|(i, _)| *i);
             let exists = self
                 .by_context
                 .get(&function)
@@ -354,10 +411,21 @@ impl<'a> Solver<'a> {
         Some(context)
     }
 
+    fn points_to_constants(&self, pointer: &Domain) -> bool {
+        pointer.values(domain::MOST_VALUES as u64).is_some_and(|all| {
+            all.iter().all(|&at| {
+                self.image
+                    .region(Addr(at))
+                    .is_some_and(|r| !r.writable && !r.executable)
+            })
+        })
+    }
+
     /// Notes that something of a function matters, unless that is known.
     fn discover(&mut self, function: FunctionId, matter: Matter) {
         let known = self.relevance.get(&function).is_some_and(|r| match matter {
             Matter::Exact(input) => r.exact.contains(&input),
+            Matter::Pointer(input) => r.pointer.contains(&input) || r.exact.contains(&input),
             Matter::Guard(input) => r.guard.contains(&input) || r.exact.contains(&input),
             Matter::Result => r.result,
         });
@@ -384,6 +452,7 @@ impl<'a> Solver<'a> {
 
     fn enter_taken(&mut self, address: u64) {
         let id = self.instance(address, Context::new());
+        self.free.insert(self.instances[id.0 as usize].function);
         self.enter(id, Entered::Taken);
     }
 

@@ -6,11 +6,14 @@
 //! the whole program knows stays a symbol: what a call returns ([`Value::Ret`]), whether it
 //! returns (each call ends a block), what linkage slots hold ([`Value::Load`]).
 
+use crate::isa::Reg;
+
 mod build;
 mod explore;
 mod jump_table;
 mod lower;
 mod range;
+mod settle;
 mod state;
 pub mod value;
 
@@ -74,8 +77,8 @@ pub enum Exit {
     Jump(u32),
     /// To the first block when the value is not zero, else to the second.
     Branch(ValueId, u32, u32),
-    /// To one of several blocks.
-    Switch(Vec<u32>),
+    /// To one of several blocks; known only if these calls keep these scratch registers.
+    Switch(Vec<u32>, Vec<(u64, Reg)>),
     /// A call: where to, what is passed, the block after it, the landing pad of an exception.
     Call(Box<Call>, Option<u32>, Option<u32>),
     /// A jump out of the function with the caller's return address on the stack.

@@ -21,14 +21,16 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
         while let Some(low) = word32(bytes, at) {
             let address = region.range.start + at as u64;
             let whole = word64(bytes, at);
+            let start = |word: u64| {
+                let inside = word >= first && word < end;
+                inside && file.starts.binary_search(&word).is_ok()
+            };
             let pointer = match whole {
                 Some(word) if address % 8 == 0 && within(object, first, end, word) => Some(word),
-                _ => {
-                    let low = u64::from(low);
-                    let start =
-                        low >= first && low < end && file.starts.binary_search(&low).is_ok();
-                    start.then_some(low)
-                }
+                // A table of 32-bit pointers.
+                _ if address % 4 == 0 => Some(u64::from(low)).filter(|&word| start(word)),
+                // A packed structure.
+                _ => whole.filter(|&word| start(word)),
             };
             let found = pointer.map(|word| Word {
                 at: address,

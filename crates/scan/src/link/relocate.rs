@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::scope::{Definition, Scope, Use, lookup};
 use super::{guess, warning};
-use crate::image::{Addr, ImageObject, Slot, Word, Words};
+use crate::image::{Addr, ImageObject, Role, Slot, Word, Words};
 use crate::load::{Relocation, Symbol, region_of};
 
 /// Names that a warning lists.
@@ -21,11 +21,11 @@ pub(super) fn relocate(
     scopes: &[Scope],
     warnings: &mut Vec<Warning>,
 ) -> Vec<Words> {
-    let versions = !musl(objects);
+    let musl = musl(objects);
     let done: Vec<Bound> = objects
         .par_iter()
         .enumerate()
-        .map(|(id, _)| Binder::new(objects, &scopes[id], id, versions).bind())
+        .map(|(id, _)| Binder::new(objects, &scopes[id], id, musl).bind())
         .collect();
     let mut all = Vec::with_capacity(done.len());
     for (object, bound) in objects.iter().zip(done) {
@@ -125,19 +125,20 @@ struct Binder<'a> {
     objects: &'a [ImageObject],
     scope: &'a Scope,
     id: usize,
-    versions: bool,
+    /// musl's loader knows no versions and no special place for itself.
+    musl: bool,
     /// Definitions by symbol and use: a table refers to the same symbol many times.
     known: FxHashMap<(u32, Use), Option<Definition<'a>>>,
     bound: Bound,
 }
 
 impl<'a> Binder<'a> {
-    fn new(objects: &'a [ImageObject], scope: &'a Scope, id: usize, versions: bool) -> Self {
+    fn new(objects: &'a [ImageObject], scope: &'a Scope, id: usize, musl: bool) -> Self {
         Binder {
             objects,
             scope,
             id,
-            versions,
+            musl,
             known: FxHashMap::default(),
             bound: Bound::default(),
         }
@@ -262,10 +263,16 @@ impl<'a> Binder<'a> {
         if use_ != Use::Copy && (symbol.local() || bound_here) {
             return Some(own);
         }
+        // glibc's loader runs bound to itself. When all is loaded it binds itself anew, which
+        // leads to the same functions in the C library (`_dl_catch_exception` and its kin).
+        let loader = self.object().role == Role::Loader && !self.musl;
+        if use_ != Use::Copy && loader && symbol.defined() {
+            return Some(own);
+        }
         let name = file.symbols.name(&file.memory, symbol);
         let (wanted, _) = file.symbols.index(index);
-        let version = file.symbols.version(wanted).filter(|_| self.versions);
-        let found = lookup(self.objects, self.scope, name, version, use_, self.versions);
+        let version = file.symbols.version(wanted).filter(|_| !self.musl);
+        let found = lookup(self.objects, self.scope, name, version, use_, !self.musl);
         if found.is_none() && !symbol.weak() {
             self.bound
                 .missing

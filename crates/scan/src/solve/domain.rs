@@ -97,6 +97,32 @@ impl Domain {
         }
     }
 
+    /// A bound for what grows from `self` to `grown`: when only the upper end moves, the next of
+    /// `bounds` (ascending) that it can stop at, else anything.
+    pub fn widen(&self, grown: &Domain, bounds: &[u64]) -> Domain {
+        let (Some((low, _)), Some((lo, hi))) = (self.bounds(), grown.bounds()) else {
+            return grown.clone();
+        };
+        if lo != low || lo == hi {
+            return Anything;
+        }
+        let stride = match grown {
+            Range(_, _, stride) => *stride,
+            Set(all) => all.windows(2).fold(0, |g, w| gcd(g, w[1] - w[0])).max(1),
+            Nothing | Anything => return grown.clone(),
+        };
+        // A loop leaves at the bound or one step before it.
+        let end = bounds
+            .iter()
+            .flat_map(|&b| [b.checked_sub(stride), Some(b)])
+            .flatten()
+            .filter(|&b| b >= hi)
+            .map(|b| lo + (b - lo) / stride * stride)
+            .filter(|&b| b >= hi)
+            .min();
+        end.map_or(Anything, |end| Range(lo, end, stride))
+    }
+
     /// Two combined.
     pub fn binary(op: Binary, a: &Domain, b: &Domain) -> Domain {
         match (a, b) {

@@ -7,9 +7,15 @@ use crate::image::{Addr, Image, Slot};
 use crate::isa::Reg;
 use crate::summary::{Graph, Input, OUTSIDE, Value, ValueId};
 
-/// Rounds after which a value that still grows around a loop is anything; bounds on the way
-/// cut it back.
+/// Rounds after which a value that still grows around a small loop is widened: enough to count
+/// the values that a set holds.
 const MOST_ROUNDS: u32 = 70;
+/// The same for a large one.
+const FEW_ROUNDS: u32 = 8;
+/// Values in a small loop.
+const SMALL_LOOP: usize = 12;
+/// Bounds that widening stops at.
+const MOST_BOUNDS: usize = 8;
 /// Entries of a table that are read one by one.
 const MOST_READS: u64 = 1024;
 
@@ -49,14 +55,14 @@ impl<'a> Evaluator<'a> {
         if let Some(known) = self.leaf(value) {
             return known;
         }
-        let (order, cyclic) = self.order(value);
-        if !cyclic {
-            for v in order {
-                let d = self.compute(v);
-                self.known.insert(v, d);
+        for component in self.components(value) {
+            match component[..] {
+                [only] if !self.operands_of(only).contains(&only) => {
+                    let d = self.compute(only);
+                    self.known.insert(only, d);
+                }
+                _ => self.iterate(&component),
             }
-        } else {
-            self.iterate(&order);
         }
         self.known.get(&value).cloned().unwrap_or(Domain::Anything)
     }
@@ -123,62 +129,95 @@ impl<'a> Evaluator<'a> {
         from == OUTSIDE || self.around.edges.contains(&(from, to))
     }
 
-    /// Nodes below `value` that are not known yet, operands first, and whether some depend on
-    /// themselves.
-    fn order(&self, value: ValueId) -> (Vec<ValueId>, bool) {
-        let mut order = Vec::new();
-        let mut cyclic = false;
-        // Entered nodes; true once left.
-        let mut state: FxHashMap<ValueId, bool> = FxHashMap::default();
-        let mut stack = vec![(value, false)];
-        let mut operands = Vec::new();
-        while let Some((v, leaving)) = stack.pop() {
-            if leaving {
-                state.insert(v, true);
-                order.push(v);
-                continue;
-            }
-            match state.get(&v) {
-                Some(true) => continue,
-                Some(false) => {
-                    cyclic = true;
-                    continue;
-                }
-                None => {}
-            }
-            if self.leaf(v).is_some() {
-                continue;
-            }
-            state.insert(v, false);
-            stack.push((v, true));
-            operands.clear();
-            self.operands(v, &mut operands);
-            for &o in &operands {
-                match state.get(&o) {
-                    Some(true) => {}
-                    Some(false) => cyclic = true,
-                    None => stack.push((o, false)),
-                }
-            }
-        }
-        (order, cyclic)
+    fn operands_of(&self, value: ValueId) -> Vec<ValueId> {
+        let mut all = Vec::new();
+        self.operands(value, &mut all);
+        all
     }
 
-    fn iterate(&mut self, order: &[ValueId]) {
-        for &v in order {
+    /// Nodes below `value` that are not known yet, as strongly connected components, operands
+    /// first (Tarjan's algorithm, with an explicit stack: graphs are as deep as functions are
+    /// long).
+    fn components(&self, value: ValueId) -> Vec<Vec<ValueId>> {
+        struct Visit {
+            node: ValueId,
+            operands: Vec<ValueId>,
+            next: usize,
+        }
+        let mut components = Vec::new();
+        // Place in order of discovery, and the lowest place reached; `u32::MAX` once done.
+        let mut places: FxHashMap<ValueId, (u32, u32)> = FxHashMap::default();
+        let mut open: Vec<ValueId> = Vec::new();
+        let mut visits: Vec<Visit> = Vec::new();
+        let enter = |node, places: &mut FxHashMap<ValueId, (u32, u32)>| {
+            let place = places.len() as u32;
+            places.insert(node, (place, place));
+            Visit {
+                node,
+                operands: self.operands_of(node),
+                next: 0,
+            }
+        };
+        open.push(value);
+        visits.push(enter(value, &mut places));
+        while let Some(visit) = visits.last_mut() {
+            let node = visit.node;
+            if let Some(&operand) = visit.operands.get(visit.next) {
+                visit.next += 1;
+                match places.get(&operand) {
+                    Some(&(_, u32::MAX)) => {}
+                    Some(&(place, _)) => lower(&mut places, node, place),
+                    None if self.leaf(operand).is_some() => {}
+                    None => {
+                        open.push(operand);
+                        visits.push(enter(operand, &mut places));
+                    }
+                }
+                continue;
+            }
+            visits.pop();
+            let (place, lowest) = places[&node];
+            if place == lowest {
+                let from = open.iter().rposition(|&v| v == node).unwrap_or(0);
+                let mut component = open.split_off(from);
+                for v in &component {
+                    places.insert(*v, (0, u32::MAX));
+                }
+                component.reverse();
+                components.push(component);
+            } else if let Some(above) = visits.last() {
+                let above = above.node;
+                lower(&mut places, above, lowest);
+            }
+        }
+        components
+    }
+
+    /// Values that depend on themselves: from nothing upwards until nothing changes.
+    ///
+    /// A value that keeps growing is widened to the next bound that the loop itself compares
+    /// with, and in the end to anything; a widened result over-approximates, so computing it
+    /// again from above may only cut it back.
+    fn iterate(&mut self, component: &[ValueId]) {
+        for &v in component {
             self.known.insert(v, Domain::Nothing);
         }
-        let rounds = if order.len() > 4096 { 4 } else { MOST_ROUNDS };
+        let patience = if component.len() <= SMALL_LOOP {
+            MOST_ROUNDS
+        } else {
+            FEW_ROUNDS
+        };
+        let bounds = self.bounds(component);
         let mut round = 0;
         loop {
             let mut changed = false;
-            for &v in order {
+            for &v in component {
                 let old = self.get(v);
                 let mut new = self.compute(v);
                 if matches!(self.graph.get(v), Value::Phi(_)) {
                     new = old.join(&new);
-                    if new != old && round >= rounds {
-                        new = Domain::Anything;
+                    if new != old && round >= patience {
+                        new = old.widen(&new, &bounds);
                     }
                 }
                 if new != old {
@@ -190,23 +229,37 @@ impl<'a> Evaluator<'a> {
                 break;
             }
             round += 1;
-            if round > rounds * 2 + 8 {
+            if round > patience + FEW_ROUNDS + 2 * bounds.len() as u32 {
                 // Something other than a phi does not settle: give up on all of it.
-                for &v in order {
+                for &v in component {
                     self.known.insert(v, Domain::Anything);
                 }
                 break;
             }
         }
-        if round >= rounds {
-            // From above, bounds on the way around the loop cut back what widening gave away.
+        if round >= patience {
             for _ in 0..3 {
-                for &v in order {
+                for &v in component {
                     let d = self.compute(v);
                     self.known.insert(v, d);
                 }
             }
         }
+    }
+
+    /// Constants that the component's values are compared with, ascending.
+    fn bounds(&self, component: &[ValueId]) -> Vec<u64> {
+        let mut all: Vec<u64> = component
+            .iter()
+            .filter_map(|&v| match self.graph.get(v) {
+                Value::Refine(_, _, _, bound) => self.graph.constant_of(bound),
+                _ => None,
+            })
+            .collect();
+        all.sort_unstable();
+        all.dedup();
+        all.truncate(MOST_BOUNDS);
+        all
     }
 
     fn compute(&self, value: ValueId) -> Domain {
@@ -284,6 +337,12 @@ impl<'a> Evaluator<'a> {
             sum = sum.join(&one);
         }
         sum
+    }
+}
+
+fn lower(places: &mut FxHashMap<ValueId, (u32, u32)>, node: ValueId, place: u32) {
+    if let Some((_, lowest)) = places.get_mut(&node) {
+        *lowest = place.min(*lowest);
     }
 }
 

@@ -1,6 +1,7 @@
 //! One function under one context: which blocks run, what they call, what they return.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -48,6 +49,10 @@ pub struct Instance {
     /// Its result is a function that may be called from anywhere.
     pub(super) feeds_taken: bool,
     dependents: BTreeSet<InstanceId>,
+    /// What its calls returned, by address.
+    results: FxHashMap<u64, Domain>,
+    /// Scratch registers that its calls keep, by address.
+    keeps: FxHashMap<u64, u16>,
     /// System calls by address.
     pub sites: BTreeMap<u64, SiteCall>,
     /// System calls by another convention, by address.
@@ -80,6 +85,8 @@ impl Instance {
             twice: false,
             feeds_taken: false,
             dependents: BTreeSet::new(),
+            results: FxHashMap::default(),
+            keeps: FxHashMap::default(),
             sites: BTreeMap::new(),
             foreign: BTreeMap::new(),
             lost: BTreeMap::new(),
@@ -125,25 +132,14 @@ impl Solver<'_> {
     /// Runs an instance's blocks as far as is known now.
     pub(super) fn activate(&mut self, id: InstanceId) {
         let function = self.instances[id.0 as usize].function;
-        // The summary leaves its place while the solver works on it; nobody else needs it
-        // meanwhile but recursion, which only asks for instances.
-        let body = std::mem::replace(
-            &mut self.functions.all[function.0 as usize].summary,
-            summary::Summary {
-                entry: 0,
-                blocks: Vec::new(),
-                graph: Graph::default(),
-                reads_return_address: false,
-            },
-        );
+        let body = Rc::clone(&self.functions.all[function.0 as usize].summary);
         let mut edges = std::mem::take(&mut self.instances[id.0 as usize].edges);
         let context = self.instances[id.0 as usize].context.clone();
-        let mut results: FxHashMap<u64, Domain> = FxHashMap::default();
-        let mut keeps: FxHashMap<u64, u16> = FxHashMap::default();
+        let mut results = std::mem::take(&mut self.instances[id.0 as usize].results);
+        let mut kept = std::mem::take(&mut self.instances[id.0 as usize].keeps);
         let pass = loop {
             let before = edges.len();
-            let known = results.clone();
-            let kept = keeps.clone();
+            let mut outcomes: Vec<(u64, Domain, u16)> = Vec::new();
             let mut pass = Pass {
                 kept: u16::MAX,
                 ..Pass::default()
@@ -155,7 +151,7 @@ impl Solver<'_> {
                     Surroundings {
                         image: self.image,
                         context: &context,
-                        results: &known,
+                        results: &results,
                         kept: &kept,
                         edges: &edges,
                     },
@@ -195,7 +191,17 @@ impl Solver<'_> {
                                 }
                             }
                         }
-                        Exit::Switch(all) => all.iter().for_each(|to| go(*to)),
+                        Exit::Switch(all, trusted) => {
+                            all.iter().for_each(|to| go(*to));
+                            // A call that does not return, as far as is known, keeps all.
+                            let broken = trusted.iter().any(|(call, reg)| {
+                                kept.get(call).is_some_and(|k| k & (1 << reg.0) == 0)
+                            });
+                            if broken {
+                                pass.unresolved.insert(at);
+                                self.open(id, at);
+                            }
+                        }
                         Exit::Call(call, next, pad) => {
                             if let Some(pad) = pad {
                                 go(*pad);
@@ -207,15 +213,15 @@ impl Solver<'_> {
                             {
                                 go(*next);
                             }
-                            keeps.insert(at, outcome.kept);
-                            if outcome.twice {
-                                if !self.functions.volatile.contains(&function) {
-                                    self.volatile.insert(function);
-                                }
-                                results.insert(at, Domain::Anything);
-                            } else {
-                                results.insert(at, outcome.result);
+                            if outcome.twice && !self.functions.volatile.contains(&function) {
+                                self.volatile.insert(function);
                             }
+                            let result = if outcome.twice {
+                                Domain::Anything
+                            } else {
+                                outcome.result
+                            };
+                            outcomes.push((at, result, outcome.kept));
                         }
                         Exit::TailCall(call) => {
                             let outcome =
@@ -276,17 +282,42 @@ impl Solver<'_> {
                         }
                     }
                 }
-                for &block in &pass.visited {
-                    self.refer(id, &body.blocks[block as usize], &mut evaluator);
-                }
             }
             edges.extend(taken);
-            if edges.len() == before && results == known && keeps == kept {
+            let mut changed = edges.len() != before;
+            // Joined with what was known: a call can move on to another context of its callee,
+            // of which less is known so far.
+            for (at, result, keeps) in outcomes {
+                let known = results.entry(at).or_default();
+                let both = known.join(&result);
+                if both != *known {
+                    *known = both;
+                    changed = true;
+                }
+                let known = kept.entry(at).or_insert(u16::MAX);
+                changed |= *known & keeps != *known;
+                *known &= keeps;
+            }
+            if !changed {
                 break pass;
             }
         };
+        let mut evaluator = Evaluator::new(
+            &body.graph,
+            Surroundings {
+                image: self.image,
+                context: &context,
+                results: &results,
+                kept: &kept,
+                edges: &edges,
+            },
+        );
+        for &block in &pass.visited {
+            self.refer(id, &body.blocks[block as usize], &mut evaluator);
+        }
+        self.instances[id.0 as usize].results = results;
+        self.instances[id.0 as usize].keeps = kept;
         pass_into(self, id, pass, edges, body.reads_return_address);
-        self.functions.all[function.0 as usize].summary = body;
     }
 
     /// Follows what a block uses of the image.
@@ -327,6 +358,7 @@ impl Solver<'_> {
     ) -> SiteCall {
         let number = evaluator.value(entry.number);
         if number.values(MOST_NUMBERS).is_none() || number.values(1).is_none() {
+            if std::env::var_os("DISC").is_some() { eprintln!("SITE in {:x?} {:?} targets {}", self.functions.all[function.0 as usize].summary.entry, number, self.targets_matter); }
             self.matters(function, graph, entry.number);
         }
         SiteCall {
@@ -335,13 +367,26 @@ impl Solver<'_> {
         }
     }
 
+    /// The inputs that a call's target depends on matter, unless some target can never be told:
+    /// then each function whose address is taken runs anyway, and telling others is no use.
+    fn target(&mut self, function: FunctionId, graph: &Graph, target: ValueId) {
+        self.hopeless |= sources(graph, target).is_empty();
+        if self.targets_matter {
+            self.matters(function, graph, target);
+        }
+    }
+
     /// The inputs that `value` depends on matter.
     fn matters(&mut self, function: FunctionId, graph: &Graph, value: ValueId) {
-        let (inputs, results) = sources(graph, value);
-        for input in inputs {
+        if std::env::var_os("DISC").is_some() { eprintln!("matters in {:x?} value {:?} targets {}", self.functions.all[function.0 as usize].summary.entry, graph.get(value), self.targets_matter); }
+        let sources = sources(graph, value);
+        for input in sources.inputs {
             self.discover(function, Matter::Exact(input));
         }
-        for at in results {
+        for input in sources.pointers {
+            self.discover(function, Matter::Pointer(input));
+        }
+        for at in sources.results {
             for callee in self.callees.get(&at).cloned().unwrap_or_default() {
                 self.discover(callee, Matter::Result);
             }
@@ -350,6 +395,9 @@ impl Solver<'_> {
 
     /// A branch that was not decided compares an input with a constant.
     fn guard(&mut self, function: FunctionId, graph: &Graph, test: ValueId) {
+        if self.functions.all[function.0 as usize].leaf {
+            return;
+        }
         let Value::Test(_, flags) = graph.get(test) else {
             return;
         };
@@ -391,7 +439,7 @@ impl Solver<'_> {
                         known & self.resolve(id, address, &mut targets)
                     }),
                     None => {
-                        self.matters(function, graph, call.target);
+                        self.target(function, graph, call.target);
                         false
                     }
                 }
@@ -446,6 +494,14 @@ impl Solver<'_> {
             let told = context.iter().any(|(i, d)| *i == input && d.single().is_some());
             if !told {
                 self.matters(caller, graph, call.passed(input));
+            }
+        }
+        for input in relevance.pointer {
+            if !context.iter().any(|(i, _)| *i == input) {
+                let sources = sources(graph, call.passed(input));
+                for own in sources.inputs.into_iter().chain(sources.pointers) {
+                    self.discover(caller, Matter::Pointer(own));
+                }
             }
         }
         for input in relevance.guard {
@@ -578,40 +634,73 @@ fn preserved(graph: &Graph, value: ValueId, reg: Reg, kept: &FxHashMap<u64, u16>
     true
 }
 
-/// The inputs below `value`, and the calls whose results are.
-fn sources(graph: &Graph, value: ValueId) -> (BTreeSet<Input>, BTreeSet<u64>) {
-    let mut found = BTreeSet::new();
-    let mut results = BTreeSet::new();
-    let mut pending = vec![value];
+/// What a value depends on.
+#[derive(Default)]
+struct Sources {
+    /// Inputs.
+    inputs: BTreeSet<Input>,
+    /// Inputs that something is read through.
+    pointers: BTreeSet<Input>,
+    /// Calls whose results are used.
+    results: BTreeSet<u64>,
+}
+
+impl Sources {
+    fn is_empty(&self) -> bool {
+        self.inputs.is_empty() && self.pointers.is_empty() && self.results.is_empty()
+    }
+}
+
+/// What is below `value`. What a call returns is not read through: memory that a callee names
+/// is its own.
+fn sources(graph: &Graph, value: ValueId) -> Sources {
+    let mut found = Sources::default();
+    let mut pending = vec![(value, false)];
     let mut seen = FxHashSet::default();
-    while let Some(v) = pending.pop() {
-        if !seen.insert(v) || seen.len() > 4000 {
+    while let Some((v, read)) = pending.pop() {
+        if !seen.insert((v, read)) || seen.len() > 4000 {
             continue;
         }
+        let mut below = |v: ValueId| pending.push((v, read));
         match graph.get(v) {
             Value::Entry(Input::Stack(0)) => {}
             Value::Entry(input) => {
-                found.insert(input);
+                if read {
+                    found.pointers.insert(input);
+                } else {
+                    found.inputs.insert(input);
+                }
             }
-            Value::Ret(at) => {
-                results.insert(at);
+            Value::Ret(at) if !read => {
+                found.results.insert(at);
             }
-            Value::Binary(_, a, b) => pending.extend([a, b]),
+            Value::Binary(_, a, b) => {
+                below(a);
+                below(b);
+            }
             Value::ZeroExtend(a, _)
             | Value::SignExtend(a, _)
             | Value::Refine(a, ..)
-            | Value::Kept(_, _, a)
-            | Value::Load(a, ..) => pending.push(a),
-            Value::Select(t, a, b) => pending.extend([t, a, b]),
-            Value::Test(_, flags) => pending.push(flags),
-            Value::Flags(_, _, a, b) => pending.extend([a, b]),
+            | Value::Kept(_, _, a) => below(a),
+            Value::Load(a, ..) => pending.push((a, true)),
+            Value::Select(t, a, b) => {
+                below(t);
+                below(a);
+                below(b);
+            }
+            Value::Test(_, flags) => below(flags),
+            Value::Flags(_, _, a, b) => {
+                below(a);
+                below(b);
+            }
             Value::Phi(index) => {
-                pending.extend(graph.phis[index as usize].operands.iter().map(|o| o.1));
+                let operands = &graph.phis[index as usize].operands;
+                operands.iter().for_each(|o| below(o.1));
             }
             _ => {}
         }
     }
-    (found, results)
+    found
 }
 
 /// The input that `value` is, widened or narrowed at most.

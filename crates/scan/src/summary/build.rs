@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::explore::{Extent, Tables, explore, inside};
-use super::jump_table::{self, Target};
+use super::jump_table::{self, Target, trusted};
 use super::lower::{Lower, Uses};
+use super::settle::OneValue;
 use super::state::{Exposed, State};
 use super::value::{Graph, Value, ValueId};
 use super::{Block, Call, Entry, Exit, Lost, Reference, Summary};
@@ -105,7 +106,27 @@ impl<'a> Builder<'a> {
             self.fixpoint();
             // An address that was taken late can have been used early, around a loop.
             if self.exposed == before {
-                return;
+                break;
+            }
+        }
+        self.settle();
+    }
+
+    /// Simplifies the states that were found, and looks at the computed jumps again.
+    fn settle(&mut self) {
+        let one_value = OneValue::find(&self.graph);
+        if one_value.is_empty() {
+            return;
+        }
+        for (state, _) in self.states.iter_mut().flatten() {
+            state.settle(&self.graph, &one_value);
+        }
+        for block in 0..self.extents.len() as u32 {
+            if let Flow::JumpIndirect(()) = self.extents[block as usize].flow
+                && let Some((state, _)) = self.states[block as usize].clone()
+                && let (Flow::JumpIndirect(target), ..) = self.run(block, state, false)
+            {
+                self.jumps.insert(block, target);
             }
         }
     }
@@ -354,7 +375,8 @@ impl<'a> Builder<'a> {
     fn find_tables(&mut self, tables: &mut Tables) -> bool {
         let mut grown = false;
         for (&block, &target) in &self.jumps {
-            if let Target::Table(targets) = jump_table::resolve(self.image, &self.graph, self.entry, target) {
+            let function = self.jumping();
+            if let Target::Table(targets) = jump_table::resolve(&function, target) {
                 let known = tables
                     .entry(self.extents[block as usize].last)
                     .or_default();
@@ -367,6 +389,14 @@ impl<'a> Builder<'a> {
             }
         }
         grown
+    }
+
+    fn jumping(&self) -> jump_table::Function<'_> {
+        jump_table::Function {
+            image: self.image,
+            graph: &self.graph,
+            entry: self.entry,
+        }
     }
 
     fn finish(mut self, tables: &Tables, too_large: bool) -> Summary {
@@ -451,20 +481,20 @@ impl<'a> Builder<'a> {
                 _ => {}
             }
         }
+        let function = self.jumping();
         let tables: FxHashSet<ValueId> = self
             .jumps
             .values()
             .filter(|&&t| {
-                matches!(
-                    jump_table::resolve(self.image, &self.graph, self.entry, t),
-                    Target::Table(_)
-                )
+                matches!(jump_table::resolve(&function, t), Target::Table(_))
             })
             .filter_map(|&t| jump_table::table_address(&self.graph, t))
             .collect();
         for block in blocks {
             block.references.retain(|r| match r {
-                Reference::Address(a) => constants.contains(a) || self.image.is_code(Addr(*a)),
+                Reference::Address(a) => {
+                    constants.contains(a) || self.image.function_start(Addr(*a))
+                }
                 Reference::Indexed { address, .. } => !tables.contains(address),
                 Reference::Bytes { .. } => true,
             });
@@ -537,7 +567,7 @@ impl<'a> Builder<'a> {
             Flow::JumpIndirect(target) => {
                 let resolved = match tables.get(&last) {
                     Some(targets) if !targets.is_empty() => Target::Table(targets.clone()),
-                    _ => jump_table::resolve(self.image, &self.graph, self.entry, target),
+                    _ => jump_table::resolve(&self.jumping(), target),
                 };
                 match resolved {
                     Target::Return => Exit::Return(Box::new(state.registers())),
@@ -548,7 +578,7 @@ impl<'a> Builder<'a> {
                             .into_iter()
                             .filter_map(|to| go(self, to, &state))
                             .collect();
-                        Exit::Switch(all.into_iter().collect())
+                        Exit::Switch(all.into_iter().collect(), trusted(&self.graph, target))
                     }
                 }
             }

@@ -6,10 +6,14 @@
 //! bounds it goes on while its words lead to code.
 
 use super::range::bounds;
+use rustc_hash::FxHashSet;
+
 use super::value::{Graph, Input, Value, ValueId};
 use crate::image::{Addr, Image, Slot};
-use crate::isa::Binary;
+use crate::isa::{Binary, Reg};
 
+/// Tables that one jump may choose from.
+const MOST_BASES: usize = 8;
 /// A longer table than any compiler makes; unbounded ones end here at the latest.
 const MOST_ENTRIES: u64 = 1 << 16;
 
@@ -38,16 +42,58 @@ pub(super) enum Target {
     Unknown,
 }
 
+/// The function whose jumps are looked at.
+pub(super) struct Function<'a> {
+    pub(super) image: &'a Image,
+    pub(super) graph: &'a Graph,
+    pub(super) entry: u64,
+}
+
+impl Function<'_> {
+    /// The addresses of the image that `value` is when the calls before it keep the scratch
+    /// registers that the function uses after them: the summary names these calls
+    /// ([`trusted`]), and the solver checks them. A constant outside the image is none: reading
+    /// a table there faults.
+    fn bases(&self, value: ValueId) -> Option<Vec<u64>> {
+        let mut found = Vec::new();
+        let mut pending = vec![value];
+        let mut seen = FxHashSet::default();
+        while let Some(value) = pending.pop() {
+            if !seen.insert(value) {
+                continue;
+            }
+            if seen.len() > 512 || found.len() > MOST_BASES {
+                return None;
+            }
+            match self.graph.get(value) {
+                Value::Const(c) => {
+                    if self.image.object_of(Addr(c)).is_some() && !found.contains(&c) {
+                        found.push(c);
+                    }
+                }
+                Value::Kept(_, _, before) => pending.push(before),
+                Value::Phi(index) => {
+                    let operands = &self.graph.phis[index as usize].operands;
+                    pending.extend(operands.iter().map(|o| o.1));
+                }
+                _ => return None,
+            }
+        }
+        (!found.is_empty()).then_some(found)
+    }
+}
+
 /// Where a jump to `target` goes.
-pub(super) fn resolve(image: &Image, graph: &Graph, entry: u64, target: ValueId) -> Target {
+pub(super) fn resolve(function: &Function<'_>, target: ValueId) -> Target {
+    let Function { image, graph, .. } = *function;
     match graph.get(target) {
         Value::Entry(Input::Stack(0)) => Target::Return,
-        Value::Load(address, 8, _) => absolute(image, graph, entry, address),
+        Value::Load(address, 8, _) => absolute(function, address),
         Value::Binary(Binary::Add, a, b) => {
-            relative(image, graph, entry, a, b)
-                .or_else(|| relative(image, graph, entry, b, a))
+            relative(function, a, b)
+                .or_else(|| relative(function, b, a))
                 .unwrap_or_else(|| {
-                    if [a, b].iter().any(|v| code_constant(image, graph, *v)) {
+                    if [a, b].iter().any(|v| code_constant(function, *v)) {
                         Target::Unknown
                     } else {
                         Target::Pointer
@@ -57,7 +103,7 @@ pub(super) fn resolve(image: &Image, graph: &Graph, entry: u64, target: ValueId)
         Value::Const(_) => Target::Pointer,
         Value::Phi(_) | Value::Select(..) | Value::Refine(..) => {
             let mut all = Vec::new();
-            match leaves(image, graph, entry, target, &mut all, 8) {
+            match leaves(function, target, &mut all, 8) {
                 Some(()) if !all.is_empty() => {
                     all.sort_unstable();
                     all.dedup();
@@ -74,22 +120,22 @@ pub(super) fn resolve(image: &Image, graph: &Graph, entry: u64, target: ValueId)
     }
 }
 
-fn code_constant(image: &Image, graph: &Graph, v: ValueId) -> bool {
+fn code_constant(function: &Function<'_>, v: ValueId) -> bool {
+    let graph = function.graph;
     graph
         .constant_of(v)
-        .is_some_and(|c| image.is_code(Addr(c)))
+        .is_some_and(|c| function.image.is_code(Addr(c)))
 }
 
 /// The code addresses that a choice of constants and tables can be.
 fn leaves(
-    image: &Image,
-    graph: &Graph,
-    entry: u64,
+    function: &Function<'_>,
     v: ValueId,
     all: &mut Vec<u64>,
     depth: u8,
 ) -> Option<()> {
     let depth = depth.checked_sub(1)?;
+    let Function { image, graph, .. } = *function;
     match graph.get(v) {
         Value::Const(c) => {
             if image.is_code(Addr(c)) {
@@ -97,18 +143,18 @@ fn leaves(
             }
             Some(())
         }
-        Value::Refine(x, ..) => leaves(image, graph, entry, x, all, depth),
+        Value::Refine(x, ..) => leaves(function, x, all, depth),
         Value::Select(_, a, b) => {
-            leaves(image, graph, entry, a, all, depth)?;
-            leaves(image, graph, entry, b, all, depth)
+            leaves(function, a, all, depth)?;
+            leaves(function, b, all, depth)
         }
         Value::Phi(index) => {
             for &(_, operand) in &graph.phis[index as usize].operands {
-                leaves(image, graph, entry, operand, all, depth)?;
+                leaves(function, operand, all, depth)?;
             }
             Some(())
         }
-        Value::Load(..) | Value::Binary(..) => match resolve(image, graph, entry, v) {
+        Value::Load(..) | Value::Binary(..) => match resolve(function, v) {
             Target::Table(more) => {
                 all.extend(more);
                 Some(())
@@ -119,14 +165,17 @@ fn leaves(
     }
 }
 
-/// A table's place: base, the index's value when it counts entries, bytes between entries.
+/// A table's place: the value and the addresses of its base, the index's value when it counts
+/// entries, bytes between entries.
 struct Table {
-    base: u64,
+    base: ValueId,
+    bases: Vec<u64>,
     index: Option<ValueId>,
     stride: u64,
 }
 
-fn table(image: &Image, graph: &Graph, address: ValueId, size: u64) -> Option<Table> {
+fn table(function: &Function<'_>, address: ValueId, size: u64) -> Option<Table> {
+    let graph = function.graph;
     let mut terms = vec![address];
     let mut base = None;
     let mut index = None;
@@ -134,19 +183,23 @@ fn table(image: &Image, graph: &Graph, address: ValueId, size: u64) -> Option<Ta
         let Some(term) = terms.pop() else { break };
         match graph.get(term) {
             Value::Binary(Binary::Add, a, b) => terms.extend([a, b]),
-            Value::Const(c) if base.is_none() => base = Some(c),
+            _ if base.is_none()
+                && let Some(bases) = function.bases(term) =>
+            {
+                base = Some((term, bases));
+            }
             _ if index.is_none() => index = Some(term),
             _ => return None,
         }
     }
-    let base = base?;
-    image.object_of(Addr(base))?;
+    let (base, bases) = base?;
     let term = index?;
     match graph.get(term) {
         Value::Binary(Binary::Shl, index, by) => {
             let by = graph.constant_of(by)?;
             (by < 8).then_some(Table {
                 base,
+                bases,
                 index: Some(index),
                 stride: 1 << by,
             })
@@ -154,14 +207,16 @@ fn table(image: &Image, graph: &Graph, address: ValueId, size: u64) -> Option<Ta
         // An index that was scaled earlier: every aligned entry may be meant.
         _ => Some(Table {
             base,
+            bases,
             index: None,
             stride: size,
         }),
     }
 }
 
-fn absolute(image: &Image, graph: &Graph, entry: u64, address: ValueId) -> Target {
-    let Some(table) = table(image, graph, address, 8) else {
+fn absolute(function: &Function<'_>, address: ValueId) -> Target {
+    let image = function.image;
+    let Some(table) = table(function, address, 8) else {
         return Target::Pointer;
     };
     let word = |at: u64| match image.slot(Addr(at)) {
@@ -169,47 +224,65 @@ fn absolute(image: &Image, graph: &Graph, entry: u64, address: ValueId) -> Targe
         Some(_) => None,
         None => image.constant(Addr(at), 8),
     };
-    match entries(image, graph, entry, &table, word) {
+    let mut all: Vec<u64> = table
+        .bases
+        .iter()
+        .flat_map(|&base| entries(function, &table, base, word))
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    match all {
         all if all.is_empty() => Target::Pointer,
         all if all.iter().all(|&a| image.function_start(Addr(a))) => Target::Pointer,
         all => Target::Table(all),
     }
 }
 
-fn relative(
-    image: &Image,
-    graph: &Graph,
-    entry: u64,
-    base: ValueId,
-    offset: ValueId,
-) -> Option<Target> {
-    let base = graph.constant_of(base)?;
+fn relative(function: &Function<'_>, base: ValueId, offset: ValueId) -> Option<Target> {
+    let Function { image, graph, .. } = *function;
+    let bases = function.bases(base)?;
     let Value::SignExtend(word, 32) = graph.get(offset) else {
         return None;
     };
     let Value::Load(address, 4, _) = graph.get(word) else {
         return None;
     };
-    let table = table(image, graph, address, 4)?;
-    let word = |at: u64| {
-        let word = image.constant(Addr(at), 4)?;
-        Some(base.wrapping_add(word as u32 as i32 as i64 as u64))
-    };
-    let all = entries(image, graph, entry, &table, word);
+    let table = table(function, address, 4)?;
+    // Offsets count from the table itself, or from one place for all tables.
+    let same = table.base == base;
+    if !same && bases.len() > 1 {
+        return None;
+    }
+    let mut all = Vec::new();
+    for &at in &table.bases {
+        let from = if same { at } else { bases[0] };
+        let word = |at: u64| {
+            let word = image.constant(Addr(at), 4)?;
+            Some(from.wrapping_add(word as u32 as i32 as i64 as u64))
+        };
+        all.extend(entries(function, &table, at, word));
+    }
     Some(if all.is_empty() {
         Target::Unknown
     } else {
+        all.sort_unstable();
+        all.dedup();
         Target::Table(all)
     })
 }
 
 fn entries(
-    image: &Image,
-    graph: &Graph,
-    entry: u64,
+    function: &Function<'_>,
     table: &Table,
+    base: u64,
     word: impl Fn(u64) -> Option<u64>,
 ) -> Vec<u64> {
+    let Function {
+        image,
+        graph,
+        entry,
+        ..
+    } = *function;
     let bound = table
         .index
         .and_then(|index| bounds(graph, index))
@@ -217,7 +290,7 @@ fn entries(
     let (first, last) = bound.unwrap_or((0, MOST_ENTRIES));
     let mut all = Vec::new();
     for n in first..=last {
-        let at = table.base.wrapping_add(n.wrapping_mul(table.stride));
+        let at = base.wrapping_add(n.wrapping_mul(table.stride));
         match word(at) {
             Some(target) if image.is_code(Addr(target)) => {
                 if bound.is_some() || plausible(image, entry, target) {
@@ -228,8 +301,6 @@ fn entries(
             _ => break,
         }
     }
-    all.sort_unstable();
-    all.dedup();
     all
 }
 
@@ -244,4 +315,33 @@ fn plausible(image: &Image, entry: u64, target: u64) -> bool {
                 || !image.function_start(Addr(range.start))
         }
     }
+}
+
+/// The calls, and the registers that they must keep for a jump to `target` to be understood.
+pub(super) fn trusted(graph: &Graph, target: ValueId) -> Vec<(u64, Reg)> {
+    let mut found = Vec::new();
+    let mut pending = vec![target];
+    let mut seen = FxHashSet::default();
+    while let Some(value) = pending.pop() {
+        if !seen.insert(value) {
+            continue;
+        }
+        match graph.get(value) {
+            Value::Kept(at, reg, before) => {
+                found.push((at, reg));
+                pending.push(before);
+            }
+            Value::Phi(index) => {
+                pending.extend(graph.phis[index as usize].operands.iter().map(|o| o.1));
+            }
+            Value::Binary(_, a, b) => pending.extend([a, b]),
+            Value::SignExtend(a, _) | Value::ZeroExtend(a, _) | Value::Load(a, ..) => {
+                pending.push(a);
+            }
+            _ => {}
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
 }

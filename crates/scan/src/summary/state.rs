@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::settle::OneValue;
 use super::value::{ANY, Graph, Input, Phi, Value, ValueId};
 use crate::isa::{Condition, Reg, x86_64::RSP};
 
@@ -105,6 +106,16 @@ impl State {
         }
     }
 
+    /// Puts in place of each phi the one value that it was found to be.
+    pub(super) fn settle(&mut self, graph: &Graph, one_value: &OneValue) {
+        let slots = self.slots.iter_mut().map(|s| &mut s.value);
+        for value in self.places.iter_mut().chain(slots) {
+            if let Some(one) = one_value.resolve(graph, *value) {
+                *value = one;
+            }
+        }
+    }
+
     pub(super) fn slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -180,8 +191,7 @@ impl State {
         }
         let places = self.places[..16].iter_mut();
         for v in places.chain(self.slots.iter_mut().map(|s| &mut s.value)) {
-            let same = *v == value
-                || (bits < 64 && graph.find(Value::ZeroExtend(*v, bits)) == Some(value));
+            let same = *v == value || (bits < 64 && low_part(graph, *v, bits) == Some(value));
             if same && graph.constant_of(*v).is_none() {
                 *v = graph.intern(Value::Refine(*v, condition, bits, bound));
             }
@@ -304,6 +314,19 @@ fn merge(
         .collect();
     graph.phis[index as usize] = Phi { block, operands };
     (phi, true)
+}
+
+/// The node that the low `bits` bits of `value` would be ([`Graph::zero_extend`]), if it exists.
+fn low_part(graph: &Graph, mut value: ValueId, bits: u8) -> Option<ValueId> {
+    while let Value::ZeroExtend(x, n) | Value::SignExtend(x, n) = graph.get(value)
+        && n >= bits
+    {
+        value = x;
+    }
+    match graph.get(value) {
+        Value::Load(_, size, _) if u32::from(size) * 8 <= u32::from(bits) => Some(value),
+        _ => graph.find(Value::ZeroExtend(value, bits)),
+    }
 }
 
 /// Whether two uses of the node are surely the same number.

@@ -1,0 +1,101 @@
+//! Phis that turn out to be one value.
+//!
+//! While a function's states grow towards their fixpoint, a place where two unlike values met
+//! stays a [`Value::Phi`] even when later visits show that all ways bring the same. Phis of
+//! loops refer to each other, so that is found for all of them at once, optimistically: each
+//! starts as nothing, and only an operand that differs makes it more than one value (Wegman
+//! and Zadeck, "Constant propagation with conditional branches", 1991).
+
+use super::value::{Graph, Value, ValueId};
+
+/// What a phi was found to be so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    One(ValueId),
+    Several,
+}
+
+/// Per phi, the one value that it always is: a constant, a frame address or an input, which
+/// are the same wherever in the function they are used.
+pub(super) struct OneValue {
+    phis: Vec<Option<ValueId>>,
+}
+
+impl OneValue {
+    /// Looks at all phis of a function.
+    pub(super) fn find(graph: &Graph) -> OneValue {
+        let mut found = vec![Found::Nothing; graph.phis.len()];
+        let mut users: Vec<Vec<u32>> = vec![Vec::new(); graph.phis.len()];
+        let mut pending: Vec<u32> = (0..graph.phis.len() as u32).collect();
+        for (index, phi) in graph.phis.iter().enumerate() {
+            for &(_, operand) in &phi.operands {
+                if let Value::Phi(used) = graph.get(operand) {
+                    users[used as usize].push(index as u32);
+                }
+            }
+        }
+        while let Some(index) = pending.pop() {
+            let mut sum = Found::Nothing;
+            for &(_, operand) in &graph.phis[index as usize].operands {
+                let one = match graph.get(operand) {
+                    Value::Phi(used) => found[used as usize],
+                    Value::Const(_) | Value::Frame(_) | Value::Entry(_) => Found::One(operand),
+                    _ => Found::Several,
+                };
+                sum = match (sum, one) {
+                    (Found::Nothing, other) | (other, Found::Nothing) => other,
+                    (Found::One(a), Found::One(b)) if a == b => sum,
+                    _ => Found::Several,
+                };
+            }
+            // Each phi changes at most twice.
+            if sum != found[index as usize] {
+                found[index as usize] = sum;
+                pending.extend(&users[index as usize]);
+            }
+        }
+        let phis = found
+            .into_iter()
+            .map(|f| match f {
+                Found::One(value) => Some(value),
+                Found::Nothing | Found::Several => None,
+            })
+            .collect();
+        OneValue { phis }
+    }
+
+    /// No phi is one value.
+    pub(super) fn is_empty(&self) -> bool {
+        self.phis.iter().all(Option::is_none)
+    }
+
+    /// The one value that `value` is, when it is a phi; else `value` itself.
+    pub(super) fn resolve(&self, graph: &Graph, value: ValueId) -> Option<ValueId> {
+        match graph.get(value) {
+            Value::Phi(index) => *self.phis.get(index as usize)?,
+            _ => Some(value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::value::Phi;
+
+    #[test]
+    fn phis_of_a_loop_that_carry_one_constant_are_it() {
+        let mut graph = Graph::default();
+        let c = graph.constant(7);
+        let (outer, inner, mixed) = (graph.phi(1), graph.phi(2), graph.phi(3));
+        let other = graph.constant(8);
+        graph.phis[0] = Phi { block: 1, operands: vec![(0, c), (2, inner)] };
+        graph.phis[1] = Phi { block: 2, operands: vec![(1, outer), (3, inner)] };
+        graph.phis[2] = Phi { block: 3, operands: vec![(1, outer), (2, other), (3, mixed)] };
+        assert_eq!(
+            OneValue::find(&graph).phis,
+            [Some(c), Some(c), None]
+        );
+    }
+}
