@@ -136,6 +136,8 @@ impl Drop for KillOnDrop {
         if !self.armed || process::kill_unreaped(self.pid).is_err() {
             return;
         }
+        // A kill does not wake a task that stands at its exit stop already. Fails when it runs.
+        let _ = ptrace::resume(self.pid, 0);
         while let Ok(Some((pid, change))) = wait::next_of(self.pid) {
             match change {
                 Change::Stopped(_) => {
@@ -180,7 +182,8 @@ fn start(pid: i32, up: OwnedFd, down: OwnedFd) -> Result<(), Error> {
                     SyscallStop::Entry { number, .. } => {
                         executing = number == libc::SYS_execveat as u64;
                     }
-                    SyscallStop::Exit { value } if executing => {
+                    // A killed call "returns" its number, before the signal ends the task.
+                    SyscallStop::Exit { value } if executing && value < 0 => {
                         return Err(exec_failed(value));
                     }
                     _ => {}

@@ -1,0 +1,207 @@
+//! What the filter kills is told with call, arguments and place; what only looks so is not.
+
+use std::path::Path;
+
+use portcullis_sandbox::{Outcome, Verdict};
+use portcullis_watch::{Answer, Denial, Record};
+
+use crate::filter::Denied;
+use crate::harness::{Built, Case, build};
+
+const EXECVE: u32 = 59;
+const CHROOT: u32 = 161;
+const EXECVEAT: u32 = 322;
+
+fn only(verdict: &Verdict<Record>) -> &Denial {
+    let denials = &verdict.report.denials;
+    assert_eq!(denials.len(), 1, "{denials:#?}");
+    &denials[0]
+}
+
+fn run(built: &Built, denied: Denied, arguments: &[&str]) -> Verdict<Record> {
+    Case::new(&built.path, denied)
+        .arguments(arguments)
+        .run()
+        .unwrap()
+}
+
+/// The functions of a denial's stack, by the symbols of the program that was built.
+fn functions(built: &Built, denial: &Denial) -> Vec<String> {
+    denial
+        .backtrace
+        .iter()
+        .filter(|f| f.object.as_deref() == Some(&built.path))
+        .map(|f| {
+            let address = format!("{:#x}", f.file_address.unwrap() - 1);
+            let output = std::process::Command::new("addr2line")
+                .args(["-f", "-e"])
+                .arg(&built.path)
+                .arg(address)
+                .output()
+                .expect("binutils are needed for these tests");
+            let text = String::from_utf8(output.stdout).unwrap();
+            text.lines().next().unwrap().to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn a_killed_call_is_told_with_its_arguments_and_its_stack() {
+    for flags in [
+        &[][..],
+        &["-static"],
+        &["-no-pie", "-fno-omit-frame-pointer"],
+        &[
+            "-static",
+            "-fno-asynchronous-unwind-tables",
+            "-fno-omit-frame-pointer",
+        ],
+    ] {
+        let built = build("denial", flags);
+        let verdict = run(&built, Denied::kill(&[CHROOT]), &["main"]);
+        assert_eq!(verdict.outcome, Outcome::Denied);
+        assert_eq!(verdict.exit_code(), 159);
+        let denial = only(&verdict);
+        assert_eq!(denial.call.number, CHROOT);
+        assert_eq!(denial.answer, Answer::Killed);
+        assert_eq!(denial.rule, Some(0));
+        assert_eq!(denial.call.args[1..3], [0x1111, 0x2222]);
+        assert_eq!(denial.strings, [(0, b"/denied/path".to_vec())]);
+        assert_eq!(denial.pid, denial.tid);
+        let functions = functions(&built, denial);
+        let at = functions.iter().position(|f| f == "forbidden");
+        assert!(at.is_some(), "{flags:?}: {functions:?}");
+        assert_eq!(
+            functions[at.unwrap()..].iter().take(2).collect::<Vec<_>>(),
+            ["forbidden", "main"],
+            "{flags:?}"
+        );
+    }
+}
+
+#[test]
+fn the_task_whose_registers_the_filter_kills_is_the_one_told() {
+    let built = build("denial", &[]);
+    let verdict = run(&built, Denied::kill(&[CHROOT]), &["thread"]);
+    assert_eq!(verdict.outcome, Outcome::Denied);
+    let denial = only(&verdict);
+    assert_eq!(denial.call.number, CHROOT);
+    assert_ne!(denial.pid, denial.tid, "the thread, not its leader");
+    assert!(
+        functions(&built, denial).contains(&"in_thread".to_owned()),
+        "{denial:#?}"
+    );
+}
+
+#[test]
+fn a_thread_is_told_also_when_the_leader_has_left() {
+    let built = build("denial", &[]);
+    let verdict = run(&built, Denied::kill(&[CHROOT]), &["leaderless"]);
+    assert_eq!(verdict.outcome, Outcome::Denied);
+    assert_ne!(only(&verdict).pid, only(&verdict).tid);
+}
+
+#[test]
+fn a_sigsys_that_the_program_sends_is_a_signal() {
+    let built = build("denial", &[]);
+    for way in ["raise", "raise-thread", "raise-blocked"] {
+        let verdict = run(&built, Denied::kill(&[CHROOT]), &[way]);
+        assert_eq!(verdict.outcome, Outcome::Signaled(libc::SIGSYS), "{way}");
+        assert!(verdict.report.denials.is_empty(), "{way}");
+    }
+}
+
+#[test]
+fn a_handled_sigsys_does_not_hide_a_later_denial() {
+    let built = build("denial", &[]);
+    let verdict = run(
+        &built,
+        Denied::kill(&[CHROOT]),
+        &["raise-handled-then-denied"],
+    );
+    assert_eq!(verdict.outcome, Outcome::Denied);
+    assert_eq!(only(&verdict).call.number, CHROOT);
+}
+
+#[test]
+fn a_killed_child_is_told_and_its_parent_goes_on() {
+    let built = build("denial", &[]);
+    let verdict = run(&built, Denied::kill(&[CHROOT]), &["child"]);
+    assert_eq!(verdict.outcome, Outcome::Exited(7));
+    let denial = only(&verdict);
+    assert_eq!(denial.call.number, CHROOT);
+}
+
+#[test]
+fn a_call_of_the_32_bit_abi_is_told_as_one() {
+    let built = build("denial", &["-no-pie"]);
+    let verdict = run(&built, Denied::kill(&[]), &["int80"]);
+    assert_eq!(verdict.outcome, Outcome::Denied);
+    let denial = only(&verdict);
+    assert_eq!(denial.call.arch, portcullis_watch::I386);
+    assert_eq!(denial.call.number, 20);
+}
+
+#[test]
+fn exec_without_the_cookie_is_stopped() {
+    let built = build("denial", &[]);
+    for (way, number) in [
+        ("execve", EXECVE),
+        ("execveat", EXECVEAT),
+        // The launch's own form, with guessed cookies.
+        ("execveat-cookie-0", EXECVEAT),
+        ("execveat-cookie-1", EXECVEAT),
+    ] {
+        let verdict = run(&built, Denied::kill(&[EXECVE, EXECVEAT]), &[way]);
+        assert_eq!(verdict.outcome, Outcome::Denied, "{way}");
+        assert_eq!(only(&verdict).call.number, number, "{way}");
+    }
+}
+
+#[test]
+fn exec_with_a_rule_of_its_own_is_followed_under_the_same_filter() {
+    let built = build("denial", &[]);
+    let path = built.path.to_str().unwrap();
+    for way in ["exec-self", "exec-self-from-thread", "vfork-exec-self"] {
+        let verdict = run(&built, Denied::kill(&[CHROOT]), &[way, path, "main"]);
+        let expected = match way {
+            "vfork-exec-self" => Outcome::Exited(7),
+            _ => Outcome::Denied,
+        };
+        assert_eq!(verdict.outcome, expected, "{way}");
+        assert_eq!(only(&verdict).call.number, CHROOT, "{way}");
+    }
+}
+
+#[test]
+fn the_tracer_gives_the_policys_answer_where_the_filter_asks() {
+    let built = build("denial", &[]);
+    let verdict = run(&built, Denied::trace(&[CHROOT]), &["main"]);
+    assert_eq!(verdict.outcome, Outcome::Denied);
+    assert_eq!(only(&verdict).call.number, CHROOT);
+    assert_eq!(only(&verdict).answer, Answer::Killed);
+}
+
+#[test]
+fn the_stack_reaches_into_a_signal_handler_and_beyond() {
+    let built = build("denial", &[]);
+    let verdict = run(&built, Denied::kill(&[CHROOT]), &["in-handler"]);
+    let denial = only(&verdict);
+    let functions = functions(&built, denial);
+    assert!(functions.contains(&"forbidden".to_owned()), "{functions:?}");
+    assert!(functions.contains(&"main".to_owned()), "{functions:?}");
+}
+
+#[test]
+fn the_caller_in_a_library_is_named_by_its_file() {
+    let built = build("denial", &[]);
+    let verdict = run(&built, Denied::kill(&[CHROOT]), &["main"]);
+    let first = &only(&verdict).backtrace[0];
+    let object = first.object.as_deref().unwrap();
+    assert_eq!(object.file_name(), Some(Path::new("libc.so.6").as_os_str()));
+    // The instruction itself: `syscall`.
+    let file = std::fs::read(object).unwrap();
+    let at = usize::try_from(first.file_address.unwrap()).unwrap();
+    // libc's text segment has equal offset and address.
+    assert_eq!(file[at..at + 2], [0x0f, 0x05]);
+}

@@ -1,0 +1,156 @@
+//! Builds a C program, starts it as a case says, and gives what came of it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use portcullis_sandbox::{
+    ArmedFilter, Cookie, Error, Followed, MappedFile, Mode, Observer, Plan, Program, Root, Spec,
+    Unlisted, Verdict, launch,
+};
+use portcullis_watch::{self as watch, Record};
+use tempfile::TempDir;
+
+use crate::filter::Denied;
+
+/// Launches change the process's signal handlers, so they take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A directory with a built program in it.
+pub(crate) struct Built {
+    pub(crate) directory: TempDir,
+    pub(crate) path: PathBuf,
+}
+
+/// Compiles `programs/NAME.c`.
+pub(crate) fn build(name: &str, flags: &[&str]) -> Built {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join(name);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/programs")
+        .join(format!("{name}.c"));
+    let output = Command::new("gcc")
+        .args(["-O1", "-g", "-Wall", "-Werror", "-pthread", "-o"])
+        .arg(&path)
+        .arg(&source)
+        .args(flags)
+        .output()
+        .expect("gcc is needed for these tests");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Built { directory, path }
+}
+
+/// The tracer as the observer of a launch.
+pub(crate) struct Tracing<'a> {
+    pub(crate) mode: watch::Mode,
+    pub(crate) denied: &'a Denied,
+}
+
+impl Observer for Tracing<'_> {
+    type Report = Record;
+
+    fn follow(&mut self, root: Root<'_>) -> Result<Followed<Record>, portcullis_sys::Error> {
+        let start = watch::Start {
+            pid: root.pid,
+            entry: root.entry,
+            check: root.check,
+        };
+        let denied = self.denied;
+        let record = watch::follow(start, self.mode, &|call: &watch::Call| denied.decide(call))?;
+        Ok(Followed {
+            end: record.end,
+            denied: record.denied,
+            refused: record.refused.clone(),
+            usage: record.usage,
+            report: record,
+        })
+    }
+}
+
+/// A start with everything but the program at its usual value.
+pub(crate) struct Case<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) arguments: &'a [&'a str],
+    pub(crate) environment: &'a [&'a str],
+    pub(crate) denied: Denied,
+    pub(crate) mode: Mode,
+    pub(crate) mapped: Vec<MappedFile>,
+    pub(crate) unlisted: Unlisted,
+    pub(crate) keep: Vec<i32>,
+}
+
+impl<'a> Case<'a> {
+    pub(crate) fn new(program: &'a Path, denied: Denied) -> Case<'a> {
+        Case {
+            program,
+            arguments: &[],
+            environment: &[],
+            denied,
+            mode: Mode::Enforce,
+            mapped: Vec::new(),
+            unlisted: Unlisted::Allow,
+            keep: Vec::new(),
+        }
+    }
+
+    pub(crate) fn arguments(mut self, arguments: &'a [&'a str]) -> Case<'a> {
+        self.arguments = arguments;
+        self
+    }
+
+    pub(crate) fn observe(mut self) -> Case<'a> {
+        self.mode = Mode::Observe;
+        self
+    }
+
+    pub(crate) fn plan(&self, program: Program) -> Result<Plan, Error> {
+        let mut arguments: Vec<OsString> = vec![self.program.into()];
+        arguments.extend(self.arguments.iter().map(OsString::from));
+        Plan::new(Spec {
+            program,
+            arguments,
+            environment: self.environment.iter().map(OsString::from).collect(),
+            mode: self.mode,
+            traced: false,
+            allowed: 0,
+            mapped: self.mapped.clone(),
+            unlisted: self.unlisted,
+            keep: self.keep.clone(),
+        })
+    }
+
+    pub(crate) fn run(&self) -> Result<Verdict<Record>, Error> {
+        self.run_opened(Program::open(self.program)?)
+    }
+
+    pub(crate) fn run_opened(&self, program: Program) -> Result<Verdict<Record>, Error> {
+        let cookie = Cookie::random()?;
+        let filter = self.denied.program(cookie.value());
+        self.run_with(program, ArmedFilter::new(filter, cookie)?)
+    }
+
+    pub(crate) fn run_with(
+        &self,
+        program: Program,
+        filter: ArmedFilter,
+    ) -> Result<Verdict<Record>, Error> {
+        let _turn = turn();
+        let mut observer = Tracing {
+            mode: match self.mode {
+                Mode::Enforce => watch::Mode::Enforce,
+                Mode::Observe => watch::Mode::Observe,
+            },
+            denied: &self.denied,
+        };
+        launch(&self.plan(program)?, filter, &mut observer)
+    }
+}

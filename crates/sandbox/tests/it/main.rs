@@ -1,0 +1,9 @@
+//! Real processes behind real filters, made by hand instruction by instruction.
+
+mod denial;
+mod files;
+mod filter;
+mod harness;
+mod launcher;
+mod observe;
+mod start;
