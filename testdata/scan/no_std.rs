@@ -3,7 +3,6 @@
 // flags: -C panic=abort -C relocation-model=static -C target-feature=+crt-static -C link-arg=-static -C link-arg=-no-pie -C overflow-checks=off -C debug-assertions=off
 // calls: getpid getuid getgid getppid getpgrp gettid exit_group
 // run: all
-// gap: gettid — a number in an object that is passed by address
 // not: unlink — of a type that is never made
 #![no_std]
 #![no_main]

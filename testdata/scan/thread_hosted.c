@@ -1,6 +1,6 @@
 // Threads, a lock and output with a C library that is linked in: which calls it makes itself is
 // its affair, but those of the thread and of its end are in the set.
-// builds: musl-gcc -O0 -static | musl-gcc -O2 -static | musl-gcc -Os -static -s | musl-gcc -O2 -static-pie | gcc -O2 -static | gcc -O2 -static -s | gcc -O2 -static-pie | gcc -O2 | gcc -O2 -no-pie
+// builds: musl-gcc -O0 -static | musl-gcc -O2 -static | musl-gcc -Os -static -s | musl-gcc -O2 | gcc -O2 -static | gcc -O2 -static -s | gcc -O2 -static-pie | gcc -O2 | gcc -O2 -no-pie
 // scope: contains
 // hosted: yes
 // calls: clone exit futex mmap munmap mprotect getppid getpgrp exit_group

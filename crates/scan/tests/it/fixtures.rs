@@ -36,7 +36,10 @@ fn every_fixture_has_exactly_its_calls() {
     let mut missing = BTreeSet::new();
     let mut work = Vec::new();
     let fixtures = read_all(&chosen);
-    assert!(!fixtures.is_empty(), "no fixture has {chosen:?} in its name");
+    assert!(
+        !fixtures.is_empty(),
+        "no fixture has {chosen:?} in its name"
+    );
     for expectation in &fixtures {
         for build in &expectation.builds {
             missing.extend(build.missing_tool());
@@ -67,7 +70,10 @@ fn every_fixture_has_exactly_its_calls() {
         }
         if !closed.is_empty() {
             let names = outcome::names(&closed);
-            wrong.push(format!("{}: this gap is closed, remove it: {names}", expectation.name));
+            wrong.push(format!(
+                "{}: this gap is closed, remove it: {names}",
+                expectation.name
+            ));
         }
     }
     assert!(
@@ -91,7 +97,8 @@ fn read_all(chosen: &str) -> Vec<Expectation> {
         .filter(|p| p.to_string_lossy().contains(chosen))
         .collect();
     paths.sort();
-    let read = |p: &PathBuf| Expectation::read(p).unwrap_or_else(|e| panic!("{}: {e}", p.display()));
+    let read =
+        |p: &PathBuf| Expectation::read(p).unwrap_or_else(|e| panic!("{}: {e}", p.display()));
     paths.iter().map(read).collect()
 }
 
@@ -106,6 +113,8 @@ fn check(expectation: &Expectation, build: &Build) -> Outcome {
         Err(problem) => Outcome::of(format!("not scanned: {problem}")),
     };
     let set = scanned.as_ref().ok();
-    outcome.wrong.extend(trace::check(expectation, build, &built, set));
+    outcome
+        .wrong
+        .extend(trace::check(expectation, build, &built, set));
     outcome
 }

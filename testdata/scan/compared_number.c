@@ -1,0 +1,19 @@
+// A number from the outside, but behind comparisons that leave one, two or a range.
+// builds: freestanding
+// calls: read getpid getuid getgid 103 105 exit_group
+// run: some
+// not: unlink — the other side of the comparison makes another call
+#include "freestanding.h"
+
+void run(long *stack) {
+  nr_t a = stack[0] + 6, b = a;
+  HIDE(b);
+  if (a == NR_getpid) sys0(a);
+  HIDE(a);
+  if (!a) sys3(a, -1, 0, 0);
+  HIDE(a);
+  if (a >= NR_getuid && a <= 105) sys1(a, -1);
+  if (b != NR_getuid && b != NR_getpid) quit();
+  sys0(b);
+  quit();
+}
