@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use crate::memory::Memory;
@@ -147,10 +148,50 @@ impl Image {
         Some(object)
     }
 
-    /// The bytes from `start` to the end of `object`'s segment, bounded.
-    pub(crate) fn table(memory: &Memory, object: &Object, start: u64) -> Vec<u8> {
-        let size = object.segment_end.saturating_sub(start).min(TABLE_LIMIT);
-        memory.read_some(start, usize::try_from(size).unwrap_or(0))
+    /// Where the file mapped at `base` has its `.eh_frame`: address in the file and size. Static
+    /// programs have the table mapped and no program header that says where; their section
+    /// headers, which are not mapped, do.
+    pub(crate) fn table_section(&self, base: u64) -> Option<(u64, u64)> {
+        let region = self.at(base)?;
+        // Not to wait for a FIFO that took the file's place.
+        let file = File::options()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(self.name(base)?)
+            .ok()?;
+        let metadata = file.metadata().ok()?;
+        if !metadata.is_file() || metadata.ino() != region.file.1 {
+            return None;
+        }
+        let mut header = [0; 64];
+        file.read_exact_at(&mut header, 0).ok()?;
+        let half = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+        let table = u64::from_le_bytes(header[40..48].try_into().ok()?);
+        let section = |index: u16| {
+            let mut entry = [0; 64];
+            let at = table.checked_add(u64::from(index) * 64)?;
+            file.read_exact_at(&mut entry, at).ok()?;
+            let word =
+                |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().unwrap_or([0; 8]));
+            let name = u32::from_le_bytes([entry[0], entry[1], entry[2], entry[3]]);
+            Some((u64::from(name), word(16), word(24), word(32)))
+        };
+        if half(58) != 64 {
+            return None;
+        }
+        let (_, _, names, _) = section(half(62))?;
+        (0..half(60)).find_map(|index| {
+            let (name, address, _, size) = section(index)?;
+            let mut text = [0; 10];
+            file.read_exact_at(&mut text, names.checked_add(name)?)
+                .ok()?;
+            (text == *b".eh_frame\0").then_some((address, size))
+        })
+    }
+
+    /// At most `size` bytes of a table at `start`, bounded.
+    pub(crate) fn table(memory: &Memory, start: u64, size: u64) -> Vec<u8> {
+        memory.read_some(start, usize::try_from(size.min(TABLE_LIMIT)).unwrap_or(0))
     }
 }
 

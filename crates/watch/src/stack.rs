@@ -53,7 +53,7 @@ pub(crate) fn walk(pid: i32, registers: &Registers) -> Vec<Frame> {
     let Ok(memory) = Memory::open(pid) else {
         return vec![frame(&image, None, registers.rip.wrapping_sub(2))];
     };
-    let mut objects: HashMap<u64, Option<(Object, Vec<u8>)>> = HashMap::new();
+    let mut objects: HashMap<u64, Option<Loaded>> = HashMap::new();
     let mut frames = Vec::new();
     let mut row = Row::of(registers);
     // A return address may be the first byte of the next function: the call before it counts.
@@ -66,7 +66,7 @@ pub(crate) fn walk(pid: i32, registers: &Registers) -> Vec<Frame> {
         let object = image.base(looked_up).and_then(|base| {
             objects
                 .entry(base)
-                .or_insert_with(|| load(&memory, base))
+                .or_insert_with(|| load(&memory, &image, base))
                 .as_ref()
         });
         let shown = if frames.is_empty() {
@@ -74,9 +74,9 @@ pub(crate) fn walk(pid: i32, registers: &Registers) -> Vec<Frame> {
         } else {
             pc
         };
-        frames.push(frame(&image, object.map(|(o, _)| o), shown));
+        frames.push(frame(&image, object.map(|l| &l.object), shown));
         let next = object
-            .and_then(|(object, table)| by_table(&memory, object, table, &row, looked_up))
+            .and_then(|loaded| by_table(&memory, loaded, &row, looked_up))
             .or_else(|| by_convention(&memory, &image, &row, frames.len() == 1));
         let Some((next, signal)) = next else { break };
         // Each caller's frame lies higher, except behind a signal on a stack of its own.
@@ -97,42 +97,44 @@ fn frame(image: &Image, object: Option<&Object>, address: u64) -> Frame {
     }
 }
 
-/// The object at `base` and the bytes of its `.eh_frame`.
-fn load(memory: &Memory, base: u64) -> Option<(Object, Vec<u8>)> {
+/// An object and its unwind table.
+struct Loaded {
+    object: Object,
+    /// Where `table` lies in the process.
+    start: u64,
+    /// `.eh_frame`, or from there to the end of its segment.
+    table: Vec<u8>,
+}
+
+fn load(memory: &Memory, image: &Image, base: u64) -> Option<Loaded> {
     let object = Image::object(memory, base)?;
     let bases = BaseAddresses::default().set_eh_frame_hdr(object.header);
-    let start = EhFrameHdr::new(&object.header_bytes, LittleEndian)
-        .parse(&bases, 8)
-        .ok()
-        .map(|header| header.eh_frame_ptr());
-    let table = match start {
-        Some(gimli::Pointer::Direct(start)) => Image::table(memory, &object, start),
-        _ => Vec::new(),
+    let header = EhFrameHdr::new(&object.header_bytes, LittleEndian).parse(&bases, 8);
+    let (start, size) = match header.map(|h| h.eh_frame_ptr()) {
+        Ok(gimli::Pointer::Direct(start)) => (start, object.segment_end.saturating_sub(start)),
+        _ => image.table_section(base).map_or((0, 0), |(address, size)| {
+            (object.bias.wrapping_add(address), size)
+        }),
     };
-    Some((object, table))
+    Some(Loaded {
+        table: Image::table(memory, start, size),
+        object,
+        start,
+    })
 }
 
 /// The caller's registers by the unwind table, and whether this is a signal's frame.
-fn by_table(
-    memory: &Memory,
-    object: &Object,
-    table: &[u8],
-    row: &Row,
-    pc: u64,
-) -> Option<(Row, bool)> {
-    let header_bases = BaseAddresses::default().set_eh_frame_hdr(object.header);
-    let header = EhFrameHdr::new(&object.header_bytes, LittleEndian)
-        .parse(&header_bases, 8)
-        .ok()?;
-    let gimli::Pointer::Direct(start) = header.eh_frame_ptr() else {
-        return None;
-    };
-    let bases = header_bases.set_eh_frame(start);
-    let section = EhFrame::new(table, LittleEndian);
-    let entry = header
-        .table()?
-        .fde_for_address(&section, &bases, pc, EhFrame::cie_from_offset)
-        .ok()?;
+fn by_table(memory: &Memory, loaded: &Loaded, row: &Row, pc: u64) -> Option<(Row, bool)> {
+    let bases = BaseAddresses::default()
+        .set_eh_frame_hdr(loaded.object.header)
+        .set_eh_frame(loaded.start);
+    let section = EhFrame::new(&loaded.table, LittleEndian);
+    let header = EhFrameHdr::new(&loaded.object.header_bytes, LittleEndian).parse(&bases, 8);
+    let entry = match header.as_ref().ok().and_then(|h| h.table()) {
+        Some(sorted) => sorted.fde_for_address(&section, &bases, pc, EhFrame::cie_from_offset),
+        None => section.fde_for_address(&bases, pc, EhFrame::cie_from_offset),
+    }
+    .ok()?;
     let mut context = UnwindContext::new();
     let rules = entry
         .unwind_info_for_address(&section, &bases, &mut context, pc)
