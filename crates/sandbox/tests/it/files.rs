@@ -1,1 +1,153 @@
-//! (next)
+//! The files that run are the files that were analysed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use portcullis_sandbox::{Error, Identity, MappedFile, Outcome, Program, Unlisted};
+
+use crate::filter::Denied;
+use crate::harness::{Built, Case, build};
+
+/// A program with a library of its own beside it, and every file that it maps.
+fn with_library() -> (Built, PathBuf, Vec<MappedFile>) {
+    let directory = tempfile::TempDir::new().unwrap();
+    let library = directory.path().join("libprobe.so");
+    compile_library(&library, 1);
+    let flag = format!("-L{}", directory.path().display());
+    let mut built = build("mapped", &[&flag, "-Wl,-rpath,$ORIGIN", "-lprobe"]);
+    let beside = built.directory.path().join("libprobe.so");
+    fs::copy(&library, &beside).unwrap();
+    built.path = built.path.canonicalize().unwrap();
+    let mut mapped: Vec<MappedFile> = [
+        "/lib64/ld-linux-x86-64.so.2",
+        "/lib/x86_64-linux-gnu/libc.so.6",
+    ]
+    .into_iter()
+    .map(|path| listed(Path::new(path)))
+    .collect();
+    mapped.push(listed(&beside));
+    (built, beside, mapped)
+}
+
+fn listed(path: &Path) -> MappedFile {
+    MappedFile {
+        path: path.to_owned(),
+        identity: Identity::of_path(path).unwrap(),
+    }
+}
+
+fn compile_library(path: &Path, answer: i32) {
+    let source = path.with_extension("c");
+    fs::write(&source, format!("int probe(void) {{ return {answer}; }}\n")).unwrap();
+    let status = Command::new("gcc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(path)
+        .arg(&source)
+        .status()
+        .expect("gcc is needed for these tests");
+    assert!(status.success());
+}
+
+/// The program writes this file as the first thing that its own code does.
+fn has_run(built: &Built) -> bool {
+    built.directory.path().join("ran").exists()
+}
+
+fn case<'a>(built: &'a Built, mapped: Vec<MappedFile>) -> Case<'a> {
+    let mut case = Case::new(&built.path, Denied::kill(&[]));
+    case.mapped = mapped;
+    case.unlisted = Unlisted::Refuse;
+    case
+}
+
+#[test]
+fn the_analysed_files_run() {
+    let (built, _, mapped) = with_library();
+    let verdict = case(&built, mapped).run().unwrap();
+    assert_eq!(verdict.outcome, Outcome::Exited(1));
+    assert!(has_run(&built));
+}
+
+#[test]
+fn a_library_that_was_replaced_ends_the_program_before_its_code() {
+    let (built, library, mapped) = with_library();
+    fs::remove_file(&library).unwrap();
+    compile_library(&library, 2);
+    let verdict = case(&built, mapped).run().unwrap();
+    let Outcome::Failed(reason) = &verdict.outcome else {
+        panic!("{:?}", verdict.outcome)
+    };
+    assert!(reason.contains("libprobe.so"), "{reason}");
+    assert_eq!(verdict.exit_code(), 125);
+    assert!(!has_run(&built));
+}
+
+#[test]
+fn a_library_that_was_written_to_ends_the_program_before_its_code() {
+    let (built, library, mapped) = with_library();
+    let mut bytes = fs::read(&library).unwrap();
+    bytes.push(0);
+    fs::write(&library, bytes).unwrap();
+    let mut changed = case(&built, mapped);
+    // Known to load modules: a file that was analysed still has to be the one.
+    changed.unlisted = Unlisted::Allow;
+    let verdict = changed.run().unwrap();
+    assert!(
+        matches!(&verdict.outcome, Outcome::Failed(reason) if reason.contains("libprobe.so")),
+        "{:?}",
+        verdict.outcome
+    );
+    assert!(!has_run(&built));
+}
+
+#[test]
+fn a_library_that_was_not_analysed_ends_the_program_unless_it_loads_modules() {
+    let (built, _, mut mapped) = with_library();
+    mapped.pop();
+    let verdict = case(&built, mapped.clone()).run().unwrap();
+    assert!(
+        matches!(&verdict.outcome, Outcome::Failed(reason) if reason.contains("not analysed")),
+        "{:?}",
+        verdict.outcome
+    );
+    assert!(!has_run(&built));
+    let mut loads = case(&built, mapped);
+    loads.unlisted = Unlisted::Allow;
+    assert_eq!(loads.run().unwrap().outcome, Outcome::Exited(1));
+}
+
+#[test]
+fn a_static_program_maps_itself_only() {
+    for flags in [&["-static"][..], &["-static-pie"]] {
+        let built = build("start", flags);
+        let mut case = case(&built, Vec::new());
+        case.arguments = &["exit", "3"];
+        assert_eq!(case.run().unwrap().outcome, Outcome::Exited(3), "{flags:?}");
+    }
+}
+
+#[test]
+fn a_program_that_was_written_to_is_not_started() {
+    let built = build("start", &[]);
+    let program = Program::open(&built.path).unwrap();
+    let mut bytes = fs::read(&built.path).unwrap();
+    bytes.push(0);
+    fs::write(&built.path, bytes).unwrap();
+    let error = Case::new(&built.path, Denied::kill(&[]))
+        .run_opened(program)
+        .unwrap_err();
+    assert!(matches!(error, Error::Changed { .. }), "{error}");
+}
+
+#[test]
+fn a_program_that_was_replaced_is_not_started() {
+    let built = build("start", &[]);
+    let program = Program::open(&built.path).unwrap();
+    let other = build("observe", &[]);
+    fs::rename(&other.path, &built.path).unwrap();
+    let error = Case::new(&built.path, Denied::kill(&[]))
+        .run_opened(program)
+        .unwrap_err();
+    assert!(matches!(error, Error::Changed { .. }), "{error}");
+}

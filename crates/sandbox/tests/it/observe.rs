@@ -1,1 +1,112 @@
-//! (next)
+//! Observing: what is let through, what is not even then, and what a program sees of it.
+
+use portcullis_sandbox::Outcome;
+use portcullis_watch::Answer;
+
+use crate::filter::Denied;
+use crate::harness::{Case, build};
+
+const GETPPID: u32 = 110;
+/// ptrace, unshare, mount, bpf, seccomp, setns, keyctl, open_by_handle_at, io_uring_setup, clone3,
+/// clone.
+const CORE: [u32; 11] = [101, 272, 165, 321, 317, 308, 250, 304, 425, 435, 56];
+
+#[test]
+fn a_call_outside_the_set_is_made_and_counted() {
+    let built = build("observe", &[]);
+    let verdict = Case::new(&built.path, Denied::trace(&[GETPPID]))
+        .arguments(&["outside"])
+        .observe()
+        .run()
+        .unwrap();
+    assert_eq!(verdict.outcome, Outcome::Exited(0));
+    let denials = &verdict.report.denials;
+    assert_eq!(denials.len(), 1, "{denials:#?}");
+    assert_eq!(denials[0].call.number, GETPPID);
+    assert_eq!(denials[0].answer, Answer::LetThrough);
+    assert_eq!(denials[0].count, 3);
+    assert!(denials[0].backtrace.len() > 2);
+    assert!(verdict.not_enforced.iter().any(|m| m.layer == "seccomp"));
+    assert!(verdict.enforced.iter().all(|l| l.layer != "seccomp"));
+}
+
+#[test]
+fn the_same_call_is_denied_when_it_is_enforced() {
+    let built = build("observe", &[]);
+    let verdict = Case::new(&built.path, Denied::trace(&[GETPPID]))
+        .arguments(&["outside"])
+        .run()
+        .unwrap();
+    assert_eq!(verdict.outcome, Outcome::Denied);
+    assert_eq!(verdict.report.denials[0].count, 1);
+}
+
+#[test]
+fn the_core_is_never_given() {
+    let built = build("observe", &[]);
+    let verdict = Case::new(&built.path, Denied::trace(&CORE))
+        .arguments(&["core"])
+        .observe()
+        .run()
+        .unwrap();
+    // The program checks each answer and names the first wrong one by its code.
+    assert_eq!(verdict.outcome, Outcome::Exited(0));
+    let answer = |number: u32| {
+        verdict
+            .report
+            .denials
+            .iter()
+            .filter(|d| d.call.number == number)
+            .map(|d| d.answer)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(answer(101), [Answer::Errno(1)]);
+    assert_eq!(answer(425), [Answer::Errno(38)]);
+    // The one with a namespace flag, and fork's.
+    assert_eq!(answer(56), [Answer::Errno(1), Answer::LetThrough]);
+}
+
+#[test]
+fn a_foreign_call_is_killed_even_when_observing() {
+    let built = build("denial", &["-no-pie"]);
+    let verdict = Case::new(&built.path, Denied::trace(&[]))
+        .arguments(&["int80"])
+        .observe()
+        .run()
+        .unwrap();
+    assert_eq!(verdict.outcome, Outcome::Denied);
+}
+
+/// Signals that the program ignores, by default or by its wish, wake no call natively.
+#[test]
+fn no_call_is_interrupted_that_would_not_be_natively() {
+    let built = build("observe", &[]);
+    for way in ["epoll", "sigtimedwait", "semaphore", "receive"] {
+        let native = std::process::Command::new(&built.path)
+            .arg(way)
+            .status()
+            .unwrap();
+        assert_eq!(native.code(), Some(0), "{way} natively");
+        let verdict = Case::new(&built.path, Denied::kill(&[]))
+            .arguments(&[way])
+            .run()
+            .unwrap();
+        assert_eq!(verdict.outcome, Outcome::Exited(0), "{way} traced");
+    }
+}
+
+/// A handled signal does interrupt, as it does natively.
+#[test]
+fn a_handled_signal_interrupts_as_it_does_natively() {
+    let built = build("observe", &[]);
+    let native = std::process::Command::new(&built.path)
+        .arg("handled")
+        .status()
+        .unwrap();
+    let verdict = Case::new(&built.path, Denied::kill(&[]))
+        .arguments(&["handled"])
+        .run()
+        .unwrap();
+    assert_eq!(native.code(), Some(0));
+    assert_eq!(verdict.outcome, Outcome::Exited(0));
+}
