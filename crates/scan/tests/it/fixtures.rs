@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use portcullis_abi::SyscallSet;
+use portcullis_scan::LinkRequest;
+use portcullis_scan::files::HostFiles;
 use rayon::prelude::*;
 
 use build::Build;
@@ -22,7 +24,11 @@ use outcome::Outcome;
 
 /// What is under test.
 fn scan_of(path: &Path) -> Result<SyscallSet, String> {
-    let scan = || portcullis_scan::scan_draft(path);
+    let scan = || {
+        portcullis_scan::scan(&HostFiles::default(), path, &LinkRequest::default())
+            .map(|scan| scan.set)
+            .map_err(|e| e.to_string())
+    };
     std::panic::catch_unwind(scan).unwrap_or_else(|_| Err("the scan panicked".into()))
 }
 
