@@ -35,10 +35,7 @@ fn as_launcher() {
             }
         }
         Ok(verdict) => verdict.exit_code(),
-        Err(error) => {
-            eprintln!("{error}");
-            125
-        }
+        Err(error) => panic!("{error}"),
     };
     std::process::exit(code);
 }
