@@ -242,7 +242,7 @@ impl Image {
         let mut word = [0; 8];
         word[..usize::from(size)].copy_from_slice(self.bytes(at, usize::from(size))?);
         let value = u64::from_le_bytes(word);
-        (value != 0 || !self.written_early(object, at)).then_some(value)
+        (!self.written_early(object, at)).then_some(value)
     }
 
     /// Whether code of the object itself writes to this protected data before it is protected.

@@ -1,22 +1,57 @@
 //! From an ELF binary to the system calls it can make, with evidence.
 
-#[path = "draft.rs"]
+pub mod files;
 pub mod image;
 pub mod isa;
+pub mod link;
+mod load;
 mod report;
 pub mod solve;
 pub mod summary;
 
-/// Interim.
-pub fn scan_draft(path: &std::path::Path) -> Result<portcullis_abi::SyscallSet, String> {
-    let image = image::load(path, &[])?;
-    let t = std::time::Instant::now();
+use std::path::Path;
+
+use portcullis_abi::{Arch, SyscallSet};
+
+use files::Files;
+use image::Consulted;
+pub use link::{Error, LinkRequest};
+
+/// A program's set, and what it was made from.
+#[derive(Debug)]
+pub struct Scan {
+    /// The calls, their evidence, and what could not be told.
+    pub set: SyscallSet,
+    /// Every file that was read or looked for: while none of them changes, neither does the set.
+    pub consulted: Vec<Consulted>,
+}
+
+/// Finds every system call that `program` and its libraries can make.
+///
+/// `program` is a path that `files` can read: an ELF file for x86_64, or a script, which is
+/// analysed through its interpreter. What the analysis cannot tell is in the result as a
+/// residual; an error means that there is no program to analyse.
+///
+/// ```
+/// use portcullis_scan::{LinkRequest, files::HostFiles, scan};
+///
+/// let program = std::env::current_exe()?;
+/// let scan = scan(&HostFiles::default(), &program, &LinkRequest::default())?;
+/// assert!(!scan.set.syscalls.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn scan(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<Scan, Error> {
+    let image = link::link(files, program, request)?;
     let solution = solve::solve(&image);
-    if std::env::var_os("STATS").is_some() {
-        #[expect(clippy::print_stderr, reason = "interim")]
-        {
-            eprintln!("{:?} rounds {} functions {} instances {} open {} unsettled {}", t.elapsed(), solution.rounds, solution.functions.len(), solution.instances.len(), solution.open.len(), solution.unsettled);
-        }
-    }
-    Ok(report::report(&image, &solution, portcullis_abi::Arch::X86_64))
+    Ok(Scan {
+        set: report::report(&image, &solution, Arch::X86_64),
+        consulted: image.files().to_vec(),
+    })
+}
+
+/// Interim.
+pub fn scan_draft(path: &Path) -> Result<SyscallSet, String> {
+    scan(&files::HostFiles::default(), path, &LinkRequest::default())
+        .map(|s| s.set)
+        .map_err(|e| e.to_string())
 }

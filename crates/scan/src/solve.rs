@@ -13,6 +13,7 @@ mod data;
 pub mod domain;
 mod evaluate;
 mod instance;
+mod relevance;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -121,18 +122,20 @@ pub fn solve(image: &Image) -> Solution {
     let mut functions = Functions::default();
     let mut relevance: FxHashMap<FunctionId, Relevance> = FxHashMap::default();
     let mut targets_matter = true;
+    let mut written = Rc::new(BTreeSet::new());
     for round in 1.. {
-        let mut solver = Solver::new(image, functions, relevance, targets_matter);
+        let mut solver = Solver::new(image, functions, relevance, targets_matter, Rc::clone(&written));
         solver.run();
-        if targets_matter && solver.hopeless {
-            // What was found to matter may have been for targets only: begin anew.
-            targets_matter = false;
-            functions = solver.functions;
-            relevance = FxHashMap::default();
-            continue;
+        targets_matter &= !solver.hopeless;
+        if targets_matter {
+            solver.discovered.append(&mut solver.discovered_for_targets);
         }
-        let again = !solver.discovered.is_empty() || !solver.volatile.is_empty();
+        let again = !solver.discovered.is_empty()
+            || !solver.volatile.is_empty()
+            || !solver.newly_written.is_empty();
         if again && round < MOST_ROUNDS {
+            solver.spread();
+            written = Rc::new(&*solver.written | &solver.newly_written);
             relevance = solver.relevance;
             for (function, matter) in solver.discovered {
                 let known = relevance.entry(function).or_default();
@@ -235,7 +238,7 @@ fn linkage_slot(image: &Image, summary: &Summary, target: ValueId) -> Option<u64
         return None;
     };
     let at = summary.graph.constant_of(address)?;
-    evaluate::fixed_slot(image, at)?;
+    evaluate::fixed_slot(image, &BTreeSet::new(), at)?;
     Some(at)
 }
 
@@ -258,6 +261,10 @@ struct Solver<'a> {
     free: FxHashSet<FunctionId>,
     open: Vec<(InstanceId, u64)>,
     discovered: BTreeSet<(FunctionId, Matter)>,
+    /// The same, of use only if all targets can be told in the end.
+    discovered_for_targets: BTreeSet<(FunctionId, Matter)>,
+    /// Calls that can enter a function: in which function, at which address.
+    callers: FxHashMap<FunctionId, BTreeSet<(FunctionId, u64)>>,
     /// Functions that the call at an address can enter.
     callees: FxHashMap<u64, BTreeSet<FunctionId>>,
     /// Functions that call what may return twice.
@@ -266,6 +273,10 @@ struct Solver<'a> {
     guard_contexts: FxHashMap<FunctionId, usize>,
     /// Telling what calls through pointers reach can still shrink the set.
     targets_matter: bool,
+    /// Words of protected data that earlier rounds saw written.
+    written: Rc<BTreeSet<u64>>,
+    /// And this round, beyond those.
+    newly_written: BTreeSet<u64>,
     /// Some call's target depends on nothing that callers or callees supply.
     hopeless: bool,
 }
@@ -276,6 +287,7 @@ impl<'a> Solver<'a> {
         functions: Functions,
         relevance: FxHashMap<FunctionId, Relevance>,
         targets_matter: bool,
+        written: Rc<BTreeSet<u64>>,
     ) -> Self {
         Solver {
             image,
@@ -292,10 +304,14 @@ impl<'a> Solver<'a> {
             free: FxHashSet::default(),
             open: Vec::new(),
             discovered: BTreeSet::new(),
+            discovered_for_targets: BTreeSet::new(),
+            callers: FxHashMap::default(),
             callees: FxHashMap::default(),
             volatile: BTreeSet::new(),
             guard_contexts: FxHashMap::default(),
             targets_matter,
+            written,
+            newly_written: BTreeSet::new(),
             hopeless: false,
         }
     }
@@ -421,19 +437,6 @@ impl<'a> Solver<'a> {
         })
     }
 
-    /// Notes that something of a function matters, unless that is known.
-    fn discover(&mut self, function: FunctionId, matter: Matter) {
-        let known = self.relevance.get(&function).is_some_and(|r| match matter {
-            Matter::Exact(input) => r.exact.contains(&input),
-            Matter::Pointer(input) => r.pointer.contains(&input) || r.exact.contains(&input),
-            Matter::Guard(input) => r.guard.contains(&input) || r.exact.contains(&input),
-            Matter::Result => r.result,
-        });
-        if !known {
-            self.discovered.insert((function, matter));
-        }
-    }
-
     fn known_or_none(&self, function: FunctionId, context: Context) -> Context {
         let known = self
             .by_context
@@ -495,6 +498,19 @@ impl<'a> Solver<'a> {
             Slot::Address(a) => self.reach_object(a.0),
             Slot::Resolver(a) => self.take_results(a.0),
             Slot::Value(_) => {}
+        }
+    }
+
+    /// Code that runs writes to data that is protected later.
+    fn write_early(&mut self, at: u64, size: u8) {
+        let end = match (size, self.image.data_extent(Addr(at))) {
+            (0, Some(extent)) => extent.end,
+            (0, None) => self.image.region(Addr(at)).map_or(at, |r| r.range.end),
+            _ => at.saturating_add(u64::from(size)),
+        };
+        let words = (at & !7..end).step_by(8);
+        for word in words.filter(|w| !self.written.contains(w)) {
+            self.newly_written.insert(word);
         }
     }
 

@@ -59,6 +59,13 @@ pub enum Reference {
         /// How many.
         size: u8,
     },
+    /// Written although the program may not once it runs (RELRO): start code fills it in.
+    Written {
+        /// Where.
+        at: u64,
+        /// How many bytes, 0 when an index decides.
+        size: u8,
+    },
     /// Bytes at a computed place relative to a known base.
     Indexed {
         /// The constant part.

@@ -228,10 +228,12 @@ impl Domain {
                 match cut {
                     Some((l, h)) if l <= h => {
                         // Keep to the steps that start at the old low end.
-                        let l = lo + (l - lo).div_ceil(stride) * stride;
-                        if l > h {
-                            Nothing
-                        } else if l == h {
+                        let steps = (l - lo).div_ceil(stride);
+                        let l = steps.checked_mul(stride).and_then(|s| lo.checked_add(s));
+                        let Some(l) = l.filter(|&l| l <= h) else {
+                            return Nothing;
+                        };
+                        if l == h {
                             Domain::one(l)
                         } else if (l, h) == (0, u64::MAX) && stride == 1 {
                             Anything

@@ -1,5 +1,7 @@
 //! Values of one function under one context: what its graph's nodes can be.
 
+use std::collections::BTreeSet;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::domain::{Domain, decide};
@@ -31,6 +33,8 @@ pub struct Surroundings<'a> {
     pub kept: &'a FxHashMap<u64, u16>,
     /// Edges between blocks that can be taken.
     pub edges: &'a FxHashSet<(u32, u32)>,
+    /// Words that are protected later, and written before.
+    pub written: &'a BTreeSet<u64>,
 }
 
 /// Evaluates nodes, each once.
@@ -325,9 +329,11 @@ impl<'a> Evaluator<'a> {
         };
         let mut sum = Domain::Nothing;
         for at in places {
-            let one = match (self.around.image.constant(Addr(at), size), size) {
+            let Surroundings { image, written, .. } = self.around;
+            let constant = image.constant(Addr(at), size);
+            let one = match (constant.filter(|_| !written.contains(&(at & !7))), size) {
                 (Some(c), _) => Domain::one(c),
-                (None, 8) => match fixed_slot(self.around.image, at) {
+                (None, 8) => match fixed_slot(image, written, at) {
                     Some(Slot::Address(a)) => Domain::one(a.0),
                     Some(Slot::Value(v)) => Domain::one(v),
                     _ => return Domain::Anything,
@@ -356,9 +362,11 @@ fn narrow(size: u8) -> Domain {
 }
 
 /// A relocated word that the program cannot change once the loader is done.
-pub fn fixed_slot(image: &Image, at: u64) -> Option<Slot> {
+///
+/// `written` are words that reached code writes to although they are protected later.
+pub fn fixed_slot(image: &Image, written: &BTreeSet<u64>, at: u64) -> Option<Slot> {
     let region = image.region(Addr(at))?;
-    if region.writable && !region.linkage {
+    if (region.writable && !region.linkage) || written.contains(&(at & !7)) {
         return None;
     }
     image.slot(Addr(at))

@@ -7,7 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::domain::{Domain, MOST_VALUES};
 use super::evaluate::{Evaluator, Surroundings};
-use super::{Context, Entered, FunctionId, InstanceId, Matter, Solver};
+use super::{Context, Entered, FunctionId, InstanceId, Solver};
 use crate::image::{Addr, Slot};
 use crate::isa::Reg;
 use crate::isa::x86_64::{CALLER_SAVED, RAX};
@@ -20,6 +20,8 @@ use crate::summary::{
 const NO_RETURN: [u64; 3] = [60, 231, 15];
 /// System calls that hand the kernel addresses of code to call: rt_sigaction(2).
 const TAKES_HANDLER: u64 = 13;
+/// Addresses below are never mapped (`CONFIG_DEFAULT_MMAP_MIN_ADDR`, at least a page).
+const NEVER_MAPPED: u64 = 4096;
 /// Numbers of one site that are told one by one.
 const MOST_NUMBERS: u64 = 512;
 
@@ -133,6 +135,7 @@ impl Solver<'_> {
     pub(super) fn activate(&mut self, id: InstanceId) {
         let function = self.instances[id.0 as usize].function;
         let body = Rc::clone(&self.functions.all[function.0 as usize].summary);
+        let written = Rc::clone(&self.written);
         let mut edges = std::mem::take(&mut self.instances[id.0 as usize].edges);
         let context = self.instances[id.0 as usize].context.clone();
         let mut results = std::mem::take(&mut self.instances[id.0 as usize].results);
@@ -154,6 +157,7 @@ impl Solver<'_> {
                         results: &results,
                         kept: &kept,
                         edges: &edges,
+                        written: &written,
                     },
                 );
                 let mut pending = vec![0u32];
@@ -310,6 +314,7 @@ impl Solver<'_> {
                 results: &results,
                 kept: &kept,
                 edges: &edges,
+                written: &written,
             },
         );
         for &block in &pass.visited {
@@ -333,6 +338,7 @@ impl Solver<'_> {
                     }
                 }
                 Reference::Bytes { at, size } => self.reach_bytes(at, u64::from(size)),
+                Reference::Written { at, size } => self.write_early(at, size),
                 Reference::Indexed {
                     base,
                     address,
@@ -367,51 +373,6 @@ impl Solver<'_> {
         }
     }
 
-    /// The inputs that a call's target depends on matter, unless some target can never be told:
-    /// then each function whose address is taken runs anyway, and telling others is no use.
-    fn target(&mut self, function: FunctionId, graph: &Graph, target: ValueId) {
-        self.hopeless |= sources(graph, target).is_empty();
-        if self.targets_matter {
-            self.matters(function, graph, target);
-        }
-    }
-
-    /// The inputs that `value` depends on matter.
-    fn matters(&mut self, function: FunctionId, graph: &Graph, value: ValueId) {
-        if std::env::var_os("DISC").is_some() { eprintln!("matters in {:x?} value {:?} targets {}", self.functions.all[function.0 as usize].summary.entry, graph.get(value), self.targets_matter); }
-        let sources = sources(graph, value);
-        for input in sources.inputs {
-            self.discover(function, Matter::Exact(input));
-        }
-        for input in sources.pointers {
-            self.discover(function, Matter::Pointer(input));
-        }
-        for at in sources.results {
-            for callee in self.callees.get(&at).cloned().unwrap_or_default() {
-                self.discover(callee, Matter::Result);
-            }
-        }
-    }
-
-    /// A branch that was not decided compares an input with a constant.
-    fn guard(&mut self, function: FunctionId, graph: &Graph, test: ValueId) {
-        if self.functions.all[function.0 as usize].leaf {
-            return;
-        }
-        let Value::Test(_, flags) = graph.get(test) else {
-            return;
-        };
-        let Value::Flags(_, _, a, b) = graph.get(flags) else {
-            return;
-        };
-        if a != b && graph.constant_of(b).is_none() {
-            return;
-        }
-        if let Some(input) = plain_input(graph, a) {
-            self.discover(function, Matter::Guard(input));
-        }
-    }
-
     #[expect(clippy::too_many_arguments, reason = "the state of one pass, borrowed apart")]
     fn call(
         &mut self,
@@ -428,7 +389,7 @@ impl Solver<'_> {
             Value::Const(address) => self.resolve(id, address, &mut targets),
             Value::Load(address, 8, _)
                 if let Some(slot) = graph.constant_of(address)
-                    && let Some(held) = super::evaluate::fixed_slot(self.image, slot) =>
+                    && let Some(held) = super::evaluate::fixed_slot(self.image, &self.written, slot) =>
             {
                 self.resolve_slot(id, held, &mut targets)
             }
@@ -459,6 +420,7 @@ impl Solver<'_> {
         for address in targets {
             let callee = self.functions.at(self.image, address);
             self.callees.entry(at).or_default().insert(callee);
+            self.callers.entry(callee).or_default().insert((function, at));
             let Some(context) = self.context(callee, |input| evaluator.value(call.passed(input)))
             else {
                 // Something that is passed has no value yet: the call is not reached yet.
@@ -477,56 +439,21 @@ impl Solver<'_> {
         sum
     }
 
-    /// An input that matters to the callee and that the caller passes on from its own inputs
-    /// matters to the caller.
-    fn pass_on(
-        &mut self,
-        caller: FunctionId,
-        callee: FunctionId,
-        call: &Call,
-        graph: &Graph,
-        context: &Context,
-    ) {
-        let Some(relevance) = self.relevance.get(&callee).cloned() else {
-            return;
-        };
-        for input in relevance.exact {
-            let told = context.iter().any(|(i, d)| *i == input && d.single().is_some());
-            if !told {
-                self.matters(caller, graph, call.passed(input));
-            }
-        }
-        for input in relevance.pointer {
-            if !context.iter().any(|(i, _)| *i == input) {
-                let sources = sources(graph, call.passed(input));
-                for own in sources.inputs.into_iter().chain(sources.pointers) {
-                    self.discover(caller, Matter::Pointer(own));
-                }
-            }
-        }
-        for input in relevance.guard {
-            if !context.iter().any(|(i, _)| *i == input)
-                && let Some(own) = plain_input(graph, call.passed(input))
-            {
-                self.discover(caller, Matter::Guard(own));
-            }
-        }
-    }
-
     /// Adds the functions that a call of `address` enters; `false` when that is not known.
     fn resolve(&mut self, id: InstanceId, address: u64, targets: &mut BTreeSet<u64>) -> bool {
         let mut address = address;
         for _ in 0..8 {
             if !self.image.is_code(Addr(address)) {
-                // No code: the call faults. (A null pointer, or data that only looked right.)
-                return true;
+                // A call of a null pointer faults (vm.mmap_min_addr); any other address that
+                // holds no code is one that this analysis has wrong.
+                return address < NEVER_MAPPED;
             }
             let function = self.functions.at(self.image, address);
             let Some(slot) = self.functions.all[function.0 as usize].trampoline else {
                 targets.insert(address);
                 return true;
             };
-            match super::evaluate::fixed_slot(self.image, slot) {
+            match super::evaluate::fixed_slot(self.image, &self.written, slot) {
                 Some(Slot::Address(a)) => address = a.0,
                 Some(held) => return self.resolve_slot(id, held, targets),
                 None => {
@@ -632,85 +559,4 @@ fn preserved(graph: &Graph, value: ValueId, reg: Reg, kept: &FxHashMap<u64, u16>
         }
     }
     true
-}
-
-/// What a value depends on.
-#[derive(Default)]
-struct Sources {
-    /// Inputs.
-    inputs: BTreeSet<Input>,
-    /// Inputs that something is read through.
-    pointers: BTreeSet<Input>,
-    /// Calls whose results are used.
-    results: BTreeSet<u64>,
-}
-
-impl Sources {
-    fn is_empty(&self) -> bool {
-        self.inputs.is_empty() && self.pointers.is_empty() && self.results.is_empty()
-    }
-}
-
-/// What is below `value`. What a call returns is not read through: memory that a callee names
-/// is its own.
-fn sources(graph: &Graph, value: ValueId) -> Sources {
-    let mut found = Sources::default();
-    let mut pending = vec![(value, false)];
-    let mut seen = FxHashSet::default();
-    while let Some((v, read)) = pending.pop() {
-        if !seen.insert((v, read)) || seen.len() > 4000 {
-            continue;
-        }
-        let mut below = |v: ValueId| pending.push((v, read));
-        match graph.get(v) {
-            Value::Entry(Input::Stack(0)) => {}
-            Value::Entry(input) => {
-                if read {
-                    found.pointers.insert(input);
-                } else {
-                    found.inputs.insert(input);
-                }
-            }
-            Value::Ret(at) if !read => {
-                found.results.insert(at);
-            }
-            Value::Binary(_, a, b) => {
-                below(a);
-                below(b);
-            }
-            Value::ZeroExtend(a, _)
-            | Value::SignExtend(a, _)
-            | Value::Refine(a, ..)
-            | Value::Kept(_, _, a) => below(a),
-            Value::Load(a, ..) => pending.push((a, true)),
-            Value::Select(t, a, b) => {
-                below(t);
-                below(a);
-                below(b);
-            }
-            Value::Test(_, flags) => below(flags),
-            Value::Flags(_, _, a, b) => {
-                below(a);
-                below(b);
-            }
-            Value::Phi(index) => {
-                let operands = &graph.phis[index as usize].operands;
-                operands.iter().for_each(|o| below(o.1));
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-/// The input that `value` is, widened or narrowed at most.
-fn plain_input(graph: &Graph, value: ValueId) -> Option<Input> {
-    match graph.get(value) {
-        Value::Entry(Input::Stack(0)) => None,
-        Value::Entry(input) => Some(input),
-        Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Refine(a, ..) => {
-            plain_input(graph, a)
-        }
-        _ => None,
-    }
 }

@@ -14,7 +14,7 @@ use super::value::{Graph, Value, ValueId};
 use super::{Block, Call, Entry, Exit, Lost, Reference, Summary};
 use crate::image::{Addr, Image};
 use crate::isa::x86_64::{CALLER_SAVED, Lifter, RAX, RSP, SYSCALL_ARGUMENTS};
-use crate::isa::{Compare, Condition, Flow, Machine};
+use crate::isa::{Compare, Condition, Flow};
 
 /// Visits of one block before nothing is known at its start; each visit but the first needs a
 /// place that became unknown or a slot that was lost, so real code is far below.
@@ -496,7 +496,7 @@ impl<'a> Builder<'a> {
                     constants.contains(a) || self.image.function_start(Addr(*a))
                 }
                 Reference::Indexed { address, .. } => !tables.contains(address),
-                Reference::Bytes { .. } => true,
+                Reference::Bytes { .. } | Reference::Written { .. } => true,
             });
         }
     }

@@ -149,6 +149,23 @@ impl Lower<'_> {
         }
     }
 
+    /// Notes a write to memory that is protected later.
+    fn write_early(&mut self, address: ValueId, size: u8) {
+        if self.uses.is_none() {
+            return;
+        }
+        let place = match self.graph.get(address) {
+            Value::Const(at) => Some((at, size)),
+            _ => constant_base(self.image, self.graph, address).map(|base| (base, 0)),
+        };
+        if let Some((at, size)) = place
+            && let Some(region) = self.image.region(Addr(at))
+            && !region.writable
+        {
+            self.refer(Reference::Written { at, size });
+        }
+    }
+
     /// Memory at `address`, of any extent, is written by somebody.
     fn written(&mut self, address: ValueId) {
         match pointer(self.image, self.graph, address) {
@@ -314,6 +331,7 @@ impl Machine for Lower<'_> {
             }
         } else {
             self.escape(value);
+            self.write_early(address, size);
             self.written(address);
         }
     }
@@ -324,6 +342,7 @@ impl Machine for Lower<'_> {
             *lowest = offset.min(*lowest);
             self.disturb();
         } else {
+            self.write_early(address, 0);
             self.written(address);
         }
     }

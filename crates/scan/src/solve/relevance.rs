@@ -1,0 +1,265 @@
+//! Which inputs and results tell contexts apart: those that flow into a system call's number,
+//! a call's target or a branch.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashSet;
+
+use super::{Context, FunctionId, Matter, Solver};
+use crate::isa::x86_64::RAX;
+use crate::summary::{Call, Exit, Graph, Input, Value, ValueId};
+
+impl Solver<'_> {
+    /// Notes that something of a function matters, unless that is known.
+    pub(super) fn discover(&mut self, function: FunctionId, matter: Matter) {
+        if !self.knows(function, matter) {
+            self.discovered.insert((function, matter));
+        }
+    }
+
+    fn knows(&self, function: FunctionId, matter: Matter) -> bool {
+        self.relevance.get(&function).is_some_and(|r| match matter {
+            Matter::Exact(input) => r.exact.contains(&input),
+            Matter::Pointer(input) => r.pointer.contains(&input) || r.exact.contains(&input),
+            Matter::Guard(input) => r.guard.contains(&input) || r.exact.contains(&input),
+            Matter::Result => r.result,
+        })
+    }
+
+    /// The inputs that a call's target depends on matter, unless some target can never be told:
+    /// then each function whose address is taken runs anyway, and telling others is no use.
+    pub(super) fn target(&mut self, function: FunctionId, graph: &Graph, target: ValueId) {
+        self.hopeless |= sources(graph, target).is_empty();
+        if self.targets_matter && !self.hopeless {
+            let mut found = Vec::new();
+            self.flows(function, graph, target, &mut found);
+            found.retain(|&(function, matter)| !self.knows(function, matter));
+            self.discovered_for_targets.extend(found);
+        }
+    }
+
+    /// The inputs that `value` depends on matter.
+    pub(super) fn matters(&mut self, function: FunctionId, graph: &Graph, value: ValueId) {
+        let mut found = Vec::new();
+        self.flows(function, graph, value, &mut found);
+        for (function, matter) in found {
+            self.discover(function, matter);
+        }
+    }
+
+    /// A branch that was not decided compares an input with a constant.
+    pub(super) fn guard(&mut self, function: FunctionId, graph: &Graph, test: ValueId) {
+        if self.functions.all[function.0 as usize].leaf {
+            return;
+        }
+        let Value::Test(_, flags) = graph.get(test) else {
+            return;
+        };
+        let Value::Flags(_, _, a, b) = graph.get(flags) else {
+            return;
+        };
+        if a != b && graph.constant_of(b).is_none() {
+            return;
+        }
+        if let Some(input) = plain_input(graph, a) {
+            self.discover(function, Matter::Guard(input));
+        }
+    }
+
+    /// An input that matters to the callee and that the caller passes on from its own inputs
+    /// matters to the caller.
+    pub(super) fn pass_on(
+        &mut self,
+        caller: FunctionId,
+        callee: FunctionId,
+        call: &Call,
+        graph: &Graph,
+        context: &Context,
+    ) {
+        let Some(relevance) = self.relevance.get(&callee).cloned() else {
+            return;
+        };
+        for input in relevance.exact {
+            let told = context.iter().any(|(i, d)| *i == input && d.single().is_some());
+            if !told {
+                self.matters(caller, graph, call.passed(input));
+            }
+        }
+        for input in relevance.pointer {
+            if !context.iter().any(|(i, _)| *i == input) {
+                let sources = sources(graph, call.passed(input));
+                for own in sources.inputs.into_iter().chain(sources.pointers) {
+                    self.discover(caller, Matter::Pointer(own));
+                }
+            }
+        }
+        for input in relevance.guard {
+            if !context.iter().any(|(i, _)| *i == input)
+                && let Some(own) = plain_input(graph, call.passed(input))
+            {
+                self.discover(caller, Matter::Guard(own));
+            }
+        }
+    }
+
+    /// Follows what was discovered through all calls that were seen, so that the next round
+    /// need not find it level by level.
+    pub(super) fn spread(&mut self) {
+        let mut pending: Vec<_> = self.discovered.iter().copied().collect();
+        while let Some((function, matter)) = pending.pop() {
+            for found in self.behind(function, matter) {
+                let known = self.knows(found.0, found.1);
+                if !known && self.discovered.insert(found) {
+                    pending.push(found);
+                }
+            }
+        }
+    }
+
+    /// What matters to others because `matter` does to `function`.
+    fn behind(&self, function: FunctionId, matter: Matter) -> Vec<(FunctionId, Matter)> {
+        let mut found = Vec::new();
+        if let Matter::Result = matter {
+            let summary = &self.functions.all[function.0 as usize].summary;
+            for block in &summary.blocks {
+                match &block.exit {
+                    Exit::Return(registers) => {
+                        let value = registers[usize::from(RAX.0)];
+                        self.flows(function, &summary.graph, value, &mut found);
+                    }
+                    Exit::TailCall(_) => {
+                        let callees = self.callees.get(&block.last).into_iter().flatten();
+                        found.extend(callees.map(|&callee| (callee, Matter::Result)));
+                    }
+                    _ => {}
+                }
+            }
+            return found;
+        }
+        for &(caller, at) in self.callers.get(&function).into_iter().flatten() {
+            let summary = &self.functions.all[caller.0 as usize].summary;
+            let graph = &summary.graph;
+            let exits = summary.blocks.iter().filter(|b| b.last == at);
+            let calls = exits.filter_map(|b| match &b.exit {
+                Exit::Call(call, ..) | Exit::TailCall(call) => Some(call),
+                _ => None,
+            });
+            for call in calls {
+                match matter {
+                    Matter::Exact(input) => {
+                        self.flows(caller, graph, call.passed(input), &mut found);
+                    }
+                    Matter::Pointer(input) => {
+                        let sources = sources(graph, call.passed(input));
+                        let inputs = sources.inputs.into_iter().chain(sources.pointers);
+                        found.extend(inputs.map(|own| (caller, Matter::Pointer(own))));
+                    }
+                    Matter::Guard(input) => {
+                        let own = plain_input(graph, call.passed(input));
+                        found.extend(own.map(|own| (caller, Matter::Guard(own))));
+                    }
+                    Matter::Result => {}
+                }
+            }
+        }
+        found
+    }
+
+    /// What of `function` and its callees flows into `value`.
+    fn flows(
+        &self,
+        function: FunctionId,
+        graph: &Graph,
+        value: ValueId,
+        found: &mut Vec<(FunctionId, Matter)>,
+    ) {
+        let sources = sources(graph, value);
+        found.extend(sources.inputs.iter().map(|&i| (function, Matter::Exact(i))));
+        found.extend(sources.pointers.iter().map(|&i| (function, Matter::Pointer(i))));
+        for at in sources.results {
+            let callees = self.callees.get(&at).into_iter().flatten();
+            found.extend(callees.map(|&callee| (callee, Matter::Result)));
+        }
+    }
+}
+
+/// What a value depends on.
+#[derive(Default)]
+struct Sources {
+    /// Inputs.
+    inputs: BTreeSet<Input>,
+    /// Inputs that something is read through.
+    pointers: BTreeSet<Input>,
+    /// Calls whose results are used.
+    results: BTreeSet<u64>,
+}
+
+impl Sources {
+    fn is_empty(&self) -> bool {
+        self.inputs.is_empty() && self.pointers.is_empty() && self.results.is_empty()
+    }
+}
+
+/// What is below `value`. What a call returns is not read through: memory that a callee names
+/// is its own.
+fn sources(graph: &Graph, value: ValueId) -> Sources {
+    let mut found = Sources::default();
+    let mut pending = vec![(value, false)];
+    let mut seen = FxHashSet::default();
+    while let Some((v, read)) = pending.pop() {
+        if !seen.insert((v, read)) || seen.len() > 4000 {
+            continue;
+        }
+        let mut below = |v: ValueId| pending.push((v, read));
+        match graph.get(v) {
+            Value::Entry(Input::Stack(0)) => {}
+            Value::Entry(input) => {
+                if read {
+                    found.pointers.insert(input);
+                } else {
+                    found.inputs.insert(input);
+                }
+            }
+            Value::Ret(at) if !read => {
+                found.results.insert(at);
+            }
+            Value::Binary(_, a, b) => {
+                below(a);
+                below(b);
+            }
+            Value::ZeroExtend(a, _)
+            | Value::SignExtend(a, _)
+            | Value::Refine(a, ..)
+            | Value::Kept(_, _, a) => below(a),
+            Value::Load(a, ..) => pending.push((a, true)),
+            Value::Select(t, a, b) => {
+                below(t);
+                below(a);
+                below(b);
+            }
+            Value::Test(_, flags) => below(flags),
+            Value::Flags(_, _, a, b) => {
+                below(a);
+                below(b);
+            }
+            Value::Phi(index) => {
+                let operands = &graph.phis[index as usize].operands;
+                operands.iter().for_each(|o| below(o.1));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The input that `value` is, widened or narrowed at most.
+fn plain_input(graph: &Graph, value: ValueId) -> Option<Input> {
+    match graph.get(value) {
+        Value::Entry(Input::Stack(0)) => None,
+        Value::Entry(input) => Some(input),
+        Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Refine(a, ..) => {
+            plain_input(graph, a)
+        }
+        _ => None,
+    }
+}
