@@ -33,7 +33,10 @@ extern "C" fn pass_on(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
     // SAFETY: with SA_SIGINFO the kernel passes a valid siginfo.
     let code = unsafe { (*info).si_code };
     if signal == libc::SIGTSTP {
+        // Never passed on: whoever suspends a job sends this to its group, the program included,
+        // and a second one that arrives after the job was continued would stop it again.
         SUSPEND.store(true, Ordering::SeqCst);
+        return;
     }
     // From the terminal (SI_KERNEL) it went to the whole foreground group, the program included.
     if code > 0 {
