@@ -7,7 +7,7 @@ use std::process::Command;
 use portcullis_sandbox::{Error, Identity, MappedFile, Outcome, Program, Unlisted};
 
 use crate::filter::Denied;
-use crate::harness::{Built, Case, build};
+use crate::harness::{Built, Case, build, place};
 
 /// A program with a library of its own beside it, and every file that it maps.
 fn with_library() -> (Built, PathBuf, Vec<MappedFile>) {
@@ -133,7 +133,7 @@ fn a_program_that_was_written_to_is_not_started() {
     let program = Program::open(&built.path).unwrap();
     let mut bytes = fs::read(&built.path).unwrap();
     bytes.push(0);
-    fs::write(&built.path, bytes).unwrap();
+    place(&built.path, &bytes);
     let error = Case::new(&built.path, Denied::kill(&[]))
         .run_opened(program)
         .unwrap_err();

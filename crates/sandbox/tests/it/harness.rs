@@ -49,6 +49,21 @@ pub(crate) fn build(name: &str, flags: &[&str]) -> Built {
     Built { directory, path }
 }
 
+/// Puts `bytes` into an executable file through a process of its own: were it open for writing
+/// here, a child that another test creates at that moment would hold it open over the exec
+/// (ETXTBSY).
+pub(crate) fn place(path: &Path, bytes: &[u8]) {
+    let staged = path.with_extension("staged");
+    std::fs::write(&staged, bytes).unwrap();
+    copy(&staged, path);
+}
+
+/// Copies `from` to `to` likewise.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(status.success());
+}
+
 /// The tracer as the observer of a launch.
 pub(crate) struct Tracing<'a> {
     pub(crate) mode: watch::Mode,

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use portcullis_sandbox::Outcome;
 
 use crate::filter::Denied;
-use crate::harness::{Built, Case, build};
+use crate::harness::{self, Built, Case, build};
 
 const PROGRAM: &str = "PORTCULLIS_TEST_PROGRAM";
 const WAY: &str = "PORTCULLIS_TEST_WAY";
@@ -182,7 +182,7 @@ fn no_privilege_is_needed() {
     let directory = built.directory.path();
     std::fs::set_permissions(directory, PermissionsExt::from_mode(0o755)).unwrap();
     let copy = directory.join("launcher-copy");
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    harness::copy(&std::env::current_exe().unwrap(), &copy);
     for (way, code) in [("fail", 9), ("denied", 159)] {
         let mut command = Command::new(&copy);
         set_up(&mut command, &built, way);

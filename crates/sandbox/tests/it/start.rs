@@ -9,7 +9,7 @@ use portcullis_sandbox::{ArmedFilter, Cookie, Error, Outcome, Program};
 use portcullis_sys::seccomp::{RET_ALLOW, RET_KILL_PROCESS, SockFilter};
 
 use crate::filter::Denied;
-use crate::harness::{Case, build};
+use crate::harness::{Case, build, place};
 
 #[test]
 fn the_exit_code_is_the_programs() {
@@ -87,7 +87,7 @@ fn a_missing_program_is_not_found() {
 fn what_cannot_be_executed_is_refused_before_anything_starts() {
     let directory = tempfile::TempDir::new().unwrap();
     let file = directory.path().join("data");
-    fs::write(&file, "data").unwrap();
+    place(&file, b"data");
     assert!(matches!(
         Program::open(&file),
         Err(Error::NotExecutable { .. })
@@ -126,7 +126,7 @@ fn a_filter_without_this_starts_cookie_stops_the_launch() {
 fn a_failing_exec_is_told_even_when_the_filter_allows_nothing_else() {
     let directory = tempfile::TempDir::new().unwrap();
     let file = directory.path().join("data");
-    fs::write(&file, "data").unwrap();
+    place(&file, b"data");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     let instruction = |code, jt, jf, k| SockFilter { code, jt, jf, k };
     let only_execveat = vec![
