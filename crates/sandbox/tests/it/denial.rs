@@ -1,5 +1,9 @@
 //! What the filter kills is told with call, arguments and place; what only looks so is not.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use portcullis_sandbox::{Outcome, Verdict};
@@ -204,4 +208,49 @@ fn the_caller_in_a_library_is_named_by_its_file() {
     let at = usize::try_from(first.file_address.unwrap()).unwrap();
     // libc's text segment has equal offset and address.
     assert_eq!(file[at..at + 2], [0x0f, 0x05]);
+}
+
+/// Code that the program never had: a call in the set is made, one outside is stopped.
+#[test]
+fn a_call_put_into_the_running_program_is_stopped() {
+    const GETPPID: u32 = 110;
+    let built = build("denial", &[]);
+    for (number, outcome) in [(GETPPID, Outcome::Exited(0)), (CHROOT, Outcome::Denied)] {
+        let (from_program, to_test) = portcullis_sys::process::pipe().unwrap();
+        let (from_test, to_program) = portcullis_sys::process::pipe().unwrap();
+        let descriptors = [to_test.as_raw_fd(), from_test.as_raw_fd()];
+        let names = descriptors.map(|d| d.to_string());
+        let arguments = ["replaced", &names[0], &names[1]];
+        let mut case = Case::new(&built.path, Denied::kill(&[CHROOT])).arguments(&arguments);
+        case.keep = descriptors.to_vec();
+        let verdict = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut line = String::new();
+                BufReader::new(File::from(from_program))
+                    .read_line(&mut line)
+                    .unwrap();
+                let (pid, address) = line.trim().split_once(' ').unwrap();
+                // mov eax, number; syscall; ret
+                let mut code = vec![0xb8];
+                code.extend(number.to_le_bytes());
+                code.extend([0x0f, 0x05, 0xc3]);
+                File::options()
+                    .write(true)
+                    .open(format!("/proc/{pid}/mem"))
+                    .unwrap()
+                    .write_all_at(&code, u64::from_str_radix(address, 16).unwrap())
+                    .unwrap();
+                File::from(to_program).write_all(b"g").unwrap();
+            });
+            case.run().unwrap()
+        });
+        assert_eq!(verdict.outcome, outcome);
+        if outcome == Outcome::Denied {
+            assert_eq!(only(&verdict).call.number, CHROOT);
+            assert_eq!(
+                only(&verdict).backtrace[0].object.as_deref(),
+                Some(built.path.as_path())
+            );
+        }
+    }
 }

@@ -52,6 +52,21 @@ static void handler(int signal) {
   after = 3;
 }
 
+/* Room for code that somebody else puts here. */
+__attribute__((noinline, aligned(64))) static long replaced(void) {
+  __asm__ volatile(".fill 32, 1, 0x90");
+  return 0;
+}
+
+/* Says where that is, and runs it when told to. */
+static int run_replaced(int fd_out, int fd_in) {
+  char byte;
+  dprintf(fd_out, "%d %lx\n", getpid(), (unsigned long)replaced);
+  if (read(fd_in, &byte, 1) != 1)
+    return 12;
+  return replaced() > 0 ? 0 : 13;
+}
+
 static char **exec_arguments;
 
 static void *exec_in_thread(void *arg) {
@@ -126,6 +141,8 @@ int main(int argc, char **argv) {
     int status;
     waitpid(child, &status, 0);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS ? 7 : 8;
+  } else if (!strcmp(way, "replaced")) {
+    return run_replaced(atoi(argv[2]), atoi(argv[3]));
   } else if (!strcmp(way, "in-handler")) {
     signal(SIGUSR1, handler);
     raise(SIGUSR1);
