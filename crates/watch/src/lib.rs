@@ -7,6 +7,11 @@
 //! A task that its filter kills stands at `PTRACE_EVENT_EXIT` with the registers of the call and
 //! its memory still there. Such a stop, with no signal stop before it and at registers that the
 //! filter kills, is the record on which the class `denied` rests; a bare SIGSYS is not.
+//!
+//! Limits. A task has one tracer: debuggers do not work inside. A child made with `CLONE_UNTRACED`
+//! keeps its filter and has no tracer: its denials are not told, a call for which its filter asks
+//! gets ENOSYS from the kernel, and it may outlive the root. A process that made itself
+//! non-dumpable is told without its stack unless the launcher is privileged.
 
 mod core_calls;
 mod decide;
