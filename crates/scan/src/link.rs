@@ -20,9 +20,10 @@ use rayon::prelude::*;
 
 use crate::files::{Files, FilesError};
 use crate::image::{Image, ImageObject, Region, Role};
-use crate::load::{FIRST_BASE, Malformed, Object, PAGE};
+use crate::load::{FIRST_BASE, Object, PAGE};
 use closure::{Closure, Member};
 
+pub use crate::load::{Interpreter, Malformed, interpreter};
 pub use search::hardware_levels;
 pub use services::name_services;
 

@@ -257,6 +257,9 @@ struct Solver<'a> {
     taken: BTreeSet<u64>,
     /// Resolvers whose results are taken.
     resolvers: BTreeSet<u64>,
+    /// Blocks whose fixed references were followed.
+    referred: FxHashSet<(FunctionId, u32)>,
+    passes: u64,
     /// Functions that were entered with nothing known of their inputs.
     free: FxHashSet<FunctionId>,
     open: Vec<(InstanceId, u64)>,
@@ -301,6 +304,8 @@ impl<'a> Solver<'a> {
             data: Data::default(),
             taken: BTreeSet::new(),
             resolvers: BTreeSet::new(),
+            referred: FxHashSet::default(),
+            passes: 0,
             free: FxHashSet::default(),
             open: Vec::new(),
             discovered: BTreeSet::new(),
@@ -333,7 +338,7 @@ impl<'a> Solver<'a> {
             for (a, (c, t)) in v.iter().take(12) { eprintln!("   {a:x} {:?} {c} times {} us, contexts {}", self.image.function_name(Addr(**a)).map(|x| x.0), t, self.by_context.get(&self.functions.by_address[a]).map_or(0, Vec::len)); } let mut v: Vec<_> = self.by_context.iter().map(|(f, c)| (c.len(), self.functions.all[f.0 as usize].summary.entry)).collect(); v.sort(); for (c, a) in v.iter().rev().take(12) { eprintln!("      {a:x} {c} contexts {:?} {:?}", self.image.function_name(Addr(*a)).map(|x| x.0), self.relevance.get(&self.functions.by_address[a])); } eprintln!("{n} activations, {} instances, {} pending {:?}", self.instances.len(), self.pending.len(), t0.elapsed()); }
         }
         if std::env::var_os("STATS").is_some() {
-            eprintln!("round: {n} activations, {} instances, {} functions, taken {}, open {}, {:?}", self.instances.len(), self.by_context.len(), self.taken.len(), self.open.len(), t0.elapsed());
+            eprintln!("round: {n} activations, {} passes, {} instances, {} functions, taken {}, open {}, {:?}", self.passes, self.instances.len(), self.by_context.len(), self.taken.len(), self.open.len(), t0.elapsed());
             let mut v: Vec<_> = per.into_iter().collect(); v.sort_by_key(|(_, (_, t))| std::cmp::Reverse(*t));
             for (a, (c, t)) in v.iter().take(12) { eprintln!("   {a:x} {:?} {c} times {} us, contexts {}", self.image.function_name(Addr(*a)).map(|x| x.0), t, self.by_context.get(&self.functions.by_address[a]).map_or(0, Vec::len)); }
         }

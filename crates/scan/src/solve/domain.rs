@@ -78,6 +78,7 @@ impl Domain {
         match (self, other) {
             (Nothing, d) | (d, Nothing) => d.clone(),
             (Anything, _) | (_, Anything) => Anything,
+            (Set(a), Set(b)) if b.iter().all(|v| a.contains(v)) => self.clone(),
             (Set(a), Set(b)) => Domain::of(a.iter().chain(b).copied()),
             (Range(lo, hi, stride), d) | (d, Range(lo, hi, stride)) => {
                 let Some((low, high)) = d.bounds() else {
@@ -97,30 +98,41 @@ impl Domain {
         }
     }
 
-    /// A bound for what grows from `self` to `grown`: when only the upper end moves, the next of
+    /// A bound for what grows from `self` to `grown`: when only one end moves, the next of
     /// `bounds` (ascending) that it can stop at, else anything.
     pub fn widen(&self, grown: &Domain, bounds: &[u64]) -> Domain {
-        let (Some((low, _)), Some((lo, hi))) = (self.bounds(), grown.bounds()) else {
+        let (Some((low, high)), Some((lo, hi))) = (self.bounds(), grown.bounds()) else {
             return grown.clone();
         };
-        if lo != low || lo == hi {
-            return Anything;
-        }
         let stride = match grown {
             Range(_, _, stride) => *stride,
             Set(all) => all.windows(2).fold(0, |g, w| gcd(g, w[1] - w[0])).max(1),
             Nothing | Anything => return grown.clone(),
         };
         // A loop leaves at the bound or one step before it.
-        let end = bounds
-            .iter()
-            .flat_map(|&b| [b.checked_sub(stride), Some(b)])
-            .flatten()
-            .filter(|&b| b >= hi)
-            .map(|b| lo + (b - lo) / stride * stride)
-            .filter(|&b| b >= hi)
-            .min();
-        end.map_or(Anything, |end| Range(lo, end, stride))
+        if lo == low && lo != hi {
+            let ends = bounds.iter().flat_map(|&b| [b.checked_sub(stride), Some(b)]);
+            let end = ends
+                .flatten()
+                .filter(|&b| b >= hi)
+                .map(|b| lo + (b - lo) / stride * stride)
+                .filter(|&b| b >= hi)
+                .min();
+            return end.map_or(Anything, |end| Range(lo, end, stride));
+        }
+        if hi == high && lo != hi {
+            // Zero is where unsigned numbers end by themselves.
+            let ends = bounds.iter().flat_map(|&b| [b.checked_add(stride), Some(b)]);
+            let end = ends
+                .flatten()
+                .chain([0])
+                .filter(|&b| b <= lo)
+                .map(|b| hi - (hi - b) / stride * stride)
+                .filter(|&b| b <= lo)
+                .max();
+            return end.map_or(Anything, |end| Range(end, hi, stride));
+        }
+        Anything
     }
 
     /// Two combined.

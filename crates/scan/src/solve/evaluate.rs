@@ -9,13 +9,8 @@ use crate::image::{Addr, Image, Slot};
 use crate::isa::Reg;
 use crate::summary::{Graph, Input, OUTSIDE, Value, ValueId};
 
-/// Rounds after which a value that still grows around a small loop is widened: enough to count
-/// the values that a set holds.
-const MOST_ROUNDS: u32 = 70;
-/// The same for a large one.
-const FEW_ROUNDS: u32 = 8;
-/// Values in a small loop.
-const SMALL_LOOP: usize = 12;
+/// Rounds after which a value that still grows around a loop is widened.
+const PATIENCE: u32 = 8;
 /// Bounds that widening stops at.
 const MOST_BOUNDS: usize = 8;
 /// Entries of a table that are read one by one.
@@ -206,11 +201,6 @@ impl<'a> Evaluator<'a> {
         for &v in component {
             self.known.insert(v, Domain::Nothing);
         }
-        let patience = if component.len() <= SMALL_LOOP {
-            MOST_ROUNDS
-        } else {
-            FEW_ROUNDS
-        };
         let bounds = self.bounds(component);
         let mut round = 0;
         loop {
@@ -220,7 +210,7 @@ impl<'a> Evaluator<'a> {
                 let mut new = self.compute(v);
                 if matches!(self.graph.get(v), Value::Phi(_)) {
                     new = old.join(&new);
-                    if new != old && round >= patience {
+                    if new != old && round >= PATIENCE {
                         new = old.widen(&new, &bounds);
                     }
                 }
@@ -233,7 +223,7 @@ impl<'a> Evaluator<'a> {
                 break;
             }
             round += 1;
-            if round > patience + FEW_ROUNDS + 2 * bounds.len() as u32 {
+            if round > 2 * PATIENCE + 4 * bounds.len() as u32 {
                 // Something other than a phi does not settle: give up on all of it.
                 for &v in component {
                     self.known.insert(v, Domain::Anything);
@@ -241,7 +231,7 @@ impl<'a> Evaluator<'a> {
                 break;
             }
         }
-        if round >= patience {
+        if round >= PATIENCE {
             for _ in 0..3 {
                 for &v in component {
                     let d = self.compute(v);

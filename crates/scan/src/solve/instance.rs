@@ -142,6 +142,7 @@ impl Solver<'_> {
         let mut kept = std::mem::take(&mut self.instances[id.0 as usize].keeps);
         let pass = loop {
             let before = edges.len();
+            self.passes += 1;
             let mut outcomes: Vec<(u64, Domain, u16)> = Vec::new();
             let mut pass = Pass {
                 kept: u16::MAX,
@@ -318,17 +319,28 @@ impl Solver<'_> {
             },
         );
         for &block in &pass.visited {
-            self.refer(id, &body.blocks[block as usize], &mut evaluator);
+            let first = self.referred.insert((function, block));
+            let block = &body.blocks[block as usize];
+            self.refer(id, block, first, &mut evaluator);
         }
         self.instances[id.0 as usize].results = results;
         self.instances[id.0 as usize].keeps = kept;
         pass_into(self, id, pass, edges, body.reads_return_address);
     }
 
-    /// Follows what a block uses of the image.
-    fn refer(&mut self, id: InstanceId, block: &summary::Block, evaluator: &mut Evaluator<'_>) {
+    /// Follows what a block uses of the image; unless this is the `first` time, only what
+    /// depends on what is known now.
+    fn refer(
+        &mut self,
+        id: InstanceId,
+        block: &summary::Block,
+        first: bool,
+        evaluator: &mut Evaluator<'_>,
+    ) {
         for reference in &block.references {
             match *reference {
+                Reference::Address(_) | Reference::Bytes { .. } | Reference::Written { .. }
+                    if !first => {}
                 Reference::Address(at) => {
                     if self.image.is_code(Addr(at)) {
                         self.take(at);
