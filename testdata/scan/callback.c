@@ -1,5 +1,5 @@
 // Callbacks that are passed as arguments, with their data beside them.
-// builds: freestanding | gcc -O2 -mindirect-branch=thunk -mfunction-return=thunk -fcf-protection=none | gcc -O2 -mindirect-branch=thunk-inline -fcf-protection=none
+// builds: freestanding
 // calls: getpid getuid write exit_group
 // gap: getpid getuid — a load through a pointer into the caller's frame
 // run: all

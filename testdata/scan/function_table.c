@@ -1,5 +1,5 @@
 // A constant table of functions, indexed from the outside behind a check.
-// builds: freestanding | gcc -O2 -mindirect-branch=thunk -mfunction-return=thunk -fcf-protection=none | gcc -O2 -mindirect-branch=thunk-inline -fcf-protection=none
+// builds: freestanding
 // calls: getpid getuid getgid exit_group
 // run: some
 // not: unlink — in a table that nothing refers to

@@ -1,5 +1,5 @@
 // Tail calls, direct and through a pointer, and a wrapper that is entered by one.
-// builds: freestanding | gcc -O2 -mindirect-branch=thunk -mfunction-return=thunk -fcf-protection=none | gcc -O2 -mindirect-branch=thunk-inline -fcf-protection=none
+// builds: freestanding
 // calls: getpid getuid getgid exit_group
 // run: all
 #include "freestanding.h"
