@@ -102,7 +102,11 @@ pub struct HostFiles {
 
 impl HostFiles {
     fn open(&self, path: &Path, flags: OFlags) -> Result<rustix::fd::OwnedFd, FilesError> {
-        let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        // openat2 refuses flags that mean nothing beside O_PATH.
+        let flags = match flags.contains(OFlags::PATH) {
+            true => flags | OFlags::CLOEXEC,
+            false => flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK,
+        };
         let Some(root) = &self.root else {
             return Ok(rustix::fs::open(path, flags, Mode::empty())?);
         };

@@ -167,7 +167,13 @@ impl Object {
         let starts = starts::find(&memory, &regions, &frames, starts);
         let mut arrays = dynamic.arrays.clone();
         if arrays.is_empty() {
-            arrays.extend(header.sections.iter().filter(is_array).map(|s| (s.address, s.size)));
+            arrays.extend(
+                header
+                    .sections
+                    .iter()
+                    .filter(is_array)
+                    .map(|s| (s.address, s.size)),
+            );
         }
         Object {
             sha256,
@@ -210,7 +216,10 @@ impl Object {
 
     /// The lowest page that is mapped.
     pub(crate) fn first_page(&self) -> u64 {
-        self.memory.segments.first().map_or(0, |s| s.address & !(PAGE - 1))
+        self.memory
+            .segments
+            .first()
+            .map_or(0, |s| s.address & !(PAGE - 1))
     }
 
     /// One past the highest mapped byte.
@@ -227,7 +236,11 @@ pub(crate) fn region_of(regions: &[Region], address: u64) -> Option<&Region> {
 }
 
 fn is_array(section: &&Section) -> bool {
-    let kinds = [elf::SHT_INIT_ARRAY, elf::SHT_FINI_ARRAY, elf::SHT_PREINIT_ARRAY];
+    let kinds = [
+        elf::SHT_INIT_ARRAY,
+        elf::SHT_FINI_ARRAY,
+        elf::SHT_PREINIT_ARRAY,
+    ];
     kinds.iter().any(|k| k.0 == section.kind)
 }
 

@@ -1,0 +1,10 @@
+//! Loading and linking, from the outside: the machine's own programs, and files that lie.
+
+#[path = "load/closure.rs"]
+mod closure;
+#[path = "load/elf.rs"]
+mod elf;
+#[path = "load/hostile.rs"]
+mod hostile;
+#[path = "load/search.rs"]
+mod search;
