@@ -122,7 +122,7 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
         members,
         global,
         script,
-        consulted,
+        seen,
         mut warnings,
         ..
     } = closure;
@@ -131,6 +131,8 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
         .into_par_iter()
         .map(|o| Arc::new(Object::read(o)))
         .collect();
+    let hashes = members.iter().zip(&read).map(|(m, o)| (o.sha256, m.identity));
+    let consulted = Closure::consulted(seen, &hashes.collect::<Vec<_>>());
     let mut places = Vec::new();
     let mut objects = Vec::with_capacity(read.len());
     for (index, (member, file)) in members.iter().zip(&read).enumerate() {
@@ -146,6 +148,12 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
         });
     }
     check_entry(&objects)?;
+    for object in &objects {
+        if object.regions.iter().any(|r| r.executable && r.writable) {
+            let text = "maps code that the program can change: what it becomes is unknown";
+            warnings.push(warning("PC0126", format!("{} {text}", object.path.display())));
+        }
+    }
     let scopes = scope::scopes(&members, &global);
     let bound = relocate::relocate(&objects, &scopes, &mut warnings);
     for (object, words) in objects.iter_mut().zip(bound) {

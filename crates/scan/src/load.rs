@@ -53,6 +53,9 @@ pub enum Malformed {
     /// `e_type` is neither an executable's nor a shared object's.
     #[error("it is neither a program nor a shared object (ELF type {0})")]
     Kind(u16),
+    /// An executable in a library's place, which no loader accepts.
+    #[error("it is an executable and no library")]
+    Executable,
     /// The file ends before something that its headers promise.
     #[error("it is truncated: it ends before its {0}")]
     Truncated(&'static str),

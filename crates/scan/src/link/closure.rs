@@ -43,11 +43,22 @@ pub(super) struct Closure<'a> {
     /// Members in the order in which the loader looks symbols up.
     pub(super) global: Vec<usize>,
     pub(super) script: Option<(String, Option<String>)>,
-    pub(super) consulted: Vec<Consulted>,
+    pub(super) seen: Vec<(PathBuf, Seen)>,
     pub(super) warnings: Vec<Warning>,
     search: Search,
     /// Members by resolved path: the same file under two names is one object.
     by_path: HashMap<PathBuf, usize>,
+}
+
+/// What a path turned out to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Seen {
+    /// Nothing that can be read.
+    Absent,
+    /// The file of a member, whose content is hashed with the others'.
+    Member(usize),
+    /// A configuration file, a script, or what was passed over.
+    Other([u8; 32], Option<Identity>),
 }
 
 /// What came of looking a library up.
@@ -71,7 +82,7 @@ impl<'a> Closure<'a> {
             members: Vec::new(),
             global: Vec::new(),
             script: None,
-            consulted: Vec::new(),
+            seen: Vec::new(),
             warnings: Vec::new(),
             search: Search::default(),
             by_path: HashMap::new(),
@@ -85,23 +96,42 @@ impl<'a> Closure<'a> {
         Ok(closure)
     }
 
+    /// Reads a file; what it was is noted by [`Closure::hash`] or [`Closure::add`].
     fn read(&mut self, path: &Path) -> Result<FileData, FilesError> {
-        let found = self.files.read(path);
-        let content = match &found {
-            Ok(data) => Some((Sha256::digest(&data.bytes).into(), data.identity)),
-            Err(_) => None,
+        self.seen.push((path.to_owned(), Seen::Absent));
+        self.files.read(path)
+    }
+
+    /// Notes the content of the file that was read last.
+    fn hash(&mut self, data: &FileData) {
+        if let Some((_, seen)) = self.seen.last_mut() {
+            *seen = Seen::Other(Sha256::digest(&data.bytes).into(), data.identity);
+        }
+    }
+
+    /// Every file that was looked for, with the hashes of the members in their order.
+    pub(super) fn consulted(
+        seen: Vec<(PathBuf, Seen)>,
+        hashes: &[([u8; 32], Option<Identity>)],
+    ) -> Vec<Consulted> {
+        let one = |(path, seen)| Consulted {
+            path,
+            content: match seen {
+                Seen::Absent => None,
+                Seen::Other(hash, identity) => Some((hash, identity)),
+                Seen::Member(id) => hashes.get(id).copied(),
+            },
         };
-        self.consulted.push(Consulted {
-            path: path.to_owned(),
-            content,
-        });
-        found
+        seen.into_iter().map(one).collect()
     }
 
     /// A configuration file, if there is one.
     fn configuration(&mut self, path: &Path) -> Option<Vec<u8>> {
         match self.read(path) {
-            Ok(data) => Some(data.bytes),
+            Ok(data) => {
+                self.hash(&data);
+                Some(data.bytes)
+            }
             Err(FilesError::NotFound) => None,
             Err(error) => {
                 let text = format!("{} is not used: {error}", path.display());
@@ -126,6 +156,7 @@ impl<'a> Closure<'a> {
             let Some(found) = interpreter(&data.bytes) else {
                 return self.program(path, by, data);
             };
+            self.hash(&data);
             if self.script.is_none() {
                 self.script = Some((path.display().to_string(), found.argument));
             }
@@ -168,7 +199,7 @@ impl<'a> Closure<'a> {
         let outline =
             Outline::read(data.bytes).map_err(|e| object_error(&loader, by.clone(), e))?;
         if outline.fixed() || outline.interpreter().is_some() {
-            return Err(object_error(&loader, by, Malformed::Kind(2)));
+            return Err(object_error(&loader, by, Malformed::Executable));
         }
         self.search = Search::of(&loader, &outline);
         let origin = self
@@ -238,8 +269,16 @@ impl<'a> Closure<'a> {
             path,
         };
         self.by_path.insert(resolved, id);
+        self.note(id);
         self.members.push((member, outline));
         id
+    }
+
+    /// The file that was read last is this member.
+    fn note(&mut self, id: usize) {
+        if let Some((_, seen)) = self.seen.last_mut() {
+            *seen = Seen::Member(id);
+        }
     }
 
     /// `LD_PRELOAD`, then `/etc/ld.so.preload`; what cannot be loaded is left out, as the loader
@@ -359,6 +398,7 @@ impl<'a> Closure<'a> {
         let known = known.or_else(|| self.members.iter().position(|(m, _)| same(m)));
         if let Some(id) = known {
             self.members[id].0.names.push(name.to_vec());
+            self.note(id);
             return Ok(id);
         }
         if self.members.len() >= MOST_OBJECTS {
@@ -367,7 +407,7 @@ impl<'a> Closure<'a> {
             });
         }
         if outline.fixed() || outline.dynamic.as_ref().is_some_and(|d| d.executable) {
-            return Err(self.unusable(by, path, Malformed::Kind(2)));
+            return Err(self.unusable(by, path, Malformed::Executable));
         }
         let id = self.add(path, resolved, role, Some(by), data.identity, outline);
         self.members[id].0.names.push(name.to_vec());
@@ -416,7 +456,11 @@ impl<'a> Closure<'a> {
             match Outline::read(data.bytes) {
                 Ok(outline) => return Ok(Found::New(path, copy, outline)),
                 // A library of another architecture is passed over (`open_verify`).
-                Err(Malformed::Foreign { .. }) if !name.contains(&b'/') => {}
+                Err(Malformed::Foreign { .. }) if !name.contains(&b'/') => {
+                    if let Ok(again) = self.files.read(&path) {
+                        self.hash(&again);
+                    }
+                }
                 Err(source) => return Err(self.unusable(by, path, source)),
             }
         }

@@ -49,14 +49,14 @@ impl Frames {
                 Some(Pointer::Direct(at)) => Some(at),
                 _ => None,
             };
-            let row = frame.unwind_info_for_address(&section, &bases, &mut context, start);
-            // Rules that cannot be read do not hide a start.
-            let entry = row.map_or(true, |row| match row.cfa() {
-                CfaRule::RegisterAndOffset { register, offset } => {
-                    register.0 == STACK_POINTER && *offset == 8
+            let entry = match first_row_is_common(&frame) {
+                // The row of the common entry, which many frames share.
+                true => {
+                    let cie = frame.cie().offset();
+                    *common.entry(cie).or_insert_with(|| entry_row(&frame, &section, &bases, &mut context))
                 }
-                CfaRule::Expression(_) => false,
-            });
+                false => entry_row(&frame, &section, &bases, &mut context),
+            };
             frames.push(Frame {
                 start,
                 end,

@@ -292,10 +292,11 @@ fn entries(
     for n in first..=last {
         let at = base.wrapping_add(n.wrapping_mul(table.stride));
         match word(at) {
-            Some(target) if image.is_code(Addr(target)) => {
-                if bound.is_some() || plausible(image, entry, target) {
-                    all.push(target);
-                }
+            Some(target)
+                if image.is_code(Addr(target))
+                    && (bound.is_some() || plausible(image, entry, target)) =>
+            {
+                all.push(target);
             }
             _ if bound.is_some() => {}
             _ => break,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::settle::OneValue;
 use super::value::{ANY, Graph, Input, Phi, Value, ValueId};
-use crate::isa::{Condition, Reg, x86_64::RSP};
+use crate::isa::{Binary, Condition, Reg, x86_64::RSP};
 
 /// Registers, then the flags, then the version of memory.
 const PLACES: usize = 18;
@@ -318,15 +318,28 @@ fn merge(
 
 /// The node that the low `bits` bits of `value` would be ([`Graph::zero_extend`]), if it exists.
 fn low_part(graph: &Graph, mut value: ValueId, bits: u8) -> Option<ValueId> {
-    while let Value::ZeroExtend(x, n) | Value::SignExtend(x, n) = graph.get(value)
-        && n >= bits
-    {
-        value = x;
+    loop {
+        value = match graph.get(value) {
+            Value::ZeroExtend(x, n) | Value::SignExtend(x, n) if n >= bits => x,
+            // A narrow write merged into a wider register.
+            Value::Binary(Binary::Or, kept, new) if spares(graph, kept, bits) => new,
+            _ => break,
+        };
     }
     match graph.get(value) {
         Value::Load(_, size, _) if u32::from(size) * 8 <= u32::from(bits) => Some(value),
         _ => graph.find(Value::ZeroExtend(value, bits)),
     }
+}
+
+/// Whether `value` has none of the low `bits` bits.
+fn spares(graph: &Graph, value: ValueId, bits: u8) -> bool {
+    let Value::Binary(Binary::And, _, mask) = graph.get(value) else {
+        return false;
+    };
+    graph
+        .constant_of(mask)
+        .is_some_and(|mask| mask.trailing_zeros() >= u32::from(bits))
 }
 
 /// Whether two uses of the node are surely the same number.
