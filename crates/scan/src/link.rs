@@ -131,7 +131,10 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
         .into_par_iter()
         .map(|o| Arc::new(Object::read(o)))
         .collect();
-    let hashes = members.iter().zip(&read).map(|(m, o)| (o.sha256, m.identity));
+    let hashes = members
+        .iter()
+        .zip(&read)
+        .map(|(m, o)| (o.sha256, m.identity));
     let consulted = Closure::consulted(seen, &hashes.collect::<Vec<_>>());
     let mut places = Vec::new();
     let mut objects = Vec::with_capacity(read.len());
@@ -151,7 +154,10 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
     for object in &objects {
         if object.regions.iter().any(|r| r.executable && r.writable) {
             let text = "maps code that the program can change: what it becomes is unknown";
-            warnings.push(warning("PC0126", format!("{} {text}", object.path.display())));
+            warnings.push(warning(
+                "PC0126",
+                format!("{} {text}", object.path.display()),
+            ));
         }
     }
     let scopes = scope::scopes(&members, &global);

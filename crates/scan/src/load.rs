@@ -82,8 +82,6 @@ pub(crate) struct Object {
     pub(crate) fixed: bool,
     pub(crate) entry: u64,
     pub(crate) interpreter: Option<Vec<u8>>,
-    /// It has a dynamic section.
-    pub(crate) has_dynamic: bool,
     pub(crate) dynamic: Dynamic,
     pub(crate) symbols: DynamicSymbols,
     pub(crate) relocations: Vec<Relocation>,
@@ -91,8 +89,6 @@ pub(crate) struct Object {
     pub(crate) regions: Vec<Region>,
     /// Bytes that every new thread's storage starts with.
     pub(crate) thread_template: Option<Range<u64>>,
-    /// Pages that the loader protects once it has relocated them.
-    pub(crate) relro: Range<u64>,
     /// Init, fini and preinit arrays: address and size.
     pub(crate) arrays: Vec<(u64, u64)>,
     pub(crate) names: Names,
@@ -183,13 +179,11 @@ impl Object {
             fixed: header.fixed,
             entry: header.entry,
             interpreter: header.interpreter,
-            has_dynamic,
             dynamic,
             symbols,
             relocations,
             regions,
             thread_template: header.thread_template,
-            relro: header.relro,
             arrays,
             names,
             frames,

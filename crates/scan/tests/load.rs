@@ -1,5 +1,7 @@
 //! Loading and linking, from the outside: the machine's own programs, and files that lie.
 
+#[path = "load/binding.rs"]
+mod binding;
 #[path = "load/closure.rs"]
 mod closure;
 #[path = "load/elf.rs"]

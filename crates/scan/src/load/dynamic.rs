@@ -19,8 +19,6 @@ pub(crate) struct Dynamic {
     pub(crate) runpath: Option<Vec<u8>>,
     /// `DT_SYMBOLIC` or `DF_SYMBOLIC`: looks into itself first.
     pub(crate) symbolic: bool,
-    /// `DF_TEXTREL`: relocations change code.
-    pub(crate) text_relocations: bool,
     /// `DF_1_NODEFLIB`.
     pub(crate) no_default_libraries: bool,
     /// `DF_1_PIE`: an executable, which no loader accepts as a library.
@@ -108,8 +106,6 @@ impl Dynamic {
             rpath: get(elf::DT_RPATH).and_then(string),
             runpath: get(elf::DT_RUNPATH).and_then(string),
             symbolic: get(elf::DT_SYMBOLIC).is_some() || flags & u64::from(elf::DF_SYMBOLIC.0) != 0,
-            text_relocations: get(elf::DT_TEXTREL).is_some()
-                || flags & u64::from(elf::DF_TEXTREL.0) != 0,
             no_default_libraries: flags_1 & u64::from(elf::DF_1_NODEFLIB.0) != 0,
             executable: flags_1 & u64::from(elf::DF_1_PIE.0) != 0,
             functions: functions.filter(|&a| a != 0).collect(),

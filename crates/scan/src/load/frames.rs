@@ -1,11 +1,17 @@
 //! Unwind tables: where functions begin and end, and where exceptions land.
 
-use gimli::{BaseAddresses, CfaRule, CieOrFde, EhFrame, Pointer, UnwindContext, UnwindSection};
+use gimli::{
+    BaseAddresses, CallFrameInstruction, CfaRule, CieOrFde, CommonInformationEntry, EhFrame,
+    EndianSlice, FrameDescriptionEntry, LittleEndian, Pointer, UnwindContext, UnwindSection,
+};
+use rustc_hash::FxHashMap;
 
 use super::memory::Memory;
 
 /// DWARF's number of the stack pointer on x86_64.
 const STACK_POINTER: u16 = 7;
+
+type Reader<'a> = EndianSlice<'a, LittleEndian>;
 
 /// What one frame description entry covers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,36 +32,48 @@ pub(crate) struct Frames(pub(crate) Vec<Frame>);
 impl Frames {
     /// Reads `.eh_frame` at `address` with content `bytes`.
     pub(crate) fn read(bytes: &[u8], address: u64, text: u64) -> Frames {
-        let section = EhFrame::new(bytes, gimli::LittleEndian);
-        let bases = BaseAddresses::default()
-            .set_eh_frame(address)
-            .set_text(text);
+        let table = Table {
+            section: EhFrame::new(bytes, LittleEndian),
+            bases: BaseAddresses::default()
+                .set_eh_frame(address)
+                .set_text(text),
+        };
         let mut context = UnwindContext::new();
         let mut frames = Vec::new();
-        let mut entries = section.entries(&bases);
+        // Most frames share one of a few common entries, and start as it says.
+        let mut commons: FxHashMap<usize, CommonInformationEntry<Reader>> = FxHashMap::default();
+        let mut rows: FxHashMap<usize, bool> = FxHashMap::default();
+        let mut entries = table.section.entries(&table.bases);
         // An entry that cannot be read ends the table: nothing says where the next one is.
         while let Ok(Some(entry)) = entries.next() {
             let CieOrFde::Fde(partial) = entry else {
                 continue;
             };
-            let Ok(frame) = partial.parse(|_, bases, at| section.cie_from_offset(bases, at)) else {
+            let frame = partial.parse(|section, bases, at| {
+                if let Some(common) = commons.get(&at.0) {
+                    return Ok(common.clone());
+                }
+                let common = section.cie_from_offset(bases, at)?;
+                commons.insert(at.0, common.clone());
+                Ok(common)
+            });
+            let Ok(frame) = frame else {
                 continue;
             };
             let start = frame.initial_address();
-            let Some(end) = start.checked_add(frame.len()).filter(|&end| end > start) else {
+            let end = start.checked_add(frame.len());
+            let Some(end) = end.filter(|&end| end > start) else {
                 continue;
             };
             let exceptions = match frame.lsda() {
                 Some(Pointer::Direct(at)) => Some(at),
                 _ => None,
             };
-            let entry = match first_row_is_common(&frame) {
-                // The row of the common entry, which many frames share.
-                true => {
-                    let cie = frame.cie().offset();
-                    *common.entry(cie).or_insert_with(|| entry_row(&frame, &section, &bases, &mut context))
-                }
-                false => entry_row(&frame, &section, &bases, &mut context),
+            let mut row = || table.starts_function(&frame, &mut context);
+            let entry = if table.starts_as_common(&frame) {
+                *rows.entry(frame.cie().offset()).or_insert_with(row)
+            } else {
+                row()
             };
             frames.push(Frame {
                 start,
@@ -83,5 +101,39 @@ impl Frames {
         let after = self.0.partition_point(|f| f.start <= address);
         let frame = &self.0[after.checked_sub(1)?];
         (address < frame.end).then_some(frame)
+    }
+}
+
+struct Table<'a> {
+    section: EhFrame<Reader<'a>>,
+    bases: BaseAddresses,
+}
+
+impl<'a> Table<'a> {
+    /// Whether nothing but the common entry's rules holds at the first address.
+    fn starts_as_common(&self, frame: &FrameDescriptionEntry<Reader<'a>>) -> bool {
+        let mut instructions = frame.instructions(&self.section, &self.bases);
+        match instructions.next() {
+            Ok(None) => true,
+            Ok(Some(CallFrameInstruction::AdvanceLoc { delta })) => delta > 0,
+            _ => false,
+        }
+    }
+
+    /// Whether only the return address is on the stack at the first address.
+    fn starts_function(
+        &self,
+        frame: &FrameDescriptionEntry<Reader<'a>>,
+        context: &mut UnwindContext<usize>,
+    ) -> bool {
+        let start = frame.initial_address();
+        let row = frame.unwind_info_for_address(&self.section, &self.bases, context, start);
+        // Rules that cannot be read do not hide a start.
+        row.map_or(true, |row| match row.cfa() {
+            CfaRule::RegisterAndOffset { register, offset } => {
+                register.0 == STACK_POINTER && *offset == 8
+            }
+            CfaRule::Expression(_) => false,
+        })
     }
 }

@@ -9,7 +9,7 @@ use portcullis_scan::image::{Image, Role};
 use portcullis_scan::link::{LinkRequest, hardware_levels, link};
 use rayon::prelude::*;
 
-fn programs() -> Vec<PathBuf> {
+pub(crate) fn programs() -> Vec<PathBuf> {
     let mut all = Vec::new();
     for directory in ["/usr/bin", "/usr/sbin"] {
         for entry in std::fs::read_dir(directory).expect("a system has programs") {
