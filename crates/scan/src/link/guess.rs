@@ -11,6 +11,10 @@ use crate::load::{region_of, word32, word64};
 pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
     let file = &object.file;
     let (first, end) = (file.first_page(), file.end());
+    let start = |word: u64| {
+        let inside = word >= first && word < end;
+        (inside && file.starts.binary_search(&word).is_ok()).then_some(word)
+    };
     for region in object.regions.iter().filter(|r| !r.executable) {
         let Some(bytes) = file.memory.from(region.range.start) else {
             continue;
@@ -18,19 +22,21 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
         let size = usize::try_from(region.range.end - region.range.start).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(size)];
         let mut at = 0;
-        while let Some(low) = word32(bytes, at) {
+        // The last word is short: a table of 32-bit pointers may end there.
+        while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= 4) {
+            let word = word64(rest, 0).or_else(|| word32(rest, 0).map(u64::from));
+            let Some(word) = word else { break };
             let address = region.range.start + at as u64;
-            let whole = word64(bytes, at);
-            let start = |word: u64| {
-                let inside = word >= first && word < end;
-                inside && file.starts.binary_search(&word).is_ok()
-            };
-            let pointer = match whole {
-                Some(word) if address % 8 == 0 && within(object, first, end, word) => Some(word),
-                // A table of 32-bit pointers.
-                _ if address % 4 == 0 => Some(u64::from(low)).filter(|&word| start(word)),
-                // A packed structure.
-                _ => whole.filter(|&word| start(word)),
+            let whole = word >= first && word < end;
+            let pointer = if whole && address % 8 == 0 {
+                region_of(&object.regions, word).map(|_| word)
+            } else if address % 4 == 0 {
+                // A table of 32-bit pointers, or a structure that is packed.
+                start(word & 0xffff_ffff)
+            } else if whole {
+                start(word)
+            } else {
+                None
             };
             let found = pointer.map(|word| Word {
                 at: address,
@@ -41,8 +47,4 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
             at += 1;
         }
     }
-}
-
-fn within(object: &ImageObject, first: u64, end: u64, word: u64) -> bool {
-    word >= first && word < end && region_of(&object.regions, word).is_some()
 }
