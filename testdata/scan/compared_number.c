@@ -1,6 +1,7 @@
 // A number from the outside, but behind comparisons that leave one, two or a range.
 // builds: freestanding
 // calls: read getpid getuid getgid 103 105 exit_group
+// gap: 103 getgid 105 — a comparison of the number plus a constant says nothing of the number
 // run: some
 // not: unlink — the other side of the comparison makes another call
 #include "freestanding.h"

@@ -2,7 +2,7 @@
 // builds: freestanding
 // calls: getpid getuid getppid exit_group
 // run: some
-// not: unlink mount — a second tree of tables that nothing reached leads to
+// extra: unlink mount — in a stripped program nothing says where the tables beside end: a second tree of tables that nothing reached leads to
 #include "freestanding.h"
 
 struct command {

@@ -1,8 +1,8 @@
 // A variable that changes between setjmp and longjmp: on the way back it has its new value.
 // builds: freestanding
 // calls: getpid getuid exit_group
+// gap: getpid getuid exit_group — a frame slot that a later return of setjmp sees
 // run: all
-// gap: getuid — a frame slot that a later return of setjmp sees
 #include "freestanding.h"
 
 __asm__(

@@ -2,6 +2,7 @@
 // their first values are no constants. The C library keeps many of its own there.
 // builds: freestanding
 // calls: getpid getuid getgid exit_group
+// gap: getuid — the values of cells that are written are not followed yet
 // run: all
 // not: unlink — the number that is in the file
 #include "freestanding.h"

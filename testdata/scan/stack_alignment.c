@@ -1,8 +1,8 @@
 // Frames that are aligned and of variable size: addressed by rbp and by rsp.
 // builds: freestanding
 // calls: getpid getuid exit_group
+// gap: getpid exit_group — a frame slot beside an array of unknown length; a realigned frame reads its return address
 // run: all
-// gap: getpid — a frame slot beside an array of unknown length
 #include "freestanding.h"
 
 NOINLINE long work(nr_t number, unsigned long size) {
