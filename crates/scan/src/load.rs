@@ -147,22 +147,24 @@ impl Object {
             dynamic,
         } = outline;
         let sha256 = Sha256::digest(&memory.file).into();
-        let regions = regions::cut(&memory, &header);
-        let code = |at: u64| region_of(&regions, at).is_some_and(|r| r.executable);
+        let mut regions = regions::cut(&memory, &header);
         let has_dynamic = dynamic.is_some();
         let dynamic = dynamic.unwrap_or_default();
         let relocations = if has_dynamic {
             relocations::read(&memory, &dynamic.tables)
         } else {
-            relocations::scattered(&memory, code)
+            relocations::scattered(&memory, |at| is_code(&regions, at))
         };
+        if header.sections.is_empty() {
+            regions::mark_linkage(&mut regions, &relocations);
+        }
         let referred = relocations.iter().map(|r| r.symbol as usize + 1).max();
         let symbols = DynamicSymbols::read(&memory, &dynamic.tables, referred.unwrap_or(0));
         let names = Names::read(&memory, &header.sections, &symbols);
         let frames = frames_of(&memory, &header);
         let mut starts = names.starts.clone();
         starts.extend(dynamic.functions.iter().chain([&header.entry]));
-        starts.retain(|&at| code(at));
+        starts.retain(|&at| is_code(&regions, at));
         let starts = starts::find(&memory, &regions, &frames, starts);
         let mut arrays = dynamic.arrays.clone();
         if arrays.is_empty() {
@@ -230,6 +232,10 @@ pub(crate) fn region_of(regions: &[Region], address: u64) -> Option<&Region> {
     let after = regions.partition_point(|r| r.range.start <= address);
     let region = &regions[after.checked_sub(1)?];
     region.range.contains(&address).then_some(region)
+}
+
+fn is_code(regions: &[Region], address: u64) -> bool {
+    region_of(regions, address).is_some_and(|r| r.executable)
 }
 
 fn is_array(section: &&Section) -> bool {

@@ -10,3 +10,5 @@ mod elf;
 mod hostile;
 #[path = "load/search.rs"]
 mod search;
+#[path = "load/stripped.rs"]
+mod stripped;

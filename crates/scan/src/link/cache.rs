@@ -100,3 +100,87 @@ fn subdirectories(file: &[u8]) -> Option<Vec<&[u8]>> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cache of `(name, path, hwcap)`, its strings first, with two subdirectories.
+    fn cache(entries: &[(&str, &str, u64)], before: usize) -> Vec<u8> {
+        let mut strings = Vec::new();
+        let base = 48 + entries.len() * 24;
+        let mut string = |text: &str| {
+            let at = base + strings.len();
+            strings.extend_from_slice(text.as_bytes());
+            strings.push(0);
+            (at as u32).to_le_bytes()
+        };
+        let mut table = Vec::new();
+        for (name, path, hwcap) in entries {
+            table.extend(FLAGS.to_le_bytes());
+            table.extend(string(name));
+            table.extend(string(path));
+            table.extend(0u32.to_le_bytes());
+            table.extend(hwcap.to_le_bytes());
+        }
+        let names = [string("x86-64-v2"), string("x86-64-v3")].concat();
+        strings.resize(strings.len().next_multiple_of(8), 0);
+        let extensions = base + strings.len();
+        let mut file = MAGIC.to_vec();
+        file.extend((entries.len() as u32).to_le_bytes());
+        file.extend((strings.len() as u32).to_le_bytes());
+        file.extend([2, 0, 0, 0]);
+        file.extend((extensions as u32).to_le_bytes());
+        file.extend([0; 12]);
+        file.extend(table);
+        file.extend(strings);
+        for word in [EXTENSIONS, 1, LEVELS, 0, extensions as u32 + 24, 8] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(names);
+        let mut whole = Vec::new();
+        if before > 0 {
+            whole.extend(OLD_MAGIC);
+            whole.push(0);
+            whole.extend((before as u32).to_le_bytes());
+            whole.resize((16 + before * 12).next_multiple_of(8), 0xff);
+        }
+        whole.extend(file);
+        whole
+    }
+
+    fn path(file: &[u8], levels: &[&str]) -> String {
+        let levels: Vec<String> = levels.iter().map(ToString::to_string).collect();
+        read(file, &levels)[b"a.so".as_slice()]
+            .display()
+            .to_string()
+    }
+
+    const ENTRIES: [(&str, &str, u64); 4] = [
+        ("a.so", "/hw/v2/a.so", BY_NAME),
+        ("a.so", "/hw/v3/a.so", BY_NAME | 1),
+        ("a.so", "/legacy/a.so", 1 << 3),
+        ("a.so", "/plain/a.so", 0),
+    ];
+
+    #[test]
+    fn the_best_level_that_the_processor_has_wins() {
+        let file = cache(&ENTRIES, 0);
+        assert_eq!(path(&file, &[]), "/plain/a.so");
+        assert_eq!(path(&file, &["x86-64-v2"]), "/hw/v2/a.so");
+        assert_eq!(path(&file, &["x86-64-v3", "x86-64-v2"]), "/hw/v3/a.so");
+    }
+
+    #[test]
+    fn an_older_format_may_stand_in_front() {
+        assert_eq!(path(&cache(&ENTRIES, 5), &["x86-64-v2"]), "/hw/v2/a.so");
+    }
+
+    #[test]
+    fn entries_of_other_machines_are_passed_over() {
+        let mut file = cache(&ENTRIES[3..], 0);
+        file[48] = 0x03;
+        file[49] = 0x08;
+        assert!(read(&file, &[]).is_empty());
+    }
+}

@@ -7,6 +7,7 @@ use object::elf;
 
 use super::header::{Header, Section, agrees};
 use super::memory::{Memory, Segment};
+use super::relocations::Relocation;
 use crate::image::Region;
 
 /// Regions at the file's own addresses, ascending, without overlap.
@@ -69,6 +70,40 @@ fn gap(regions: &mut Vec<Region>, header: &Header, segment: &Segment, range: std
     push(range.start..protected.start);
     push(protected.clone());
     push(protected.end..range.end);
+}
+
+/// Without sections the linkage table is known by its relocations: the words of `DT_JMPREL`
+/// stand next to each other, in a segment that stays writable unless everything is bound at once.
+pub(crate) fn mark_linkage(regions: &mut Vec<Region>, relocations: &[Relocation]) {
+    let words = relocations.iter();
+    let words = words
+        .filter(|r| r.kind == elf::R_X86_64_JUMP_SLOT.0)
+        .map(|r| r.at);
+    let (Some(first), Some(last)) = (words.clone().min(), words.clone().max()) else {
+        return;
+    };
+    // A table with gaps is no linkage table.
+    let end = last.saturating_add(8);
+    if (end - first) / 8 > words.count() as u64 {
+        return;
+    }
+    let whole = |r: &Region| r.range.start <= first && end <= r.range.end && r.writable;
+    let Some(at) = regions.iter().position(whole) else {
+        return;
+    };
+    let region = regions.remove(at);
+    let parts = [
+        (region.range.start..first, false),
+        (first..end, true),
+        (end..region.range.end, false),
+    ];
+    let parts = parts.into_iter().filter(|(range, _)| !range.is_empty());
+    let parts = parts.map(|(range, linkage)| Region {
+        range,
+        linkage,
+        ..region.clone()
+    });
+    regions.splice(at..at, parts);
 }
 
 fn writable(header: &Header, segment: &Segment, range: &std::ops::Range<u64>) -> bool {
