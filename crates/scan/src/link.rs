@@ -36,6 +36,8 @@ pub struct LinkRequest {
     pub ld_library_path: Option<OsString>,
     /// `LD_PRELOAD` of the program's environment.
     pub ld_preload: Option<OsString>,
+    /// Leaves `/etc/ld.so.preload` out.
+    pub without_preload_file: bool,
     /// `LD_AUDIT` of the program's environment; its modules are linked like plugins.
     pub ld_audit: Option<OsString>,
     /// Subdirectories of `glibc-hwcaps` that the processor can use, best first

@@ -65,7 +65,7 @@ pub(super) enum Seen {
 enum Found {
     Member(usize),
     /// Read, but not part of the closure yet.
-    New(PathBuf, FileData, Outline),
+    New(PathBuf, Option<Identity>, Box<Outline>),
     Nowhere(Vec<PathBuf>),
 }
 
@@ -293,7 +293,9 @@ impl<'a> Closure<'a> {
         };
         let given = self.request.ld_preload.as_ref();
         let mut names = given.map_or(Vec::new(), |list| split(list.as_bytes()));
+        let excluded = self.request.without_preload_file;
         if self.search.flavour == Flavour::Glibc
+            && !excluded
             && let Some(list) = self.configuration(Path::new("/etc/ld.so.preload"))
         {
             let lines = list.split(|&b| b == b'\n');
@@ -380,9 +382,9 @@ impl<'a> Closure<'a> {
 
     /// The member that `name` stands for in `by`'s list, loaded if it is not yet.
     fn require(&mut self, by: usize, name: &[u8], role: Role) -> Result<usize, Error> {
-        let (path, data, outline) = match self.find(by, name)? {
+        let (path, identity, outline) = match self.find(by, name)? {
             Found::Member(id) => return Ok(id),
-            Found::New(path, data, outline) => (path, data, outline),
+            Found::New(path, identity, outline) => (path, identity, outline),
             Found::Nowhere(tried) => {
                 let tried: Vec<_> = tried.iter().map(|d| d.display().to_string()).collect();
                 return Err(Error::Missing {
@@ -393,7 +395,7 @@ impl<'a> Closure<'a> {
             }
         };
         let resolved = self.files.resolve(&path).unwrap_or_else(|_| path.clone());
-        let same = |m: &Member| data.identity.is_some() && m.identity == data.identity;
+        let same = |m: &Member| identity.is_some() && m.identity == identity;
         let known = self.by_path.get(&resolved).copied();
         let known = known.or_else(|| self.members.iter().position(|(m, _)| same(m)));
         if let Some(id) = known {
@@ -409,7 +411,7 @@ impl<'a> Closure<'a> {
         if outline.fixed() || outline.dynamic.as_ref().is_some_and(|d| d.executable) {
             return Err(self.unusable(by, path, Malformed::Executable));
         }
-        let id = self.add(path, resolved, role, Some(by), data.identity, outline);
+        let id = self.add(path, resolved, role, Some(by), identity, *outline);
         self.members[id].0.names.push(name.to_vec());
         Ok(id)
     }
@@ -449,12 +451,9 @@ impl<'a> Closure<'a> {
                     });
                 }
             };
-            let copy = FileData {
-                bytes: Vec::new(),
-                identity: data.identity,
-            };
+            let identity = data.identity;
             match Outline::read(data.bytes) {
-                Ok(outline) => return Ok(Found::New(path, copy, outline)),
+                Ok(outline) => return Ok(Found::New(path, identity, Box::new(outline))),
                 // A library of another architecture is passed over (`open_verify`).
                 Err(Malformed::Foreign { .. }) if !name.contains(&b'/') => {
                     if let Ok(again) = self.files.read(&path) {

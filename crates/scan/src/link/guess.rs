@@ -28,9 +28,9 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
             let Some(word) = word else { break };
             let address = region.range.start + at as u64;
             let whole = word >= first && word < end;
-            let pointer = if whole && address % 8 == 0 {
+            let pointer = if whole && address.is_multiple_of(8) {
                 region_of(&object.regions, word).map(|_| word)
-            } else if address % 4 == 0 {
+            } else if address.is_multiple_of(4) {
                 // A table of 32-bit pointers, or a structure that is packed.
                 start(word & 0xffff_ffff)
             } else if whole {

@@ -105,9 +105,9 @@ impl Dynamic {
             soname: get(elf::DT_SONAME).and_then(string),
             rpath: get(elf::DT_RPATH).and_then(string),
             runpath: get(elf::DT_RUNPATH).and_then(string),
-            symbolic: get(elf::DT_SYMBOLIC).is_some() || flags & u64::from(elf::DF_SYMBOLIC.0) != 0,
-            no_default_libraries: flags_1 & u64::from(elf::DF_1_NODEFLIB.0) != 0,
-            executable: flags_1 & u64::from(elf::DF_1_PIE.0) != 0,
+            symbolic: get(elf::DT_SYMBOLIC).is_some() || flags & elf::DF_SYMBOLIC.0 != 0,
+            no_default_libraries: flags_1 & elf::DF_1_NODEFLIB.0 != 0,
+            executable: flags_1 & elf::DF_1_PIE.0 != 0,
             functions: functions.filter(|&a| a != 0).collect(),
             arrays: arrays
                 .into_iter()

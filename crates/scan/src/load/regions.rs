@@ -15,9 +15,9 @@ pub(crate) fn cut(memory: &Memory, header: &Header) -> Vec<Region> {
     let mut sections: Vec<&Section> = header
         .sections
         .iter()
-        .filter(|s| s.flags & u64::from(elf::SHF_ALLOC.0) != 0 && s.size > 0)
+        .filter(|s| s.flags & elf::SHF_ALLOC.0 != 0 && s.size > 0)
         // The zero part of the thread-local template takes no memory in the image.
-        .filter(|s| !(s.flags & u64::from(elf::SHF_TLS.0) != 0 && s.kind == elf::SHT_NOBITS.0))
+        .filter(|s| !(s.flags & elf::SHF_TLS.0 != 0 && s.kind == elf::SHT_NOBITS.0))
         .filter(|s| agrees(memory, s))
         .collect();
     sections.sort_by_key(|s| (s.address, s.size));
@@ -33,7 +33,7 @@ pub(crate) fn cut(memory: &Memory, header: &Header) -> Vec<Region> {
             gap(&mut regions, header, segment, at..section.address);
             let range = section.address..section.address + section.size;
             at = range.end;
-            let code = section.flags & u64::from(elf::SHF_EXECINSTR.0) != 0;
+            let code = section.flags & elf::SHF_EXECINSTR.0 != 0;
             regions.push(Region {
                 executable: segment.executable && code,
                 writable: writable(header, segment, &range),

@@ -37,7 +37,7 @@ pub(crate) fn read(memory: &Memory, tables: &Tables) -> Vec<Relocation> {
     all
 }
 
-fn slice<'a>(memory: &'a Memory, (at, size): (u64, u64)) -> &'a [u8] {
+fn slice(memory: &Memory, (at, size): (u64, u64)) -> &[u8] {
     let all = memory.from(at).unwrap_or(&[]);
     &all[..all.len().min(usize::try_from(size).unwrap_or(usize::MAX))]
 }
