@@ -1,0 +1,119 @@
+//! Answers to a call.
+
+use portcullis_abi::Sysno;
+
+/// The answer to a system call, as seccomp(2) knows it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Action {
+    /// The whole process ends with SIGSYS.
+    KillProcess,
+    /// The calling thread ends with SIGSYS.
+    KillThread,
+    /// The call is not made; SIGSYS is sent with `si_code` `SYS_SECCOMP`.
+    Trap,
+    /// The call is not made and fails with this error number (at most 4095).
+    Errno(u16),
+    /// A supervisor answers (seccomp_unotify(2)).
+    Notify,
+    /// The tracer decides; the number is `SECCOMP_RET_DATA`.
+    Trace(u16),
+    /// The call is made and logged.
+    Log,
+    /// The call is made.
+    Allow,
+}
+
+impl Action {
+    /// `ENOSYS` of errno(3).
+    pub const ENOSYS: Action = Action::Errno(38);
+
+    /// Whether the call is made without asking anybody.
+    pub fn permits(self) -> bool {
+        matches!(self, Action::Allow | Action::Log)
+    }
+
+    /// The value that a filter returns for it (`SECCOMP_RET_*` of `linux/seccomp.h`).
+    pub fn code(self) -> u32 {
+        match self {
+            Action::KillProcess => 0x8000_0000,
+            Action::KillThread => 0x0000_0000,
+            Action::Trap => 0x0003_0000,
+            Action::Errno(errno) => 0x0005_0000 | u32::from(errno),
+            Action::Notify => 0x7fc0_0000,
+            Action::Trace(data) => 0x7ff0_0000 | u32::from(data),
+            Action::Log => 0x7ffc_0000,
+            Action::Allow => 0x7fff_0000,
+        }
+    }
+
+    /// What the kernel does with a filter's return value: an action that it does not know kills
+    /// the process, an error number is cut at 4095 (`__seccomp_filter`, kernel/seccomp.c).
+    pub fn from_code(code: u32) -> Action {
+        let data = (code & 0xffff) as u16;
+        match code & 0xffff_0000 {
+            0x0000_0000 => Action::KillThread,
+            0x0003_0000 => Action::Trap,
+            0x0005_0000 => Action::Errno(data.min(4095)),
+            0x7fc0_0000 => Action::Notify,
+            0x7ff0_0000 => Action::Trace(data),
+            0x7ffc_0000 => Action::Log,
+            0x7fff_0000 => Action::Allow,
+            _ => Action::KillProcess,
+        }
+    }
+}
+
+/// How a filter's answers differ, on purpose, from its policy's: denials that are to be seen
+/// become stops of the tracer, who then gives the policy's own answer.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct ActionMap {
+    /// What denials of native calls become; foreign calls stay what they are.
+    pub denials: Option<Action>,
+    /// Calls that the tracer sees even if the policy allows them.
+    pub traced: Vec<Sysno>,
+}
+
+impl ActionMap {
+    /// The filter answers as its policy does.
+    pub fn identity() -> ActionMap {
+        ActionMap::default()
+    }
+
+    /// The filter leaves denials and the calls in `traced` to the tracer.
+    pub fn traced(traced: Vec<Sysno>) -> ActionMap {
+        ActionMap {
+            denials: Some(Action::Trace(0)),
+            traced,
+        }
+    }
+
+    pub(crate) fn answer(&self, action: Action) -> Action {
+        match self.denials {
+            Some(instead) if !action.permits() => instead,
+            _ => action,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_read_back() {
+        for action in [
+            Action::KillProcess,
+            Action::KillThread,
+            Action::Trap,
+            Action::Errno(38),
+            Action::Notify,
+            Action::Trace(7),
+            Action::Log,
+            Action::Allow,
+        ] {
+            assert_eq!(Action::from_code(action.code()), action);
+        }
+        assert_eq!(Action::from_code(0x1234_0000), Action::KillProcess);
+        assert_eq!(Action::from_code(0x0005_ffff), Action::Errno(4095));
+    }
+}

@@ -1,0 +1,90 @@
+//! From what a program can do to what it may do.
+
+use portcullis_abi::{Arch, SyscallSet, Sysno};
+
+use crate::{Action, Policy, Provenance, Rule};
+
+/// Sites that a rule names as its reason; a call that a whole library makes has thousands.
+const MOST_SITES: usize = 8;
+/// Calls that programs do without, because kernels forbid them so often (`io_uring_disabled`,
+/// Linux 6.6), and whose operations no filter sees.
+const DONE_WITHOUT: [&str; 3] = ["io_uring_setup", "io_uring_enter", "io_uring_register"];
+
+/// The calls that a policy is made for.
+#[derive(Clone, Debug)]
+pub struct Derivation {
+    arch: Arch,
+    calls: Vec<(Sysno, Vec<Provenance>)>,
+}
+
+impl Derivation {
+    /// Exactly these calls.
+    pub fn new(arch: Arch, calls: impl IntoIterator<Item = Sysno>) -> Derivation {
+        Derivation {
+            arch,
+            calls: calls.into_iter().map(|n| (n, Vec::new())).collect(),
+        }
+    }
+
+    /// The calls of a scan, each with the sites that make it.
+    pub fn from_scan(set: &SyscallSet) -> Derivation {
+        let site = |at: &portcullis_abi::Location| Provenance::Site {
+            object: set
+                .objects
+                .get(at.object)
+                .map_or(String::new(), |o| o.path.clone()),
+            address: at.address,
+            function: at.function.clone(),
+        };
+        let calls = set.syscalls.iter().map(|call| {
+            let sites = call.sites.iter().take(MOST_SITES);
+            (call.number, sites.map(|s| site(&s.at)).collect())
+        });
+        Derivation {
+            arch: set.binary.arch,
+            calls: calls.collect(),
+        }
+    }
+
+    /// The policy: these calls are allowed, other known calls kill, newer calls do not exist,
+    /// calls of another architecture kill.
+    pub fn policy(&self) -> Policy {
+        let without = DONE_WITHOUT.map(|name| self.arch.number(name));
+        let mut rules: Vec<Rule> = without
+            .into_iter()
+            .flatten()
+            .map(|number| Rule {
+                number,
+                conditions: Vec::new(),
+                action: Action::ENOSYS,
+                provenance: vec![Provenance::Note("io_uring is answered ENOSYS".into())],
+            })
+            .collect();
+        let allowed = self
+            .calls
+            .iter()
+            .filter(|(n, _)| !without.contains(&Some(*n)));
+        rules.extend(allowed.map(|(number, provenance)| Rule {
+            number: *number,
+            conditions: Vec::new(),
+            action: Action::Allow,
+            provenance: provenance.clone(),
+        }));
+        rules.sort_by_key(|r| r.number);
+        Policy {
+            arch: self.arch,
+            newest: self.arch.newest(),
+            rules,
+            default: Action::KillProcess,
+            newer: Action::ENOSYS,
+            foreign: Action::KillProcess,
+        }
+    }
+}
+
+impl Policy {
+    /// The policy that lets a scanned program do what it can and nothing else.
+    pub fn from_scan(set: &SyscallSet) -> Policy {
+        Derivation::from_scan(set).policy()
+    }
+}

@@ -1,0 +1,104 @@
+//! The one exec that starts the program.
+//!
+//! A policy that denies by default must still let the launcher's child become the program, and
+//! nobody else become anything: the launch is an `execveat` that carries a secret of 64 bits in
+//! the sixth register, which the call itself does not use. Policies and filters at rest hold a
+//! placeholder in its place.
+
+use std::ops::Deref;
+
+use portcullis_abi::Sysno;
+use zeroize::Zeroize as _;
+
+use crate::{Action, Condition, Op, Policy, Provenance, Rule, Width};
+
+/// Stands where the secret will be. A filter that still holds it is never loaded.
+pub const PLACEHOLDER: u64 = 0x706f_7274_6375_6c6c;
+
+/// The register that execveat(2) does not use.
+const SIXTH: u8 = 5;
+
+impl Policy {
+    /// The policy with the rule that allows the launch, first so that nothing overrules it.
+    #[must_use]
+    pub fn with_launch(mut self) -> Policy {
+        if let Some(number) = self.arch.number("execveat") {
+            self.rules.insert(0, launch(number, PLACEHOLDER));
+        }
+        self
+    }
+
+    /// The policy whose launch rule asks for `secret` in place of the placeholder.
+    pub fn armed(&self, secret: u64) -> Armed {
+        let mut policy = self.clone();
+        for rule in &mut policy.rules {
+            if is_launch(rule) {
+                let number = rule.number;
+                *rule = launch(number, secret);
+            }
+        }
+        Armed(policy)
+    }
+}
+
+/// A policy that holds a secret; dropping it wipes the secret.
+pub struct Armed(Policy);
+
+impl Deref for Armed {
+    type Target = Policy;
+
+    fn deref(&self) -> &Policy {
+        &self.0
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        for rule in self.0.rules.iter_mut().filter(|r| is_launch(r)) {
+            for condition in &mut rule.conditions {
+                if let Op::Equal(secret) = &mut condition.op {
+                    secret.zeroize();
+                }
+            }
+        }
+    }
+}
+
+fn launch(number: Sysno, secret: u64) -> Rule {
+    Rule {
+        number,
+        conditions: vec![Condition {
+            index: SIXTH,
+            width: Width::W64,
+            op: Op::Equal(secret),
+        }],
+        action: Action::Allow,
+        provenance: vec![Provenance::Launch],
+    }
+}
+
+fn is_launch(rule: &Rule) -> bool {
+    rule.provenance == [Provenance::Launch]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Call, Derivation};
+    use portcullis_abi::Arch;
+
+    #[test]
+    fn only_the_secret_starts_a_program() {
+        let policy = Derivation::new(Arch::X86_64, []).policy().with_launch();
+        let armed = policy.armed(77);
+        let exec = |secret| Call {
+            arch: Arch::X86_64.audit_arch(),
+            number: 322,
+            ip: 0,
+            args: [0, 0, 0, 0, 0x1000, secret],
+        };
+        assert_eq!(armed.decide(&exec(77)).action, Action::Allow);
+        assert_eq!(armed.decide(&exec(0)).action, Action::KillProcess);
+        assert_eq!(armed.decide(&exec(PLACEHOLDER)).action, Action::KillProcess);
+    }
+}
