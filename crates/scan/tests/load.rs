@@ -4,6 +4,8 @@
 mod binding;
 #[path = "load/closure.rs"]
 mod closure;
+#[path = "load/copy.rs"]
+mod copy;
 #[path = "load/elf.rs"]
 mod elf;
 #[path = "load/hostile.rs"]

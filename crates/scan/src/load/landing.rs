@@ -96,3 +96,75 @@ pub(crate) fn pad(memory: &Memory, frame: &Frame, inside: u64) -> Option<u64> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory::Segment;
+    use super::*;
+
+    /// An exception table at 0x2000 for a function at 0x1000.
+    fn table(bytes: &[u8]) -> (Memory, Frame) {
+        let segment = Segment {
+            address: 0x2000,
+            size: bytes.len() as u64,
+            offset: 0,
+            from_file: bytes.len() as u64,
+            readable: true,
+            writable: false,
+            executable: false,
+        };
+        let memory = Memory {
+            file: bytes.to_vec(),
+            segments: vec![segment],
+        };
+        let frame = Frame {
+            start: 0x1000,
+            end: 0x1100,
+            exceptions: Some(0x2000),
+            entry: true,
+        };
+        (memory, frame)
+    }
+
+    #[test]
+    fn calls_land_where_their_range_says() {
+        // No start, no types, ULEB128 call sites: 0x10..0x18 lands at 0x90, 0x20..0x30 nowhere.
+        let sites = [0x10, 0x08, 0x90, 0x01, 0x00, 0x20, 0x10, 0x00, 0x00];
+        let head = [0xff, 0xff, 0x01, sites.len() as u8];
+        let (memory, frame) = table(&[head.as_slice(), &sites].concat());
+        let at = |offset: u64| pad(&memory, &frame, 0x1000 + offset);
+        assert_eq!(at(0x0f), None);
+        assert_eq!(at(0x10), Some(0x1090));
+        assert_eq!(at(0x17), Some(0x1090));
+        assert_eq!(at(0x18), None);
+        assert_eq!(at(0x28), None);
+        assert_eq!(at(0x80), None);
+    }
+
+    #[test]
+    fn pads_may_count_from_elsewhere_and_sites_have_fixed_size() {
+        // The start of the pads, pc-relative at 0x2001: 0x3000.
+        let mut bytes = vec![0x1b];
+        bytes.extend((0x3000i32 - 0x2001).to_le_bytes());
+        bytes.extend([0xff, 0x03, 13]);
+        for word in [0u32, 0x100, 0x20] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.push(0);
+        let (memory, frame) = table(&bytes);
+        assert_eq!(pad(&memory, &frame, 0x1050), Some(0x3020));
+    }
+
+    #[test]
+    fn a_table_that_ends_early_says_nothing() {
+        let whole = [0xff, 0xff, 0x01, 4, 0x00, 0x20, 0x40, 0x00];
+        for length in 0..whole.len() - 1 {
+            let (memory, frame) = table(&whole[..length]);
+            if length < 7 {
+                assert_eq!(pad(&memory, &frame, 0x1010), None);
+            }
+        }
+        let (memory, frame) = table(&whole);
+        assert_eq!(pad(&memory, &frame, 0x1010), Some(0x1040));
+    }
+}

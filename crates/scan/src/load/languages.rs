@@ -18,10 +18,7 @@ pub(crate) fn find(object: &Object) -> Vec<Language> {
     };
     let comment = object.sections.iter().find(|s| s.name == b".comment");
     let comment = comment.map_or(&[][..], |s| s.bytes(&object.memory.file));
-    if section(b".gopclntab")
-        || section(b".note.go.buildid")
-        || contains(object, b"\xff Go buildinf:")
-    {
+    if section(b".gopclntab") || section(b".note.go.buildid") || go_build_information(object) {
         found.push(Language::Go);
     }
     // The v0 mangling, the legacy one (a hash as the last part), or the standard library's
@@ -41,13 +38,21 @@ pub(crate) fn find(object: &Object) -> Vec<Language> {
     found
 }
 
-/// `…17h` and sixteen hexadecimal digits and `E`.
+/// `17h`, sixteen hexadecimal digits and `E`, which code generation may add a suffix to.
 fn legacy_rust(name: &[u8]) -> bool {
-    let Some(start) = name.len().checked_sub(20) else {
-        return false;
+    let hash = |w: &[u8]| {
+        w.starts_with(b"17h") && w[3..19].iter().all(u8::is_ascii_hexdigit) && w[19] == b'E'
     };
-    let end = &name[start..];
-    end.starts_with(b"17h") && end[3..19].iter().all(u8::is_ascii_hexdigit) && end[19] == b'E'
+    name.windows(20).any(hash)
+}
+
+/// The header of Go's build information, which its linker aligns to 16.
+fn go_build_information(object: &Object) -> bool {
+    const MAGIC: &[u8] = b"\xff Go buildinf:";
+    let data = object.memory.segments.iter();
+    data.filter(|s| s.address.is_multiple_of(16))
+        .filter_map(|s| object.memory.from(s.address))
+        .any(|bytes| bytes.chunks_exact(16).any(|c| c.starts_with(MAGIC)))
 }
 
 /// Whether data of the file holds `needle`.
