@@ -1,0 +1,219 @@
+//! Sets of calls: a constraint per word of `struct seccomp_data`, all of them exact.
+
+/// Words of `struct seccomp_data`.
+pub(crate) const WORDS: usize = 16;
+/// Steps of one search for a member; a search that needs more is given up, loudly.
+const MOST_STEPS: u32 = 100_000;
+
+/// Values of one 32-bit word: a range, bits that are known, and bit patterns that are excluded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct WordSet {
+    low: u32,
+    high: u32,
+    mask: u32,
+    value: u32,
+    /// `(mask, value)`: members differ from `value` somewhere in `mask`.
+    excluded: Vec<(u32, u32)>,
+    /// A contradiction was stated.
+    empty: bool,
+}
+
+/// The search for a member took too long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TooHard;
+
+impl WordSet {
+    fn all() -> WordSet {
+        WordSet {
+            low: 0,
+            high: u32::MAX,
+            mask: 0,
+            value: 0,
+            excluded: Vec::new(),
+            empty: false,
+        }
+    }
+
+    fn at_least(&mut self, low: u32) {
+        self.low = self.low.max(low);
+    }
+
+    fn at_most(&mut self, high: u32) {
+        self.high = self.high.min(high);
+    }
+
+    fn masked(&mut self, mask: u32, value: u32) {
+        let both = self.mask & mask;
+        self.empty |= value & !mask != 0 || self.value & both != value & both;
+        self.mask |= mask;
+        self.value |= value & mask;
+    }
+
+    fn not_masked(&mut self, mask: u32, value: u32) {
+        // What cannot be in the mask is never equal.
+        if value & !mask == 0 {
+            self.empty |= mask == 0;
+            self.excluded.push((mask, value));
+        }
+    }
+
+    /// The lowest member.
+    fn member(&self, steps: &mut u32) -> Result<Option<u32>, TooHard> {
+        if self.empty || self.low > self.high {
+            return Ok(None);
+        }
+        find(
+            self.low,
+            self.high,
+            self.mask,
+            self.value,
+            &self.excluded,
+            steps,
+        )
+    }
+}
+
+/// The lowest `x` in `low..=high` with `x & mask == value` that no exclusion hits.
+fn find(
+    low: u32,
+    high: u32,
+    mask: u32,
+    value: u32,
+    excluded: &[(u32, u32)],
+    steps: &mut u32,
+) -> Result<Option<u32>, TooHard> {
+    let mut low = low;
+    loop {
+        *steps = steps.checked_sub(1).ok_or(TooHard)?;
+        let Some(x) = lowest(low, mask, value).filter(|x| *x <= high) else {
+            return Ok(None);
+        };
+        let Some(&(m, v)) = excluded.iter().find(|(m, v)| x & m == *v) else {
+            return Ok(Some(x));
+        };
+        // Everything up to the next change in a bit of the exclusion's mask is hit as well.
+        let free = m.trailing_zeros();
+        let next = if free == 0 {
+            x.checked_add(1)
+        } else {
+            (x | (u32::MAX >> (32 - free))).checked_add(1)
+        };
+        debug_assert_eq!(x & m, v);
+        match next {
+            Some(next) => low = next,
+            None => return Ok(None),
+        }
+    }
+}
+
+/// The lowest `x >= low` with `x & mask == value`.
+fn lowest(low: u32, mask: u32, value: u32) -> Option<u32> {
+    // With the bits above some place kept from `low`, a free bit there raised or a fixed bit
+    // there higher than low's, and everything below at its lowest.
+    let fits = |x: u32| x & mask == value;
+    if fits(low) {
+        return Some(low);
+    }
+    let mut best = None;
+    for bit in 0..32 {
+        let above = if bit == 31 {
+            0
+        } else {
+            low & (u32::MAX << (bit + 1))
+        };
+        if low >> bit & 1 == 0 {
+            let x = above | 1 << bit | (value & mask & ((1 << bit) - 1));
+            if fits(x) && best.is_none_or(|b| x < b) {
+                best = Some(x);
+            }
+        }
+    }
+    best
+}
+
+/// A set of calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Region([WordSet; WORDS]);
+
+/// A test of one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Test {
+    /// At least this.
+    AtLeast(u32),
+    /// `word & mask == value`.
+    Masked(u32, u32),
+}
+
+impl Region {
+    /// All calls.
+    pub(crate) fn all() -> Region {
+        Region(std::array::from_fn(|_| WordSet::all()))
+    }
+
+    /// The calls of this region whose word passes the test, or fails it.
+    pub(crate) fn cut(&self, word: usize, test: Test, passes: bool) -> Region {
+        let mut cut = self.clone();
+        let set = &mut cut.0[word];
+        match (test, passes) {
+            (Test::AtLeast(bound), true) => set.at_least(bound),
+            (Test::AtLeast(0), false) => set.empty = true,
+            (Test::AtLeast(bound), false) => set.at_most(bound - 1),
+            (Test::Masked(u32::MAX, value), true) => {
+                set.at_least(value);
+                set.at_most(value);
+            }
+            (Test::Masked(mask, value), true) => set.masked(mask, value),
+            (Test::Masked(mask, value), false) => set.not_masked(mask, value),
+        }
+        cut
+    }
+
+    /// The bounds of a word.
+    pub(crate) fn bounds(&self, word: usize) -> (u32, u32) {
+        (self.0[word].low, self.0[word].high)
+    }
+
+    /// A call of the region, the lowest in every word; words are independent.
+    pub(crate) fn member(&self) -> Result<Option<[u32; WORDS]>, TooHard> {
+        let mut steps = MOST_STEPS;
+        let mut call = [0; WORDS];
+        for (word, set) in self.0.iter().enumerate() {
+            match set.member(&mut steps)? {
+                Some(x) => call[word] = x,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(call))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_lowest_member_is_found(low in 0u32..64, mask in 0u32..64, value in 0u32..64) {
+            let value = value & mask;
+            let expected = (low..4096).find(|x| x & mask == value);
+            prop_assert_eq!(lowest(low, mask, value), expected);
+        }
+
+        #[test]
+        fn members_are_what_the_tests_say(
+            tests in prop::collection::vec((any::<bool>(), 0u32..32, 0u32..32, any::<bool>()), 0..6),
+        ) {
+            let mut region = Region::all().cut(0, Test::AtLeast(32), false);
+            for &(ge, a, b, passes) in &tests {
+                let test = if ge { Test::AtLeast(a) } else { Test::Masked(a, b) };
+                region = region.cut(0, test, passes);
+            }
+            let fits = |x: u32| tests.iter().all(|&(ge, a, b, passes)| {
+                (if ge { x >= a } else { x & a == b }) == passes
+            });
+            let expected = (0..32).find(|x| fits(*x));
+            prop_assert_eq!(region.member().expect("small").map(|c| c[0]), expected);
+        }
+    }
+}
