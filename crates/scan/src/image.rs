@@ -149,8 +149,9 @@ impl ImageObject {
     /// The loader changes something in this range in a way that is not modelled.
     fn blurred(&self, range: &Range<u64>) -> bool {
         let after = self.words.unknown.partition_point(|u| u.0 < range.end);
-        // Entries are at most 16 bytes long and rarely overlap: two are enough to look at.
-        let near = &self.words.unknown[after.saturating_sub(2)..after];
+        // Entries are at most 16 bytes long, so none that starts earlier reaches the range, and
+        // there is at most one of each size at each address.
+        let near = &self.words.unknown[after.saturating_sub(64)..after];
         near.iter().any(|&(at, size)| at + size > range.start)
     }
 

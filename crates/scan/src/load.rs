@@ -19,6 +19,7 @@ mod starts;
 mod symbols;
 
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use object::elf;
 use portcullis_abi::Language;
@@ -28,6 +29,7 @@ use crate::image::Region;
 use dynamic::Dynamic;
 use frames::Frames;
 use header::Section;
+use landing::CallSite;
 use names::Names;
 
 pub(crate) use header::{FIRST_BASE, PAGE};
@@ -73,6 +75,9 @@ pub enum Malformed {
     Span,
 }
 
+/// Objects have three: before, init and fini.
+const MOST_ARRAYS: usize = 16;
+
 /// One ELF file.
 #[derive(Debug)]
 pub(crate) struct Object {
@@ -96,6 +101,9 @@ pub(crate) struct Object {
     /// Where functions begin; ascending.
     pub(crate) starts: Vec<u64>,
     sections: Vec<Section>,
+    /// Call sites of the frame that was asked for last, by its start: questions come function by
+    /// function.
+    pads: Mutex<(u64, Vec<CallSite>)>,
 }
 
 /// As much of a file as tells which other files it needs.
@@ -176,7 +184,9 @@ impl Object {
                     .map(|s| (s.address, s.size)),
             );
         }
+        arrays.truncate(MOST_ARRAYS);
         Object {
+            pads: Mutex::default(),
             sha256,
             fixed: header.fixed,
             entry: header.entry,
@@ -210,7 +220,12 @@ impl Object {
         // The unwinder looks the return address minus one up.
         let inside = after.wrapping_sub(1).max(call);
         let frame = self.frames.covering(inside)?;
-        landing::pad(&self.memory, frame, inside)
+        frame.exceptions?;
+        let mut held = self.pads.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.0 != frame.start || held.1.is_empty() {
+            *held = (frame.start, landing::sites(&self.memory, frame));
+        }
+        landing::pad(&held.1, inside)
     }
 
     /// The lowest page that is mapped.

@@ -12,6 +12,8 @@ use super::{guess, warning};
 use crate::image::{Addr, ImageObject, Role, Slot, Word, Words};
 use crate::load::{Relocation, Symbol, region_of};
 
+/// Words that executables copy out of libraries; real ones copy some hundred.
+const MOST_COPIED: usize = 1 << 20;
 /// Names that a warning lists.
 const MOST_NAMES: usize = 5;
 
@@ -32,13 +34,10 @@ pub(super) fn relocate(
         bound.warn(object, warnings);
         all.push(bound.words);
     }
+    all.par_iter_mut().for_each(settle);
     copy(objects, &mut all);
-    for words in &mut all {
-        // A relocation stands before a guess at the same place.
-        words.slots.sort_by_key(|w| (w.at, w.guessed));
-        words.slots.dedup_by_key(|w| w.at);
-        words.unknown.sort_unstable();
-        words.copies.sort_unstable();
+    if let Some(program) = all.first_mut() {
+        settle(program);
     }
     all
 }
@@ -50,6 +49,16 @@ fn musl(objects: &[ImageObject]) -> bool {
         let name = path.rsplit(|&b| b == b'/').next().unwrap_or(path);
         name.starts_with(b"ld-musl-")
     })
+}
+
+/// One word for each address, in order: a relocation stands before a guess at the same place.
+fn settle(words: &mut Words) {
+    words.slots.sort_by_key(|w| (w.at, w.guessed));
+    words.slots.dedup_by_key(|w| w.at);
+    words.unknown.sort_unstable();
+    words.unknown.dedup();
+    words.copies.sort_unstable();
+    words.copies.dedup();
 }
 
 /// Gives the copies of the executable the words of their originals.
@@ -65,8 +74,10 @@ fn copy(objects: &[ImageObject], all: &mut [Words]) {
             o.file.memory.segment(address).is_some()
         });
         let Some(source) = source else { continue };
-        let words = all[source].slots.iter();
-        let inside = words.filter(|w| w.at >= from && w.at - from < size);
+        let words = &all[source].slots;
+        let words = &words[words.partition_point(|w| w.at < from)..];
+        let room = MOST_COPIED.saturating_sub(copied.len());
+        let inside = words.iter().take_while(|w| w.at - from < size).take(room);
         copied.extend(inside.map(|w| Word {
             at: to + (w.at - from),
             ..*w

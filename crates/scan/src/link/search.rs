@@ -29,8 +29,8 @@ pub(super) struct Search {
     pub(super) cache: HashMap<Vec<u8>, PathBuf>,
 }
 
-/// More directories than any search path has.
-const MOST_DIRECTORIES: usize = 4096;
+/// More directories than any search path has; each costs an open for each library.
+const MOST_DIRECTORIES: usize = 256;
 
 impl Search {
     /// The rules of the loader at `path`.

@@ -8,6 +8,8 @@ use rustc_hash::FxHashMap;
 
 use super::memory::Memory;
 
+/// Initial instructions of a common entry have a few bytes; each frame may run them again.
+const MOST_COMMON: usize = 4096;
 /// DWARF's number of the stack pointer on x86_64.
 const STACK_POINTER: u16 = 7;
 
@@ -127,6 +129,9 @@ impl<'a> Table<'a> {
         context: &mut UnwindContext<usize>,
     ) -> bool {
         let start = frame.initial_address();
+        if frame.cie().entry_len() > MOST_COMMON {
+            return true;
+        }
         let row = frame.unwind_info_for_address(&self.section, &self.bases, context, start);
         // Rules that cannot be read do not hide a start.
         row.map_or(true, |row| match row.cfa() {

@@ -237,9 +237,11 @@ fn read_sections(file: &[u8]) -> Option<Vec<Section>> {
     }
     let strings = all.get(names).map_or(&[][..], |(_, s)| s.bytes(file));
     let named = all.iter().map(|(name, section)| {
-        let name = text(strings, *name as usize).unwrap_or(b"");
-        // A name is looked at, never stored at length: strings of one table may overlap.
-        let name = name[..name.len().min(64)].to_vec();
+        // Only the start is looked at: strings of one table may overlap.
+        let name = strings.get(*name as usize..).unwrap_or(b"");
+        let name = &name[..name.len().min(64)];
+        let end = name.iter().position(|&b| b == 0).unwrap_or(name.len());
+        let name = name[..end].to_vec();
         Section {
             name,
             ..section.clone()

@@ -60,8 +60,26 @@ impl Reader<'_> {
     }
 }
 
-/// Where the call whose bytes include `inside` lands when it throws.
-pub(crate) fn pad(memory: &Memory, frame: &Frame, inside: u64) -> Option<u64> {
+/// More calls than the largest functions have.
+const MOST_SITES: usize = 65_536;
+
+/// A range of code, by virtual addresses, and where its exceptions land.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct CallSite {
+    start: u64,
+    end: u64,
+    pad: Option<u64>,
+}
+
+/// The call sites of a frame, ascending.
+pub(crate) fn sites(memory: &Memory, frame: &Frame) -> Vec<CallSite> {
+    let mut sites = Vec::new();
+    // What is read before the table ends too early counts.
+    let _: Option<()> = read(memory, frame, &mut sites);
+    sites
+}
+
+fn read(memory: &Memory, frame: &Frame, sites: &mut Vec<CallSite>) -> Option<()> {
     const OMITTED: u8 = 0xff;
     let address = frame.exceptions?;
     let mut reader = Reader {
@@ -69,8 +87,7 @@ pub(crate) fn pad(memory: &Memory, frame: &Frame, inside: u64) -> Option<u64> {
         at: 0,
         address,
     };
-    let start_encoding = reader.byte()?;
-    let pads_from = match start_encoding {
+    let pads_from = match reader.byte()? {
         OMITTED => frame.start,
         encoding => reader.encoded(encoding)?,
     };
@@ -80,21 +97,32 @@ pub(crate) fn pad(memory: &Memory, frame: &Frame, inside: u64) -> Option<u64> {
     let encoding = reader.byte()?;
     let length = usize::try_from(reader.uleb()?).ok()?;
     let end = reader.at.checked_add(length)?;
-    let wanted = inside.checked_sub(frame.start)?;
-    while reader.at < end {
-        let start = reader.encoded(encoding)?;
-        let length = reader.encoded(encoding)?;
+    while reader.at < end && sites.len() < MOST_SITES {
+        let start = frame.start.checked_add(reader.encoded(encoding)?)?;
+        let end = start.checked_add(reader.encoded(encoding)?)?;
         let pad = reader.encoded(encoding)?;
         reader.uleb()?;
-        // The table is sorted by start.
-        if wanted < start {
-            return None;
+        // The personality routine takes the first that covers the call, in order.
+        let start = sites
+            .last()
+            .map_or(start, |last: &CallSite| start.max(last.end));
+        if start >= end {
+            continue;
         }
-        if wanted - start < length {
-            return (pad != 0).then(|| pads_from.wrapping_add(pad));
-        }
+        sites.push(CallSite {
+            start,
+            end,
+            pad: (pad != 0).then(|| pads_from.wrapping_add(pad)),
+        });
     }
-    None
+    Some(())
+}
+
+/// Where the call whose bytes include `inside` lands when it throws.
+pub(crate) fn pad(sites: &[CallSite], inside: u64) -> Option<u64> {
+    let after = sites.partition_point(|s| s.start <= inside);
+    let site = sites.get(after.checked_sub(1)?)?;
+    (inside < site.end).then_some(site.pad)?
 }
 
 #[cfg(test)]
@@ -129,10 +157,11 @@ mod tests {
     #[test]
     fn calls_land_where_their_range_says() {
         // No start, no types, ULEB128 call sites: 0x10..0x18 lands at 0x90, 0x20..0x30 nowhere.
-        let sites = [0x10, 0x08, 0x90, 0x01, 0x00, 0x20, 0x10, 0x00, 0x00];
-        let head = [0xff, 0xff, 0x01, sites.len() as u8];
-        let (memory, frame) = table(&[head.as_slice(), &sites].concat());
-        let at = |offset: u64| pad(&memory, &frame, 0x1000 + offset);
+        let entries = [0x10, 0x08, 0x90, 0x01, 0x00, 0x20, 0x10, 0x00, 0x00];
+        let head = [0xff, 0xff, 0x01, entries.len() as u8];
+        let (memory, frame) = table(&[head.as_slice(), &entries].concat());
+        let sites = sites(&memory, &frame);
+        let at = |offset: u64| pad(&sites, 0x1000 + offset);
         assert_eq!(at(0x0f), None);
         assert_eq!(at(0x10), Some(0x1090));
         assert_eq!(at(0x17), Some(0x1090));
@@ -152,7 +181,7 @@ mod tests {
         }
         bytes.push(0);
         let (memory, frame) = table(&bytes);
-        assert_eq!(pad(&memory, &frame, 0x1050), Some(0x3020));
+        assert_eq!(pad(&sites(&memory, &frame), 0x1050), Some(0x3020));
     }
 
     #[test]
@@ -161,10 +190,10 @@ mod tests {
         for length in 0..whole.len() - 1 {
             let (memory, frame) = table(&whole[..length]);
             if length < 7 {
-                assert_eq!(pad(&memory, &frame, 0x1010), None);
+                assert_eq!(pad(&sites(&memory, &frame), 0x1010), None);
             }
         }
         let (memory, frame) = table(&whole);
-        assert_eq!(pad(&memory, &frame, 0x1010), Some(0x1040));
+        assert_eq!(pad(&sites(&memory, &frame), 0x1010), Some(0x1040));
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn find(object: &Object) -> Vec<Language> {
             .names
             .functions
             .iter()
-            .map(|f| object.memory.name(f.name))
+            .map(|f| object.memory.start_of_name(f.name))
     };
     let comment = object.sections.iter().find(|s| s.name == b".comment");
     let comment = comment.map_or(&[][..], |s| s.bytes(&object.memory.file));

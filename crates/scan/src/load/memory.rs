@@ -82,9 +82,14 @@ pub(crate) fn word64(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(word.try_into().ok()?))
 }
 
+/// The longest string that counts as one: some mangled names come near a quarter of it. Strings
+/// may overlap, so many of a hostile file's names could share one endless tail.
+const MOST_TEXT: usize = 64 << 10;
+
 /// The NUL-terminated string at `at`, without its NUL.
 pub(crate) fn text(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let rest = bytes.get(at..)?;
+    let rest = &rest[..rest.len().min(MOST_TEXT + 1)];
     let end = rest.iter().position(|&b| b == 0)?;
     Some(&rest[..end])
 }

@@ -6,6 +6,9 @@ use super::header::Section;
 use super::memory::{Memory, text};
 use super::symbols::{DynamicSymbols, Symbol};
 
+/// Longer than all but a few names of real programs.
+const MOST_COMPARED: usize = 2048;
+
 /// A named stretch of code.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Function {
@@ -56,7 +59,11 @@ impl Names {
             names.add(memory, symbol, place_of(&memory.file, name));
         }
         names.functions.sort_unstable_by(|a, b| {
-            let by_name = || memory.name(a.name).cmp(memory.name(b.name));
+            let by_name = || {
+                memory
+                    .start_of_name(a.name)
+                    .cmp(memory.start_of_name(b.name))
+            };
             (a.start, a.end).cmp(&(b.start, b.end)).then_with(by_name)
         });
         names.functions.dedup();
@@ -71,7 +78,8 @@ impl Names {
             return;
         };
         if symbol.function() {
-            let cold = memory.name(name).windows(5).any(|w| w == b".cold");
+            // Suffixes of a name that is longer than this are not seen, which costs precision only.
+            let cold = memory.start_of_name(name).windows(5).any(|w| w == b".cold");
             if !cold {
                 self.starts.push(symbol.value);
             }
@@ -90,6 +98,14 @@ impl Memory {
     /// The string at an offset of the file; empty when there is none.
     pub(crate) fn name(&self, at: usize) -> &[u8] {
         text(&self.file, at).unwrap_or(b"")
+    }
+
+    /// As much of the string as is looked at where all names are.
+    pub(crate) fn start_of_name(&self, at: usize) -> &[u8] {
+        let rest = self.file.get(at..).unwrap_or(b"");
+        let rest = &rest[..rest.len().min(MOST_COMPARED)];
+        let end = rest.iter().position(|&b| b == 0).unwrap_or(rest.len());
+        &rest[..end]
     }
 }
 

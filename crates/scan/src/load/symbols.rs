@@ -10,6 +10,8 @@ use super::memory::{Memory, text, word16, word32, word64};
 
 /// The bit of `.gnu.version` that hides a version from references without one.
 const HIDDEN: u16 = 0x8000;
+/// Definitions of one name in one object: one for each version.
+const MOST_DEFINITIONS: usize = 64;
 /// No object defines or needs a thousandth of it.
 const MOST_VERSIONS: usize = 20_000;
 
@@ -109,8 +111,11 @@ impl DynamicSymbols {
             .unwrap_or(&[]);
         let indices: Vec<u16> = (0..all.len()).map_while(|n| word16(raw, n * 2)).collect();
         let strings = tables.strings(memory);
+        // Names share ends, which linkers merge, but never as many as a hostile table can.
+        let mut budget = strings.len().saturating_mul(16);
         let seen = |(n, s): (usize, &Symbol)| {
             let name = text(strings, s.name as usize).filter(|name| !name.is_empty())?;
+            budget = budget.checked_sub(name.len())?;
             (n > 0 && !s.local()).then(|| (gnu_hash(name), n as u32))
         };
         let mut visible: Vec<_> = all.iter().enumerate().filter_map(seen).collect();
@@ -148,6 +153,7 @@ impl DynamicSymbols {
         self.visible[first..]
             .iter()
             .take_while(move |v| v.0 == hash)
+            .take(MOST_DEFINITIONS)
             .map(|v| (v.1, &self.all[v.1 as usize]))
             .filter(move |(_, s)| self.name(memory, s) == name)
     }
