@@ -113,8 +113,10 @@ fn word(offset: u32) -> String {
         4 => "arch".into(),
         8 => "ip.lo".into(),
         12 => "ip.hi".into(),
-        16..64 if offset % 8 == 0 => format!("arg{}.lo", (offset - 16) / 8),
-        16..64 if offset % 8 == 4 => format!("arg{}.hi", (offset - 16) / 8),
+        16..64 => {
+            let half = if offset & 4 == 0 { "lo" } else { "hi" };
+            format!("arg{}.{half}", (offset - 16) / 8)
+        }
         _ => format!("[{offset}]"),
     }
 }

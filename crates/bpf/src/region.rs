@@ -88,18 +88,16 @@ fn find(
         let Some(x) = lowest(low, mask, value).filter(|x| *x <= high) else {
             return Ok(None);
         };
-        let Some(&(m, v)) = excluded.iter().find(|(m, v)| x & m == *v) else {
+        let Some(&(m, _)) = excluded.iter().find(|(m, v)| x & m == *v) else {
             return Ok(Some(x));
         };
-        // Everything up to the next change in a bit of the exclusion's mask is hit as well.
-        let free = m.trailing_zeros();
-        let next = if free == 0 {
-            x.checked_add(1)
-        } else {
-            (x | (u32::MAX >> (32 - free))).checked_add(1)
-        };
-        debug_assert_eq!(x & m, v);
-        match next {
+        // Members are hit until a bit changes that the exclusion asks for and that is free.
+        let free = m & !mask;
+        if free == 0 {
+            return Ok(None);
+        }
+        let below = (1 << free.trailing_zeros()) - 1;
+        match (x | below).checked_add(1) {
             Some(next) => low = next,
             None => return Ok(None),
         }

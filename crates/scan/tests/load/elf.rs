@@ -104,6 +104,34 @@ impl Elf {
     }
 }
 
+/// Adds section headers with a symbol table of these entries and a string table.
+pub(crate) fn with_symbols(mut file: Vec<u8>, symbols: &[u8], strings: &[u8]) -> Vec<u8> {
+    let symbols_at = file.len() as u64;
+    file.extend_from_slice(symbols);
+    let strings_at = file.len() as u64;
+    file.extend_from_slice(strings);
+    let table = file.len() as u64;
+    let (symbol_size, string_size) = (symbols.len() as u64, strings.len() as u64);
+    // SHT_NULL, SHT_SYMTAB with its string table, SHT_STRTAB.
+    let headers = [
+        (0u32, 0, 0, 0u32),
+        (2, symbols_at, symbol_size, 2),
+        (3, strings_at, string_size, 0),
+    ];
+    for (kind, offset, size, link) in headers {
+        let mut header = vec![0u8; 64];
+        put(&mut header, 4, &kind.to_le_bytes());
+        put(&mut header, 24, &offset.to_le_bytes());
+        put(&mut header, 32, &size.to_le_bytes());
+        put(&mut header, 40, &link.to_le_bytes());
+        file.extend(header);
+    }
+    put(&mut file, 40, &table.to_le_bytes());
+    put(&mut file, 58, &64u16.to_le_bytes());
+    put(&mut file, 60, &3u16.to_le_bytes());
+    file
+}
+
 fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
     file[at..at + bytes.len()].copy_from_slice(bytes);
 }

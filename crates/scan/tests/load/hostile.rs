@@ -7,7 +7,7 @@ use portcullis_scan::image::{Addr, Image};
 use portcullis_scan::link::{LinkRequest, link};
 use proptest::prelude::*;
 
-use crate::elf::Elf;
+use crate::elf::{Elf, with_symbols};
 
 /// Where a sample stands when it is linked.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +120,24 @@ fn headers_of_extreme_values_end_well() {
             }
         }
     }
+}
+
+#[test]
+fn names_that_share_one_endless_string_cost_little() {
+    // 100 000 functions at one address, each named by another offset of a megabyte without end:
+    // compared as strings they would take hours.
+    let mut symbols = Vec::new();
+    for n in 0..100_000u32 {
+        symbols.extend(n.to_le_bytes());
+        symbols.extend([0x12, 0, 1, 0]);
+        symbols.extend(0x1000u64.to_le_bytes());
+        symbols.extend(8u64.to_le_bytes());
+    }
+    let strings = vec![b'a'; 1 << 20];
+    let file = with_symbols(Elf::program(&["a.so"]).bytes(), &symbols, &strings);
+    let began = std::time::Instant::now();
+    exercise(Place::Program, file).unwrap();
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
 }
 
 proptest! {
