@@ -248,7 +248,7 @@ impl Image {
 
     /// Whether code of the object itself writes to this protected data before it is protected.
     /// glibc's loader and its static start code keep what they learn of the machine there (page
-    /// size, processor features, vDSO functions): variables that start as zero in the file.
+    /// size, processor features, vDSO functions), among tables that nothing changes.
     fn written_early(&self, object: &ImageObject, at: Addr) -> bool {
         let starts_itself = match object.role {
             Role::Loader => true,

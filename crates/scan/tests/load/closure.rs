@@ -115,3 +115,39 @@ fn every_reference_of_every_program_is_bound() {
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn below_a_root_nothing_of_the_machine_is_used() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let loader = "/lib64/ld-linux-x86-64.so.2";
+    let library = "/lib/x86_64-linux-gnu/libc.so.6";
+    for (from, to) in [
+        ("/usr/bin/true", "opt/true"),
+        (loader, "usr/lib64/ld-linux-x86-64.so.2"),
+        (library, "usr/lib/x86_64-linux-gnu/libc.so.6"),
+    ] {
+        let to = root.join(to);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(from, to).unwrap();
+    }
+    // An image's own links, absolute ones too, stay inside.
+    std::os::unix::fs::symlink("/usr/lib64", root.join("lib64")).unwrap();
+    let files = HostFiles {
+        root: Some(root.to_owned()),
+    };
+    let image = link(&files, Path::new("/opt/true"), &LinkRequest::default()).unwrap();
+    let paths: Vec<_> = image
+        .objects
+        .iter()
+        .map(|o| o.path.to_str().unwrap())
+        .collect();
+    // There is no /lib in this root, so the next of the loader's own directories is used.
+    assert_eq!(
+        paths,
+        ["/opt/true", loader, "/usr/lib/x86_64-linux-gnu/libc.so.6"]
+    );
+    std::fs::remove_file(root.join("usr/lib/x86_64-linux-gnu/libc.so.6")).unwrap();
+    let error = link(&files, Path::new("/opt/true"), &LinkRequest::default()).unwrap_err();
+    assert!(error.to_string().contains("libc.so.6"), "{error}");
+}
