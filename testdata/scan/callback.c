@@ -1,5 +1,5 @@
 // Callbacks that are passed as arguments, with their data beside them.
-// builds: freestanding
+// builds: freestanding | layouts
 // calls: getpid getuid write exit_group
 // gap: getpid getuid — a load through a pointer into the caller's frame
 // run: all

@@ -1,5 +1,5 @@
 // Functions of .init_array and .fini_array, walked between two symbols as a C library does.
-// builds: freestanding
+// builds: freestanding | gcc -O2 --no-section-headers | gcc -O0 -static-pie -s --no-section-headers | gcc -O2 -Wl,-z,noseparate-code -s | gcc -O2 -mcmodel=large
 // calls: getpid getuid getgid exit_group
 // run: all
 // not: unlink — a constructor of a section that nobody walks

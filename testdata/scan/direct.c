@@ -1,5 +1,5 @@
 // The number stands right at the call; a function that nothing refers to is no part of the set.
-// builds: freestanding
+// builds: freestanding | layouts
 // calls: getpid write exit_group
 // run: all
 // not: unlink — only in a function that is never called and whose address nobody takes

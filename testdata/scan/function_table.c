@@ -1,5 +1,5 @@
 // A constant table of functions, indexed from the outside behind a check.
-// builds: freestanding
+// builds: freestanding | gcc -O2 --no-section-headers | gcc -O0 -static-pie -s --no-section-headers | gcc -O2 -Wl,-z,noseparate-code -s | gcc -O2 -mcmodel=large
 // calls: getpid getuid getgid exit_group
 // run: some
 // not: unlink — in a table that nothing refers to

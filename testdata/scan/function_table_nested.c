@@ -1,5 +1,5 @@
 // Tables of tables: only what a reached table leads to is reached.
-// builds: freestanding
+// builds: freestanding | layouts
 // calls: getpid getuid getppid exit_group
 // run: some
 // extra: unlink mount — in a stripped program nothing says where the tables beside end: a second tree of tables that nothing reached leads to

@@ -1,5 +1,5 @@
 // Function pointers in writable data: one from the start, one stored at run time.
-// builds: freestanding
+// builds: freestanding | layouts
 // calls: getpid getuid exit_group
 // run: all
 // not: unlink — a function whose address only a dead function stores

@@ -1,5 +1,5 @@
 // A function pointer there, without a value in the file, that start-up code fills in.
-// builds: freestanding
+// builds: freestanding | layouts
 // calls: getpid getuid getgid exit_group
 // run: all
 #include "freestanding.h"

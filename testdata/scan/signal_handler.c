@@ -1,5 +1,5 @@
 // A handler that only the kernel calls, and the restorer it returns through.
-// builds: freestanding
+// builds: freestanding | layouts
 // calls: rt_sigaction getpid kill getuid rt_sigreturn exit_group
 // run: all
 // not: unlink — a handler that is written down and never registered

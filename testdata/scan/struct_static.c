@@ -1,5 +1,5 @@
 // The number is a field of a constant structure; only its address is passed.
-// builds: freestanding
+// builds: freestanding | layouts
 // calls: getpid getgid exit_group
 // gap: getpid getgid exit_group — a number beside a pointer, in memory that relocation writes
 // run: all

@@ -1,5 +1,5 @@
 // A dense switch: a jump table (relative in position-independent code), every case a call.
-// builds: freestanding | gcc -O2 -fno-jump-tables | gcc -O2 -fno-pie -mno-red-zone | gcc -O2 -fPIC
+// builds: freestanding | layouts | gcc -O2 -fno-jump-tables | gcc -O2 -fno-pie -mno-red-zone | gcc -O2 -fPIC
 // calls: getpid getuid getgid geteuid getegid getppid getpgrp gettid sync exit_group
 // run: some
 // not: reboot — after a value that no case has

@@ -1,5 +1,5 @@
 // A constant table of pointers to structures that hold the numbers.
-// builds: freestanding
+// builds: freestanding | layouts
 // calls: getpid getuid exit_group
 // gap: getpid getuid exit_group — a number beside a pointer, in memory that relocation writes
 // run: all

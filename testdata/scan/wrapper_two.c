@@ -1,5 +1,5 @@
 // Two functions between the number and the call; the middle one moves it to another register.
-// builds: freestanding
+// builds: freestanding | layouts
 // calls: getppid write exit_group
 // run: all
 #include "freestanding.h"
