@@ -5,7 +5,19 @@ fn main() {
     let image = image::load(std::path::Path::new(&a[1]), &[]).unwrap();
     let at = u64::from_str_radix(&a[2], 16).unwrap();
     let s = summarise(&image, &mut Lifter::default(), at, false);
-    for (n, b) in s.blocks.iter().enumerate() { println!("{n}: {:x}..{:x} {:?} {:x?}", b.start, b.last, b.exit, b.references); }
-    for i in 0..s.graph.len() { println!("  {i} = {:x?}", s.graph.get(portcullis_scan::summary::ValueId(i as u32))); }
-    for (n, p) in s.graph.phis.iter().enumerate() { println!("  phi {n} {p:?}"); }
+    for (n, b) in s.blocks.iter().enumerate() {
+        println!(
+            "{n}: {:x}..{:x} {:?} {:x?}",
+            b.start, b.last, b.exit, b.references
+        );
+    }
+    for i in 0..s.graph.len() {
+        println!(
+            "  {i} = {:x?}",
+            s.graph.get(portcullis_scan::summary::ValueId(i as u32))
+        );
+    }
+    for (n, p) in s.graph.phis.iter().enumerate() {
+        println!("  phi {n} {p:?}");
+    }
 }

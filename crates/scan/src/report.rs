@@ -119,7 +119,10 @@ impl Report<'_> {
         // Calls that return -ERESTART_RESTARTBLOCK (nanosleep, futex, poll, clock_nanosleep
         // and those built on them: kernel/time, kernel/futex, fs/select.c).
         const RESTARTED: [u32; 6] = [7, 23, 35, 202, 230, 271];
-        if RESTARTED.iter().any(|n| self.calls.contains_key(&Sysno(*n))) {
+        if RESTARTED
+            .iter()
+            .any(|n| self.calls.contains_key(&Sysno(*n)))
+        {
             self.calls.entry(Sysno(219)).or_default();
         }
         if self.calls.contains_key(&Sysno(13)) {
@@ -210,7 +213,11 @@ impl Report<'_> {
             None => format!("{:#x}", self.witness.location(self.entry(id)).address),
         };
         let object = &self.image.objects[location.object];
-        let file = object.path.file_name().unwrap_or_default().to_string_lossy();
+        let file = object
+            .path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         let stem = format!("{}:{file}:{function}", kind.name());
         let same = self
             .residuals

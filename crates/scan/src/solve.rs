@@ -124,7 +124,13 @@ pub fn solve(image: &Image) -> Solution {
     let mut targets_matter = true;
     let mut written = Rc::new(BTreeSet::new());
     for round in 1.. {
-        let mut solver = Solver::new(image, functions, relevance, targets_matter, Rc::clone(&written));
+        let mut solver = Solver::new(
+            image,
+            functions,
+            relevance,
+            targets_matter,
+            Rc::clone(&written),
+        );
         solver.run();
         targets_matter &= !solver.hopeless;
         if targets_matter {
@@ -216,11 +222,7 @@ impl Function {
         let leaf = summary.blocks.iter().all(|b| {
             matches!(
                 b.exit,
-                Exit::Jump(_)
-                    | Exit::Branch(..)
-                    | Exit::Switch(..)
-                    | Exit::Return(_)
-                    | Exit::Stop
+                Exit::Jump(_) | Exit::Branch(..) | Exit::Switch(..) | Exit::Return(_) | Exit::Stop
             )
         });
         Function {
@@ -326,21 +328,75 @@ impl<'a> Solver<'a> {
             let id = self.instance(root.at.0, Context::new());
             self.enter(id, Entered::Root);
         }
-        let mut n = 0u64; let mut per: FxHashMap<u64, (u64, u128)> = FxHashMap::default(); let t0 = std::time::Instant::now();
+        let mut n = 0u64;
+        let mut per: FxHashMap<u64, (u64, u128)> = FxHashMap::default();
+        let t0 = std::time::Instant::now();
         while let Some(id) = self.pending.pop_last() {
             let t = std::time::Instant::now();
             self.activate(id);
             n += 1;
             let f = self.instances[id.0 as usize].function;
-            let e = per.entry(self.functions.all[f.0 as usize].summary.entry).or_default();
-            e.0 += 1; e.1 += t.elapsed().as_micros();
-            if std::env::var_os("STATS").is_some() && n % 2000 == 0 { let mut v: Vec<_> = per.iter().collect(); v.sort_by_key(|(_, (_, t))| std::cmp::Reverse(*t));
-            for (a, (c, t)) in v.iter().take(12) { eprintln!("   {a:x} {:?} {c} times {} us, contexts {}", self.image.function_name(Addr(**a)).map(|x| x.0), t, self.by_context.get(&self.functions.by_address[a]).map_or(0, Vec::len)); } let mut v: Vec<_> = self.by_context.iter().map(|(f, c)| (c.len(), self.functions.all[f.0 as usize].summary.entry)).collect(); v.sort(); for (c, a) in v.iter().rev().take(12) { eprintln!("      {a:x} {c} contexts {:?} {:?}", self.image.function_name(Addr(*a)).map(|x| x.0), self.relevance.get(&self.functions.by_address[a])); } eprintln!("{n} activations, {} instances, {} pending {:?}", self.instances.len(), self.pending.len(), t0.elapsed()); }
+            let e = per
+                .entry(self.functions.all[f.0 as usize].summary.entry)
+                .or_default();
+            e.0 += 1;
+            e.1 += t.elapsed().as_micros();
+            if std::env::var_os("STATS").is_some() && n % 2000 == 0 {
+                let mut v: Vec<_> = per.iter().collect();
+                v.sort_by_key(|(_, (_, t))| std::cmp::Reverse(*t));
+                for (a, (c, t)) in v.iter().take(12) {
+                    eprintln!(
+                        "   {a:x} {:?} {c} times {} us, contexts {}",
+                        self.image.function_name(Addr(**a)).map(|x| x.0),
+                        t,
+                        self.by_context
+                            .get(&self.functions.by_address[a])
+                            .map_or(0, Vec::len)
+                    );
+                }
+                let mut v: Vec<_> = self
+                    .by_context
+                    .iter()
+                    .map(|(f, c)| (c.len(), self.functions.all[f.0 as usize].summary.entry))
+                    .collect();
+                v.sort();
+                for (c, a) in v.iter().rev().take(12) {
+                    eprintln!(
+                        "      {a:x} {c} contexts {:?} {:?}",
+                        self.image.function_name(Addr(*a)).map(|x| x.0),
+                        self.relevance.get(&self.functions.by_address[a])
+                    );
+                }
+                eprintln!(
+                    "{n} activations, {} instances, {} pending {:?}",
+                    self.instances.len(),
+                    self.pending.len(),
+                    t0.elapsed()
+                );
+            }
         }
         if std::env::var_os("STATS").is_some() {
-            eprintln!("round: {n} activations, {} passes, {} instances, {} functions, taken {}, open {}, {:?}", self.passes, self.instances.len(), self.by_context.len(), self.taken.len(), self.open.len(), t0.elapsed());
-            let mut v: Vec<_> = per.into_iter().collect(); v.sort_by_key(|(_, (_, t))| std::cmp::Reverse(*t));
-            for (a, (c, t)) in v.iter().take(12) { eprintln!("   {a:x} {:?} {c} times {} us, contexts {}", self.image.function_name(Addr(*a)).map(|x| x.0), t, self.by_context.get(&self.functions.by_address[a]).map_or(0, Vec::len)); }
+            eprintln!(
+                "round: {n} activations, {} passes, {} instances, {} functions, taken {}, open {}, {:?}",
+                self.passes,
+                self.instances.len(),
+                self.by_context.len(),
+                self.taken.len(),
+                self.open.len(),
+                t0.elapsed()
+            );
+            let mut v: Vec<_> = per.into_iter().collect();
+            v.sort_by_key(|(_, (_, t))| std::cmp::Reverse(*t));
+            for (a, (c, t)) in v.iter().take(12) {
+                eprintln!(
+                    "   {a:x} {:?} {c} times {} us, contexts {}",
+                    self.image.function_name(Addr(*a)).map(|x| x.0),
+                    t,
+                    self.by_context
+                        .get(&self.functions.by_address[a])
+                        .map_or(0, Vec::len)
+                );
+            }
         }
     }
 
@@ -349,7 +405,17 @@ impl<'a> Solver<'a> {
     }
 
     fn enter(&mut self, id: InstanceId, entered: Entered) {
-        if let Ok(w) = std::env::var("WATCH") && let Ok(w) = u64::from_str_radix(&w, 16) && let Some(f) = self.functions.by_address.get(&w) && *f == self.instances[id.0 as usize].function && !self.entered.contains(&(id, entered)) { eprintln!("enter {w:x} {:?} from {:x?} ctx {:x?}", id, entered, self.instances[id.0 as usize].context); }
+        if let Ok(w) = std::env::var("WATCH")
+            && let Ok(w) = u64::from_str_radix(&w, 16)
+            && let Some(f) = self.functions.by_address.get(&w)
+            && *f == self.instances[id.0 as usize].function
+            && !self.entered.contains(&(id, entered))
+        {
+            eprintln!(
+                "enter {w:x} {:?} from {:x?} ctx {:x?}",
+                id, entered, self.instances[id.0 as usize].context
+            );
+        }
         if self.entered.insert((id, entered)) {
             self.entries.push((id, entered));
         }
@@ -433,13 +499,15 @@ impl<'a> Solver<'a> {
     }
 
     fn points_to_constants(&self, pointer: &Domain) -> bool {
-        pointer.values(domain::MOST_VALUES as u64).is_some_and(|all| {
-            all.iter().all(|&at| {
-                self.image
-                    .region(Addr(at))
-                    .is_some_and(|r| !r.writable && !r.executable)
+        pointer
+            .values(domain::MOST_VALUES as u64)
+            .is_some_and(|all| {
+                all.iter().all(|&at| {
+                    self.image
+                        .region(Addr(at))
+                        .is_some_and(|r| !r.writable && !r.executable)
+                })
             })
-        })
     }
 
     fn known_or_none(&self, function: FunctionId, context: Context) -> Context {

@@ -392,7 +392,11 @@ impl Lifter {
                     let eight = m.constant(8);
                     v = m.binary(Binary::Shr, v, eight);
                 }
-                if bits == 64 { v } else { m.zero_extend(v, bits) }
+                if bits == 64 {
+                    v
+                } else {
+                    m.zero_extend(v, bits)
+                }
             }
             OpKind::Memory => {
                 let size = i.memory_size().size();
@@ -637,8 +641,22 @@ fn is_set(i: &Instruction) -> bool {
     use Mnemonic as N;
     matches!(
         i.mnemonic(),
-        N::Seta | N::Setae | N::Setb | N::Setbe | N::Sete | N::Setg | N::Setge | N::Setl
-            | N::Setle | N::Setne | N::Setno | N::Setnp | N::Setns | N::Seto | N::Setp | N::Sets
+        N::Seta
+            | N::Setae
+            | N::Setb
+            | N::Setbe
+            | N::Sete
+            | N::Setg
+            | N::Setge
+            | N::Setl
+            | N::Setle
+            | N::Setne
+            | N::Setno
+            | N::Setnp
+            | N::Setns
+            | N::Seto
+            | N::Setp
+            | N::Sets
     )
 }
 
@@ -646,9 +664,22 @@ fn is_move_if(i: &Instruction) -> bool {
     use Mnemonic as N;
     matches!(
         i.mnemonic(),
-        N::Cmova | N::Cmovae | N::Cmovb | N::Cmovbe | N::Cmove | N::Cmovg | N::Cmovge
-            | N::Cmovl | N::Cmovle | N::Cmovne | N::Cmovno | N::Cmovnp | N::Cmovns | N::Cmovo
-            | N::Cmovp | N::Cmovs
+        N::Cmova
+            | N::Cmovae
+            | N::Cmovb
+            | N::Cmovbe
+            | N::Cmove
+            | N::Cmovg
+            | N::Cmovge
+            | N::Cmovl
+            | N::Cmovle
+            | N::Cmovne
+            | N::Cmovno
+            | N::Cmovnp
+            | N::Cmovns
+            | N::Cmovo
+            | N::Cmovp
+            | N::Cmovs
     )
 }
 

@@ -26,7 +26,10 @@ mod tests {
 
     #[test]
     fn rust_cpp_and_plain() {
-        assert_eq!(demangle("_ZN3std2io5Write9write_all17h0123456789abcdefE"), "std::io::Write::write_all");
+        assert_eq!(
+            demangle("_ZN3std2io5Write9write_all17h0123456789abcdefE"),
+            "std::io::Write::write_all"
+        );
         assert_eq!(demangle("_ZN3foo3barEv"), "foo::bar()");
         assert_eq!(demangle("main"), "main");
     }

@@ -11,7 +11,13 @@ use crate::image::{Addr, Image, Slot};
 /// Prefixes of strings that announce code beyond the scanned files or kernel code that may
 /// fall back on system calls: what libc looks up to load name services and character sets,
 /// and the names of vDSO functions (Linux `Documentation/ABI/stable/vdso`).
-const ANNOUNCING: [&str; 5] = ["libnss_", "__vdso_", "gconv-modules", "gconv_init", "libgcc_s.so"];
+const ANNOUNCING: [&str; 5] = [
+    "libnss_",
+    "__vdso_",
+    "gconv-modules",
+    "gconv_init",
+    "libgcc_s.so",
+];
 
 /// What was reached so far.
 #[derive(Default)]

@@ -86,9 +86,7 @@ impl Domain {
                 };
                 let step = match d {
                     Range(_, _, s) => gcd(*stride, *s),
-                    Set(all) => all
-                        .windows(2)
-                        .fold(*stride, |g, w| gcd(g, w[1] - w[0])),
+                    Set(all) => all.windows(2).fold(*stride, |g, w| gcd(g, w[1] - w[0])),
                     _ => 1,
                 };
                 let step = gcd(step, lo.abs_diff(low));
@@ -111,7 +109,9 @@ impl Domain {
         };
         // A loop leaves at the bound or one step before it.
         if lo == low && lo != hi {
-            let ends = bounds.iter().flat_map(|&b| [b.checked_sub(stride), Some(b)]);
+            let ends = bounds
+                .iter()
+                .flat_map(|&b| [b.checked_sub(stride), Some(b)]);
             let end = ends
                 .flatten()
                 .filter(|&b| b >= hi)
@@ -122,7 +122,9 @@ impl Domain {
         }
         if hi == high && lo != hi {
             // Zero is where unsigned numbers end by themselves.
-            let ends = bounds.iter().flat_map(|&b| [b.checked_add(stride), Some(b)]);
+            let ends = bounds
+                .iter()
+                .flat_map(|&b| [b.checked_add(stride), Some(b)]);
             let end = ends
                 .flatten()
                 .chain([0])
@@ -159,7 +161,11 @@ impl Domain {
             (Binary::Shr, Range(lo, hi, _)) => Range(lo >> (c & 63), hi >> (c & 63), 1),
             (Binary::Add | Binary::Sub, Range(lo, hi, stride)) => {
                 let (l, h) = (fold(op, *lo, c), fold(op, *hi, c));
-                if l <= h { Range(l, h, *stride) } else { Anything }
+                if l <= h {
+                    Range(l, h, *stride)
+                } else {
+                    Anything
+                }
             }
             (Binary::Shl, Range(lo, hi, stride)) => {
                 let by = c & 63;
@@ -193,10 +199,7 @@ impl Domain {
         let shift = 64 - u32::from(bits);
         match self {
             Nothing => Nothing,
-            Set(all) => Domain::of(
-                all.iter()
-                    .map(|v| (((v << shift) as i64) >> shift) as u64),
-            ),
+            Set(all) => Domain::of(all.iter().map(|v| (((v << shift) as i64) >> shift) as u64)),
             Range(_, hi, _) if *hi < 1 << (bits - 1) => self.clone(),
             _ => Anything,
         }
@@ -209,8 +212,13 @@ impl Domain {
             Set(all) => {
                 let other = Domain::one(bound);
                 let kept = all.iter().copied().filter(|&v| {
-                    decide(condition, Compare::Difference, bits, &Domain::one(v), &other)
-                        != Some(false)
+                    decide(
+                        condition,
+                        Compare::Difference,
+                        bits,
+                        &Domain::one(v),
+                        &other,
+                    ) != Some(false)
                 });
                 Domain::of(kept)
             }
@@ -224,7 +232,7 @@ impl Domain {
                 let sign = 1u64 << (bits - 1);
                 let positive = hi < sign && bound < sign;
                 let cut = match condition {
-                    Condition::Eq => Some((bound, bound)),
+                    Condition::Eq => (lo..=hi).contains(&bound).then_some((bound, bound)),
                     Condition::Ne if bound == lo => lo.checked_add(stride).map(|l| (l, hi)),
                     Condition::Ne if bound == hi => hi.checked_sub(stride).map(|h| (lo, h)),
                     Condition::Below => bound.checked_sub(1).map(|h| (lo, hi.min(h))),

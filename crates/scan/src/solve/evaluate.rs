@@ -259,17 +259,11 @@ impl<'a> Evaluator<'a> {
     fn compute(&self, value: ValueId) -> Domain {
         match self.graph.get(value) {
             Value::Binary(op, a, b) => Domain::binary(op, &self.get(a), &self.get(b)),
-            Value::ZeroExtend(a, bits) => {
-                if let Value::Refine(inner, condition, width, bound) = self.graph.get(a)
-                    && width == bits
-                    && let Some(bound) = self.graph.constant_of(bound)
-                {
-                    let low = self.get(inner).zero_extend(bits);
-                    return low.refine(condition, bits, bound);
-                }
-                self.get(a).zero_extend(bits)
-            }
-            Value::SignExtend(a, bits) => self.get(a).sign_extend(bits),
+            Value::ZeroExtend(a, bits) => self.low(a, bits),
+            Value::SignExtend(a, bits) => match self.get(a) {
+                Domain::Nothing => Domain::Nothing,
+                _ => self.low(a, bits).sign_extend(bits),
+            },
             Value::Refine(a, condition, bits, bound) => match self.graph.constant_of(bound) {
                 Some(bound) => self.get(a).refine(condition, bits, bound),
                 None => self.get(a),
@@ -310,6 +304,26 @@ impl<'a> Evaluator<'a> {
             Value::Load(address, size, _) => self.read(&self.get(address), size),
             _ => self.leaf(value).unwrap_or(Domain::Anything),
         }
+    }
+
+    /// The low `bits` bits, cut by what compares of just these said.
+    fn low(&self, value: ValueId, bits: u8) -> Domain {
+        let mut compares = Vec::new();
+        let mut inner = value;
+        while let Value::Refine(below, condition, width, bound) = self.graph.get(inner)
+            && width == bits
+            && let Some(bound) = self.graph.constant_of(bound)
+        {
+            compares.push((condition, bound));
+            inner = below;
+        }
+        let low = self.get(inner).zero_extend(bits);
+        compares
+            .into_iter()
+            .rev()
+            .fold(low, |d, (condition, bound)| {
+                d.refine(condition, bits, bound)
+            })
     }
 
     /// What memory that the program cannot write to holds.

@@ -11,9 +11,7 @@ use super::{Context, Entered, FunctionId, InstanceId, Solver};
 use crate::image::{Addr, Slot};
 use crate::isa::Reg;
 use crate::isa::x86_64::{CALLER_SAVED, RAX};
-use crate::summary::{
-    self, Call, Entry, Exit, Graph, Input, Reference, Value, ValueId,
-};
+use crate::summary::{self, Call, Entry, Exit, Graph, Input, Reference, Value, ValueId};
 
 /// System calls that do not come back to the instruction after them (exit(2), exit_group(2),
 /// sigreturn(2)).
@@ -211,8 +209,15 @@ impl Solver<'_> {
                             if let Some(pad) = pad {
                                 go(*pad);
                             }
-                            let outcome =
-                                self.call(id, function, at, call, &body.graph, &mut evaluator, &mut pass.unresolved);
+                            let outcome = self.call(
+                                id,
+                                function,
+                                at,
+                                call,
+                                &body.graph,
+                                &mut evaluator,
+                                &mut pass.unresolved,
+                            );
                             if outcome.returns
                                 && let Some(next) = next
                             {
@@ -229,11 +234,23 @@ impl Solver<'_> {
                             outcomes.push((at, result, outcome.kept));
                         }
                         Exit::TailCall(call) => {
-                            let outcome =
-                                self.call(id, function, at, call, &body.graph, &mut evaluator, &mut pass.unresolved);
+                            let outcome = self.call(
+                                id,
+                                function,
+                                at,
+                                call,
+                                &body.graph,
+                                &mut evaluator,
+                                &mut pass.unresolved,
+                            );
                             pass.kept &= outcome.kept;
                             for reg in CALLER_SAVED {
-                                if !preserved(&body.graph, call.registers[usize::from(reg.0)], reg, &kept) {
+                                if !preserved(
+                                    &body.graph,
+                                    call.registers[usize::from(reg.0)],
+                                    reg,
+                                    &kept,
+                                ) {
                                     pass.kept &= !(1 << reg.0);
                                 }
                             }
@@ -248,15 +265,17 @@ impl Solver<'_> {
                             for reg in CALLER_SAVED {
                                 let bit = 1 << reg.0;
                                 if pass.kept & bit != 0
-                                    && !preserved(&body.graph, registers[usize::from(reg.0)], reg, &kept)
+                                    && !preserved(
+                                        &body.graph,
+                                        registers[usize::from(reg.0)],
+                                        reg,
+                                        &kept,
+                                    )
                                 {
                                     pass.kept &= !bit;
                                 }
                             }
-                            let wanted = self
-                                .relevance
-                                .get(&function)
-                                .is_some_and(|r| r.result);
+                            let wanted = self.relevance.get(&function).is_some_and(|r| r.result);
                             if wanted && result.single().is_none() {
                                 self.matters(function, &body.graph, *value);
                             }
@@ -376,7 +395,14 @@ impl Solver<'_> {
     ) -> SiteCall {
         let number = evaluator.value(entry.number);
         if number.values(MOST_NUMBERS).is_none() || number.values(1).is_none() {
-            if std::env::var_os("DISC").is_some() { eprintln!("SITE in {:x?} {:?} targets {}", self.functions.all[function.0 as usize].summary.entry, number, self.targets_matter); }
+            if std::env::var_os("DISC").is_some() {
+                eprintln!(
+                    "SITE in {:x?} {:?} targets {}",
+                    self.functions.all[function.0 as usize].summary.entry,
+                    number,
+                    self.targets_matter
+                );
+            }
             self.matters(function, graph, entry.number);
         }
         SiteCall {
@@ -385,7 +411,10 @@ impl Solver<'_> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the state of one pass, borrowed apart")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the state of one pass, borrowed apart"
+    )]
     fn call(
         &mut self,
         id: InstanceId,
@@ -401,7 +430,8 @@ impl Solver<'_> {
             Value::Const(address) => self.resolve(id, address, &mut targets),
             Value::Load(address, 8, _)
                 if let Some(slot) = graph.constant_of(address)
-                    && let Some(held) = super::evaluate::fixed_slot(self.image, &self.written, slot) =>
+                    && let Some(held) =
+                        super::evaluate::fixed_slot(self.image, &self.written, slot) =>
             {
                 self.resolve_slot(id, held, &mut targets)
             }
@@ -432,7 +462,10 @@ impl Solver<'_> {
         for address in targets {
             let callee = self.functions.at(self.image, address);
             self.callees.entry(at).or_default().insert(callee);
-            self.callers.entry(callee).or_default().insert((function, at));
+            self.callers
+                .entry(callee)
+                .or_default()
+                .insert((function, at));
             let Some(context) = self.context(callee, |input| evaluator.value(call.passed(input)))
             else {
                 // Something that is passed has no value yet: the call is not reached yet.

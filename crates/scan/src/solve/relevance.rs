@@ -80,7 +80,9 @@ impl Solver<'_> {
             return;
         };
         for input in relevance.exact {
-            let told = context.iter().any(|(i, d)| *i == input && d.single().is_some());
+            let told = context
+                .iter()
+                .any(|(i, d)| *i == input && d.single().is_some());
             if !told {
                 self.matters(caller, graph, call.passed(input));
             }
@@ -175,7 +177,12 @@ impl Solver<'_> {
     ) {
         let sources = sources(graph, value);
         found.extend(sources.inputs.iter().map(|&i| (function, Matter::Exact(i))));
-        found.extend(sources.pointers.iter().map(|&i| (function, Matter::Pointer(i))));
+        found.extend(
+            sources
+                .pointers
+                .iter()
+                .map(|&i| (function, Matter::Pointer(i))),
+        );
         for at in sources.results {
             let callees = self.callees.get(&at).into_iter().flatten();
             found.extend(callees.map(|&callee| (callee, Matter::Result)));

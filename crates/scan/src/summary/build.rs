@@ -14,7 +14,7 @@ use super::value::{Graph, Value, ValueId};
 use super::{Block, Call, Entry, Exit, Lost, Reference, Summary};
 use crate::image::{Addr, Image};
 use crate::isa::x86_64::{CALLER_SAVED, Lifter, RAX, RSP, SYSCALL_ARGUMENTS};
-use crate::isa::{Compare, Condition, Flow};
+use crate::isa::{Binary, Compare, Condition, Flow};
 
 /// Visits of one block before nothing is known at its start; each visit but the first needs a
 /// place that became unknown or a slot that was lost, so real code is far below.
@@ -29,8 +29,14 @@ pub fn summarise(image: &Image, lifter: &mut Lifter, entry: u64, volatile_frame:
     let mut tables = Tables::new();
     loop {
         let (extents, too_large) = explore(image, lifter, entry, &tables);
-        let mut builder =
-            Builder::new(image, lifter, entry, volatile_frame, extents, tables.clone());
+        let mut builder = Builder::new(
+            image,
+            lifter,
+            entry,
+            volatile_frame,
+            extents,
+            tables.clone(),
+        );
         builder.solve();
         if builder.find_tables(&mut tables) {
             continue;
@@ -164,8 +170,7 @@ impl<'a> Builder<'a> {
                             *state = edge.state;
                             changed
                         } else {
-                            let changed =
-                                state.join(&mut self.graph, to, seen, block, &edge.state);
+                            let changed = state.join(&mut self.graph, to, seen, block, &edge.state);
                             if !seen.contains(&block) {
                                 seen.push(block);
                             }
@@ -223,7 +228,9 @@ impl<'a> Builder<'a> {
             }
             Flow::Return | Flow::Stop | Flow::Invalid => {}
         }
-        all.iter().filter_map(|a| self.index.get(a).copied()).collect()
+        all.iter()
+            .filter_map(|a| self.index.get(a).copied())
+            .collect()
     }
 
     /// Runs a block from `state`; the state at its end, before what its last instruction does
@@ -369,6 +376,53 @@ impl<'a> Builder<'a> {
             (_, condition) => condition,
         };
         state.refine(&mut self.graph, value, condition, bits, bound);
+        self.assume_shifted(state, value, condition, bits, bound);
+    }
+
+    /// What the outcome of comparing `x + c` says of `x`: a range that begins elsewhere.
+    fn assume_shifted(
+        &mut self,
+        state: &mut State,
+        value: ValueId,
+        condition: Condition,
+        bits: u8,
+        bound: ValueId,
+    ) {
+        let mask = u64::MAX >> (64 - u32::from(bits));
+        let Some(bound) = self.graph.constant_of(bound).map(|b| b & mask) else {
+            return;
+        };
+        let (low, high) = match condition {
+            Condition::Eq => (bound, bound),
+            Condition::Below if bound > 0 => (0, bound - 1),
+            Condition::BelowEq => (0, bound),
+            Condition::Above if bound < mask => (bound + 1, mask),
+            Condition::AboveEq => (bound, mask),
+            _ => return,
+        };
+        let mut sum = value;
+        while let Value::ZeroExtend(x, n) = self.graph.get(sum)
+            && n >= bits
+        {
+            sum = x;
+        }
+        let Value::Binary(Binary::Add, x, c) = self.graph.get(sum) else {
+            return;
+        };
+        let Some(c) = self.graph.constant_of(c) else {
+            return;
+        };
+        let low = low.wrapping_sub(c) & mask;
+        let high = high.wrapping_sub(c) & mask;
+        if low <= high {
+            let low = self.graph.constant(low);
+            let high = self.graph.constant(high);
+            let before = x;
+            state.refine(&mut self.graph, before, Condition::AboveEq, bits, low);
+            let after = Value::Refine(before, Condition::AboveEq, bits, low);
+            let after = self.graph.find(after).unwrap_or(before);
+            state.refine(&mut self.graph, after, Condition::BelowEq, bits, high);
+        }
     }
 
     /// Adds what the tables of computed jumps lead to; whether any of it is new.
@@ -377,9 +431,7 @@ impl<'a> Builder<'a> {
         for (&block, &target) in &self.jumps {
             let function = self.jumping();
             if let Target::Table(targets) = jump_table::resolve(&function, target) {
-                let known = tables
-                    .entry(self.extents[block as usize].last)
-                    .or_default();
+                let known = tables.entry(self.extents[block as usize].last).or_default();
                 for to in targets {
                     if !known.contains(&to) {
                         known.push(to);
@@ -485,9 +537,7 @@ impl<'a> Builder<'a> {
         let tables: FxHashSet<ValueId> = self
             .jumps
             .values()
-            .filter(|&&t| {
-                matches!(jump_table::resolve(&function, t), Target::Table(_))
-            })
+            .filter(|&&t| matches!(jump_table::resolve(&function, t), Target::Table(_)))
             .filter_map(|&t| jump_table::table_address(&self.graph, t))
             .collect();
         for block in blocks {
@@ -534,12 +584,10 @@ impl<'a> Builder<'a> {
         match flow {
             Flow::Next => jump(go(self, after, &state)),
             Flow::Jump(to) => jump(go(self, to, &state)),
-            Flow::Branch(test, to) => {
-                match (go(self, to, &state), go(self, after, &state)) {
-                    (Some(a), Some(b)) => Exit::Branch(test, a, b),
-                    _ => Exit::Stop,
-                }
-            }
+            Flow::Branch(test, to) => match (go(self, to, &state), go(self, after, &state)) {
+                (Some(a), Some(b)) => Exit::Branch(test, a, b),
+                _ => Exit::Stop,
+            },
             Flow::Call(target) => {
                 let target = self.graph.constant(target);
                 let call = self.call(target, &state, 8);

@@ -108,7 +108,8 @@ fn extents(decoded: &FxHashMap<u64, (u8, Flow<()>)>, leaders: &BTreeSet<u64>) ->
         let mut at = start;
         while let Some(&(length, flow)) = decoded.get(&at) {
             let after = at + u64::from(length);
-            let ends = flow != Flow::Next || leaders.contains(&after) || !decoded.contains_key(&after);
+            let ends =
+                flow != Flow::Next || leaders.contains(&after) || !decoded.contains_key(&after);
             if ends {
                 all.push(Extent {
                     start,

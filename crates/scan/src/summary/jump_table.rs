@@ -89,17 +89,15 @@ pub(super) fn resolve(function: &Function<'_>, target: ValueId) -> Target {
     match graph.get(target) {
         Value::Entry(Input::Stack(0)) => Target::Return,
         Value::Load(address, 8, _) => absolute(function, address),
-        Value::Binary(Binary::Add, a, b) => {
-            relative(function, a, b)
-                .or_else(|| relative(function, b, a))
-                .unwrap_or_else(|| {
-                    if [a, b].iter().any(|v| code_constant(function, *v)) {
-                        Target::Unknown
-                    } else {
-                        Target::Pointer
-                    }
-                })
-        }
+        Value::Binary(Binary::Add, a, b) => relative(function, a, b)
+            .or_else(|| relative(function, b, a))
+            .unwrap_or_else(|| {
+                if [a, b].iter().any(|v| code_constant(function, *v)) {
+                    Target::Unknown
+                } else {
+                    Target::Pointer
+                }
+            }),
         Value::Const(_) => Target::Pointer,
         Value::Phi(_) | Value::Select(..) | Value::Refine(..) => {
             let mut all = Vec::new();
@@ -128,12 +126,7 @@ fn code_constant(function: &Function<'_>, v: ValueId) -> bool {
 }
 
 /// The code addresses that a choice of constants and tables can be.
-fn leaves(
-    function: &Function<'_>,
-    v: ValueId,
-    all: &mut Vec<u64>,
-    depth: u8,
-) -> Option<()> {
+fn leaves(function: &Function<'_>, v: ValueId, all: &mut Vec<u64>, depth: u8) -> Option<()> {
     let depth = depth.checked_sub(1)?;
     let Function { image, graph, .. } = *function;
     match graph.get(v) {
@@ -285,9 +278,16 @@ fn entries(
     } = *function;
     let bound = table
         .index
-        .and_then(|index| bounds(graph, index))
+        .and_then(|index| bounds(image, graph, index))
         .filter(|(lo, hi)| hi - lo < MOST_ENTRIES);
-    let (first, last) = bound.unwrap_or((0, MOST_ENTRIES));
+    let (first, last) = bound.unwrap_or_else(|| {
+        // Nothing else that the function names is inside a table.
+        let end = graph.next_constant(base).unwrap_or(u64::MAX);
+        (
+            0,
+            (((end - base) / table.stride).max(1) - 1).min(MOST_ENTRIES),
+        )
+    });
     let mut all = Vec::new();
     for n in first..=last {
         let at = base.wrapping_add(n.wrapping_mul(table.stride));

@@ -253,10 +253,7 @@ impl Machine for Lower<'_> {
         if reg == RSP {
             if !matches!(self.graph.get(value), Value::Frame(_)) {
                 // A dynamic allocation keeps the frame; any other stack is not ours.
-                if !matches!(
-                    pointer(self.image, self.graph, value),
-                    Pointer::Frame(_)
-                ) {
+                if !matches!(pointer(self.image, self.graph, value), Pointer::Frame(_)) {
                     self.state.forget_frame();
                 }
                 let key = self.at.wrapping_sub(self.entry);

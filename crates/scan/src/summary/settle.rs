@@ -90,12 +90,18 @@ mod tests {
         let c = graph.constant(7);
         let (outer, inner, mixed) = (graph.phi(1), graph.phi(2), graph.phi(3));
         let other = graph.constant(8);
-        graph.phis[0] = Phi { block: 1, operands: vec![(0, c), (2, inner)] };
-        graph.phis[1] = Phi { block: 2, operands: vec![(1, outer), (3, inner)] };
-        graph.phis[2] = Phi { block: 3, operands: vec![(1, outer), (2, other), (3, mixed)] };
-        assert_eq!(
-            OneValue::find(&graph).phis,
-            [Some(c), Some(c), None]
-        );
+        graph.phis[0] = Phi {
+            block: 1,
+            operands: vec![(0, c), (2, inner)],
+        };
+        graph.phis[1] = Phi {
+            block: 2,
+            operands: vec![(1, outer), (3, inner)],
+        };
+        graph.phis[2] = Phi {
+            block: 3,
+            operands: vec![(1, outer), (2, other), (3, mixed)],
+        };
+        assert_eq!(OneValue::find(&graph).phis, [Some(c), Some(c), None]);
     }
 }

@@ -117,6 +117,15 @@ impl Graph {
         }
     }
 
+    /// The lowest constant above `c` that the function uses.
+    pub fn next_constant(&self, c: u64) -> Option<u64> {
+        let constants = self.nodes.iter().filter_map(|v| match v {
+            Value::Const(other) if *other > c => Some(*other),
+            _ => None,
+        });
+        constants.min()
+    }
+
     /// The node for `value`, as it is.
     pub fn intern(&mut self, value: Value) -> ValueId {
         let next = ValueId(self.nodes.len() as u32);
@@ -167,9 +176,7 @@ impl Graph {
             (Binary::Add | Binary::And | Binary::Or | Binary::Xor | Binary::Mul, Const(_), _) => {
                 self.binary(op, b, a)
             }
-            (Binary::Add, Frame(o), Const(c)) => {
-                self.intern(Frame(o.wrapping_add(c as i64)))
-            }
+            (Binary::Add, Frame(o), Const(c)) => self.intern(Frame(o.wrapping_add(c as i64))),
             (Binary::Sub, Frame(x), Frame(y)) => self.constant(x.wrapping_sub(y) as u64),
             // Aligning the stack: entry is 8 below a multiple of 16 (System V ABI §3.2.2); a
             // larger alignment moves the frame by an amount that shifts all its slots alike.
@@ -185,12 +192,7 @@ impl Graph {
                 _ => self.intern(Value::Binary(op, a, b)),
             },
             (
-                Binary::Add
-                | Binary::Or
-                | Binary::Xor
-                | Binary::Shl
-                | Binary::Shr
-                | Binary::Sar,
+                Binary::Add | Binary::Or | Binary::Xor | Binary::Shl | Binary::Shr | Binary::Sar,
                 _,
                 Const(0),
             ) => a,
@@ -227,11 +229,7 @@ impl Graph {
             Value::SignExtend(x, n) if n >= bits => self.zero_extend(x, bits),
             Value::Load(_, size, _) if u32::from(size) * 8 <= u32::from(bits) => a,
             Value::Test(..) => a,
-            Value::Binary(Binary::And, _, c)
-                if self.constant_of(c).is_some_and(|c| c <= mask) =>
-            {
-                a
-            }
+            Value::Binary(Binary::And, _, c) if self.constant_of(c).is_some_and(|c| c <= mask) => a,
             // A narrow write merged into a wider register, read back narrow.
             Value::Binary(Binary::Or, kept, new)
                 if matches!(self.get(kept), Value::Binary(Binary::And, _, c)
