@@ -22,7 +22,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::image::{Addr, Image, Slot};
 use crate::isa::x86_64::Lifter;
-use crate::summary::{Exit, Input, Summary, Value, ValueId, summarise};
+use crate::summary::{Exit, Input, Summary, Trust, Value, ValueId, summarise};
 use data::Data;
 use domain::Domain;
 use evaluate::tellable;
@@ -36,6 +36,12 @@ const MOST_CONTEXTS: usize = 96;
 const MOST_GUARD_CONTEXTS: usize = 12;
 /// Rounds in which new inputs may be found to matter.
 const MOST_ROUNDS: usize = 24;
+
+/// What a function relies on until it is found to be wrong.
+const TRUSTING: Trust = Trust {
+    frame: true,
+    saved: true,
+};
 
 /// Index of a function in [`Solution::functions`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -137,7 +143,7 @@ pub fn solve(image: &Image) -> Solution {
             solver.discovered.append(&mut solver.discovered_for_targets);
         }
         let again = !solver.discovered.is_empty()
-            || !solver.volatile.is_empty()
+            || !solver.distrusted.is_empty()
             || !solver.newly_written.is_empty();
         if again && round < MOST_ROUNDS {
             solver.spread();
@@ -153,8 +159,8 @@ pub fn solve(image: &Image) -> Solution {
                 }
             }
             functions = solver.functions;
-            for function in solver.volatile {
-                functions.make_volatile(image, function);
+            for (function, trust) in solver.distrusted {
+                functions.distrust(image, function, trust);
             }
             continue;
         }
@@ -176,7 +182,8 @@ pub fn solve(image: &Image) -> Solution {
 struct Functions {
     all: Vec<Function>,
     by_address: FxHashMap<u64, FunctionId>,
-    volatile: FxHashSet<FunctionId>,
+    /// Functions that may not rely on everything that compilers rely on.
+    distrusted: FxHashMap<FunctionId, Trust>,
     lifter: Lifter,
 }
 
@@ -186,16 +193,26 @@ impl Functions {
             return id;
         }
         let id = FunctionId(self.all.len() as u32);
-        let summary = summarise(image, &mut self.lifter, address, false);
+        let summary = summarise(image, &mut self.lifter, address, TRUSTING);
         self.all.push(Function::new(image, summary));
         self.by_address.insert(address, id);
         id
     }
 
-    fn make_volatile(&mut self, image: &Image, id: FunctionId) {
-        if self.volatile.insert(id) {
+    fn trust(&self, id: FunctionId) -> Trust {
+        self.distrusted.get(&id).copied().unwrap_or(TRUSTING)
+    }
+
+    fn distrust(&mut self, image: &Image, id: FunctionId, trust: Trust) {
+        let known = self.trust(id);
+        let both = Trust {
+            frame: known.frame && trust.frame,
+            saved: known.saved && trust.saved,
+        };
+        if both != known {
+            self.distrusted.insert(id, both);
             let entry = self.all[id.0 as usize].summary.entry;
-            let summary = summarise(image, &mut self.lifter, entry, true);
+            let summary = summarise(image, &mut self.lifter, entry, both);
             self.all[id.0 as usize] = Function::new(image, summary);
         }
     }
@@ -272,8 +289,8 @@ struct Solver<'a> {
     callers: FxHashMap<FunctionId, BTreeSet<(FunctionId, u64)>>,
     /// Functions that the call at an address can enter.
     callees: FxHashMap<u64, BTreeSet<FunctionId>>,
-    /// Functions that call what may return twice.
-    volatile: BTreeSet<FunctionId>,
+    /// Functions whose calls were found to break what they rely on.
+    distrusted: BTreeMap<FunctionId, Trust>,
     /// Contexts that guards alone made, per function.
     guard_contexts: FxHashMap<FunctionId, usize>,
     /// Telling what calls through pointers reach can still shrink the set.
@@ -314,7 +331,7 @@ impl<'a> Solver<'a> {
             discovered_for_targets: BTreeSet::new(),
             callers: FxHashMap::default(),
             callees: FxHashMap::default(),
-            volatile: BTreeSet::new(),
+            distrusted: BTreeMap::new(),
             guard_contexts: FxHashMap::default(),
             targets_matter,
             written,

@@ -17,7 +17,7 @@ mod settle;
 mod state;
 pub mod value;
 
-pub use build::{OUTSIDE, summarise};
+pub use build::{OUTSIDE, Trust, summarise};
 pub use value::{ANY, Graph, Input, Phi, Value, ValueId};
 
 /// A function's blocks and values.
@@ -29,9 +29,13 @@ pub struct Summary {
     pub blocks: Vec<Block>,
     /// The values they use.
     pub graph: Graph,
-    /// It looks at its own return address: `setjmp`, `vfork` and their like, which a caller
-    /// may see return more than once.
-    pub reads_return_address: bool,
+    /// It keeps its own return address where it outlives the call: `setjmp`, `vfork` and their
+    /// like, which a caller may see return more than once.
+    pub keeps_return_address: bool,
+    /// Registers that the convention tells it to preserve and that it saves, a bit each.
+    pub saved: u16,
+    /// Those that it changes without having saved them.
+    pub clobbered: u16,
 }
 
 /// Instructions that run one after the other.

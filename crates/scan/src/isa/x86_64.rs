@@ -36,6 +36,9 @@ pub const R10: Reg = Reg(10);
 /// Scratch.
 pub const R11: Reg = Reg(11);
 
+/// Registers that a function must leave as it found them (System V ABI §3.2.1), the stack
+/// pointer aside.
+pub const CALLEE_SAVED: [Reg; 6] = [Reg(3), Reg(5), Reg(12), Reg(13), Reg(14), Reg(15)];
 /// Registers that a function may leave changed (System V ABI §3.2.1).
 pub const CALLER_SAVED: [Reg; 9] = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11];
 /// Number and arguments of a system call.

@@ -10,14 +10,24 @@ use super::evaluate::{Evaluator, Surroundings};
 use super::{Context, Entered, FunctionId, InstanceId, Solver};
 use crate::image::{Addr, Slot};
 use crate::isa::Reg;
-use crate::isa::x86_64::{CALLER_SAVED, RAX};
-use crate::summary::{self, Call, Entry, Exit, Graph, Input, Reference, Value, ValueId};
+use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX};
+use crate::summary::{self, Trust, Call, Entry, Exit, Graph, Input, Reference, Value, ValueId};
 
 /// System calls that do not come back to the instruction after them (exit(2), exit_group(2),
 /// sigreturn(2)).
 const NO_RETURN: [u64; 3] = [60, 231, 15];
 /// System calls that hand the kernel addresses of code to call: rt_sigaction(2).
 const TAKES_HANDLER: u64 = 13;
+/// Registers that functions preserve by convention, a bit each.
+const CONVENTION: u16 = {
+    let mut bits = 0;
+    let mut n = 0;
+    while n < CALLEE_SAVED.len() {
+        bits |= 1 << CALLEE_SAVED[n].0;
+        n += 1;
+    }
+    bits
+};
 /// Addresses below are never mapped (`CONFIG_DEFAULT_MMAP_MIN_ADDR`, at least a page).
 const NEVER_MAPPED: u64 = 4096;
 /// Numbers of one site that are told one by one.
@@ -121,7 +131,7 @@ impl Outcome {
     fn unknown() -> Outcome {
         Outcome {
             returns: true,
-            kept: 0,
+            kept: CONVENTION,
             result: Domain::Anything,
             twice: false,
         }
@@ -223,9 +233,12 @@ impl Solver<'_> {
                             {
                                 go(*next);
                             }
-                            if outcome.twice && !self.functions.volatile.contains(&function) {
-                                self.volatile.insert(function);
-                            }
+                            pass.kept &= outcome.kept | body.saved | !CONVENTION;
+                            let trust = Trust {
+                                frame: !outcome.twice,
+                                saved: outcome.kept & CONVENTION == CONVENTION,
+                            };
+                            self.rely(function, trust);
                             let result = if outcome.twice {
                                 Domain::Anything
                             } else {
@@ -243,7 +256,8 @@ impl Solver<'_> {
                                 &mut evaluator,
                                 &mut pass.unresolved,
                             );
-                            pass.kept &= outcome.kept;
+                            pass.kept &= outcome.kept | (body.saved & CONVENTION);
+                            pass.kept &= !body.clobbered;
                             for reg in CALLER_SAVED {
                                 if !preserved(
                                     &body.graph,
@@ -260,6 +274,7 @@ impl Solver<'_> {
                         }
                         Exit::Return(registers) => {
                             pass.returns = true;
+                            pass.kept &= !body.clobbered;
                             let value = &registers[usize::from(RAX.0)];
                             let result = evaluator.value(*value);
                             for reg in CALLER_SAVED {
@@ -344,7 +359,17 @@ impl Solver<'_> {
         }
         self.instances[id.0 as usize].results = results;
         self.instances[id.0 as usize].keeps = kept;
-        pass_into(self, id, pass, edges, body.reads_return_address);
+        pass_into(self, id, pass, edges, body.keeps_return_address);
+    }
+
+    /// Notes that a call in `function` leaves it no more than `trust` to rely on.
+    fn rely(&mut self, function: FunctionId, trust: Trust) {
+        let known = self.functions.trust(function);
+        if (known.frame && !trust.frame) || (known.saved && !trust.saved) {
+            let found = self.distrusted.entry(function).or_insert(trust);
+            found.frame &= trust.frame;
+            found.saved &= trust.saved;
+        }
     }
 
     /// Follows what a block uses of the image; unless this is the `first` time, only what
@@ -541,7 +566,7 @@ fn pass_into(
     id: InstanceId,
     pass: Pass,
     edges: FxHashSet<(u32, u32)>,
-    reads_return_address: bool,
+    keeps_return_address: bool,
 ) {
     let takes_handler = pass.sites.iter().find(|(_, site)| {
         site.number
@@ -557,12 +582,12 @@ fn pass_into(
     instance.lost = pass.lost;
     instance.unresolved = pass.unresolved;
     let result = instance.result.join(&pass.result);
-    let twice = pass.twice || (reads_return_address && pass.returns);
+    let twice = pass.twice || (keeps_return_address && pass.returns);
     let changed = (pass.returns && !instance.returns)
         || result != instance.result
         || (twice && !instance.twice)
         || instance.kept & pass.kept != instance.kept;
-    instance.kept &= if twice { 0 } else { pass.kept };
+    instance.kept &= if twice { CONVENTION } else { pass.kept };
     instance.returns |= pass.returns;
     instance.twice |= twice;
     instance.result = if twice { Domain::Anything } else { result };

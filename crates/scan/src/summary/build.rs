@@ -9,11 +9,11 @@ use super::explore::{Extent, Tables, explore, inside};
 use super::jump_table::{self, Target, trusted};
 use super::lower::{Lower, Uses};
 use super::settle::OneValue;
-use super::state::{Exposed, State};
-use super::value::{Graph, Value, ValueId};
+use super::state::{Exposed, State, part};
+use super::value::{Graph, Input, Value, ValueId};
 use super::{Block, Call, Entry, Exit, Lost, Reference, Summary};
 use crate::image::{Addr, Image};
-use crate::isa::x86_64::{CALLER_SAVED, Lifter, RAX, RSP, SYSCALL_ARGUMENTS};
+use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, Lifter, RAX, RSP, SYSCALL_ARGUMENTS};
 use crate::isa::{Binary, Compare, Condition, Flow};
 
 /// Visits of one block before nothing is known at its start; each visit but the first needs a
@@ -23,9 +23,17 @@ const MOST_VISITS: u32 = 400;
 /// The predecessor that stands for the function's callers.
 pub const OUTSIDE: u32 = u32::MAX;
 
-/// Summarises the function at `entry`. With `volatile_frame`, nothing that the frame holds is
-/// relied on: some call in it may return twice.
-pub fn summarise(image: &Image, lifter: &mut Lifter, entry: u64, volatile_frame: bool) -> Summary {
+/// What a function may rely on across the calls that it makes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trust {
+    /// Its frame keeps what it put there: no call in it returns twice.
+    pub frame: bool,
+    /// Callee-saved registers are kept.
+    pub saved: bool,
+}
+
+/// Summarises the function at `entry`.
+pub fn summarise(image: &Image, lifter: &mut Lifter, entry: u64, trust: Trust) -> Summary {
     let mut tables = Tables::new();
     loop {
         let (extents, too_large) = explore(image, lifter, entry, &tables);
@@ -33,7 +41,7 @@ pub fn summarise(image: &Image, lifter: &mut Lifter, entry: u64, volatile_frame:
             image,
             lifter,
             entry,
-            volatile_frame,
+            trust,
             extents,
             tables.clone(),
         );
@@ -49,13 +57,14 @@ struct Builder<'a> {
     image: &'a Image,
     lifter: &'a mut Lifter,
     entry: u64,
-    volatile_frame: bool,
+    trust: Trust,
     extents: Vec<Extent>,
     tables: Tables,
     index: FxHashMap<u64, u32>,
     graph: Graph,
     exposed: Exposed,
-    reads_return_address: bool,
+    keeps_return_address: bool,
+    saved: u16,
     /// State at the start of each block, with the predecessors that brought it.
     states: Vec<Option<(State, Vec<u32>)>>,
     /// The jump's target per block that ends in a computed jump.
@@ -73,7 +82,7 @@ impl<'a> Builder<'a> {
         image: &'a Image,
         lifter: &'a mut Lifter,
         entry: u64,
-        volatile_frame: bool,
+        trust: Trust,
         mut extents: Vec<Extent>,
         tables: Tables,
     ) -> Self {
@@ -90,13 +99,14 @@ impl<'a> Builder<'a> {
             image,
             lifter,
             entry,
-            volatile_frame,
+            trust,
             extents,
             tables,
             index,
             graph: Graph::default(),
             exposed: Exposed::new(),
-            reads_return_address: false,
+            keeps_return_address: false,
+            saved: 0,
             states,
             jumps: BTreeMap::new(),
         }
@@ -244,8 +254,9 @@ impl<'a> Builder<'a> {
             entry: self.entry,
             at: start,
             exposed: &mut self.exposed,
-            volatile_frame: self.volatile_frame,
-            reads_return_address: &mut self.reads_return_address,
+            trust: self.trust,
+            keeps_return_address: &mut self.keeps_return_address,
+            saved: &mut self.saved,
             uses: record.then(Uses::default),
         };
         let mut flow = Flow::Invalid;
@@ -274,8 +285,9 @@ impl<'a> Builder<'a> {
             entry: self.entry,
             at,
             exposed: &mut self.exposed,
-            volatile_frame: self.volatile_frame,
-            reads_return_address: &mut self.reads_return_address,
+            trust: self.trust,
+            keeps_return_address: &mut self.keeps_return_address,
+            saved: &mut self.saved,
             uses: None,
         }
     }
@@ -496,12 +508,15 @@ impl<'a> Builder<'a> {
             });
         }
         self.prune_references(&mut blocks, escaping);
+        let clobbered = self.clobbered(&blocks);
         self.graph.seal();
         Summary {
             entry: self.entry,
+            saved: self.saved,
+            clobbered,
             blocks,
             graph: self.graph,
-            reads_return_address: self.reads_return_address,
+            keeps_return_address: self.keeps_return_address,
         }
     }
 
@@ -609,7 +624,10 @@ impl<'a> Builder<'a> {
                 Exit::Syscall(Box::new(entry), go(self, after, &state))
             }
             Flow::ForeignSyscall(kind) => Exit::Foreign(kind, go(self, after, &state)),
-            Flow::Return => Exit::Return(Box::new(state.registers())),
+            Flow::Return => match self.elsewhere(&state) {
+                None => Exit::Return(Box::new(state.registers())),
+                Some(target) => Exit::TailCall(self.call(target, &state, -8)),
+            },
             Flow::Stop => Exit::Stop,
             Flow::Invalid => Exit::Lost(Lost::NotCode),
             Flow::JumpIndirect(target) => {
@@ -633,11 +651,48 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Callee-saved registers that some way out leaves changed, and that were never saved.
+    fn clobbered(&self, blocks: &[Block]) -> u16 {
+        let mut clobbered = 0;
+        for block in blocks {
+            let registers = match &block.exit {
+                Exit::Return(registers) => &registers[..],
+                Exit::TailCall(call) => &call.registers[..],
+                _ => continue,
+            };
+            for reg in CALLEE_SAVED {
+                let bit = 1 << reg.0;
+                let value = registers[usize::from(reg.0)];
+                if self.saved & bit == 0 && !self.graph.is_input(value, Input::Register(reg)) {
+                    clobbered |= bit;
+                }
+            }
+        }
+        clobbered
+    }
+
+    /// Where a return goes when not to the caller: what the function itself put in place of its
+    /// return address, or under it.
+    fn elsewhere(&mut self, state: &State) -> Option<ValueId> {
+        let top = state.frame_offset(&self.graph, RSP)?;
+        if part(top) != 0 && part(top) != -1 {
+            // A stack of another height: what is there is not known, nor that it is not ours.
+            return None;
+        }
+        match state.load(&mut self.graph, top, 8) {
+            Some(held) => match self.graph.get(held) {
+                Value::Entry(Input::Stack(_)) => None,
+                _ => Some(held),
+            },
+            None if top >= 0 => None,
+            None => Some(self.graph.intern(Value::Opaque(u64::MAX, 0))),
+        }
+    }
+
     /// What a callee finds; `pushed` bytes of return address go on the stack first.
     fn call(&mut self, target: ValueId, state: &State, pushed: i64) -> Box<Call> {
         let mut stack = Vec::new();
         if let Some(top) = state.frame_offset(&self.graph, RSP)
-            && !self.volatile_frame
         {
             for offset in (8..=64).step_by(8) {
                 if let Some(v) = state.load(&mut self.graph, top - pushed + offset, 8) {

@@ -1,10 +1,10 @@
 //! The machine that turns instructions into values of one function.
 
-use super::Reference;
+use super::{Reference, Trust};
 use super::state::{Exposed, State, detached, part};
 use super::value::{ANY, Graph, Input, Value, ValueId};
 use crate::image::{Addr, Image};
-use crate::isa::x86_64::{CALLER_SAVED, RAX, RCX, RSP};
+use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX, RCX, RSP};
 use crate::isa::{Binary, Compare, Condition, Machine, Reg};
 
 /// What a function uses of the image, collected in the last pass.
@@ -25,9 +25,10 @@ pub(super) struct Lower<'a> {
     pub(super) entry: u64,
     pub(super) at: u64,
     pub(super) exposed: &'a mut Exposed,
-    /// The frame can change at any time (a call may return twice): slots hold nothing.
-    pub(super) volatile_frame: bool,
-    pub(super) reads_return_address: &'a mut bool,
+    pub(super) trust: Trust,
+    pub(super) keeps_return_address: &'a mut bool,
+    /// Callee-saved registers whose first value was put on the stack, a bit each.
+    pub(super) saved: &'a mut u16,
     pub(super) uses: Option<Uses>,
 }
 
@@ -58,7 +59,12 @@ impl Lower<'_> {
     /// The callee has run and returned.
     pub(super) fn after_call(&mut self) {
         self.disturb();
-        for reg in CALLER_SAVED {
+        if !self.trust.frame {
+            // It may return a second time, after the frame has changed.
+            self.state.forget_frame();
+        }
+        let saved = CALLEE_SAVED.iter().filter(|_| !self.trust.saved);
+        for &reg in CALLER_SAVED.iter().chain(saved) {
             let before = self.state.register(reg);
             let after = if before == ANY {
                 // Keeps its identity for what follows, a compare before a table above all.
@@ -87,6 +93,13 @@ impl Lower<'_> {
     /// whatever its arguments point to.
     pub(super) fn after_syscall(&mut self) {
         self.disturb();
+        if !self.trust.frame {
+            self.state.forget_frame();
+        }
+        if self.state.frame_offset(self.graph, RSP).is_some_and(|o| o > 0 && part(o) == 0) {
+            // The return address was taken off the stack: a call that lets a child use it.
+            *self.keeps_return_address = true;
+        }
         for (n, reg) in [RAX, RCX, Reg(11)].into_iter().enumerate() {
             let unknown = self.graph.intern(Value::Opaque(self.at, n as u8));
             self.state.set_register(reg, unknown);
@@ -180,6 +193,23 @@ impl Lower<'_> {
             }
         }
     }
+}
+
+/// Whether `value` is the return address, as it is or veiled (`PTR_MANGLE` of glibc).
+fn holds_return_address(graph: &Graph, value: ValueId) -> bool {
+    let mut pending = vec![value];
+    for _ in 0..16 {
+        let Some(v) = pending.pop() else { break };
+        match graph.get(v) {
+            Value::Entry(Input::Stack(0)) => return true,
+            Value::Binary(_, a, b) => pending.extend([a, b]),
+            Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Kept(_, _, a) => {
+                pending.push(a);
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// What a computed address can point to.
@@ -280,18 +310,13 @@ impl Machine for Lower<'_> {
 
     fn load(&mut self, address: ValueId, size: u8) -> ValueId {
         match self.graph.get(address) {
-            Value::Frame(0) if size == 8 => {
-                *self.reads_return_address = true;
-                self.graph.intern(Value::Entry(Input::Stack(0)))
-            }
-            Value::Frame(offset) => {
-                let known = if self.volatile_frame {
-                    None
-                } else {
-                    self.state.load(self.graph, offset, size)
-                };
-                known.unwrap_or_else(|| self.opaque(250))
-            }
+            Value::Frame(offset) => match self.state.load(self.graph, offset, size) {
+                Some(known) => known,
+                None if offset == 0 && size == 8 && self.trust.frame => {
+                    self.graph.intern(Value::Entry(Input::Stack(0)))
+                }
+                None => self.opaque(250),
+            },
             Value::Const(at) => match self.image.constant(Addr(at), size) {
                 Some(c) => self.graph.constant(c),
                 None => {
@@ -315,6 +340,9 @@ impl Machine for Lower<'_> {
         self.expose(value);
         self.materialise(value);
         if let Value::Frame(offset) = self.graph.get(address) {
+            if let Value::Entry(Input::Register(reg)) = self.graph.get(value) {
+                *self.saved |= 1 << reg.0;
+            }
             let value = self.graph.zero_extend(value, size * 8);
             self.state.store(offset, size, value);
             // A word of the frame that others can name counts as memory.
@@ -327,6 +355,7 @@ impl Machine for Lower<'_> {
                 self.renew_memory();
             }
         } else {
+            *self.keeps_return_address |= holds_return_address(self.graph, value);
             self.escape(value);
             self.write_early(address, size);
             self.written(address);
