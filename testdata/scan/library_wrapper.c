@@ -3,6 +3,7 @@
 // library: yes
 // scope: program
 // calls: getpid getppid exit_group
+// doubt: number — the loader's jump to the entry point may enter any function whose address is taken, with anything
 // run: all
 #include "freestanding.h"
 
