@@ -1,4 +1,4 @@
-// sysenter: the 32-bit convention again. Control comes back elsewhere.
+// The 32-bit convention again, by sysenter. Control comes back elsewhere.
 // builds: freestanding
 // calls: getpid exit_group
 // warnings: PC0201

@@ -1,6 +1,7 @@
 // A callee that breaks the convention: it changes a register that callers expect to be kept.
 // builds: freestanding
 // calls: getpid getuid exit_group
+// gap: getuid — what a callee leaves in a register that it should have kept
 // run: all
 // not: unlink — what the register held before the call
 #include "freestanding.h"

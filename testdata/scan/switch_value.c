@@ -1,7 +1,6 @@
 // A switch that the compiler turns into a table of values: the cases differ in a number only.
 // builds: freestanding
 // calls: getpid getuid getgid geteuid getegid getppid getpgrp sched_yield exit_group
-// gap: getpid getuid getgid geteuid getegid getppid getpgrp sched_yield — a comparison of the index plus a constant says nothing of the index
 // run: some
 #include "freestanding.h"
 

@@ -1,7 +1,6 @@
 // A thread by raw clone: its function and argument lie on its new stack.
 // builds: freestanding
 // calls: clone getuid getpid sched_yield exit exit_group
-// gap: sched_yield getpid exit_group — a frame that may be returned to again keeps no values between two calls
 // run: all
 #include "freestanding.h"
 

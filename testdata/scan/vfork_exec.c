@@ -1,7 +1,6 @@
 // A child that execs: nothing after the exec is certain, and what runs then is not known.
 // builds: freestanding
 // calls: vfork execve exit wait4 exit_group
-// gap: execve exit wait4 exit_group — a frame that may be returned to again keeps no values between two calls
 // residuals: exec
 // run: all
 #include "freestanding.h"
