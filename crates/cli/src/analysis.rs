@@ -1,12 +1,21 @@
 //! A scan, from the cache when everything that it looked at is unchanged.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, anyhow};
-use portcullis_abi::SyscallSet;
+use anyhow::{Context as _, Result};
+use portcullis_abi::{Linkage, SyscallSet};
+use portcullis_scan::files::{FileData, Files, FilesError, HostFiles};
+use portcullis_scan::link::{hardware_levels, name_services};
+use portcullis_scan::{LinkRequest, image::Image, link};
+use sha2::{Digest as _, Sha256};
 
 use crate::args::ClosureArgs;
+use crate::cache::codec;
+use crate::cache::memo::{Holds, Memo, Recorder};
+use crate::cache::store::{Key, Kind, Store};
 use crate::neutral;
 use crate::text::scan::Timing;
 
@@ -14,7 +23,7 @@ use crate::text::scan::Timing;
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     program: PathBuf,
-    plugins: Vec<PathBuf>,
+    request: LinkRequest,
     cache: bool,
 }
 
@@ -26,15 +35,22 @@ pub(crate) struct Analysis {
 }
 
 impl Wanted {
-    /// The analysis of the file at `program`.
+    /// The analysis of the file at `program`, with the loader's variables of this environment.
     pub(crate) fn of_file(program: &Path, closure: &ClosureArgs) -> Result<Wanted> {
         Ok(Wanted {
             program: absolute(program)?,
-            plugins: closure
-                .plugins
-                .iter()
-                .map(|p| absolute(p))
-                .collect::<Result<_>>()?,
+            request: LinkRequest {
+                plugins: closure
+                    .plugins
+                    .iter()
+                    .map(|p| absolute(p))
+                    .collect::<Result<_>>()?,
+                ld_library_path: std::env::var_os("LD_LIBRARY_PATH"),
+                ld_preload: std::env::var_os("LD_PRELOAD"),
+                ld_audit: std::env::var_os("LD_AUDIT"),
+                hardware_levels: hardware_levels(),
+                ..LinkRequest::default()
+            },
             cache: !closure.no_cache,
         })
     }
@@ -42,14 +58,156 @@ impl Wanted {
     /// The result, analysed now or found in the cache.
     pub(crate) fn analyse(&self) -> Result<Analysis> {
         let start = Instant::now();
-        let set = portcullis_scan::scan_draft(&self.program).map_err(|e| anyhow!(e))?;
+        let store = if self.cache { Store::open().ok() } else { None };
+        let key = self.key();
+        let known = store.as_ref().and_then(|s| remembered(s, &key));
+        let (set, cached) = match known {
+            Some(set) => (set, true),
+            None => (self.analyse_now(store.as_ref(), &key)?, false),
+        };
         Ok(Analysis {
             set,
             timing: Timing {
                 elapsed: start.elapsed(),
-                cached: false,
+                cached,
             },
         })
+    }
+
+    /// The image alone, for the names of functions.
+    pub(crate) fn image(&self) -> Option<Image> {
+        let files = HostFiles::default();
+        let request = self.complete(&files).ok()?;
+        link::link(&files, &self.program, &request).ok()
+    }
+
+    fn analyse_now(&self, store: Option<&Store>, key: &Key) -> Result<SyscallSet> {
+        let recorder = Recorder::default();
+        let files = Recorded {
+            files: HostFiles::default(),
+            recorder: &recorder,
+        };
+        let request = self.complete(&files)?;
+        let scan = portcullis_scan::scan(&files, &self.program, &request)?;
+        if let Some(store) = store {
+            let hashes = |path: &Path| {
+                let seen = scan.consulted.iter().find(|c| c.path == path)?;
+                seen.content.map(|(hash, _)| hash)
+            };
+            // What cannot be remembered is analysed again next time.
+            if let Some(memo) = recorder.finish(*key, hashes)
+                && let (Some(memo), Some(set)) = (memo.encode(), codec::encode(&scan.set))
+            {
+                let written = store.write(Kind::Scan, key, &set);
+                let _ = written.and_then(|()| store.write(Kind::Memo, key, &memo));
+            }
+        }
+        Ok(scan.set)
+    }
+
+    /// The request with the modules that glibc loads by the machine's own configuration.
+    fn complete(&self, files: &dyn Files) -> Result<LinkRequest> {
+        let mut request = self.request.clone();
+        let image = link::link(files, &self.program, &request)?;
+        let objects = image.scanned_objects();
+        let libc = objects
+            .iter()
+            .any(|o| o.soname.as_deref() == Some("libc.so.6"));
+        if image.binary().linkage == Linkage::Dynamic && libc {
+            for service in name_services(files) {
+                if !request.plugins.contains(&service) {
+                    request.plugins.push(service);
+                }
+            }
+        }
+        Ok(request)
+    }
+
+    /// Everything that was asked for, and the analyser that answers.
+    fn key(&self) -> Key {
+        let mut hasher = Sha256::new();
+        let mut word = |bytes: &[u8]| {
+            hasher.update((bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        word(env!("CARGO_PKG_VERSION").as_bytes());
+        word(&analyser());
+        word(self.program.as_os_str().as_bytes());
+        let LinkRequest {
+            plugins,
+            ld_library_path,
+            ld_preload,
+            ld_audit,
+            hardware_levels,
+            ..
+        } = &self.request;
+        for variable in [ld_library_path, ld_preload, ld_audit] {
+            word(variable.as_ref().map_or(b"-", |v: &OsString| v.as_bytes()));
+        }
+        for level in hardware_levels {
+            word(level.as_bytes());
+        }
+        for plugin in plugins {
+            word(plugin.as_os_str().as_bytes());
+        }
+        hasher.finalize().into()
+    }
+}
+
+/// What tells this build from another one: the command's own file. A build that was changed
+/// without a new version must not believe what an older one found.
+fn analyser() -> Vec<u8> {
+    let metadata = std::env::current_exe().and_then(std::fs::metadata);
+    metadata.map_or(Vec::new(), |m| {
+        use std::os::unix::fs::MetadataExt as _;
+        let words = [m.dev(), m.ino(), m.size()];
+        let times = [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()];
+        let words = words.iter().flat_map(|w| w.to_le_bytes());
+        words
+            .chain(times.iter().flat_map(|t| t.to_le_bytes()))
+            .collect()
+    })
+}
+
+/// The set that an earlier analysis stored, if all that it looked at is as it was.
+fn remembered(store: &Store, key: &Key) -> Option<SyscallSet> {
+    let memo = Memo::decode(&store.read(Kind::Memo, key)?)?;
+    match memo.holds() {
+        Holds::No => return None,
+        Holds::Yes => {}
+        Holds::ByContent => {
+            if let Some(bytes) = memo.refreshed().and_then(|fresh| fresh.encode()) {
+                let _ = store.write(Kind::Memo, key, &bytes);
+            }
+        }
+    }
+    codec::decode(&store.read(Kind::Scan, &memo.closure)?)
+}
+
+/// Files that remember what was asked of them.
+struct Recorded<'a> {
+    files: HostFiles,
+    recorder: &'a Recorder,
+}
+
+impl Files for Recorded<'_> {
+    fn read(&self, path: &Path) -> Result<FileData, FilesError> {
+        self.recorder.looked_at(path);
+        self.files.read(path)
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<OsString>, FilesError> {
+        self.recorder.listed(path);
+        self.files.list(path)
+    }
+
+    fn resolve(&self, path: &Path) -> Result<PathBuf, FilesError> {
+        self.recorder.looked_at(path);
+        self.files.resolve(path)
+    }
+
+    fn absolute(&self, path: &Path) -> PathBuf {
+        self.files.absolute(path)
     }
 }
 

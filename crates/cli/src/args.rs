@@ -30,6 +30,77 @@ pub(crate) struct Typed {
 pub(crate) enum Verb {
     /// Find the system calls that a program can make
     Scan(ScanArgs),
+    /// Derive a policy from a program
+    Policy(PolicyArgs),
+    /// Compile a policy to a filter and prove them equal
+    Compile(CompileArgs),
+    /// Run a program behind a filter of just the calls that it can make
+    Run(RunArgs),
+}
+
+/// `policy`.
+#[derive(Args, Debug)]
+pub(crate) struct PolicyArgs {
+    /// The program, a path
+    #[arg(value_name = "BIN")]
+    pub(crate) program: PathBuf,
+    /// Write the policy to FILE; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) closure: ClosureArgs,
+}
+
+/// `compile`.
+#[derive(Args, Debug)]
+pub(crate) struct CompileArgs {
+    /// The policy, in the native form; `-` is standard input
+    #[arg(value_name = "POLICY")]
+    pub(crate) policy: PathBuf,
+    /// How the filter is written
+    #[arg(long, value_enum, default_value_t = FilterFormat::Text)]
+    pub(crate) format: FilterFormat,
+    /// Write the filter to FILE; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Forms of a filter.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FilterFormat {
+    /// A listing
+    Text,
+    /// The kernel's bytes, in this machine's order
+    Raw,
+    /// An array of `struct sock_filter`
+    C,
+    /// A constant of `(code, jt, jf, k)`
+    Rust,
+}
+
+/// `run`.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// Let calls outside the set through and report them (for development)
+    #[arg(long)]
+    pub(crate) observe: bool,
+    /// Write the verdict to FILE as JSON; it is opened before the start
+    #[arg(long, value_name = "FILE")]
+    pub(crate) verdict: Option<PathBuf>,
+    /// Give the program the network (it has it until that layer exists)
+    #[arg(long)]
+    pub(crate) net: bool,
+    /// Let the program write below DIR (it can until that layer exists)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) write: Vec<PathBuf>,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) closure: ClosureArgs,
+    /// The program, a path or a name in PATH, and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// `scan`.

@@ -41,6 +41,9 @@ pub fn main() -> ExitCode {
     };
     let done = match typed.verb {
         Verb::Scan(typed) => verb::scan::scan(typed),
+        Verb::Policy(typed) => verb::policy::policy(typed),
+        Verb::Compile(typed) => verb::compile::compile(typed),
+        Verb::Run(typed) => return verb::run::run(typed).into(),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -1,3 +1,6 @@
-//! The verbs: each turns what was typed into what is needed, and that into a result.
+//! One file per verb: from what was typed to what is printed.
 
+pub(crate) mod compile;
+pub(crate) mod policy;
+pub(crate) mod run;
 pub(crate) mod scan;

@@ -4,7 +4,15 @@ fn main() {
     let a: Vec<String> = std::env::args().collect();
     let image = image::load(std::path::Path::new(&a[1]), &[]).unwrap();
     let at = u64::from_str_radix(&a[2], 16).unwrap();
-    let s = summarise(&image, &mut Lifter::default(), at, portcullis_scan::summary::Trust { frame: true, saved: true });
+    let s = summarise(
+        &image,
+        &mut Lifter::default(),
+        at,
+        portcullis_scan::summary::Trust {
+            frame: true,
+            saved: true,
+        },
+    );
     for (n, b) in s.blocks.iter().enumerate() {
         println!(
             "{n}: {:x}..{:x} {:?} {:x?}",

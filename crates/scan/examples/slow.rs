@@ -13,7 +13,15 @@ fn main() {
             println!("{at:x}");
         }
         let t = std::time::Instant::now();
-        let s = summarise(&image, &mut l, at, portcullis_scan::summary::Trust { frame: true, saved: true });
+        let s = summarise(
+            &image,
+            &mut l,
+            at,
+            portcullis_scan::summary::Trust {
+                frame: true,
+                saved: true,
+            },
+        );
         n += 1;
         nodes += s.graph.len();
         blocks += s.blocks.len();

@@ -16,6 +16,7 @@ use portcullis_abi::{Arch, SyscallSet};
 use files::Files;
 use image::Consulted;
 pub use link::{Error, LinkRequest};
+pub use report::demangle::demangle;
 
 /// A program's set, and what it was made from.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! From a solution to what a person or a later stage reads: calls with sites and witnesses,
 //! residuals, warnings.
 
-mod demangle;
+pub mod demangle;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};

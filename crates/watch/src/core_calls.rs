@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use portcullis_abi::Arch;
+use portcullis_abi::{Arch, Sysno};
 
 use crate::decide::Call;
 
@@ -65,6 +65,13 @@ const REFUSED_CLONE_FLAGS: u64 = 0x0002_0000
     | 0x2000_0000
     | 0x4000_0000
     | 0x0080_0000;
+
+/// Every call that observation answers itself, whatever the policy says: a filter under
+/// observation must leave them to the tracer.
+pub fn core_calls(arch: Arch) -> Vec<Sysno> {
+    let names = REFUSED.iter().chain(ABSENT).chain(&["clone"]);
+    names.filter_map(|name| arch.number(name)).collect()
+}
 
 impl CoreCalls {
     pub(crate) fn new(arch: Arch) -> CoreCalls {

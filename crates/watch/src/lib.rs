@@ -24,6 +24,7 @@ mod paths;
 mod stack;
 mod tracer;
 
+pub use core_calls::core_calls;
 pub use decide::{Action, Call, Decide, Decision, I386, X86_64};
 pub use denial::{Answer, Denial, Frame};
 pub use tracer::{Mode, Record, Start, follow};

@@ -4,7 +4,7 @@
 const LONGEST: usize = 4096;
 
 /// The source name of a linker symbol; the symbol itself when it is not mangled.
-pub(crate) fn demangle(symbol: &str) -> String {
+pub fn demangle(symbol: &str) -> String {
     if symbol.len() > LONGEST {
         return symbol.chars().take(LONGEST).collect();
     }

@@ -11,7 +11,7 @@ use super::{Context, Entered, FunctionId, InstanceId, Solver};
 use crate::image::{Addr, Slot};
 use crate::isa::Reg;
 use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX};
-use crate::summary::{self, Trust, Call, Entry, Exit, Graph, Input, Reference, Value, ValueId};
+use crate::summary::{self, Call, Entry, Exit, Graph, Input, Reference, Trust, Value, ValueId};
 
 /// System calls that do not come back to the instruction after them (exit(2), exit_group(2),
 /// sigreturn(2)).

@@ -37,14 +37,7 @@ pub fn summarise(image: &Image, lifter: &mut Lifter, entry: u64, trust: Trust) -
     let mut tables = Tables::new();
     loop {
         let (extents, too_large) = explore(image, lifter, entry, &tables);
-        let mut builder = Builder::new(
-            image,
-            lifter,
-            entry,
-            trust,
-            extents,
-            tables.clone(),
-        );
+        let mut builder = Builder::new(image, lifter, entry, trust, extents, tables.clone());
         builder.solve();
         if builder.find_tables(&mut tables) {
             continue;
@@ -692,8 +685,7 @@ impl<'a> Builder<'a> {
     /// What a callee finds; `pushed` bytes of return address go on the stack first.
     fn call(&mut self, target: ValueId, state: &State, pushed: i64) -> Box<Call> {
         let mut stack = Vec::new();
-        if let Some(top) = state.frame_offset(&self.graph, RSP)
-        {
+        if let Some(top) = state.frame_offset(&self.graph, RSP) {
             for offset in (8..=64).step_by(8) {
                 if let Some(v) = state.load(&mut self.graph, top - pushed + offset, 8) {
                     stack.push((offset as i32, v));

@@ -1,8 +1,8 @@
 //! The machine that turns instructions into values of one function.
 
-use super::{Reference, Trust};
 use super::state::{Exposed, State, detached, part};
 use super::value::{ANY, Graph, Input, Value, ValueId};
+use super::{Reference, Trust};
 use crate::image::{Addr, Image};
 use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX, RCX, RSP};
 use crate::isa::{Binary, Compare, Condition, Machine, Reg};
@@ -96,7 +96,11 @@ impl Lower<'_> {
         if !self.trust.frame {
             self.state.forget_frame();
         }
-        if self.state.frame_offset(self.graph, RSP).is_some_and(|o| o > 0 && part(o) == 0) {
+        if self
+            .state
+            .frame_offset(self.graph, RSP)
+            .is_some_and(|o| o > 0 && part(o) == 0)
+        {
             // The return address was taken off the stack: a call that lets a child use it.
             *self.keeps_return_address = true;
         }

@@ -1,0 +1,152 @@
+//! `portcullis run -- PROGRAM ARGS`: analyse, derive, compile, prove, start, judge.
+
+mod document;
+mod filter;
+mod observer;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use portcullis_abi::{ResidualKind, SyscallSet};
+use portcullis_policy::Policy;
+use portcullis_sandbox::{
+    Error, Identity, MappedFile, Mode, Plan, Program, Spec, Unlisted, Verdict, launch,
+};
+use portcullis_watch::Record;
+
+use crate::analysis::Wanted;
+use crate::args::RunArgs;
+use crate::exit::Exit;
+use crate::output::{self, say};
+use crate::{neutral, program, text};
+use observer::Tracing;
+
+/// Runs the verb. What goes wrong is said, and is an exit code of its own.
+pub(crate) fn run(typed: RunArgs) -> Exit {
+    let program = match program::find(&typed.command[0]) {
+        Ok(program) => program,
+        Err(error) => {
+            say(&error.to_string());
+            return error.exit();
+        }
+    };
+    match confined(&typed, &program) {
+        Ok(exit) => exit,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            match error.downcast_ref::<Error>() {
+                Some(Error::NotFound { .. }) => Exit::NotFound,
+                Some(Error::NotExecutable { .. }) => Exit::NotExecutable,
+                _ => Exit::RunFailed,
+            }
+        }
+    }
+}
+
+fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
+    // Nobody may read the launch secret from this process, or steer it (prctl(2)).
+    portcullis_sys::process::set_dumpable(false).context("making the launcher unreadable")?;
+    let mut verdict_file = match &typed.verdict {
+        Some(path) => Some(
+            File::create(path)
+                .with_context(|| format!("opening the verdict {}", neutral::path(path)))?,
+        ),
+        None => None,
+    };
+    let wanted = Wanted::of_file(program, &typed.closure)?;
+    let set = wanted.analyse()?.set;
+    let policy = Policy::from_scan(&set).with_launch();
+    let mode = if typed.observe {
+        Mode::Observe
+    } else {
+        Mode::Enforce
+    };
+    let plan = Plan::new(spec(typed, &set, &policy, mode)?)?;
+    say_before(typed, &set, &plan);
+    if typed.dry_run {
+        output::Output::Stdout.write_text(&plan.to_string())?;
+        return Ok(Exit::Success);
+    }
+    let filter = filter::armed(&policy, mode, !typed.closure.no_cache)?;
+    let verdict = launch(&plan, filter, &mut Tracing::new(&policy, mode))?;
+    let document = document::document(&set, &policy, &wanted, &verdict);
+    output::say_block(&text::verdict::denials(&document));
+    if let Some(file) = &mut verdict_file {
+        file.write_all(output::json_document(&document)?.as_bytes())
+            .context("writing the verdict")?;
+    }
+    Ok(exit(&verdict))
+}
+
+fn exit(verdict: &Verdict<Record>) -> Exit {
+    if let portcullis_sandbox::Outcome::Failed(reason) = &verdict.outcome {
+        say(&format!("the program was ended: {reason}"));
+        return Exit::RunFailed;
+    }
+    Exit::Program(u8::try_from(verdict.exit_code() & 0xff).unwrap_or(u8::MAX))
+}
+
+fn spec(typed: &RunArgs, set: &SyscallSet, policy: &Policy, mode: Mode) -> Result<Spec> {
+    // A script is started as its interpreter.
+    let file = Path::new(&set.binary.path);
+    let mut arguments: Vec<OsString> = Vec::new();
+    match &set.binary.script {
+        Some((script, argument)) => {
+            arguments.push(set.binary.path.clone().into());
+            arguments.extend(argument.clone().map(OsString::from));
+            arguments.push(script.clone().into());
+        }
+        None => arguments.push(typed.command[0].clone()),
+    }
+    arguments.extend(typed.command[1..].iter().cloned());
+    let environment = std::env::vars_os().map(|(mut name, value)| {
+        name.push("=");
+        name.push(value);
+        name
+    });
+    let mapped = set.objects.iter().map(|object| {
+        let path = PathBuf::from(&object.path);
+        let identity = Identity::of_path(&path)
+            .with_context(|| format!("looking at {} again", neutral::path(&path)))?;
+        Ok(MappedFile { path, identity })
+    });
+    let modules = set.residuals.iter().any(|r| r.kind == ResidualKind::Module);
+    Ok(Spec {
+        program: Program::open(file)?,
+        arguments,
+        environment: environment.collect(),
+        mode,
+        traced: false,
+        allowed: policy.rules.iter().filter(|r| r.action.permits()).count(),
+        mapped: mapped.collect::<Result<_>>()?,
+        unlisted: if modules || !typed.closure.plugins.is_empty() {
+            Unlisted::Allow
+        } else {
+            Unlisted::Refuse
+        },
+        keep: Vec::new(),
+    })
+}
+
+/// What the user must know before the program runs: what is not enforced, and what is not known.
+fn say_before(typed: &RunArgs, set: &SyscallSet, plan: &Plan) {
+    let missing: Vec<&str> = plan.not_enforced().iter().map(|m| m.layer).collect();
+    let asked = match (typed.net, typed.write.is_empty()) {
+        (false, true) => "",
+        _ => " (--net and --write change nothing yet)",
+    };
+    say(&format!("not enforced: {}{asked}", missing.join(", ")));
+    if let Some(counts) = text::scan::residual_counts(set) {
+        say(&format!("the analysis could not tell: {counts}"));
+    }
+    if let Some((script, _)) = &set.binary.script {
+        say(&format!(
+            "{} is a script: the set is that of {}",
+            neutral::text(script),
+            neutral::bytes(set.binary.path.as_bytes())
+        ));
+    }
+}

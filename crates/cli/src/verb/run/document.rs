@@ -1,0 +1,180 @@
+//! The verdict of a run as a document.
+
+use std::collections::BTreeMap;
+
+use portcullis_abi::{ResidualKind, SyscallSet, Sysno};
+use portcullis_policy::{Class, Policy};
+use portcullis_sandbox::{Mode, Outcome, Verdict};
+use portcullis_scan::image::{Addr, Image};
+use portcullis_watch::{Answer, Denial, Record};
+
+use crate::analysis::Wanted;
+use crate::json::symbol_table;
+use crate::json::verdict as json;
+
+/// The document of a finished run.
+pub(super) fn document(
+    set: &SyscallSet,
+    policy: &Policy,
+    wanted: &Wanted,
+    verdict: &Verdict<Record>,
+) -> json::Document {
+    let denials = &verdict.report.denials;
+    // Function names cost a look at every file: only who was denied something needs them.
+    let image = if denials.is_empty() {
+        None
+    } else {
+        wanted.image()
+    };
+    let (outcome, exit_code, signal, failure) = match &verdict.outcome {
+        Outcome::Exited(code) => ("exited", Some(i32::from(*code)), None, None),
+        Outcome::Signaled(signal) => ("signaled", None, Some(i32::from(*signal)), None),
+        Outcome::Denied => ("denied", None, None, None),
+        Outcome::Failed(reason) => ("failed", None, None, Some(reason.clone())),
+    };
+    json::Document {
+        schema: "portcullis.verdict",
+        version: 1,
+        program: json::Program {
+            path: set.binary.path.clone(),
+            script: set.binary.script.as_ref().map(|(path, _)| path.clone()),
+        },
+        mode: match verdict.mode {
+            Mode::Enforce => "enforce",
+            Mode::Observe => "observe",
+        },
+        outcome,
+        exit_code,
+        signal,
+        limit: None,
+        failure,
+        enforced: verdict.enforced.iter().map(layer).collect(),
+        not_enforced: verdict
+            .not_enforced
+            .iter()
+            .map(|m| json::Missing {
+                layer: m.layer.into(),
+                reason: m.reason.clone(),
+            })
+            .collect(),
+        denials: denials
+            .iter()
+            .map(|d| denial(set, policy, image.as_ref(), d))
+            .collect(),
+        residuals: residuals(set),
+        usage: json::Usage {
+            cpu_ns: verdict.usage.cpu_ns,
+            wall_ns: verdict.usage.wall_ns,
+            peak_memory_bytes: verdict.usage.peak_memory_bytes,
+        },
+    }
+}
+
+fn layer(layer: &portcullis_sandbox::Layer) -> json::Layer {
+    json::Layer {
+        layer: layer.layer.into(),
+        mechanism: layer.mechanism.into(),
+        scope: layer.scope.into(),
+        detail: layer.detail.clone(),
+    }
+}
+
+fn residuals(set: &SyscallSet) -> Vec<json::ResidualCount> {
+    let mut counts: BTreeMap<ResidualKind, usize> = BTreeMap::new();
+    for residual in &set.residuals {
+        *counts.entry(residual.kind).or_default() += 1;
+    }
+    let counts = counts.into_iter();
+    let count = |(kind, count): (ResidualKind, usize)| json::ResidualCount {
+        kind: kind.name(),
+        count,
+    };
+    counts.map(count).collect()
+}
+
+fn denial(
+    set: &SyscallSet,
+    policy: &Policy,
+    image: Option<&Image>,
+    denial: &Denial,
+) -> json::Denial {
+    let call = &denial.call;
+    let number = Sysno(call.number);
+    let name = policy.arch.name(number);
+    let class = policy.class(call.arch, call.number);
+    let rule = match (denial.rule, class) {
+        (Some(rule), _) => format!("rule {}", rule + 1),
+        (None, Class::Known) => "the call is not in the derived set".into(),
+        (None, Class::Newer) => "no table knows the call".into(),
+        (None, Class::Foreign) => "calls of another architecture or ABI".into(),
+    };
+    let path = denial.strings.first().map(|(_, bytes)| bytes);
+    let backtrace = frames(image, denial);
+    json::Denial {
+        code: match (denial.answer, class) {
+            (_, Class::Foreign) => "PC0303",
+            (Answer::LetThrough, _) => "PC0302",
+            _ => "PC0301",
+        },
+        layer: "seccomp".into(),
+        syscall: name.map_or(call.number.to_string(), str::to_owned),
+        number: call.number,
+        args: (0u8..)
+            .zip(call.args)
+            .map(|(index, value)| json::Arg {
+                index,
+                value: format!("{value:#x}"),
+                symbol: name.and_then(|name| symbol_table::symbol(name, index, value)),
+            })
+            .collect(),
+        path: path.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
+        rule,
+        suggestion: suggestion(set, &backtrace),
+        backtrace,
+        count: denial.count,
+    }
+}
+
+fn frames(image: Option<&Image>, denial: &Denial) -> Vec<json::Frame> {
+    let frames = denial.backtrace.iter().enumerate();
+    let frame = |(index, frame): (usize, &portcullis_watch::Frame)| {
+        // A return address can already be behind the function that called.
+        let place = frame
+            .file_address
+            .map(|a| a - u64::from(index > 0 && a > 0));
+        let object = frame.object.as_ref().map(|p| p.display().to_string());
+        let function = image.zip(object.as_ref()).zip(place);
+        json::Frame {
+            function: function.and_then(|((image, path), at)| name(image, path, at)),
+            address: format!("{:#x}", frame.file_address.unwrap_or(frame.address)),
+            object,
+        }
+    };
+    frames.map(frame).collect()
+}
+
+fn name(image: &Image, path: &str, at: u64) -> Option<String> {
+    let same = |o: &&portcullis_scan::image::ImageObject| {
+        o.path.as_os_str() == path
+            || std::fs::canonicalize(&o.path).is_ok_and(|p| p.as_os_str() == path)
+    };
+    let object = image.objects.iter().find(same)?;
+    let (name, _) = image.function_name(Addr(object.base.wrapping_add(at)))?;
+    Some(portcullis_scan::demangle(name))
+}
+
+/// A call of a library that was not analysed is answered by naming the library.
+fn suggestion(set: &SyscallSet, backtrace: &[json::Frame]) -> Option<String> {
+    let known = |path: &str| {
+        set.objects.iter().any(|o| {
+            o.path == path || std::fs::canonicalize(&o.path).is_ok_and(|p| p.as_os_str() == path)
+        })
+    };
+    let paths = backtrace.iter().filter_map(|f| f.object.as_deref());
+    let strange = paths
+        .filter(|p| p.starts_with('/'))
+        .find(|path| !known(path))?;
+    Some(format!(
+        "{strange} was loaded while the program ran and was not analysed: name it with --plugin {strange}"
+    ))
+}
