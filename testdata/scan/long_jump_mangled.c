@@ -1,0 +1,37 @@
+// The same, but the places are kept mangled with a secret as glibc does: xor and a rotation.
+// builds: freestanding
+// calls: getpid getuid getgid exit_group
+// gap: getpid getgid exit_group — a frame that may be returned to again keeps no values between two calls
+// run: all
+#include "freestanding.h"
+
+__asm__(
+    ".text\n.type mark, @function\nmark:\n"
+    "  mov %rbx, (%rdi)\n  mov %rbp, 8(%rdi)\n  mov %r12, 16(%rdi)\n  mov %r13, 24(%rdi)\n"
+    "  mov %r14, 32(%rdi)\n  mov %r15, 40(%rdi)\n  lea 8(%rsp), %rdx\n  mov %rdx, 48(%rdi)\n"
+    "  mov (%rsp), %rdx\n  xor secret(%rip), %rdx\n  rol $17, %rdx\n  mov %rdx, 56(%rdi)\n  xor %eax, %eax\n  ret\n"
+    ".size mark, . - mark\n"
+    ".type back, @function\nback:\n"
+    "  mov (%rdi), %rbx\n  mov 8(%rdi), %rbp\n  mov 16(%rdi), %r12\n  mov 24(%rdi), %r13\n"
+    "  mov 32(%rdi), %r14\n  mov 40(%rdi), %r15\n  mov 48(%rdi), %rsp\n  mov %esi, %eax\n"
+    "  mov 56(%rdi), %rdx\n  ror $17, %rdx\n  xor secret(%rip), %rdx\n  jmp *%rdx\n.size back, . - back\n");
+__attribute__((returns_twice)) int mark(long *where);
+__attribute__((noreturn)) void back(long *where, int value);
+
+static long place[8];
+long KEEP(secret) = 0x123456789abcdef;
+
+NOINLINE void work(int x) {
+  sys0(NR_getuid);
+  back(place, x);
+}
+
+void run(long *stack) {
+  (void)stack;
+  if (mark(place) == 0) {
+    sys0(NR_getpid);
+    work(1);
+  }
+  sys0(NR_getgid);
+  quit();
+}
