@@ -345,16 +345,17 @@ fn spares(graph: &Graph, value: ValueId, bits: u8) -> bool {
 /// Whether two uses of the node are surely the same number.
 fn has_identity(graph: &Graph, value: ValueId) -> bool {
     let mut pending = vec![value];
-    for _ in 0..16 {
+    for _ in 0..64 {
         let Some(v) = pending.pop() else { return true };
         match graph.get(v) {
-            Value::Any | Value::Select(..) => return false,
-            Value::Binary(_, a, b) => pending.extend([a, b]),
+            Value::Any => return false,
+            Value::Binary(_, a, b) | Value::Flags(_, _, a, b) => pending.extend([a, b]),
+            Value::Select(t, a, b) => pending.extend([t, a, b]),
             Value::ZeroExtend(a, _)
             | Value::SignExtend(a, _)
             | Value::Refine(a, ..)
-            | Value::Kept(_, _, a) => pending.push(a),
-            Value::Test(..) | Value::Flags(..) => return false,
+            | Value::Kept(_, _, a)
+            | Value::Test(_, a) => pending.push(a),
             _ => {}
         }
     }
