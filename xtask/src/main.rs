@@ -20,7 +20,6 @@ mod scratch;
 mod soundness;
 mod strace;
 mod sweep;
-mod tables;
 mod test;
 mod tidy;
 mod web;
@@ -69,11 +68,6 @@ const TASKS: &[Task] = &[
         "bench",
         bench::run,
         "the measured table of bench/README.md; [NAME…]",
-    ),
-    (
-        "tables",
-        tables::run,
-        "regenerate the system-call tables from installed sources",
     ),
     (
         "needs",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -39,8 +39,6 @@ pub(crate) struct Scan {
     pub(crate) complete: bool,
     /// No module or exec residual.
     pub(crate) closed: bool,
-    /// How long the command took, to the end of the process.
-    pub(crate) time: Duration,
 }
 
 impl Scan {
@@ -70,7 +68,6 @@ pub(crate) fn plugins(workload: &Workload, more: &[PathBuf]) -> Vec<OsString> {
 
 /// Scans `image`; `options` go before the path.
 pub(crate) fn scan(command: &Path, image: &Path, options: &[OsString]) -> Result<Scan> {
-    let start = Instant::now();
     let outcome = process::take(
         Command::new(command)
             .args(["scan", "--format", "json"])
@@ -80,7 +77,6 @@ pub(crate) fn scan(command: &Path, image: &Path, options: &[OsString]) -> Result
         b"",
         PATIENCE,
     )?;
-    let time = start.elapsed();
     if outcome.status.code() != Some(0) {
         bail!(
             "scan {}: {}\n    {}",
@@ -91,11 +87,11 @@ pub(crate) fn scan(command: &Path, image: &Path, options: &[OsString]) -> Result
     }
     let document: Value = serde_json::from_slice(&outcome.stdout)
         .with_context(|| format!("scan {}: its JSON", image.display()))?;
-    read(&document, time).with_context(|| format!("scan {}", image.display()))
+    read(&document).with_context(|| format!("scan {}", image.display()))
 }
 
 /// Reads a `portcullis.scan` document, version 1.
-fn read(document: &Value, time: Duration) -> Result<Scan> {
+pub(crate) fn read(document: &Value) -> Result<Scan> {
     ensure!(
         document["schema"] == "portcullis.scan" && document["version"] == 1,
         "not a portcullis.scan document of version 1"
@@ -123,7 +119,6 @@ fn read(document: &Value, time: Duration) -> Result<Scan> {
         residuals,
         complete: flag("complete")?,
         closed: flag("closed")?,
-        time,
     })
 }
 

@@ -29,7 +29,7 @@ enum Leaf {
     Number(u32),
 }
 
-/// Compiles a policy. What comes out is not trusted: [`crate::verify`] proves it.
+/// Compiles a policy. What comes out is not trusted: [`crate::verify()`] proves it.
 pub fn compile(policy: &Policy) -> Result<Program, TooLong> {
     let ranges = ranges(policy);
     let mut layout = Layout::default();

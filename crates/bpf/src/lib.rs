@@ -1,7 +1,7 @@
 //! Policies as seccomp filters, and the proof that they are the same.
 //!
-//! [`compile`] makes a [`Program`]; [`verify`] proves that a program, wherever it came from,
-//! answers every call as a policy does, or names a call on which they differ. Only [`verify`]
+//! [`compile()`] makes a [`Program`]; [`verify()`] proves that a program, wherever it came from,
+//! answers every call as a policy does, or names a call on which they differ. Only [`verify()`]
 //! makes a [`Proved`], and only that may be loaded.
 //!
 //! ```

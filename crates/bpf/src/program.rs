@@ -21,7 +21,7 @@ pub struct Program(Vec<Instruction>);
 /// Why the kernel would not take a filter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Invalid {
-    /// Nothing, or more than [`MOST`] instructions.
+    /// Nothing, or more than 4096 instructions.
     #[error("a filter has 1 to {MOST} instructions, this one has {0}")]
     Length(usize),
     /// Bytes that are no whole number of instructions.

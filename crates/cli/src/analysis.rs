@@ -17,6 +17,7 @@ use crate::cache::codec;
 use crate::cache::memo::{Holds, Memo, Recorder};
 use crate::cache::store::{Key, Kind, Store};
 use crate::neutral;
+use crate::output::say;
 use crate::text::scan::Timing;
 
 /// What is to be analysed, and how.
@@ -58,7 +59,7 @@ impl Wanted {
     /// The result, analysed now or found in the cache.
     pub(crate) fn analyse(&self) -> Result<Analysis> {
         let start = Instant::now();
-        let store = if self.cache { Store::open().ok() } else { None };
+        let store = self.store();
         let key = self.key();
         let known = store.as_ref().and_then(|s| remembered(s, &key));
         let (set, cached) = match known {
@@ -72,6 +73,20 @@ impl Wanted {
                 cached,
             },
         })
+    }
+
+    /// The cache, when it is wanted and can be used.
+    fn store(&self) -> Option<Store> {
+        if !self.cache {
+            return None;
+        }
+        match Store::open() {
+            Ok(store) => Some(store),
+            Err(reason) => {
+                say(&format!("nothing is cached: {reason}"));
+                None
+            }
+        }
     }
 
     /// The image alone, for the names of functions.

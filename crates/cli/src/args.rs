@@ -41,8 +41,8 @@ pub(crate) enum Verb {
 /// `policy`.
 #[derive(Args, Debug)]
 pub(crate) struct PolicyArgs {
-    /// The program, a path
-    #[arg(value_name = "BIN")]
+    /// The program, or the JSON of its scan; a path
+    #[arg(value_name = "BIN|SCAN")]
     pub(crate) program: PathBuf,
     /// Write the policy to FILE; `-` is standard output
     #[arg(short, long, value_name = "FILE")]

@@ -49,10 +49,3 @@ pub fn scan(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
         consulted: image.files().to_vec(),
     })
 }
-
-/// Interim.
-pub fn scan_draft(path: &Path) -> Result<SyscallSet, String> {
-    scan(&files::HostFiles::default(), path, &LinkRequest::default())
-        .map(|s| s.set)
-        .map_err(|e| e.to_string())
-}

@@ -1,7 +1,7 @@
 //! From a solution to what a person or a later stage reads: calls with sites and witnesses,
 //! residuals, warnings.
 
-pub mod demangle;
+pub(crate) mod demangle;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,18 +35,21 @@ pub(crate) fn report(image: &Image, solution: &Solution, arch: Arch) -> SyscallS
     };
     report.warnings.extend(image.warnings.iter().cloned());
     report.collect();
-    report.from_kernel();
-    report.from_vdso();
+    report.add_kernels();
+    report.add_vdsos();
     report.announced();
     report.finish()
 }
+
+/// Where a call is made, by address: by which instances, with which arguments.
+type Made = BTreeMap<u64, Vec<(InstanceId, Vec<(u8, ArgValue)>)>>;
 
 struct Report<'a> {
     image: &'a Image,
     solution: &'a Solution,
     arch: Arch,
     witness: Witness<'a>,
-    calls: BTreeMap<Sysno, BTreeMap<u64, Vec<(InstanceId, Vec<(u8, ArgValue)>)>>>,
+    calls: BTreeMap<Sysno, Made>,
     residuals: BTreeMap<(ResidualKind, u64), Residual>,
     warnings: BTreeSet<Warning>,
 }
@@ -115,7 +118,7 @@ impl Report<'_> {
 
     /// Calls that the kernel makes or needs by itself: `restart_syscall` after a stop in a
     /// restartable call, and the return from a signal handler.
-    fn from_kernel(&mut self) {
+    fn add_kernels(&mut self) {
         // Calls that return -ERESTART_RESTARTBLOCK (nanosleep, futex, poll, clock_nanosleep
         // and those built on them: kernel/time, kernel/futex, fs/select.c).
         const RESTARTED: [u32; 6] = [7, 23, 35, 202, 230, 271];
@@ -133,7 +136,7 @@ impl Report<'_> {
     /// vDSO functions fall back on system calls when they cannot answer themselves (a clock
     /// source that user space cannot read): they are in the set when their names are looked
     /// up by reached code.
-    fn from_vdso(&mut self) {
+    fn add_vdsos(&mut self) {
         for name in self.solution.strings.keys() {
             if let Some(function) = name.strip_prefix("__vdso_")
                 && let Some(number) = self.arch.number(function)
@@ -259,11 +262,7 @@ impl Report<'_> {
         }
     }
 
-    fn syscall(
-        &self,
-        number: Sysno,
-        sites: &BTreeMap<u64, Vec<(InstanceId, Vec<(u8, ArgValue)>)>>,
-    ) -> Syscall {
+    fn syscall(&self, number: Sysno, sites: &Made) -> Syscall {
         let best = sites
             .iter()
             .flat_map(|(&at, found)| found.iter().map(move |(id, _)| (*id, at)))

@@ -115,7 +115,7 @@ pub struct Solution {
     /// Calls whose target may be any function whose address is taken: instance and address;
     /// the first system call that registers a handler counts as one.
     pub open: Vec<(InstanceId, u64)>,
-    /// Strings that reached code refers to and that announce something (see [`data`]).
+    /// Strings that reached code refers to and that announce something (see `data.rs`).
     pub strings: BTreeMap<String, (InstanceId, u64)>,
     /// Rounds that were needed.
     pub rounds: usize,
@@ -278,7 +278,6 @@ struct Solver<'a> {
     resolvers: BTreeSet<u64>,
     /// Blocks whose fixed references were followed.
     referred: FxHashSet<(FunctionId, u32)>,
-    passes: u64,
     /// Functions that were entered with nothing known of their inputs.
     free: FxHashSet<FunctionId>,
     open: Vec<(InstanceId, u64)>,
@@ -324,7 +323,6 @@ impl<'a> Solver<'a> {
             taken: BTreeSet::new(),
             resolvers: BTreeSet::new(),
             referred: FxHashSet::default(),
-            passes: 0,
             free: FxHashSet::default(),
             open: Vec::new(),
             discovered: BTreeSet::new(),
@@ -345,75 +343,8 @@ impl<'a> Solver<'a> {
             let id = self.instance(root.at.0, Context::new());
             self.enter(id, Entered::Root);
         }
-        let mut n = 0u64;
-        let mut per: FxHashMap<u64, (u64, u128)> = FxHashMap::default();
-        let t0 = std::time::Instant::now();
         while let Some(id) = self.pending.pop_last() {
-            let t = std::time::Instant::now();
             self.activate(id);
-            n += 1;
-            let f = self.instances[id.0 as usize].function;
-            let e = per
-                .entry(self.functions.all[f.0 as usize].summary.entry)
-                .or_default();
-            e.0 += 1;
-            e.1 += t.elapsed().as_micros();
-            if std::env::var_os("STATS").is_some() && n % 2000 == 0 {
-                let mut v: Vec<_> = per.iter().collect();
-                v.sort_by_key(|(_, (_, t))| std::cmp::Reverse(*t));
-                for (a, (c, t)) in v.iter().take(12) {
-                    eprintln!(
-                        "   {a:x} {:?} {c} times {} us, contexts {}",
-                        self.image.function_name(Addr(**a)).map(|x| x.0),
-                        t,
-                        self.by_context
-                            .get(&self.functions.by_address[a])
-                            .map_or(0, Vec::len)
-                    );
-                }
-                let mut v: Vec<_> = self
-                    .by_context
-                    .iter()
-                    .map(|(f, c)| (c.len(), self.functions.all[f.0 as usize].summary.entry))
-                    .collect();
-                v.sort();
-                for (c, a) in v.iter().rev().take(12) {
-                    eprintln!(
-                        "      {a:x} {c} contexts {:?} {:?}",
-                        self.image.function_name(Addr(*a)).map(|x| x.0),
-                        self.relevance.get(&self.functions.by_address[a])
-                    );
-                }
-                eprintln!(
-                    "{n} activations, {} instances, {} pending {:?}",
-                    self.instances.len(),
-                    self.pending.len(),
-                    t0.elapsed()
-                );
-            }
-        }
-        if std::env::var_os("STATS").is_some() {
-            eprintln!(
-                "round: {n} activations, {} passes, {} instances, {} functions, taken {}, open {}, {:?}",
-                self.passes,
-                self.instances.len(),
-                self.by_context.len(),
-                self.taken.len(),
-                self.open.len(),
-                t0.elapsed()
-            );
-            let mut v: Vec<_> = per.into_iter().collect();
-            v.sort_by_key(|(_, (_, t))| std::cmp::Reverse(*t));
-            for (a, (c, t)) in v.iter().take(12) {
-                eprintln!(
-                    "   {a:x} {:?} {c} times {} us, contexts {}",
-                    self.image.function_name(Addr(*a)).map(|x| x.0),
-                    t,
-                    self.by_context
-                        .get(&self.functions.by_address[a])
-                        .map_or(0, Vec::len)
-                );
-            }
         }
     }
 
@@ -422,17 +353,6 @@ impl<'a> Solver<'a> {
     }
 
     fn enter(&mut self, id: InstanceId, entered: Entered) {
-        if let Ok(w) = std::env::var("WATCH")
-            && let Ok(w) = u64::from_str_radix(&w, 16)
-            && let Some(f) = self.functions.by_address.get(&w)
-            && *f == self.instances[id.0 as usize].function
-            && !self.entered.contains(&(id, entered))
-        {
-            eprintln!(
-                "enter {w:x} {:?} from {:x?} ctx {:x?}",
-                id, entered, self.instances[id.0 as usize].context
-            );
-        }
         if self.entered.insert((id, entered)) {
             self.entries.push((id, entered));
         }

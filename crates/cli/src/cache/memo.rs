@@ -342,7 +342,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_change_is_seen() {
-        let changes: &[(&str, fn(&Place))] = &[
+        type Change = (&'static str, fn(&Place));
+        let changes: &[Change] = &[
             ("content", |p| fs::write(p.at("file"), "CONTENT").unwrap()),
             ("size", |p| {
                 fs::write(p.at("file"), "longer than it was").unwrap()

@@ -3,10 +3,12 @@
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{env, fmt, fs, io};
 
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use sha2::{Digest as _, Sha256};
+
+use crate::neutral;
 
 /// All entries together; the least recently used go first.
 const TOTAL: u64 = 256 << 20;
@@ -36,6 +38,7 @@ pub(crate) type Key = [u8; 32];
 #[derive(Debug)]
 pub(crate) struct Store {
     dir: OwnedFd,
+    #[cfg(test)]
     path: PathBuf,
 }
 
@@ -48,6 +51,20 @@ pub(crate) enum Unusable {
     Io(PathBuf, io::Error),
     /// It belongs to another user, or others can read or write it.
     NotPrivate(PathBuf),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unusable::NoHome => write!(f, "neither XDG_CACHE_HOME nor HOME is an absolute path"),
+            Unusable::Io(path, error) => write!(f, "{}: {error}", neutral::path(path)),
+            Unusable::NotPrivate(path) => write!(
+                f,
+                "{} belongs to another user, or others can use it",
+                neutral::path(path)
+            ),
+        }
+    }
 }
 
 impl Store {
@@ -75,13 +92,9 @@ impl Store {
         }
         Ok(Store {
             dir,
+            #[cfg(test)]
             path: path.to_owned(),
         })
-    }
-
-    /// Where the entries are.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// The content of an entry; `None` when it is not there or not what was written.
@@ -233,7 +246,7 @@ mod tests {
             Some(&b"content"[..])
         );
         assert_eq!(store.read(Kind::Memo, &KEY), None);
-        let mode = fs::metadata(store.path()).unwrap().permissions().mode();
+        let mode = fs::metadata(&store.path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
     }
 
@@ -241,7 +254,7 @@ mod tests {
     fn every_changed_byte_is_a_miss() {
         let (_dir, store) = store();
         store.write(Kind::Scan, &KEY, b"content").unwrap();
-        let path = store.path().join(name(Kind::Scan, &KEY));
+        let path = store.path.join(name(Kind::Scan, &KEY));
         let good = fs::read(&path).unwrap();
         for at in 0..good.len() {
             let mut bad = good.clone();
@@ -256,7 +269,7 @@ mod tests {
     #[test]
     fn an_entry_that_is_no_regular_file_is_a_miss() {
         let (_dir, store) = store();
-        let path = store.path().join(name(Kind::Scan, &KEY));
+        let path = store.path.join(name(Kind::Scan, &KEY));
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
         assert_eq!(store.read(Kind::Scan, &KEY), None);
         fs::remove_file(&path).unwrap();
@@ -267,8 +280,8 @@ mod tests {
     #[test]
     fn a_directory_that_others_can_read_is_not_used() {
         let (_dir, store) = store();
-        fs::set_permissions(store.path(), fs::Permissions::from_mode(0o750)).unwrap();
-        let again = Store::open_at(store.path());
+        fs::set_permissions(&store.path, fs::Permissions::from_mode(0o750)).unwrap();
+        let again = Store::open_at(&store.path);
         assert!(matches!(again, Err(Unusable::NotPrivate(_))), "{again:?}");
     }
 
@@ -279,20 +292,20 @@ mod tests {
             store.write(Kind::Scan, &[key; 32], b"x").unwrap();
             let file = fs::File::options()
                 .write(true)
-                .open(store.path().join(name(Kind::Scan, &[key; 32])))
+                .open(store.path.join(name(Kind::Scan, &[key; 32])))
                 .unwrap();
             // Sparse, so that the test costs no room.
             file.set_len(TOTAL / 3).unwrap();
             file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds))
                 .unwrap();
         }
-        fs::write(store.path().join("somebody-else"), b"").unwrap();
+        fs::write(store.path.join("somebody-else"), b"").unwrap();
         store.write(Kind::Scan, &[4; 32], b"y").unwrap();
         let left: Vec<bool> = [1, 2, 3, 4]
             .iter()
-            .map(|k| store.path().join(name(Kind::Scan, &[*k; 32])).exists())
+            .map(|k| store.path.join(name(Kind::Scan, &[*k; 32])).exists())
             .collect();
         assert_eq!(left, [true, false, true, true]);
-        assert!(store.path().join("somebody-else").exists());
+        assert!(store.path.join("somebody-else").exists());
     }
 }

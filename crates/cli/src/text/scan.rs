@@ -77,7 +77,7 @@ pub(crate) fn why(set: &SyscallSet, call: &Syscall) -> String {
         json::scan::origin(call.origin),
         plural(call.sites.len(), "site"),
     );
-    let names: Vec<String> = call.why.iter().map(|at| function(at)).collect();
+    let names: Vec<String> = call.why.iter().map(function).collect();
     let width = names
         .iter()
         .map(|n| n.chars().count())

@@ -1,19 +1,53 @@
-//! `portcullis policy BIN`.
+//! `portcullis policy BIN|SCAN`.
 
-use anyhow::Result;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use portcullis_abi::SyscallSet;
 use portcullis_policy::{Policy, toml};
 
 use crate::analysis::Wanted;
 use crate::args::PolicyArgs;
 use crate::exit::Exit;
+use crate::json::scan_input;
+use crate::neutral;
 use crate::output::Output;
+
+/// More than any scan document has.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// Runs the verb.
 pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
     let output = Output::from_option(typed.output);
-    let analysis = Wanted::of_file(&typed.program, &typed.closure)?.analyse()?;
-    // Names come from files: what a terminal would act on does not belong in a policy either.
-    let text = toml::write(&Policy::from_scan(&analysis.set));
-    output.write_bytes(text.as_bytes())?;
+    let set = match scan_document(&typed.program)? {
+        Some(set) => set,
+        None => {
+            Wanted::of_file(&typed.program, &typed.closure)?
+                .analyse()?
+                .set
+        }
+    };
+    output.write_bytes(toml::write(&Policy::from_scan(&set)).as_bytes())?;
     Ok(Exit::Success)
+}
+
+/// The set in a scan document that was saved; `None` when the file is something else.
+fn scan_document(path: &Path) -> Result<Option<SyscallSet>> {
+    let reading = || format!("reading {}", neutral::path(path));
+    // A FIFO or device would be waited for: what they hold is no document.
+    if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
+        return Ok(None);
+    }
+    let mut file = File::open(path).with_context(reading)?;
+    let mut first = [0];
+    if file.read(&mut first).with_context(reading)? == 0 || first[0] != b'{' {
+        return Ok(None);
+    }
+    let mut bytes = first.to_vec();
+    file.take(MOST_BYTES)
+        .read_to_end(&mut bytes)
+        .with_context(reading)?;
+    Ok(Some(scan_input::parse(&bytes).with_context(reading)?))
 }

@@ -74,7 +74,11 @@ fn a_script_whose_interpreter_is_itself_ends() {
     let path = place.at("self");
     fs::write(&path, format!("#!{}\n", path.display())).unwrap();
     refused(&place, "./self");
-    fs::write(place.at("fifo-script"), format!("#!{}\n", place.at("fifo").display())).unwrap();
+    fs::write(
+        place.at("fifo-script"),
+        format!("#!{}\n", place.at("fifo").display()),
+    )
+    .unwrap();
     rustix::fs::mknodat(
         rustix::fs::CWD,
         place.at("fifo"),

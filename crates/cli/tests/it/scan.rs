@@ -17,7 +17,10 @@ int main(void) { return (int)syscall(SYS_getpid) == 1; }
 /// `fields` is there. Fields may be added, so more is fine.
 fn has(value: &Value, fields: &[&str]) {
     for field in fields {
-        assert!(value.get(field).is_some(), "{field} is missing in {value:#}");
+        assert!(
+            value.get(field).is_some(),
+            "{field} is missing in {value:#}"
+        );
     }
 }
 
@@ -60,7 +63,15 @@ fn check_document(document: &Value) {
     for call in document["syscalls"].as_array().unwrap() {
         has(
             call,
-            &["name", "number", "origin", "confidence", "args", "sites", "why"],
+            &[
+                "name",
+                "number",
+                "origin",
+                "confidence",
+                "args",
+                "sites",
+                "why",
+            ],
         );
         for site in call["sites"].as_array().unwrap() {
             has(site, &["object", "address", "function", "tuples"]);
@@ -75,7 +86,9 @@ fn check_document(document: &Value) {
     for residual in document["residuals"].as_array().unwrap() {
         has(
             residual,
-            &["id", "kind", "object", "address", "function", "detail", "why"],
+            &[
+                "id", "kind", "object", "address", "function", "detail", "why",
+            ],
         );
     }
     for warning in document["warnings"].as_array().unwrap() {
@@ -97,14 +110,18 @@ fn json_holds_every_field_for_dynamic_and_static_programs() {
         ("/bin/ls", "dynamic"),
         (program.to_str().unwrap(), "static"),
     ] {
-        let done = place.portcullis(&["scan", path, "--format", "json"]).expect(0);
+        let done = place
+            .portcullis(&["scan", path, "--format", "json"])
+            .expect(0);
         let document = done.json();
         check_document(&document);
         assert_eq!(document["binary"]["arch"], "x86_64");
         assert_eq!(document["binary"]["linkage"], linkage, "{path}");
         assert!(names(&document).contains(&"exit_group"), "{path}");
     }
-    let done = place.portcullis(&["scan", "./own", "--format", "json"]).expect(0);
+    let done = place
+        .portcullis(&["scan", "./own", "--format", "json"])
+        .expect(0);
     assert!(names(&done.json()).contains(&"getpid"));
 }
 
@@ -129,7 +146,11 @@ fn why_shows_a_path_and_tells_what_is_not_in_the_set() {
     assert!(by_name.stdout.contains("+0x"), "{}", by_name.stdout);
     assert_eq!(why("231").expect(0).stdout, by_name.stdout);
     let absent = why("kexec_load").expect(1);
-    assert!(absent.stdout.contains("not in the set"), "{}", absent.stdout);
+    assert!(
+        absent.stdout.contains("not in the set"),
+        "{}",
+        absent.stdout
+    );
     why("no_such_call").expect(2);
 }
 
@@ -140,7 +161,10 @@ fn text_has_counts_purposes_and_time() {
     for part in ["/ls", "system calls", "memory (", "analysed in"] {
         assert!(done.stdout.contains(part), "{part}:\n{}", done.stdout);
     }
-    assert!(!done.stdout.contains('\u{1b}'), "colours without a terminal");
+    assert!(
+        !done.stdout.contains('\u{1b}'),
+        "colours without a terminal"
+    );
 }
 
 #[test]
@@ -203,7 +227,9 @@ fn the_second_scan_comes_from_the_cache() {
     assert_eq!(scan(&["--format", "json"]).stdout, fresh.stdout);
     // What changes the closure is part of the key.
     let mut command = place.command();
-    command.args(["scan", "/bin/ls"]).env("LD_LIBRARY_PATH", "/nowhere");
+    command
+        .args(["scan", "/bin/ls"])
+        .env("LD_LIBRARY_PATH", "/nowhere");
     assert!(!cached(&Done::new(command.output().unwrap()).expect(0)));
 }
 
@@ -211,7 +237,12 @@ fn the_second_scan_comes_from_the_cache() {
 fn a_changed_program_is_analysed_again() {
     let place = Place::new();
     place.compile("own", STATIC, &["-static"]);
-    let list = || place.portcullis(&["scan", "./own", "--list"]).expect(0).stdout;
+    let list = || {
+        place
+            .portcullis(&["scan", "./own", "--list"])
+            .expect(0)
+            .stdout
+    };
     assert!(list().lines().any(|l| l == "getpid"));
     place.compile("own", &STATIC.replace("getpid", "getuid"), &["-static"]);
     let second = list();
@@ -230,14 +261,23 @@ fn a_library_that_appears_earlier_is_found() {
         place.compile(name, &source, &["-shared", "-fPIC"]);
     };
     library("second/libf.so", "SYS_sethostname");
-    let directories = format!("-Wl,-rpath,{}:{}", place.at("first").display(), place.at("second").display());
+    let directories = format!(
+        "-Wl,-rpath,{}:{}",
+        place.at("first").display(),
+        place.at("second").display()
+    );
     let second = format!("-L{}", place.at("second").display());
     place.compile(
         "own",
         "int f(void); int main(void) { return f(); }",
         &[&second, "-lf", &directories],
     );
-    let list = || place.portcullis(&["scan", "./own", "--list"]).expect(0).stdout;
+    let list = || {
+        place
+            .portcullis(&["scan", "./own", "--list"])
+            .expect(0)
+            .stdout
+    };
     assert!(list().contains("sethostname"));
     library("first/libf.so", "SYS_setdomainname");
     let after = list();

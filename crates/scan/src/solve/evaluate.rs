@@ -17,7 +17,7 @@ const MOST_BOUNDS: usize = 8;
 const MOST_READS: u64 = 1024;
 
 /// What the outside supplies to a function.
-pub struct Surroundings<'a> {
+pub(super) struct Surroundings<'a> {
     /// The image.
     pub image: &'a Image,
     /// What callers pass.
@@ -33,7 +33,7 @@ pub struct Surroundings<'a> {
 }
 
 /// Evaluates nodes, each once.
-pub struct Evaluator<'a> {
+pub(super) struct Evaluator<'a> {
     graph: &'a Graph,
     around: Surroundings<'a>,
     known: FxHashMap<ValueId, Domain>,
@@ -41,7 +41,7 @@ pub struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     /// An evaluator that knows nothing yet.
-    pub fn new(graph: &'a Graph, around: Surroundings<'a>) -> Self {
+    pub(super) fn new(graph: &'a Graph, around: Surroundings<'a>) -> Self {
         Evaluator {
             graph,
             around,
@@ -50,7 +50,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// What `value` can be.
-    pub fn value(&mut self, value: ValueId) -> Domain {
+    pub(super) fn value(&mut self, value: ValueId) -> Domain {
         if let Some(known) = self.leaf(value) {
             return known;
         }
@@ -94,11 +94,7 @@ impl<'a> Evaluator<'a> {
             Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Load(a, ..) => all.push(a),
             Value::Refine(a, _, _, bound) => all.extend([a, bound]),
             Value::Select(t, a, b) => all.extend([t, a, b]),
-            Value::Kept(at, reg, a) => {
-                if self.keeps(at, reg) {
-                    all.push(a);
-                }
-            }
+            Value::Kept(at, reg, a) if self.keeps(at, reg) => all.push(a),
             Value::Test(_, flags) => {
                 if let Value::Flags(_, _, a, b) = self.graph.get(flags) {
                     all.extend([a, b]);
@@ -368,7 +364,7 @@ fn narrow(size: u8) -> Domain {
 /// A relocated word that the program cannot change once the loader is done.
 ///
 /// `written` are words that reached code writes to although they are protected later.
-pub fn fixed_slot(image: &Image, written: &BTreeSet<u64>, at: u64) -> Option<Slot> {
+pub(super) fn fixed_slot(image: &Image, written: &BTreeSet<u64>, at: u64) -> Option<Slot> {
     let region = image.region(Addr(at))?;
     if (region.writable && !region.linkage) || written.contains(&(at & !7)) {
         return None;
@@ -378,7 +374,7 @@ pub fn fixed_slot(image: &Image, written: &BTreeSet<u64>, at: u64) -> Option<Slo
 
 /// Whether evaluating `value` can tell anything: some way down leads to constants, inputs or
 /// results only.
-pub fn tellable(graph: &Graph, value: ValueId) -> bool {
+pub(super) fn tellable(graph: &Graph, value: ValueId) -> bool {
     let mut pending = vec![value];
     let mut seen = FxHashSet::default();
     let mut told = false;

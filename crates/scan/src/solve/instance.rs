@@ -150,7 +150,6 @@ impl Solver<'_> {
         let mut kept = std::mem::take(&mut self.instances[id.0 as usize].keeps);
         let pass = loop {
             let before = edges.len();
-            self.passes += 1;
             let mut outcomes: Vec<(u64, Domain, u16)> = Vec::new();
             let mut pass = Pass {
                 kept: u16::MAX,
@@ -420,14 +419,6 @@ impl Solver<'_> {
     ) -> SiteCall {
         let number = evaluator.value(entry.number);
         if number.values(MOST_NUMBERS).is_none() || number.values(1).is_none() {
-            if std::env::var_os("DISC").is_some() {
-                eprintln!(
-                    "SITE in {:x?} {:?} targets {}",
-                    self.functions.all[function.0 as usize].summary.entry,
-                    number,
-                    self.targets_matter
-                );
-            }
             self.matters(function, graph, entry.number);
         }
         SiteCall {

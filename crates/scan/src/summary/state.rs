@@ -116,10 +116,6 @@ impl State {
         }
     }
 
-    pub(super) fn slots(&self) -> &[Slot] {
-        &self.slots
-    }
-
     pub(super) fn forget_frame(&mut self) {
         self.slots.clear();
         self.incoming = false;

@@ -12,6 +12,8 @@ mod trace;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use portcullis_abi::SyscallSet;
 use portcullis_scan::LinkRequest;
@@ -22,14 +24,31 @@ use build::Build;
 use expectation::Expectation;
 use outcome::Outcome;
 
+/// Far beyond what any fixture needs, also on a busy machine: a scan must end.
+const LONGEST_SCAN: Duration = Duration::from_secs(300);
+
 /// What is under test.
 fn scan_of(path: &Path) -> Result<SyscallSet, String> {
-    let scan = || {
-        portcullis_scan::scan(&HostFiles::default(), path, &LinkRequest::default())
-            .map(|scan| scan.set)
-            .map_err(|e| e.to_string())
-    };
-    std::panic::catch_unwind(scan).unwrap_or_else(|_| Err("the scan panicked".into()))
+    let program = path.to_owned();
+    let (done, result) = mpsc::channel();
+    // A scan that does not end keeps its thread; the test fails and with it the process ends.
+    let worker = std::thread::spawn(move || {
+        let scanned =
+            portcullis_scan::scan(&HostFiles::default(), &program, &LinkRequest::default());
+        // Nobody listens any more once the test gave up.
+        let _ = done.send(scanned.map(|scan| scan.set).map_err(|e| e.to_string()));
+    });
+    match result.recv_timeout(LONGEST_SCAN) {
+        Ok(scanned) => scanned,
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(format!(
+            "the scan has not ended after {} s",
+            LONGEST_SCAN.as_secs()
+        )),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            let _ = worker.join();
+            Err("the scan panicked".into())
+        }
+    }
 }
 
 fn sources() -> PathBuf {

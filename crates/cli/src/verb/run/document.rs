@@ -27,8 +27,8 @@ pub(super) fn document(
         wanted.image()
     };
     let (outcome, exit_code, signal, failure) = match &verdict.outcome {
-        Outcome::Exited(code) => ("exited", Some(i32::from(*code)), None, None),
-        Outcome::Signaled(signal) => ("signaled", None, Some(i32::from(*signal)), None),
+        Outcome::Exited(code) => ("exited", Some(*code), None, None),
+        Outcome::Signaled(signal) => ("signaled", None, Some(*signal), None),
         Outcome::Denied => ("denied", None, None, None),
         Outcome::Failed(reason) => ("failed", None, None, Some(reason.clone())),
     };

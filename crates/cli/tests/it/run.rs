@@ -1,0 +1,158 @@
+//! `run`: real programs behind their filters.
+
+use std::fs;
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::place::Place;
+
+/// A program whose only way to a call's number is its command line.
+const NUMBER: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+
+int main(int argc, char **argv) {
+  long number = argc > 1 ? atol(argv[1]) : SYS_getpid;
+  printf("%d\n", syscall(number, 3, 4, 5) != -1);
+  return argc;
+}
+"#;
+
+fn run(place: &Place, words: &[&str]) -> (Output, Value) {
+    let verdict = place.at("verdict.json");
+    let output = place
+        .command()
+        .arg("run")
+        .arg("--verdict")
+        .arg(&verdict)
+        .args(words)
+        .output()
+        .unwrap();
+    let text = fs::read_to_string(&verdict).unwrap_or_default();
+    (output, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn number_program(place: &Place) -> String {
+    let program = place.compile("number", NUMBER, &["-static"]);
+    program.display().to_string()
+}
+
+#[test]
+fn the_programs_own_code_passes_through() {
+    let place = Place::new();
+    let program = number_program(&place);
+    for words in [&["--", &program][..], &["--", &program, "39", "x", "y"]] {
+        let (output, verdict) = run(&place, words);
+        assert_eq!(
+            output.status.code(),
+            Some(words.len() as i32 - 1),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(output.stdout, b"1\n");
+        assert_eq!(verdict["outcome"], "exited");
+        assert_eq!(verdict["mode"], "enforce");
+        assert_eq!(verdict["enforced"][0]["layer"], "seccomp");
+    }
+    assert!(
+        stderr(&run(&place, &["--", &program]).0).contains("not enforced: filesystem, network")
+    );
+}
+
+#[test]
+fn a_call_outside_the_set_is_stopped_and_explained() {
+    let place = Place::new();
+    let program = number_program(&place);
+    // 103 is syslog: nothing in a C program makes it.
+    let (output, verdict) = run(&place, &["--", &program, "103"]);
+    assert_eq!(output.status.code(), Some(159), "{}", stderr(&output));
+    assert_eq!(verdict["outcome"], "denied");
+    let denial = &verdict["denials"][0];
+    assert_eq!(denial["syscall"], "syslog");
+    assert_eq!(denial["args"][0]["value"], "0x3");
+    let functions: Vec<&str> = denial["backtrace"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|f| f["function"].as_str())
+        .collect();
+    assert!(
+        functions.contains(&"syscall") && functions.contains(&"main"),
+        "{functions:?}"
+    );
+    assert!(stderr(&output).contains("denied: syslog("));
+}
+
+#[test]
+fn observation_lets_through_and_says_so() {
+    let place = Place::new();
+    let program = number_program(&place);
+    let (output, verdict) = run(&place, &["--observe", "--", &program, "103"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(verdict["mode"], "observe");
+    assert_eq!(verdict["not_enforced"][0]["layer"], "seccomp");
+    assert_eq!(verdict["denials"][0]["syscall"], "syslog");
+    // The core stays denied: 101 is ptrace.
+    let (output, _) = run(&place, &["--observe", "--", &program, "101"]);
+    assert_eq!(output.stdout, b"0\n");
+}
+
+#[test]
+fn an_exec_that_the_set_lacks_is_stopped() {
+    let place = Place::new();
+    let program = number_program(&place);
+    for number in ["59", "322"] {
+        let (output, verdict) = run(&place, &["--", &program, number]);
+        assert_eq!(output.status.code(), Some(159), "{}", stderr(&output));
+        assert_eq!(verdict["outcome"], "denied");
+    }
+}
+
+#[test]
+fn what_cannot_be_started_has_the_shells_codes() {
+    let place = Place::new();
+    let absent = place
+        .command()
+        .args(["run", "--", "no-such-program"])
+        .output()
+        .unwrap();
+    assert_eq!(absent.status.code(), Some(127));
+    let directory = place
+        .command()
+        .args(["run", "--", "/usr"])
+        .output()
+        .unwrap();
+    assert_eq!(directory.status.code(), Some(126));
+    let text = place.at("text");
+    fs::write(&text, "just text\n").unwrap();
+    let plain = place
+        .command()
+        .args(["run", "--"])
+        .arg(&text)
+        .output()
+        .unwrap();
+    assert_eq!(plain.status.code(), Some(126));
+}
+
+#[test]
+fn a_derived_policy_compiles_to_a_proved_filter() {
+    let place = Place::new();
+    let program = number_program(&place);
+    let policy = place.command().args(["policy", &program]).output().unwrap();
+    assert!(policy.status.success(), "{}", stderr(&policy));
+    let file = place.at("policy.toml");
+    fs::write(&file, &policy.stdout).unwrap();
+    let listing = place.command().arg("compile").arg(&file).output().unwrap();
+    assert!(listing.status.success(), "{}", stderr(&listing));
+    assert!(String::from_utf8_lossy(&listing.stdout).contains("ld arch"));
+    fs::write(&file, "default = \"kill\"\n").unwrap();
+    let broken = place.command().arg("compile").arg(&file).output().unwrap();
+    assert_eq!(broken.status.code(), Some(2));
+}

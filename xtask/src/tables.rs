@@ -1,6 +1,0 @@
-//! .
-use anyhow::Result;
-/// .
-pub(crate) fn run(_: &[String]) -> Result<()> {
-    Ok(())
-}
