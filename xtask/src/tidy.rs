@@ -1,28 +1,19 @@
 //! `cargo xtask tidy`: what no compiler checks.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use toml::Value;
 
 use crate::place;
 
 /// Longer files have more than one subject.
 const MOST_LINES: usize = 900;
-/// Names that say nothing.
+/// Names of files and directories that say nothing.
 const NAMELESS: &[&str] = &[
-    "utils.rs",
-    "util.rs",
-    "common.rs",
-    "helpers.rs",
-    "helper.rs",
-    "types.rs",
-    "manager.rs",
-    "handler.rs",
-    "mod.rs",
-    "misc.rs",
+    "util", "utils", "common", "helper", "helpers", "types", "manager", "handler", "misc",
 ];
 /// Where unsafe code may be (ARCHITECTURE.md).
 const UNSAFE: &[&str] = &["crates/sys/src/", "crates/sandbox/src/child.rs"];
@@ -37,6 +28,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sys", &["abi"]),
     ("watch", &["abi", "policy", "bpf", "sys", "scan"]),
     ("sandbox", &["abi", "policy", "bpf", "sys"]),
+    (
+        "cli",
+        &["abi", "scan", "policy", "bpf", "sys", "watch", "sandbox"],
+    ),
+];
+/// Directories that exist on one machine only, and hosts that only lock files name.
+const MACHINE: &[&str] = &[
+    "/work/",
+    "/home/",
+    "/root/",
+    "/tmp/",
+    "crates.io",
+    "pypi.org",
+    "pythonhosted.org",
+    "npmjs.",
 ];
 
 /// `cargo xtask tidy`.
@@ -49,11 +55,12 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
         };
         let name = file.display().to_string();
         lines(&name, &text, &mut found);
+        names(file, &mut found);
         unsafe_code_here(&name, &text, &mut found);
         machine(&name, &text, &mut found);
         links(file, &text, &mut found);
     }
-    arrows(&mut found)?;
+    manifests(&mut found)?;
     for finding in &found {
         eprintln!("tidy: {finding}");
     }
@@ -80,43 +87,54 @@ fn tracked() -> Result<Vec<PathBuf>> {
 }
 
 fn lines(name: &str, text: &str, found: &mut Vec<String>) {
-    let Some(base) = name.rsplit('/').next().filter(|b| b.ends_with(".rs")) else {
-        return;
-    };
     let count = text.lines().count();
-    if count > MOST_LINES && !base.ends_with("_table.rs") {
+    let generated = name == "Cargo.lock" || name.ends_with("_table.rs") || name.ends_with(".snap");
+    if count > MOST_LINES && !generated {
         found.push(format!("{name} has {count} lines, more than {MOST_LINES}"));
     }
-    if NAMELESS.contains(&base) {
-        found.push(format!(
-            "{name}: the file's name does not say what is in it"
-        ));
+}
+
+fn names(file: &Path, found: &mut Vec<String>) {
+    let rust = file.extension().is_some_and(|e| e == "rs");
+    if rust && file.file_name().is_some_and(|n| n == "mod.rs") {
+        let own = file.parent().unwrap_or(file).display();
+        found.push(format!("{}: the house form is {own}.rs", file.display()));
+    }
+    let stem = if rust { file.file_stem() } else { None };
+    let directories = file.parent().into_iter().flat_map(Path::iter);
+    for part in directories.chain(stem) {
+        if NAMELESS.iter().any(|nameless| part == *nameless) {
+            found.push(format!(
+                "{}: `{}` does not say what is in it",
+                file.display(),
+                part.display()
+            ));
+        }
     }
 }
 
 fn unsafe_code_here(name: &str, text: &str, found: &mut Vec<String>) {
+    if !name.ends_with(".rs") || UNSAFE.iter().any(|place| name.starts_with(place)) {
+        return;
+    }
     // An attribute that lifts the workspace's lint, on one line or more.
-    let lifts = text
-        .split("#![expect(")
-        .skip(1)
-        .any(|rest| rest.trim_start().starts_with(LINT));
-    if name.ends_with(".rs") && lifts && !UNSAFE.iter().any(|place| name.starts_with(place)) {
+    let lifts = ["expect(", "allow(", "warn("].iter().any(|level| {
+        text.split(level).skip(1).any(|rest| {
+            let lints = rest.split(')').next().unwrap_or_default();
+            lints.split(',').any(|lint| lint.trim() == LINT)
+        })
+    });
+    if lifts {
         found.push(format!("{name}: unsafe code has no place here"));
     }
 }
 
-/// Places of one machine, and hosts that only lock files name.
 fn machine(name: &str, text: &str, found: &mut Vec<String>) {
+    // This file has to spell them.
     if name == "Cargo.lock" || name == "xtask/src/tidy.rs" {
         return;
     }
-    for word in [
-        "/work/",
-        "/home/",
-        "crates.io/",
-        "pypi.org",
-        "registry.npmjs",
-    ] {
+    for word in MACHINE {
         if text.contains(word) {
             found.push(format!("{name}: names `{word}`"));
         }
@@ -139,24 +157,116 @@ fn links(file: &Path, text: &str, found: &mut Vec<String>) {
     }
 }
 
-/// Crates use each other in one direction.
-fn arrows(found: &mut Vec<String>) -> Result<()> {
-    let allowed: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
-    for (name, uses) in &allowed {
-        let path = place::root().join("crates").join(name).join("Cargo.toml");
+/// Every crate is known here, takes the workspace's lints, and uses others in one direction.
+fn manifests(found: &mut Vec<String>) -> Result<()> {
+    let crates = place::root().join("crates");
+    for entry in fs::read_dir(&crates).with_context(|| format!("list {}", crates.display()))? {
+        let path = entry?.path().join("Cargo.toml");
+        if !path.is_file() {
+            continue;
+        }
         let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
         let manifest: toml::Table = text
             .parse()
             .with_context(|| format!("{}", path.display()))?;
-        let dependencies = manifest.get("dependencies").and_then(|d| d.as_table());
-        for dependency in dependencies.into_iter().flat_map(|d| d.keys()) {
-            let Some(ours) = dependency.strip_prefix("portcullis-") else {
-                continue;
-            };
-            if !uses.contains(&ours) {
-                found.push(format!("crates/{name} may not use {ours}"));
+        manifest_of(&manifest, found);
+    }
+    Ok(())
+}
+
+fn manifest_of(manifest: &toml::Table, found: &mut Vec<String>) {
+    let package = manifest.get("package").and_then(|p| p.get("name"));
+    let package = package.and_then(Value::as_str).unwrap_or_default();
+    let name = package.strip_prefix("portcullis-").unwrap_or(package);
+    let Some((_, uses)) = ARROWS.iter().find(|(known, _)| *known == name) else {
+        found.push(format!("crates/{name} has no arrows in xtask/src/tidy.rs"));
+        return;
+    };
+    let lints = manifest.get("lints").and_then(|l| l.get("workspace"));
+    if lints.and_then(Value::as_bool) != Some(true) {
+        found.push(format!("crates/{name} does not take the workspace's lints"));
+    }
+    // Tests may look further: `dev-dependencies` are not in what is shipped.
+    let targets = manifest.get("target").and_then(Value::as_table);
+    let tables = std::iter::once(manifest).chain(
+        targets
+            .into_iter()
+            .flat_map(|t| t.values())
+            .filter_map(Value::as_table),
+    );
+    for table in tables {
+        for kind in ["dependencies", "build-dependencies"] {
+            let used = table.get(kind).and_then(Value::as_table);
+            for (key, value) in used.into_iter().flatten() {
+                // A renamed dependency has its true name in `package`.
+                let true_name = value.get("package").and_then(Value::as_str).unwrap_or(key);
+                let ours = true_name.strip_prefix("portcullis-");
+                if let Some(ours) = ours.filter(|ours| !uses.contains(ours)) {
+                    found.push(format!("crates/{name} may not use {ours}"));
+                }
             }
         }
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(find: impl Fn(&mut Vec<String>)) -> Vec<String> {
+        let mut found = Vec::new();
+        find(&mut found);
+        found
+    }
+
+    #[test]
+    fn a_lifted_lint_is_found_however_it_is_written() {
+        for text in [
+            "#![expect(LINT, reason = \"x\")]",
+            "#[allow(\n    dead_code,\n    LINT\n)]",
+            "#![cfg_attr(test, allow(LINT))]",
+        ] {
+            // Spelled out it would be found here.
+            let text = &text.replace("LINT", LINT);
+            let lifted = |name: &str| found(|f| unsafe_code_here(name, text, f)).len();
+            assert_eq!(lifted("crates/scan/src/lib.rs"), 1, "{text}");
+            assert_eq!(lifted("crates/sys/src/wait.rs"), 0, "{text}");
+        }
+        assert!(found(|f| unsafe_code_here("a.rs", &format!("deny({LINT})"), f)).is_empty());
+    }
+
+    #[test]
+    fn names_that_say_nothing_are_found_in_files_and_directories() {
+        for name in ["a/utils.rs", "a/common/b.rs", "a/mod.rs"] {
+            assert_eq!(found(|f| names(Path::new(name), f)).len(), 1, "{name}");
+        }
+        assert!(found(|f| names(Path::new("a/types.md"), f)).is_empty());
+    }
+
+    #[test]
+    fn an_arrow_against_the_flow_is_found() {
+        let judge = |text: &str| {
+            let manifest: toml::Table = text.parse().unwrap_or_default();
+            found(|f| manifest_of(&manifest, f))
+        };
+        let head = "package.name = \"portcullis-scan\"\nlints.workspace = true\n";
+        assert!(judge(&format!("{head}dependencies.portcullis-abi.path = \"x\"")).is_empty());
+        for against in [
+            "dependencies.portcullis-sys.workspace = true",
+            "build-dependencies.b = { package = \"portcullis-bpf\" }",
+            "target.'cfg(unix)'.dependencies.portcullis-cli.workspace = true",
+        ] {
+            assert_eq!(judge(&format!("{head}{against}")).len(), 1, "{against}");
+        }
+        assert_eq!(judge("package.name = \"portcullis-scan\"").len(), 1);
+        assert_eq!(judge("package.name = \"portcullis-new\"").len(), 1);
+    }
+
+    #[test]
+    fn long_files_are_found_save_generated_ones() {
+        let text = "x\n".repeat(MOST_LINES + 1);
+        assert_eq!(found(|f| lines("a.rs", &text, f)).len(), 1);
+        assert!(found(|f| lines("a_table.rs", &text, f)).is_empty());
+        assert!(found(|f| lines("a.rs", &text[2..], f)).is_empty());
+    }
 }
