@@ -13,6 +13,8 @@ use crate::summary::{Graph, Input, OUTSIDE, Value, ValueId};
 const PATIENCE: u32 = 8;
 /// Bounds that widening stops at.
 const MOST_BOUNDS: usize = 8;
+/// Values below a branch that are looked at to see whether it can be told.
+const MOST_TOLD: usize = 64;
 /// Entries of a table that are read one by one.
 const MOST_READS: u64 = 1024;
 
@@ -382,7 +384,7 @@ pub(super) fn tellable(graph: &Graph, value: ValueId) -> bool {
         if !seen.insert(v) {
             continue;
         }
-        if seen.len() > 2000 {
+        if seen.len() > MOST_TOLD {
             return false;
         }
         match graph.get(v) {

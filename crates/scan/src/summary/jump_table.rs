@@ -12,6 +12,8 @@ use super::value::{Graph, Input, Value, ValueId};
 use crate::image::{Addr, Image, Slot};
 use crate::isa::{Binary, Reg};
 
+/// Bounds of fewer values come from a compare and are taken as they are.
+const MOST_TRUSTED: u64 = 255;
 /// Tables that one jump may choose from.
 const MOST_BASES: usize = 8;
 /// A longer table than any compiler makes; unbounded ones end here at the latest.
@@ -280,25 +282,28 @@ fn entries(
         .index
         .and_then(|index| bounds(image, graph, index))
         .filter(|(lo, hi)| hi - lo < MOST_ENTRIES);
-    let (first, last) = bound.unwrap_or_else(|| {
-        // Nothing else that the function names is inside a table.
+    // What only the width of the index bounds can end before, but not inside another table:
+    // nothing else that the function names is inside this one.
+    let apart = || {
         let end = graph.next_constant(base).unwrap_or(u64::MAX);
-        (
-            0,
-            (((end - base) / table.stride).max(1) - 1).min(MOST_ENTRIES),
-        )
-    });
+        (((end - base) / table.stride).max(1) - 1).min(MOST_ENTRIES)
+    };
+    let (first, last) = match bound {
+        Some((lo, hi)) if hi - lo < MOST_TRUSTED => (lo, hi),
+        Some((lo, hi)) => (lo, hi.min(apart().max(lo))),
+        None => (0, apart()),
+    };
     let mut all = Vec::new();
     for n in first..=last {
         let at = base.wrapping_add(n.wrapping_mul(table.stride));
+        // Compilers fill the places of values that cannot be: a word that leads nowhere, or into
+        // another function, is behind the end.
         match word(at) {
             Some(target)
-                if image.is_code(Addr(target))
-                    && (bound.is_some() || plausible(image, entry, target)) =>
+                if image.is_code(Addr(target)) && plausible(image, entry, target) =>
             {
                 all.push(target);
             }
-            _ if bound.is_some() => {}
             _ => break,
         }
     }
