@@ -22,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// program's own path. Empty is a native run.
 pub(crate) type Front<'a> = &'a dyn Fn(usize) -> Vec<OsString>;
 
-/// Who gets SIGTERM when a server is to end.
+/// Who gets the signal when a server is to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stop {
     /// The program itself: a tracer would keep the signal.
@@ -95,14 +95,18 @@ fn play_step(
                 complaint,
             })
         }
-        Step::Serve { client: load, .. } => {
+        Step::Serve {
+            client: load,
+            signal,
+            ..
+        } => {
             let errors = scratch.path().join("standard-error");
             let mut server = serve(command, &errors)?;
             let mut client = Client {
                 port: scratch.values.port,
             };
             let said = ready(&mut server, &client).and_then(|()| load(&mut client));
-            let stopped = end(&mut server, image, stop);
+            let stopped = end(&mut server, image, *signal, stop);
             clear(server.id());
             let complaint = tail(&fs::read(&errors).unwrap_or_default());
             let said = said.with_context(|| format!("the server said:\n    {complaint}"))?;
@@ -167,17 +171,17 @@ pub(crate) fn ready(server: &mut Child, client: &Client) -> Result<()> {
     })
 }
 
-/// Ends a server with SIGTERM and returns how it ended.
-fn end(server: &mut Child, image: &Path, stop: Stop) -> Result<ExitStatus> {
+/// Ends a server with its signal and returns how it ended.
+fn end(server: &mut Child, image: &Path, with: Signal, stop: Stop) -> Result<ExitStatus> {
     if server.try_wait()?.is_none() {
         let pid = match stop {
             Stop::Started => server.id(),
             Stop::Program => process::running(server.id(), image)
                 .with_context(|| format!("no process runs {}", image.display()))?,
         };
-        signal(pid, Signal::TERM)?;
+        signal(pid, with)?;
     }
-    process::wait(server, PATIENCE).context("after SIGTERM")
+    process::wait(server, PATIENCE).with_context(|| format!("after {with:?}"))
 }
 
 /// Sends a signal.

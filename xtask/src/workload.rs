@@ -7,6 +7,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
 
 use crate::client::Client;
 use crate::fixture;
@@ -62,13 +63,15 @@ pub(crate) enum Step {
         /// The exit code of a native run.
         code: i32,
     },
-    /// Serves until SIGTERM.
+    /// Serves until a signal.
     Serve {
         /// Arguments.
         args: &'static [&'static str],
         /// The load; what it returns is compared with a native run.
         client: fn(&mut Client) -> Result<String>,
-        /// How a native run ends after SIGTERM, as a shell says it: 143 when it lets the signal end it.
+        /// What ends it: SIGTERM where its ending does not depend on what is still connected.
+        signal: Signal,
+        /// How a native run ends after that signal, as a shell says it: 143 when it lets the signal end it.
         code: i32,
     },
 }

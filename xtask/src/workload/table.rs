@@ -4,6 +4,8 @@ use super::Compare::{self, All, LastWords};
 use super::Mode::{Enforce, Observe};
 use super::applets::APPLETS;
 use super::{Mode, Program, Step, Workload};
+use rustix::process::Signal;
+
 use crate::client;
 
 /// A start that must give the same output each time, and exit with 0.
@@ -143,6 +145,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
                 "no",
             ],
             client: client::redis,
+            signal: Signal::TERM,
             code: 0,
         }],
     ),
@@ -164,6 +167,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
                 "2",
             ],
             client: client::memcached,
+            signal: Signal::TERM,
             code: 0,
         }],
     ),
@@ -174,6 +178,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         &[Step::Serve {
             args: &["-p", "{dir}", "-c", "nginx.conf", "-e", "nginx.errors"],
             client: client::http,
+            signal: Signal::TERM,
             code: 0,
         }],
     ),
@@ -184,6 +189,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         &[Step::Serve {
             args: &["-D", "-f", "{dir}/lighttpd.conf"],
             client: client::http,
+            // After SIGTERM it ends with 1 when it has not yet closed what the client closed.
+            signal: Signal::INT,
             code: 0,
         }],
     ),
@@ -194,6 +201,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
         &[Step::Serve {
             args: &["-db", "-f", "{dir}/haproxy.cfg"],
             client: client::http,
+            signal: Signal::TERM,
             code: 143,
         }],
     ),
