@@ -457,7 +457,14 @@ fn injected(
             }
             let ended = process::wait(&mut server, PATIENCE);
             play::clear(server.id());
-            let said = fs::read(&log)?;
+            let mut said = fs::read(&log)?;
+            // nginx makes its error log its standard error (dup2 onto descriptor 2).
+            for entry in fs::read_dir(scratch.path())? {
+                let file = entry?.path();
+                if file.extension().is_some_and(|e| e == "errors") {
+                    said.extend(fs::read(&file)?);
+                }
+            }
             held.with_context(|| short(&said))?;
             (play::shell_code(ended?), said)
         }
