@@ -12,13 +12,13 @@ mod trace;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use portcullis_abi::SyscallSet;
 use portcullis_scan::LinkRequest;
 use portcullis_scan::files::HostFiles;
-use rayon::prelude::*;
 
 use build::Build;
 use expectation::Expectation;
@@ -77,10 +77,7 @@ fn every_fixture_has_exactly_its_calls() {
         "the fixtures cannot be built: {}",
         missing.into_iter().collect::<Vec<_>>().join("; ")
     );
-    let outcomes: Vec<(&Expectation, &Build, Outcome)> = work
-        .par_iter()
-        .map(|&(expectation, build)| (expectation, build, check(expectation, build)))
-        .collect();
+    let outcomes = check_all(&work);
     let mut wrong: Vec<String> = outcomes
         .iter()
         .flat_map(|(e, b, o)| {
