@@ -124,6 +124,32 @@ fn read_all(chosen: &str) -> Vec<Expectation> {
     paths.iter().map(read).collect()
 }
 
+type Checked<'a> = (&'a Expectation, &'a Build, Outcome);
+
+/// Checks on threads of our own: the scan uses rayon's, and would wait for ever for those that
+/// wait for it.
+fn check_all<'a>(work: &[(&'a Expectation, &'a Build)]) -> Vec<Checked<'a>> {
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let worker = || {
+        let mut done = Vec::new();
+        while let Some(&(expectation, build)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push((expectation, build, check(expectation, build)));
+        }
+        done
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let joined = workers
+            .into_iter()
+            .map(|w| w.join().expect("no check panics"));
+        let mut all: Vec<Checked<'a>> = joined.flatten().collect();
+        all.sort_by(|a, b| (&a.0.name, &a.1.words).cmp(&(&b.0.name, &b.1.words)));
+        all
+    })
+}
+
+/// One build of one fixture: made, scanned, compared, run.
 fn check(expectation: &Expectation, build: &Build) -> Outcome {
     let built = match build.make(expectation) {
         Ok(built) => built,
