@@ -44,7 +44,7 @@ fn one(out: &mut String, denial: &Denial, mode: &str) {
     }
     let _ = writeln!(
         out,
-        "  by {} [{}, {}]",
+        "  because {} [{}, {}]",
         neutral::text(&denial.rule),
         neutral::text(&denial.layer),
         denial.code
@@ -135,7 +135,7 @@ mod tests {
                     },
                 ],
                 path: Some("/etc/\u{202e}passwd".to_owned()),
-                rule: "default".to_owned(),
+                rule: "the call is not in the derived set".to_owned(),
                 backtrace: vec![frame(Some("connect\u{7}"), "0x1234"), frame(None, "0x5678")],
                 suggestion: Some("add --plugin /usr/lib/libevil.so".to_owned()),
                 count: 3,

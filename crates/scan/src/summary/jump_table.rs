@@ -299,9 +299,7 @@ fn entries(
         // Compilers fill the places of values that cannot be: a word that leads nowhere, or into
         // another function, is behind the end.
         match word(at) {
-            Some(target)
-                if image.is_code(Addr(target)) && plausible(image, entry, target) =>
-            {
+            Some(target) if image.is_code(Addr(target)) && plausible(image, entry, target) => {
                 all.push(target);
             }
             _ => break,

@@ -103,10 +103,10 @@ fn denial(
     let name = policy.arch.name(number);
     let class = policy.class(call.arch, call.number);
     let rule = match (denial.rule, class) {
-        (Some(rule), _) => format!("rule {}", rule + 1),
+        (Some(rule), _) => format!("of rule {}", rule + 1),
         (None, Class::Known) => "the call is not in the derived set".into(),
         (None, Class::Newer) => "no table knows the call".into(),
-        (None, Class::Foreign) => "calls of another architecture or ABI".into(),
+        (None, Class::Foreign) => "it is a call of another architecture or ABI".into(),
     };
     let path = denial.strings.first().map(|(_, bytes)| bytes);
     let backtrace = frames(image, denial);
