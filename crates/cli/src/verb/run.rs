@@ -75,6 +75,8 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     let document = document::document(&set, &policy, &wanted, &verdict);
     output::say_block(&text::verdict::denials(&document));
     if let Some(file) = &mut verdict_file {
+        // The program may have written to it; a pipe or a terminal has no length to set.
+        let _ = file.set_len(0);
         file.write_all(output::json_document(&document)?.as_bytes())
             .context("writing the verdict")?;
     }
