@@ -269,7 +269,16 @@ impl Image {
     pub fn function_start(&self, at: Addr) -> bool {
         self.object(at).is_some_and(|o| {
             let address = at.0.wrapping_sub(o.base);
-            o.file.starts.binary_search(&address).is_ok()
+            o.file.starts.all.binary_search(&address).is_ok()
+        })
+    }
+
+    /// Whether an unwind entry begins here and something calls it: it is a function of its own,
+    /// not a part of another that was split off to a colder place.
+    pub fn called_start(&self, at: Addr) -> bool {
+        self.object(at).is_some_and(|o| {
+            let address = at.0.wrapping_sub(o.base);
+            o.file.starts.called.binary_search(&address).is_ok()
         })
     }
 
@@ -278,7 +287,7 @@ impl Image {
         let Some(object) = self.objects.get(object) else {
             return Vec::new();
         };
-        let starts = object.file.starts.iter();
+        let starts = object.file.starts.all.iter();
         let starts = starts.map(|s| s.wrapping_add(object.base));
         starts.filter(|&s| self.is_code(Addr(s))).collect()
     }

@@ -3,6 +3,7 @@
 pub mod files;
 pub mod image;
 pub mod isa;
+mod kernel;
 pub mod link;
 mod load;
 mod report;
@@ -34,11 +35,14 @@ pub struct Scan {
 /// residual; an error means that there is no program to analyse.
 ///
 /// ```
+/// use std::path::Path;
+///
 /// use portcullis_scan::{LinkRequest, files::HostFiles, scan};
 ///
-/// let program = std::env::current_exe()?;
-/// let scan = scan(&HostFiles::default(), &program, &LinkRequest::default())?;
-/// assert!(!scan.set.syscalls.is_empty());
+/// let program = Path::new("/usr/bin/true");
+/// let scan = scan(&HostFiles::default(), program, &LinkRequest::default())?;
+/// let exit_group = scan.set.syscalls.iter().find(|call| call.number.0 == 231);
+/// assert!(exit_group.is_some());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn scan(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<Scan, Error> {

@@ -31,6 +31,7 @@ use frames::Frames;
 use header::Section;
 use landing::CallSite;
 use names::Names;
+use starts::Starts;
 
 pub(crate) use header::{FIRST_BASE, PAGE};
 pub(crate) use memory::{Memory, text, word32, word64};
@@ -98,8 +99,7 @@ pub(crate) struct Object {
     pub(crate) arrays: Vec<(u64, u64)>,
     pub(crate) names: Names,
     pub(crate) frames: Frames,
-    /// Where functions begin; ascending.
-    pub(crate) starts: Vec<u64>,
+    pub(crate) starts: Starts,
     sections: Vec<Section>,
     /// Call sites of the frame that was asked for last, by its start: questions come function by
     /// function.
@@ -173,7 +173,7 @@ impl Object {
         let mut starts = names.starts.clone();
         starts.extend(dynamic.functions.iter().chain([&header.entry]));
         starts.retain(|&at| is_code(&regions, at));
-        let starts = starts::find(&memory, &regions, &frames, starts);
+        let starts = Starts::find(&memory, &regions, &frames, starts);
         let mut arrays = dynamic.arrays.clone();
         if arrays.is_empty() {
             arrays.extend(

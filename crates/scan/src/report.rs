@@ -12,14 +12,15 @@ use portcullis_abi::{
 };
 
 use crate::image::{Addr, Image, Role};
+use crate::kernel::{
+    HANDLER_RETURN, MAKES_EXECUTABLE, RESTART, RESTARTED, STARTS_PROGRAM, TAKES_HANDLER, X32,
+};
 use crate::solve::domain::Domain;
 use crate::solve::{InstanceId, Lost, Solution};
 use witness::Witness;
 
 /// Numbers of one site that are told one by one; more are a residual.
 const MOST_NUMBERS: u64 = 512;
-/// The bit that marks an x32 call (`__X32_SYSCALL_BIT`, `arch/x86/include/uapi/asm/unistd.h`).
-const X32: u64 = 0x4000_0000;
 
 /// Puts the solution into the form that travels.
 pub(crate) fn report(image: &Image, solution: &Solution, arch: Arch) -> SyscallSet {
@@ -38,11 +39,14 @@ pub(crate) fn report(image: &Image, solution: &Solution, arch: Arch) -> SyscallS
     report.add_kernels();
     report.add_vdsos();
     report.announced();
+    report.executable_memory();
     report.finish()
 }
 
 /// Where a call is made, by address: by which instances, with which arguments.
-type Made = BTreeMap<u64, Vec<(InstanceId, Vec<(u8, ArgValue)>)>>;
+type Made = BTreeMap<u64, Vec<(InstanceId, Arguments)>>;
+/// Arguments of which something is known, by place.
+type Arguments = Vec<(u8, ArgValue)>;
 
 struct Report<'a> {
     image: &'a Image,
@@ -119,18 +123,18 @@ impl Report<'_> {
     /// Calls that the kernel makes or needs by itself: `restart_syscall` after a stop in a
     /// restartable call, and the return from a signal handler.
     fn add_kernels(&mut self) {
-        // Calls that return -ERESTART_RESTARTBLOCK (nanosleep, futex, poll, clock_nanosleep
-        // and those built on them: kernel/time, kernel/futex, fs/select.c).
-        const RESTARTED: [u32; 6] = [7, 23, 35, 202, 230, 271];
-        if RESTARTED
-            .iter()
-            .any(|n| self.calls.contains_key(&Sysno(*n)))
-        {
-            self.calls.entry(Sysno(219)).or_default();
+        if RESTARTED.iter().any(|&n| self.made(n).next().is_some()) {
+            self.calls.entry(Sysno(RESTART as u32)).or_default();
         }
-        if self.calls.contains_key(&Sysno(13)) {
-            self.calls.entry(Sysno(15)).or_default();
+        if self.calls.contains_key(&Sysno(TAKES_HANDLER as u32)) {
+            self.calls.entry(Sysno(HANDLER_RETURN as u32)).or_default();
         }
+    }
+
+    /// Where the call `number` is made, and by which instances.
+    fn made(&self, number: u64) -> impl Iterator<Item = (u64, &[(InstanceId, Arguments)])> {
+        let sites = self.calls.get(&Sysno(number as u32)).into_iter().flatten();
+        sites.map(|(&at, found)| (at, &found[..]))
     }
 
     /// vDSO functions fall back on system calls when they cannot answer themselves (a clock
@@ -149,13 +153,10 @@ impl Report<'_> {
     /// Code that the scanned files announce: modules by their libc entry points and names,
     /// programs by the calls that start them.
     fn announced(&mut self) {
-        for number in [59, 322] {
-            let Some(sites) = self.calls.get(&Sysno(number)) else {
-                continue;
-            };
-            let found: Vec<_> = sites
-                .iter()
-                .filter_map(|(&at, found)| Some((at, found.first()?.0)))
+        for number in STARTS_PROGRAM {
+            let found: Vec<_> = self
+                .made(number)
+                .filter_map(|(at, found)| Some((at, found.first()?.0)))
                 .collect();
             for (at, id) in found {
                 let detail = "starts a program that is not known: it runs under the same filter";
@@ -187,6 +188,26 @@ impl Report<'_> {
                 let detail = format!("{name} loads libraries while the program runs");
                 self.residual(ResidualKind::Module, id, entry, detail);
             }
+        }
+    }
+
+    /// Calls of the program that can make memory executable. What the dynamic loader maps so are
+    /// the scanned files and announced modules.
+    fn executable_memory(&mut self) {
+        let mut found = Vec::new();
+        for call in MAKES_EXECUTABLE {
+            for (at, made) in self.made(call.number) {
+                let may = |id: &InstanceId| {
+                    let site = &self.solution.instances[id.0 as usize].sites[&at];
+                    site.arguments[call.argument].may_have(call.bits)
+                };
+                let first = made.iter().map(|m| m.0).find(may);
+                found.extend(first.filter(|_| !self.by_loader(at)).map(|id| (id, at)));
+            }
+        }
+        for (id, at) in found {
+            let detail = "memory can become executable here: what runs there is not known";
+            self.residual(ResidualKind::Code, id, at, detail.into());
         }
     }
 

@@ -32,6 +32,9 @@ pub struct Summary {
     /// It keeps its own return address where it outlives the call: `setjmp`, `vfork` and their
     /// like, which a caller may see return more than once.
     pub keeps_return_address: bool,
+    /// It puts another address in place of its return address: what it jumps to returns to its
+    /// caller's caller.
+    pub replaces_return_address: bool,
     /// Registers that the convention tells it to preserve and that it saves, a bit each.
     pub saved: u16,
     /// Those that it changes without having saved them.

@@ -281,6 +281,25 @@ impl Lifter {
                 m.forget_flags();
                 self.write(i, 0, r, m);
             }
+            // C libraries mangle pointers with these, return addresses in jump buffers too.
+            N::Rol | N::Ror if i.op1_kind() == OpKind::Immediate8 && width(i, 0) >= 32 => {
+                let bits = width(i, 0);
+                let value = self.read(i, 0, m);
+                let by = i.immediate8() & (bits - 1);
+                let left = if i.mnemonic() == N::Rol {
+                    by
+                } else {
+                    (bits - by) & (bits - 1)
+                };
+                let up = m.constant(u64::from(left));
+                let down = m.constant(u64::from((bits - left) & (bits - 1)));
+                let high = m.binary(Binary::Shl, value, up);
+                let low = m.binary(Binary::Shr, value, down);
+                let r = m.binary(Binary::Or, high, low);
+                let r = m.zero_extend(r, bits);
+                m.forget_flags();
+                self.write(i, 0, r, m);
+            }
             N::Imul if i.op_count() >= 2 => {
                 let (a, b) = if i.op_count() == 3 {
                     (self.read(i, 1, m), self.read(i, 2, m))

@@ -13,7 +13,7 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
     let (first, end) = (file.first_page(), file.end());
     let start = |word: u64| {
         let inside = word >= first && word < end;
-        (inside && file.starts.binary_search(&word).is_ok()).then_some(word)
+        (inside && file.starts.all.binary_search(&word).is_ok()).then_some(word)
     };
     for region in object.regions.iter().filter(|r| !r.executable) {
         let Some(bytes) = file.memory.from(region.range.start) else {

@@ -4,28 +4,46 @@ use super::frames::Frames;
 use super::memory::Memory;
 use crate::image::Region;
 
-/// Starts by symbols and unwind tables, and, in code that no unwind table covers, by direct
-/// calls: Debian's musl, hand-written assembly and stripped Go have no such tables.
-pub(crate) fn find(
-    memory: &Memory,
-    regions: &[Region],
-    frames: &Frames,
-    mut starts: Vec<u64>,
-) -> Vec<u64> {
-    starts.extend(frames.0.iter().filter(|f| f.entry).map(|f| f.start));
-    for region in regions.iter().filter(|r| r.executable) {
-        called(memory, region, frames, &mut starts);
+/// Where functions begin, ascending.
+#[derive(Debug)]
+pub(crate) struct Starts {
+    /// All: by symbols and unwind tables, and, in code that no unwind table covers, by direct
+    /// calls: Debian's musl, hand-written assembly and stripped Go have no such tables.
+    pub(crate) all: Vec<u64>,
+    /// Starts of unwind entries that something calls: no parts of other functions.
+    pub(crate) called: Vec<u64>,
+}
+
+impl Starts {
+    /// Adds to the `known` starts what code and unwind tables tell.
+    pub(crate) fn find(
+        memory: &Memory,
+        regions: &[Region],
+        frames: &Frames,
+        known: Vec<u64>,
+    ) -> Starts {
+        let mut starts = Starts {
+            all: known,
+            called: Vec::new(),
+        };
+        let entries = frames.0.iter().filter(|f| f.entry);
+        starts.all.extend(entries.map(|f| f.start));
+        for region in regions.iter().filter(|r| r.executable) {
+            calls(memory, region, frames, &mut starts);
+        }
+        for list in [&mut starts.all, &mut starts.called] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        starts
     }
-    starts.sort_unstable();
-    starts.dedup();
-    starts
 }
 
 /// Targets of everything that looks like `call rel32` (opcode 0xe8).
 ///
 /// Bytes inside other instructions can look so too. A start that is none splits a function in
 /// two that tail-call each other, which costs precision and no soundness.
-fn called(memory: &Memory, region: &Region, frames: &Frames, starts: &mut Vec<u64>) {
+fn calls(memory: &Memory, region: &Region, frames: &Frames, starts: &mut Starts) {
     let Some(code) = memory.from(region.range.start) else {
         return;
     };
@@ -38,8 +56,14 @@ fn called(memory: &Memory, region: &Region, frames: &Frames, starts: &mut Vec<u6
         let offset = i64::from(i32::from_le_bytes([a, b, c, d]));
         let after = region.range.start + n as u64 + 5;
         let target = after.wrapping_add_signed(offset);
-        if region.range.contains(&target) && frames.covering(target).is_none() {
-            starts.push(target);
+        // A call of the next instruction enters no function: code learns where it is.
+        if target == after || !region.range.contains(&target) {
+            continue;
+        }
+        match frames.covering(target) {
+            None => starts.all.push(target),
+            Some(frame) if frame.start == target => starts.called.push(target),
+            Some(_) => {}
         }
     }
 }

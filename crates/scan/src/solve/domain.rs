@@ -64,6 +64,14 @@ impl Domain {
         }
     }
 
+    /// Whether one of the values may have one of `bits`.
+    pub fn may_have(&self, bits: u64) -> bool {
+        match self.values(MOST_VALUES as u64) {
+            Some(all) => all.iter().any(|v| v & bits != 0),
+            None => true,
+        }
+    }
+
     /// Lowest and highest.
     pub fn bounds(&self) -> Option<(u64, u64)> {
         match self {

@@ -11,13 +11,9 @@ use super::{Context, Entered, FunctionId, InstanceId, Solver};
 use crate::image::{Addr, Slot};
 use crate::isa::Reg;
 use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX};
+use crate::kernel::{MAKES_EXECUTABLE, NO_RETURN, TAKES_HANDLER};
 use crate::summary::{self, Call, Entry, Exit, Graph, Input, Reference, Trust, Value, ValueId};
 
-/// System calls that do not come back to the instruction after them (exit(2), exit_group(2),
-/// sigreturn(2)).
-const NO_RETURN: [u64; 3] = [60, 231, 15];
-/// System calls that hand the kernel addresses of code to call: rt_sigaction(2).
-const TAKES_HANDLER: u64 = 13;
 /// Registers that functions preserve by convention, a bit each.
 const CONVENTION: u16 = {
     let mut bits = 0;
@@ -56,6 +52,8 @@ pub struct Instance {
     pub(super) result: Domain,
     /// Its caller may see it return more than once.
     twice: bool,
+    /// It can come back to its caller's caller instead.
+    over: bool,
     /// Its result is a function that may be called from anywhere.
     pub(super) feeds_taken: bool,
     dependents: BTreeSet<InstanceId>,
@@ -93,6 +91,7 @@ impl Instance {
             kept: u16::MAX,
             result: Domain::Nothing,
             twice: false,
+            over: false,
             feeds_taken: false,
             dependents: BTreeSet::new(),
             results: FxHashMap::default(),
@@ -111,6 +110,7 @@ struct Pass {
     returns: bool,
     result: Domain,
     twice: bool,
+    over: bool,
     sites: BTreeMap<u64, SiteCall>,
     foreign: BTreeMap<u64, &'static str>,
     lost: BTreeMap<u64, Lost>,
@@ -125,6 +125,7 @@ struct Outcome {
     kept: u16,
     result: Domain,
     twice: bool,
+    over: bool,
 }
 
 impl Outcome {
@@ -134,6 +135,7 @@ impl Outcome {
             kept: CONVENTION,
             result: Domain::Anything,
             twice: false,
+            over: false,
         }
     }
 }
@@ -148,7 +150,7 @@ impl Solver<'_> {
         let context = self.instances[id.0 as usize].context.clone();
         let mut results = std::mem::take(&mut self.instances[id.0 as usize].results);
         let mut kept = std::mem::take(&mut self.instances[id.0 as usize].keeps);
-        let pass = loop {
+        let mut pass = loop {
             let before = edges.len();
             let mut outcomes: Vec<(u64, Domain, u16)> = Vec::new();
             let mut pass = Pass {
@@ -238,6 +240,11 @@ impl Solver<'_> {
                                 saved: outcome.kept & CONVENTION == CONVENTION,
                             };
                             self.rely(function, trust);
+                            if outcome.over {
+                                pass.returns = true;
+                                pass.kept &= CONVENTION;
+                                pass.result = Domain::Anything;
+                            }
                             let result = if outcome.twice {
                                 Domain::Anything
                             } else {
@@ -269,6 +276,7 @@ impl Solver<'_> {
                             }
                             pass.returns |= outcome.returns;
                             pass.twice |= outcome.twice;
+                            pass.over |= outcome.over;
                             pass.result = pass.result.join(&outcome.result);
                         }
                         Exit::Return(registers) => {
@@ -317,6 +325,12 @@ impl Solver<'_> {
                         Exit::Stop => {}
                         Exit::Lost(why) => {
                             pass.lost.insert(at, *why);
+                            // What is not understood may come back, whatever it changed.
+                            if *why != Lost::NotCode {
+                                pass.returns = true;
+                                pass.kept &= CONVENTION;
+                                pass.result = Domain::Anything;
+                            }
                         }
                     }
                 }
@@ -358,6 +372,7 @@ impl Solver<'_> {
         }
         self.instances[id.0 as usize].results = results;
         self.instances[id.0 as usize].keeps = kept;
+        pass.over |= body.replaces_return_address && pass.returns;
         pass_into(self, id, pass, edges, body.keeps_return_address);
     }
 
@@ -421,6 +436,14 @@ impl Solver<'_> {
         if number.values(MOST_NUMBERS).is_none() || number.values(1).is_none() {
             self.matters(function, graph, entry.number);
         }
+        // Whether memory becomes executable is told per caller too.
+        let numbers = number.values(MOST_NUMBERS).unwrap_or_default();
+        for call in MAKES_EXECUTABLE {
+            let argument = entry.arguments[call.argument];
+            if numbers.contains(&call.number) && evaluator.value(argument).single().is_none() {
+                self.matters(function, graph, argument);
+            }
+        }
         SiteCall {
             number: number.zero_extend(32),
             arguments: entry.arguments.map(|a| evaluator.value(a)),
@@ -469,6 +492,7 @@ impl Solver<'_> {
             kept: u16::MAX,
             result: Domain::Nothing,
             twice: false,
+            over: false,
         };
         if !known {
             unresolved.insert(at);
@@ -495,6 +519,7 @@ impl Solver<'_> {
             sum.returns |= found.returns;
             sum.kept &= found.kept;
             sum.twice |= found.twice;
+            sum.over |= found.over;
             sum.result = sum.result.join(&found.result);
         }
         sum
@@ -574,13 +599,16 @@ fn pass_into(
     instance.unresolved = pass.unresolved;
     let result = instance.result.join(&pass.result);
     let twice = pass.twice || (keeps_return_address && pass.returns);
+    let kept = if twice { CONVENTION } else { pass.kept };
     let changed = (pass.returns && !instance.returns)
         || result != instance.result
         || (twice && !instance.twice)
-        || instance.kept & pass.kept != instance.kept;
-    instance.kept &= if twice { CONVENTION } else { pass.kept };
+        || (pass.over && !instance.over)
+        || instance.kept & kept != instance.kept;
+    instance.kept &= kept;
     instance.returns |= pass.returns;
     instance.twice |= twice;
+    instance.over |= pass.over;
     instance.result = if twice { Domain::Anything } else { result };
     let dependents: Vec<_> = instance.dependents.iter().copied().collect();
     let feeds_taken = instance.feeds_taken;

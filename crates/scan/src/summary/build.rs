@@ -57,6 +57,7 @@ struct Builder<'a> {
     graph: Graph,
     exposed: Exposed,
     keeps_return_address: bool,
+    replaces_return_address: bool,
     saved: u16,
     /// State at the start of each block, with the predecessors that brought it.
     states: Vec<Option<(State, Vec<u32>)>>,
@@ -99,6 +100,7 @@ impl<'a> Builder<'a> {
             graph: Graph::default(),
             exposed: Exposed::new(),
             keeps_return_address: false,
+            replaces_return_address: false,
             saved: 0,
             states,
             jumps: BTreeMap::new(),
@@ -261,6 +263,12 @@ impl<'a> Builder<'a> {
                         .lift(code.get(offset..).unwrap_or(&[]), lower.at, &mut lower);
                 flow = step;
                 if lower.at >= last || length == 0 {
+                    let after = lower.at + length as u64;
+                    // A call of the next instruction is how code learns where it is.
+                    if flow == Flow::Call(after) {
+                        lower.push(after);
+                        flow = Flow::Next;
+                    }
                     break;
                 }
                 lower.at += length as u64;
@@ -510,6 +518,7 @@ impl<'a> Builder<'a> {
             blocks,
             graph: self.graph,
             keeps_return_address: self.keeps_return_address,
+            replaces_return_address: self.replaces_return_address,
         }
     }
 
@@ -672,10 +681,17 @@ impl<'a> Builder<'a> {
             // A stack of another height: what is there is not known, nor that it is not ours.
             return None;
         }
+        // Its return address is dropped or replaced: what comes then returns to the caller's
+        // caller.
+        self.replaces_return_address |= top > 0;
         match state.load(&mut self.graph, top, 8) {
             Some(held) => match self.graph.get(held) {
                 Value::Entry(Input::Stack(_)) => None,
-                _ => Some(held),
+                _ => {
+                    // What is entered then returns to the caller's caller.
+                    self.replaces_return_address |= top >= 0;
+                    Some(held)
+                }
             },
             None if top >= 0 => None,
             None => Some(self.graph.intern(Value::Opaque(u64::MAX, 0))),

@@ -12,7 +12,7 @@ use super::value::{Graph, Input, Value, ValueId};
 use crate::image::{Addr, Image, Slot};
 use crate::isa::{Binary, Reg};
 
-/// Bounds of fewer values come from a compare and are taken as they are.
+/// Bounds of fewer values come from a compare: the table goes on to its end, whatever it holds.
 const MOST_TRUSTED: u64 = 255;
 /// Tables that one jump may choose from.
 const MOST_BASES: usize = 8;
@@ -288,35 +288,37 @@ fn entries(
         let end = graph.next_constant(base).unwrap_or(u64::MAX);
         (((end - base) / table.stride).max(1) - 1).min(MOST_ENTRIES)
     };
-    let (first, last) = match bound {
-        Some((lo, hi)) if hi - lo < MOST_TRUSTED => (lo, hi),
-        Some((lo, hi)) => (lo, hi.min(apart().max(lo))),
-        None => (0, apart()),
+    let (first, last, trusted) = match bound {
+        Some((lo, hi)) if hi - lo < MOST_TRUSTED => (lo, hi, true),
+        Some((lo, hi)) => (lo, hi.min(apart().max(lo)), false),
+        None => (0, apart(), false),
     };
     let mut all = Vec::new();
     for n in first..=last {
         let at = base.wrapping_add(n.wrapping_mul(table.stride));
-        // Compilers fill the places of values that cannot be: a word that leads nowhere, or into
-        // another function, is behind the end.
         match word(at) {
             Some(target) if image.is_code(Addr(target)) && plausible(image, entry, target) => {
                 all.push(target);
             }
+            // Compilers fill the places of values that cannot be.
+            _ if trusted => {}
+            // A word that leads nowhere, or into another function, is behind the end.
             _ => break,
         }
     }
     all
 }
 
-/// Whether a word beyond a table's unknown end may still be an entry of a table of the function
-/// at `entry`: not when it leads into the middle of another function.
+/// Whether a word may be an entry of a table of the function at `entry`: not when it leads into
+/// the middle of another function. Cold parts of a function have unwind entries of their own, but
+/// nothing calls them.
 fn plausible(image: &Image, entry: u64, target: u64) -> bool {
     match image.fde_range(Addr(target)) {
         None => true,
         Some(range) => {
             range.contains(&entry)
                 || range.start == target
-                || !image.function_start(Addr(range.start))
+                || !image.called_start(Addr(range.start))
         }
     }
 }
