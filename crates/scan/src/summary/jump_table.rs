@@ -12,7 +12,7 @@ use super::value::{Graph, Input, Value, ValueId};
 use crate::image::{Addr, Image, Slot};
 use crate::isa::{Binary, Reg};
 
-/// Bounds of fewer values come from a compare: the table goes on to its end, whatever it holds.
+/// Bounds of more values may come from the width of what the index is read from.
 const MOST_TRUSTED: u64 = 255;
 /// Tables that one jump may choose from.
 const MOST_BASES: usize = 8;
@@ -289,7 +289,9 @@ fn entries(
         (((end - base) / table.stride).max(1) - 1).min(MOST_ENTRIES)
     };
     let (first, last, trusted) = match bound {
-        Some((lo, hi)) if hi - lo < MOST_TRUSTED => (lo, hi, true),
+        Some((lo, hi)) if hi - lo < MOST_TRUSTED => {
+            (lo, hi, table.index.is_some_and(|i| is_bounded(graph, i)))
+        }
         Some((lo, hi)) => (lo, hi.min(apart().max(lo)), false),
         None => (0, apart(), false),
     };
@@ -297,29 +299,56 @@ fn entries(
     for n in first..=last {
         let at = base.wrapping_add(n.wrapping_mul(table.stride));
         match word(at) {
-            Some(target) if image.is_code(Addr(target)) && plausible(image, entry, target) => {
+            Some(target) if trusted => {
+                // Compilers fill the places of values that cannot be.
+                if image.is_code(Addr(target)) && may_be_part(image, entry, target) {
+                    all.push(target);
+                }
+            }
+            // A word that leads nowhere, or into another function, is behind the end.
+            Some(target) if image.is_code(Addr(target)) && is_part(image, entry, target) => {
                 all.push(target);
             }
-            // Compilers fill the places of values that cannot be.
-            _ if trusted => {}
-            // A word that leads nowhere, or into another function, is behind the end.
             _ => break,
         }
     }
     all
 }
 
-/// Whether a word may be an entry of a table of the function at `entry`: not when it leads into
-/// the middle of another function. Cold parts of a function have unwind entries of their own, but
-/// nothing calls them.
-fn plausible(image: &Image, entry: u64, target: u64) -> bool {
+/// Whether a compare or a mask was meant to bound the index: what it says is the table's length,
+/// not just some number that its length is below.
+fn is_bounded(graph: &Graph, index: ValueId) -> bool {
+    match graph.get(index) {
+        Value::Refine(..) => true,
+        Value::Binary(Binary::And, _, mask) => graph
+            .constant_of(mask)
+            .is_some_and(|mask| mask.wrapping_add(1).is_power_of_two()),
+        Value::ZeroExtend(x, _) | Value::SignExtend(x, _) => is_bounded(graph, x),
+        Value::Binary(Binary::Add, x, c) => graph.constant_of(c).is_some() && is_bounded(graph, x),
+        Value::Phi(_) | Value::Select(..) => true,
+        _ => false,
+    }
+}
+
+/// Whether a word beyond a table's unknown end may still be an entry of a table of the function
+/// at `entry`: not when it leads into the middle of another function.
+fn is_part(image: &Image, entry: u64, target: u64) -> bool {
     match image.fde_range(Addr(target)) {
         None => true,
         Some(range) => {
             range.contains(&entry)
                 || range.start == target
-                || !image.called_start(Addr(range.start))
+                || !image.function_start(Addr(range.start))
         }
+    }
+}
+
+/// The same for a word inside a table: it may lead into the middle of a cold part, which has an
+/// unwind entry of its own. Nothing calls a part.
+fn may_be_part(image: &Image, entry: u64, target: u64) -> bool {
+    match image.fde_range(Addr(target)) {
+        None => true,
+        Some(range) => is_part(image, entry, target) || !image.called_start(Addr(range.start)),
     }
 }
 
