@@ -9,11 +9,13 @@
 //! It ends: contexts per function are bounded, edges between blocks, results and reached data
 //! only grow, and each round but the last adds an input of a function to a finite set.
 
+mod call;
 mod data;
 pub mod domain;
 mod evaluate;
 mod instance;
 mod relevance;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -21,19 +23,32 @@ use std::rc::Rc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::image::{Addr, Image, Slot};
-use crate::isa::x86_64::Lifter;
+use crate::isa::x86_64::{CALLEE_SAVED, Lifter};
 use crate::summary::{Exit, Input, Summary, Trust, Value, ValueId, summarise};
 use data::Data;
 use domain::Domain;
-use evaluate::tellable;
+use evaluate::{Scratch, tellable};
 
-pub use instance::{Instance, Lost, SiteCall};
+pub use crate::summary::Lost;
+pub use instance::{Instance, SiteCall};
 
 /// Contexts of one function that are told apart; callers beyond share one in which nothing is
 /// known of the inputs.
 const MOST_CONTEXTS: usize = 96;
 /// The same for inputs that only decide branches.
 const MOST_GUARD_CONTEXTS: usize = 12;
+/// Numbers of one site that are told one by one.
+const MOST_NUMBERS: u64 = 512;
+/// Registers that functions preserve by convention, a bit each.
+const CONVENTION: u16 = {
+    let mut bits = 0;
+    let mut n = 0;
+    while n < CALLEE_SAVED.len() {
+        bits |= 1 << CALLEE_SAVED[n].0;
+        n += 1;
+    }
+    bits
+};
 /// Rounds in which new inputs may be found to matter.
 const MOST_ROUNDS: usize = 24;
 
@@ -93,6 +108,12 @@ enum Matter {
     Result,
 }
 
+impl Matter {
+    fn is_exact(self) -> bool {
+        matches!(self, Matter::Exact(_) | Matter::Result)
+    }
+}
+
 /// Where an instance is entered from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Entered {
@@ -126,7 +147,7 @@ pub struct Solution {
 /// Solves the program from its roots.
 pub fn solve(image: &Image) -> Solution {
     let mut functions = Functions::default();
-    let mut relevance: FxHashMap<FunctionId, Relevance> = FxHashMap::default();
+    let mut relevance: FxHashMap<FunctionId, Rc<Relevance>> = FxHashMap::default();
     let mut targets_matter = true;
     let mut written = Rc::new(BTreeSet::new());
     for round in 1.. {
@@ -142,7 +163,11 @@ pub fn solve(image: &Image) -> Solution {
         if targets_matter {
             solver.discovered.append(&mut solver.discovered_for_targets);
         }
-        let again = !solver.discovered.is_empty()
+        // What only decides branches makes sets tighter, but each time by less.
+        let again = solver
+            .discovered
+            .iter()
+            .any(|(_, matter)| round == 1 || matter.is_exact())
             || !solver.distrusted.is_empty()
             || !solver.newly_written.is_empty();
         if again && round < MOST_ROUNDS {
@@ -150,7 +175,7 @@ pub fn solve(image: &Image) -> Solution {
             written = Rc::new(&*solver.written | &solver.newly_written);
             relevance = solver.relevance;
             for (function, matter) in solver.discovered {
-                let known = relevance.entry(function).or_default();
+                let known = Rc::make_mut(relevance.entry(function).or_default());
                 match matter {
                     Matter::Exact(input) => _ = known.exact.insert(input),
                     Matter::Pointer(input) => _ = known.pointer.insert(input),
@@ -264,9 +289,9 @@ fn linkage_slot(image: &Image, summary: &Summary, target: ValueId) -> Option<u64
 struct Solver<'a> {
     image: &'a Image,
     functions: Functions,
-    relevance: FxHashMap<FunctionId, Relevance>,
+    relevance: FxHashMap<FunctionId, Rc<Relevance>>,
     instances: Vec<Instance>,
-    by_context: FxHashMap<FunctionId, Vec<(Context, InstanceId)>>,
+    by_context: FxHashMap<FunctionId, Vec<(Rc<Context>, InstanceId)>>,
     entries: Vec<(InstanceId, Entered)>,
     entered: FxHashSet<(InstanceId, Entered)>,
     /// Instances to run; later ones first, because they are callees of earlier ones.
@@ -281,6 +306,8 @@ struct Solver<'a> {
     /// Functions that were entered with nothing known of their inputs.
     free: FxHashSet<FunctionId>,
     open: Vec<(InstanceId, u64)>,
+    /// The same, to look one up.
+    opened: FxHashSet<(InstanceId, u64)>,
     discovered: BTreeSet<(FunctionId, Matter)>,
     /// The same, of use only if all targets can be told in the end.
     discovered_for_targets: BTreeSet<(FunctionId, Matter)>,
@@ -300,13 +327,14 @@ struct Solver<'a> {
     newly_written: BTreeSet<u64>,
     /// Some call's target depends on nothing that callers or callees supply.
     hopeless: bool,
+    scratch: Scratch,
 }
 
 impl<'a> Solver<'a> {
     fn new(
         image: &'a Image,
         functions: Functions,
-        relevance: FxHashMap<FunctionId, Relevance>,
+        relevance: FxHashMap<FunctionId, Rc<Relevance>>,
         targets_matter: bool,
         written: Rc<BTreeSet<u64>>,
     ) -> Self {
@@ -325,6 +353,7 @@ impl<'a> Solver<'a> {
             referred: FxHashSet::default(),
             free: FxHashSet::default(),
             open: Vec::new(),
+            opened: FxHashSet::default(),
             discovered: BTreeSet::new(),
             discovered_for_targets: BTreeSet::new(),
             callers: FxHashMap::default(),
@@ -335,6 +364,7 @@ impl<'a> Solver<'a> {
             written,
             newly_written: BTreeSet::new(),
             hopeless: false,
+            scratch: Scratch::default(),
         }
     }
 
@@ -348,10 +378,6 @@ impl<'a> Solver<'a> {
         }
     }
 
-    fn queue(&mut self, id: InstanceId) {
-        self.pending.insert(id);
-    }
-
     fn enter(&mut self, id: InstanceId, entered: Entered) {
         if self.entered.insert((id, entered)) {
             self.entries.push((id, entered));
@@ -362,13 +388,14 @@ impl<'a> Solver<'a> {
     fn instance(&mut self, address: u64, context: Context) -> InstanceId {
         let function = self.functions.at(self.image, address);
         let known = self.by_context.entry(function).or_default();
-        if let Some((_, id)) = known.iter().find(|(c, _)| *c == context) {
+        if let Some((_, id)) = known.iter().find(|(c, _)| **c == context) {
             return *id;
         }
         let id = InstanceId(self.instances.len() as u32);
-        known.push((context.clone(), id));
+        let context = Rc::new(context);
+        known.push((Rc::clone(&context), id));
         self.instances.push(Instance::new(function, context));
-        self.queue(id);
+        self.pending.insert(id);
         id
     }
 
@@ -423,7 +450,7 @@ impl<'a> Solver<'a> {
             let exists = self
                 .by_context
                 .get(&function)
-                .is_some_and(|all| all.iter().any(|(c, _)| *c == both));
+                .is_some_and(|all| all.iter().any(|(c, _)| **c == both));
             let count = self.guard_contexts.entry(function).or_default();
             if exists || *count < MOST_GUARD_CONTEXTS {
                 if !exists {
@@ -451,7 +478,7 @@ impl<'a> Solver<'a> {
         let known = self
             .by_context
             .get(&function)
-            .is_some_and(|all| all.iter().any(|(c, _)| *c == context));
+            .is_some_and(|all| all.iter().any(|(c, _)| **c == context));
         if known { context } else { Context::new() }
     }
 
@@ -472,7 +499,7 @@ impl<'a> Solver<'a> {
     /// Somebody calls at `at` what may be any function whose address is taken.
     fn open(&mut self, id: InstanceId, at: u64) {
         let first = self.open.is_empty();
-        if !self.open.contains(&(id, at)) {
+        if self.opened.insert((id, at)) {
             self.open.push((id, at));
         }
         if first {

@@ -27,6 +27,8 @@ pub struct Summary {
     pub entry: u64,
     /// Blocks; the first is the entry's. All that can be reached when every call returns.
     pub blocks: Vec<Block>,
+    /// Each block's place in reverse postorder.
+    pub places: Vec<u32>,
     /// The values they use.
     pub graph: Graph,
     /// It keeps its own return address where it outlives the call: `setjmp`, `vfork` and their
@@ -82,6 +84,23 @@ pub enum Reference {
         /// How many bytes, 0 when unknown.
         size: u8,
     },
+}
+
+impl Block {
+    /// The blocks that control can go on to.
+    fn successors(&self) -> impl Iterator<Item = u32> {
+        let (some, list) = match &self.exit {
+            Exit::Jump(to) => ([Some(*to), None], &[][..]),
+            Exit::Branch(_, yes, no) => ([Some(*yes), Some(*no)], &[][..]),
+            Exit::Switch(all, _) => ([None; 2], &all[..]),
+            Exit::Call(_, next, pad) => ([*next, *pad], &[][..]),
+            Exit::Syscall(_, next) | Exit::Foreign(_, next) => ([*next, None], &[][..]),
+            Exit::TailCall(_) | Exit::Return(_) | Exit::Stop | Exit::Lost(_) => {
+                ([None; 2], &[][..])
+            }
+        };
+        some.into_iter().flatten().chain(list.iter().copied())
+    }
 }
 
 /// How a block ends.

@@ -1,6 +1,7 @@
 //! Values of one function under one context: what its graph's nodes can be.
 
 use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -19,175 +20,319 @@ const MOST_TOLD: usize = 64;
 const MOST_READS: u64 = 1024;
 
 /// What the outside supplies to a function.
+#[derive(Clone, Copy)]
 pub(super) struct Surroundings<'a> {
     /// The image.
     pub image: &'a Image,
     /// What callers pass.
     pub context: &'a [(Input, Domain)],
-    /// What the call at an address returned, as far as is known.
-    pub results: &'a FxHashMap<u64, Domain>,
-    /// Scratch registers that the call at an address keeps, a bit each.
-    pub kept: &'a FxHashMap<u64, u16>,
-    /// Edges between blocks that can be taken.
-    pub edges: &'a FxHashSet<(u32, u32)>,
     /// Words that are protected later, and written before.
     pub written: &'a BTreeSet<u64>,
 }
 
-/// Evaluates nodes, each once.
+/// What was found so far of the ways through a function and of its calls; it only grows.
+#[derive(Default, Debug)]
+pub(super) struct Found {
+    /// Edges between blocks that can be taken.
+    edges: FxHashSet<(u32, u32)>,
+    /// What the call at an address returned.
+    results: FxHashMap<u64, Domain>,
+    /// Registers that the call at an address keeps, a bit each.
+    kept: FxHashMap<u64, u16>,
+}
+
+/// Memory that evaluators use one after the other.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// Per node, its place in `known`, counted from one.
+    slots: Vec<u32>,
+    known: Vec<(ValueId, Domain)>,
+    /// Per node, when it was discovered, counted from one, while it is in `open`.
+    places: Vec<u32>,
+    open: Vec<ValueId>,
+    visits: Vec<Visit>,
+    operands: Vec<ValueId>,
+}
+
+/// A node whose operands are looked at.
+struct Visit {
+    node: ValueId,
+    /// The lowest place that it leads back to.
+    lowest: u32,
+    /// It is an operand of itself.
+    own: bool,
+    /// Where its operands begin, and the next of them.
+    first: usize,
+    next: usize,
+}
+
+/// Evaluates nodes, each once, while more is found of the function.
 pub(super) struct Evaluator<'a> {
     graph: &'a Graph,
     around: Surroundings<'a>,
-    known: FxHashMap<ValueId, Domain>,
+    found: Found,
+    scratch: Scratch,
+    /// Blocks and calls that known values depend on.
+    used_blocks: FxHashSet<u32>,
+    used_calls: FxHashSet<u64>,
+    stale: bool,
 }
 
 impl<'a> Evaluator<'a> {
-    /// An evaluator that knows nothing yet.
-    pub(super) fn new(graph: &'a Graph, around: Surroundings<'a>) -> Self {
+    /// An evaluator that knows no value yet.
+    pub(super) fn new(
+        graph: &'a Graph,
+        around: Surroundings<'a>,
+        found: Found,
+        mut scratch: Scratch,
+    ) -> Self {
+        let size = graph.len().max(scratch.slots.len());
+        scratch.slots.resize(size, 0);
+        scratch.places.resize(size, 0);
         Evaluator {
             graph,
             around,
-            known: FxHashMap::default(),
+            found,
+            scratch,
+            used_blocks: FxHashSet::default(),
+            used_calls: FxHashSet::default(),
+            stale: false,
         }
+    }
+
+    /// What was found, and the memory that was used.
+    pub(super) fn finish(mut self) -> (Found, Scratch) {
+        self.forget();
+        (self.found, self.scratch)
+    }
+
+    /// Some value that was asked for depends on what was found since.
+    pub(super) fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// Forgets all values.
+    pub(super) fn forget(&mut self) {
+        for (v, _) in self.scratch.known.drain(..) {
+            self.scratch.slots[v.0 as usize] = 0;
+        }
+        self.used_blocks.clear();
+        self.used_calls.clear();
+        self.stale = false;
+    }
+
+    /// Control can go from block to block.
+    pub(super) fn take(&mut self, from: u32, to: u32) {
+        if self.found.edges.insert((from, to)) {
+            self.stale |= self.used_blocks.contains(&to);
+        }
+    }
+
+    /// The call at `at` can return `result` and keeps the registers `kept`.
+    ///
+    /// Joined with what was known: a call can move on to another context of its callee, of
+    /// which less is known so far.
+    pub(super) fn returned(&mut self, at: u64, result: &Domain, kept: u16) {
+        let known = self.found.results.entry(at).or_default();
+        let both = known.join(result);
+        let mut changed = both != *known;
+        *known = both;
+        match self.found.kept.entry(at) {
+            Entry::Vacant(empty) => {
+                empty.insert(kept);
+                changed = true;
+            }
+            Entry::Occupied(mut known) => {
+                changed |= known.get() & kept != *known.get();
+                *known.get_mut() &= kept;
+            }
+        }
+        self.stale |= changed && self.used_calls.contains(&at);
+    }
+
+    /// Whether the call at `at` keeps the register, as far as is known.
+    pub(super) fn may_keep(&mut self, at: u64, reg: Reg) -> bool {
+        self.used_calls.insert(at);
+        let kept = self.found.kept.get(&at);
+        kept.is_none_or(|k| k & (1 << reg.0) != 0)
+    }
+
+    /// Whether `value` is what the register held at entry.
+    pub(super) fn preserved(&mut self, value: ValueId, reg: Reg) -> bool {
+        let graph = self.graph;
+        let mut pending = vec![value];
+        let mut seen = FxHashSet::default();
+        while let Some(v) = pending.pop() {
+            if !seen.insert(v) {
+                continue;
+            }
+            match graph.get(v) {
+                Value::Entry(Input::Register(r)) if r == reg => {}
+                Value::Kept(at, r, before) if r == reg && self.may_keep(at, r) => {
+                    pending.push(before);
+                }
+                Value::Phi(index) => {
+                    pending.extend(graph.phis[index as usize].operands.iter().map(|o| o.1));
+                }
+                Value::Refine(a, ..) => pending.push(a),
+                _ => return false,
+            }
+        }
+        true
     }
 
     /// What `value` can be.
     pub(super) fn value(&mut self, value: ValueId) -> Domain {
-        if let Some(known) = self.leaf(value) {
-            return known;
+        if !self.is_ready(value) {
+            self.settle(value);
         }
-        for component in self.components(value) {
-            match component[..] {
-                [only] if !self.operands_of(only).contains(&only) => {
-                    let d = self.compute(only);
-                    self.known.insert(only, d);
-                }
-                _ => self.iterate(&component),
-            }
-        }
-        self.known.get(&value).cloned().unwrap_or(Domain::Anything)
+        self.get(value)
     }
 
-    fn leaf(&self, value: ValueId) -> Option<Domain> {
+    /// Its value can be had without looking at operands.
+    fn is_ready(&self, value: ValueId) -> bool {
         match self.graph.get(value) {
-            Value::Const(c) => Some(Domain::one(c)),
-            Value::Any | Value::Opaque(..) | Value::Frame(_) | Value::Flags(..) => {
-                Some(Domain::Anything)
-            }
-            Value::Entry(input) => Some(
-                self.around
-                    .context
-                    .iter()
-                    .find(|(i, _)| *i == input)
-                    .map_or(Domain::Anything, |(_, d)| d.clone()),
-            ),
-            Value::Ret(at) => Some(self.around.results.get(&at).cloned().unwrap_or_default()),
-            _ => self.known.get(&value).cloned(),
+            Value::Const(_)
+            | Value::Any
+            | Value::Opaque(..)
+            | Value::Frame(_)
+            | Value::Flags(..)
+            | Value::Entry(_)
+            | Value::Ret(_) => true,
+            _ => self.scratch.slots[value.0 as usize] != 0,
         }
     }
 
-    fn get(&self, value: ValueId) -> Domain {
-        self.leaf(value).unwrap_or_default()
+    fn get(&mut self, value: ValueId) -> Domain {
+        match self.graph.get(value) {
+            Value::Const(c) => Domain::one(c),
+            Value::Any | Value::Opaque(..) | Value::Frame(_) | Value::Flags(..) => Domain::Anything,
+            Value::Entry(input) => self
+                .around
+                .context
+                .iter()
+                .find(|(i, _)| *i == input)
+                .map_or(Domain::Anything, |(_, d)| d.clone()),
+            Value::Ret(at) => {
+                self.used_calls.insert(at);
+                self.found.results.get(&at).cloned().unwrap_or_default()
+            }
+            _ => match self.scratch.slots[value.0 as usize] {
+                0 => Domain::Nothing,
+                slot => self.scratch.known[slot as usize - 1].1.clone(),
+            },
+        }
     }
 
-    fn operands(&self, value: ValueId, all: &mut Vec<ValueId>) {
-        match self.graph.get(value) {
+    fn set(&mut self, value: ValueId, d: Domain) {
+        let Scratch { slots, known, .. } = &mut self.scratch;
+        match &mut slots[value.0 as usize] {
+            0 => {
+                known.push((value, d));
+                slots[value.0 as usize] = known.len() as u32;
+            }
+            slot => known[*slot as usize - 1].1 = d,
+        }
+    }
+
+    /// Adds the operands of `value`, as far as it depends on them, to `all`.
+    fn operands(&mut self, value: ValueId, all: &mut Vec<ValueId>) {
+        let graph = self.graph;
+        match graph.get(value) {
             Value::Binary(_, a, b) => all.extend([a, b]),
             Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Load(a, ..) => all.push(a),
             Value::Refine(a, _, _, bound) => all.extend([a, bound]),
             Value::Select(t, a, b) => all.extend([t, a, b]),
             Value::Kept(at, reg, a) if self.keeps(at, reg) => all.push(a),
             Value::Test(_, flags) => {
-                if let Value::Flags(_, _, a, b) = self.graph.get(flags) {
+                if let Value::Flags(_, _, a, b) = graph.get(flags) {
                     all.extend([a, b]);
                 }
             }
             Value::Phi(index) => {
-                let phi = &self.graph.phis[index as usize];
-                all.extend(
-                    phi.operands
-                        .iter()
-                        .filter(|(from, _)| self.live(*from, phi.block))
-                        .map(|o| o.1),
-                );
+                let phi = &graph.phis[index as usize];
+                self.used_blocks.insert(phi.block);
+                let live = |from: u32| self.is_live(from, phi.block);
+                all.extend(phi.operands.iter().filter(|o| live(o.0)).map(|o| o.1));
             }
             _ => {}
         }
     }
 
-    fn keeps(&self, at: u64, reg: Reg) -> bool {
-        self.around
-            .kept
-            .get(&at)
-            .is_some_and(|k| k & (1 << reg.0) != 0)
+    /// Whether the call at `at` is known to keep the register.
+    fn keeps(&mut self, at: u64, reg: Reg) -> bool {
+        self.used_calls.insert(at);
+        let kept = self.found.kept.get(&at);
+        kept.is_some_and(|k| k & (1 << reg.0) != 0)
     }
 
-    fn live(&self, from: u32, to: u32) -> bool {
-        from == OUTSIDE || self.around.edges.contains(&(from, to))
+    fn is_live(&self, from: u32, to: u32) -> bool {
+        from == OUTSIDE || self.found.edges.contains(&(from, to))
     }
 
-    fn operands_of(&self, value: ValueId) -> Vec<ValueId> {
-        let mut all = Vec::new();
-        self.operands(value, &mut all);
-        all
-    }
-
-    /// Nodes below `value` that are not known yet, as strongly connected components, operands
-    /// first (Tarjan's algorithm, with an explicit stack: graphs are as deep as functions are
-    /// long).
-    fn components(&self, value: ValueId) -> Vec<Vec<ValueId>> {
-        struct Visit {
-            node: ValueId,
-            operands: Vec<ValueId>,
-            next: usize,
-        }
-        let mut components = Vec::new();
-        // Place in order of discovery, and the lowest place reached; `u32::MAX` once done.
-        let mut places: FxHashMap<ValueId, (u32, u32)> = FxHashMap::default();
-        let mut open: Vec<ValueId> = Vec::new();
-        let mut visits: Vec<Visit> = Vec::new();
-        let enter = |node, places: &mut FxHashMap<ValueId, (u32, u32)>| {
-            let place = places.len() as u32;
-            places.insert(node, (place, place));
-            Visit {
-                node,
-                operands: self.operands_of(node),
-                next: 0,
+    /// Evaluates what is below `value` and not known yet, one strongly connected component after
+    /// the other, operands first (Tarjan's algorithm, with an explicit stack: graphs are as deep
+    /// as functions are long).
+    fn settle(&mut self, value: ValueId) {
+        let mut open = std::mem::take(&mut self.scratch.open);
+        let mut visits = std::mem::take(&mut self.scratch.visits);
+        let mut operands = std::mem::take(&mut self.scratch.operands);
+        let mut enter = Some(value);
+        loop {
+            if let Some(node) = enter.take() {
+                open.push(node);
+                let place = open.len() as u32;
+                self.scratch.places[node.0 as usize] = place;
+                let first = operands.len();
+                self.operands(node, &mut operands);
+                visits.push(Visit {
+                    node,
+                    lowest: place,
+                    own: false,
+                    first,
+                    next: first,
+                });
             }
-        };
-        open.push(value);
-        visits.push(enter(value, &mut places));
-        while let Some(visit) = visits.last_mut() {
-            let node = visit.node;
-            if let Some(&operand) = visit.operands.get(visit.next) {
+            let Some(visit) = visits.last_mut() else {
+                break;
+            };
+            if let Some(&operand) = operands.get(visit.next) {
                 visit.next += 1;
-                match places.get(&operand) {
-                    Some(&(_, u32::MAX)) => {}
-                    Some(&(place, _)) => lower(&mut places, node, place),
-                    None if self.leaf(operand).is_some() => {}
-                    None => {
-                        open.push(operand);
-                        visits.push(enter(operand, &mut places));
-                    }
+                visit.own |= operand == visit.node;
+                match self.scratch.places[operand.0 as usize] {
+                    0 if self.is_ready(operand) => {}
+                    0 => enter = Some(operand),
+                    place => visit.lowest = visit.lowest.min(place),
                 }
                 continue;
             }
+            let (node, lowest, own) = (visit.node, visit.lowest, visit.own);
+            operands.truncate(visit.first);
             visits.pop();
-            let (place, lowest) = places[&node];
-            if place == lowest {
-                let from = open.iter().rposition(|&v| v == node).unwrap_or(0);
-                let mut component = open.split_off(from);
-                for v in &component {
-                    places.insert(*v, (0, u32::MAX));
+            let place = self.scratch.places[node.0 as usize];
+            if place != lowest {
+                if let Some(above) = visits.last_mut() {
+                    above.lowest = above.lowest.min(lowest);
                 }
-                component.reverse();
-                components.push(component);
-            } else if let Some(above) = visits.last() {
-                let above = above.node;
-                lower(&mut places, above, lowest);
+                continue;
             }
+            let component = &open[place as usize - 1..];
+            for v in component {
+                self.scratch.places[v.0 as usize] = 0;
+            }
+            if component.len() == 1 && !own {
+                let d = self.compute(node);
+                self.set(node, d);
+            } else {
+                let mut component = component.to_vec();
+                component.reverse();
+                self.iterate(&component);
+            }
+            open.truncate(place as usize - 1);
         }
-        components
+        self.scratch.open = open;
+        self.scratch.visits = visits;
+        self.scratch.operands = operands;
     }
 
     /// Values that depend on themselves: from nothing upwards until nothing changes.
@@ -197,7 +342,7 @@ impl<'a> Evaluator<'a> {
     /// again from above may only cut it back.
     fn iterate(&mut self, component: &[ValueId]) {
         for &v in component {
-            self.known.insert(v, Domain::Nothing);
+            self.set(v, Domain::Nothing);
         }
         let bounds = self.bounds(component);
         let mut round = 0;
@@ -214,7 +359,7 @@ impl<'a> Evaluator<'a> {
                 }
                 if new != old {
                     changed = true;
-                    self.known.insert(v, new);
+                    self.set(v, new);
                 }
             }
             if !changed {
@@ -224,7 +369,7 @@ impl<'a> Evaluator<'a> {
             if round > 2 * PATIENCE + 4 * bounds.len() as u32 {
                 // Something other than a phi does not settle: give up on all of it.
                 for &v in component {
-                    self.known.insert(v, Domain::Anything);
+                    self.set(v, Domain::Anything);
                 }
                 break;
             }
@@ -233,7 +378,7 @@ impl<'a> Evaluator<'a> {
             for _ in 0..3 {
                 for &v in component {
                     let d = self.compute(v);
-                    self.known.insert(v, d);
+                    self.set(v, d);
                 }
             }
         }
@@ -254,15 +399,19 @@ impl<'a> Evaluator<'a> {
         all
     }
 
-    fn compute(&self, value: ValueId) -> Domain {
-        match self.graph.get(value) {
-            Value::Binary(op, a, b) => Domain::binary(op, &self.get(a), &self.get(b)),
+    fn compute(&mut self, value: ValueId) -> Domain {
+        let graph = self.graph;
+        match graph.get(value) {
+            Value::Binary(op, a, b) => {
+                let (a, b) = (self.get(a), self.get(b));
+                Domain::binary(op, &a, &b)
+            }
             Value::ZeroExtend(a, bits) => self.low(a, bits),
             Value::SignExtend(a, bits) => match self.get(a) {
                 Domain::Nothing => Domain::Nothing,
                 _ => self.low(a, bits).sign_extend(bits),
             },
-            Value::Refine(a, condition, bits, bound) => match self.graph.constant_of(bound) {
+            Value::Refine(a, condition, bits, bound) => match graph.constant_of(bound) {
                 Some(bound) => self.get(a).refine(condition, bits, bound),
                 None => self.get(a),
             },
@@ -273,7 +422,7 @@ impl<'a> Evaluator<'a> {
                 _ => self.get(a).join(&self.get(b)),
             },
             Value::Test(condition, flags) => {
-                let Value::Flags(kind, bits, a, b) = self.graph.get(flags) else {
+                let Value::Flags(kind, bits, a, b) = graph.get(flags) else {
                     return Domain::of([0, 1]);
                 };
                 let (a, b) = (self.get(a), self.get(b));
@@ -286,11 +435,14 @@ impl<'a> Evaluator<'a> {
                 }
             }
             Value::Phi(index) => {
-                let phi = &self.graph.phis[index as usize];
-                phi.operands
-                    .iter()
-                    .filter(|(from, _)| self.live(*from, phi.block))
-                    .fold(Domain::Nothing, |sum, (_, v)| sum.join(&self.get(*v)))
+                let phi = &graph.phis[index as usize];
+                let mut sum = Domain::Nothing;
+                for &(from, v) in &phi.operands {
+                    if self.is_live(from, phi.block) {
+                        sum = sum.join(&self.get(v));
+                    }
+                }
+                sum
             }
             Value::Kept(at, reg, a) => {
                 if self.keeps(at, reg) {
@@ -299,13 +451,16 @@ impl<'a> Evaluator<'a> {
                     Domain::Anything
                 }
             }
-            Value::Load(address, size, _) => self.read(&self.get(address), size),
-            _ => self.leaf(value).unwrap_or(Domain::Anything),
+            Value::Load(address, size, _) => {
+                let address = self.get(address);
+                self.read(&address, size)
+            }
+            _ => self.get(value),
         }
     }
 
     /// The low `bits` bits, cut by what compares of just these said.
-    fn low(&self, value: ValueId, bits: u8) -> Domain {
+    fn low(&mut self, value: ValueId, bits: u8) -> Domain {
         let mut compares = Vec::new();
         let mut inner = value;
         while let Value::Refine(below, condition, width, bound) = self.graph.get(inner)
@@ -326,12 +481,12 @@ impl<'a> Evaluator<'a> {
 
     /// What memory that the program cannot write to holds.
     fn read(&self, address: &Domain, size: u8) -> Domain {
+        let Surroundings { image, written, .. } = self.around;
         let Some(places) = address.values(MOST_READS) else {
             return narrow(size);
         };
         let mut sum = Domain::Nothing;
         for at in places {
-            let Surroundings { image, written, .. } = self.around;
             let constant = image.constant(Addr(at), size);
             let one = match (constant.filter(|_| !written.contains(&(at & !7))), size) {
                 (Some(c), _) => Domain::one(c),
@@ -345,12 +500,6 @@ impl<'a> Evaluator<'a> {
             sum = sum.join(&one);
         }
         sum
-    }
-}
-
-fn lower(places: &mut FxHashMap<ValueId, (u32, u32)>, node: ValueId, place: u32) {
-    if let Some((_, lowest)) = places.get_mut(&node) {
-        *lowest = place.min(*lowest);
     }
 }
 

@@ -79,7 +79,7 @@ impl Solver<'_> {
         let Some(relevance) = self.relevance.get(&callee).cloned() else {
             return;
         };
-        for input in relevance.exact {
+        for &input in &relevance.exact {
             let told = context
                 .iter()
                 .any(|(i, d)| *i == input && d.single().is_some());
@@ -87,7 +87,7 @@ impl Solver<'_> {
                 self.matters(caller, graph, call.passed(input));
             }
         }
-        for input in relevance.pointer {
+        for &input in &relevance.pointer {
             if !context.iter().any(|(i, _)| *i == input) {
                 let sources = sources(graph, call.passed(input));
                 for own in sources.inputs.into_iter().chain(sources.pointers) {
@@ -95,7 +95,7 @@ impl Solver<'_> {
                 }
             }
         }
-        for input in relevance.guard {
+        for &input in &relevance.guard {
             if !context.iter().any(|(i, _)| *i == input)
                 && let Some(own) = plain_input(graph, call.passed(input))
             {

@@ -143,7 +143,10 @@ impl<'a> Builder<'a> {
     }
 
     fn fixpoint(&mut self) {
-        let Some(order) = self.order() else { return };
+        if self.extents.is_empty() {
+            return;
+        }
+        let order = places(self.extents.len(), |block| self.successors(block));
         let mut visits = vec![0u32; self.extents.len()];
         let entry = State::entry(&mut self.graph);
         self.states[0] = Some((entry, vec![OUTSIDE]));
@@ -188,30 +191,6 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-    }
-
-    /// The blocks' places in reverse postorder; `None` without blocks.
-    fn order(&self) -> Option<Vec<u32>> {
-        let mut place = vec![u32::MAX; self.extents.len()];
-        let mut next = self.extents.len() as u32;
-        let mut seen = vec![false; self.extents.len()];
-        *seen.first_mut()? = true;
-        let mut stack = vec![(0u32, self.successors(0), 0usize)];
-        while let Some((block, successors, at)) = stack.last_mut() {
-            if let Some(&to) = successors.get(*at) {
-                *at += 1;
-                if !seen[to as usize] {
-                    seen[to as usize] = true;
-                    let more = self.successors(to);
-                    stack.push((to, more, 0));
-                }
-            } else {
-                next -= 1;
-                place[*block as usize] = next;
-                stack.pop();
-            }
-        }
-        Some(place)
     }
 
     fn successors(&self, block: u32) -> Vec<u32> {
@@ -510,12 +489,14 @@ impl<'a> Builder<'a> {
         }
         self.prune_references(&mut blocks, escaping);
         let clobbered = self.clobbered(&blocks);
+        let places = places(blocks.len(), |b| blocks[b as usize].successors().collect());
         self.graph.seal();
         Summary {
             entry: self.entry,
             saved: self.saved,
             clobbered,
             blocks,
+            places,
             graph: self.graph,
             keeps_return_address: self.keeps_return_address,
             replaces_return_address: self.replaces_return_address,
@@ -714,6 +695,29 @@ impl<'a> Builder<'a> {
             stack,
         })
     }
+}
+
+/// The places of so many blocks in reverse postorder, from the first one on.
+fn places(blocks: usize, successors: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
+    let mut places = vec![u32::MAX; blocks];
+    let mut next = blocks as u32;
+    let mut seen = vec![false; blocks];
+    seen[0] = true;
+    let mut stack = vec![(0u32, successors(0), 0usize)];
+    while let Some((block, to, at)) = stack.last_mut() {
+        if let Some(&to) = to.get(*at) {
+            *at += 1;
+            if !seen[to as usize] {
+                seen[to as usize] = true;
+                stack.push((to, successors(to), 0));
+            }
+        } else {
+            next -= 1;
+            places[*block as usize] = next;
+            stack.pop();
+        }
+    }
+    places
 }
 
 /// Notes what leaves the function by its exits.

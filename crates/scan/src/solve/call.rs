@@ -1,0 +1,163 @@
+//! Calls: which functions they enter, under which contexts, and what comes back.
+
+use std::collections::BTreeSet;
+
+use super::domain::{Domain, MOST_VALUES};
+use super::walk::Walk;
+use super::{CONVENTION, Context, Entered, InstanceId, Solver};
+use crate::image::{Addr, Slot};
+use crate::summary::{Call, Value};
+
+/// Addresses below are never mapped (`CONFIG_DEFAULT_MMAP_MIN_ADDR`, at least a page).
+const NEVER_MAPPED: u64 = 4096;
+/// Linkage stubs that one call may lead through.
+const MOST_STUBS: usize = 8;
+
+/// What is known of a call's outcome.
+pub(super) struct Outcome {
+    /// It can come back.
+    pub returns: bool,
+    /// Registers that it keeps, a bit each.
+    pub kept: u16,
+    /// What it returns.
+    pub result: Domain,
+    /// It may come back more than once.
+    pub twice: bool,
+    /// It may come back to the caller's caller.
+    pub over: bool,
+}
+
+impl Outcome {
+    /// Of a call that enters nothing.
+    fn none() -> Outcome {
+        Outcome {
+            returns: false,
+            kept: u16::MAX,
+            result: Domain::Nothing,
+            twice: false,
+            over: false,
+        }
+    }
+
+    /// Of a call of anything.
+    fn unknown() -> Outcome {
+        Outcome {
+            returns: true,
+            kept: CONVENTION,
+            result: Domain::Anything,
+            ..Outcome::none()
+        }
+    }
+}
+
+impl Solver<'_> {
+    /// Enters what the call at `at` can enter.
+    pub(super) fn call(&mut self, walk: &mut Walk<'_>, at: u64, call: &Call) -> Outcome {
+        let mut targets = BTreeSet::new();
+        let mut sum = Outcome::none();
+        if !self.targets(walk, call, &mut targets) {
+            walk.pass.unresolved.insert(at);
+            self.open(walk.id, at);
+            sum = Outcome::unknown();
+        }
+        for address in targets {
+            let callee = self.functions.at(self.image, address);
+            if self.callees.entry(at).or_default().insert(callee) {
+                let callers = self.callers.entry(callee).or_default();
+                callers.insert((walk.function, at));
+            }
+            let evaluator = &mut walk.evaluator;
+            let Some(context) = self.context(callee, |input| evaluator.value(call.passed(input)))
+            else {
+                // Something that is passed has no value yet: the call is not reached yet.
+                continue;
+            };
+            self.pass_on(walk.function, callee, call, &walk.body.graph, &context);
+            let instance = self.instance(address, context);
+            self.enter(instance, Entered::From(walk.id, at));
+            let found = &mut self.instances[instance.0 as usize];
+            found.dependents.insert(walk.id);
+            sum.returns |= found.returns;
+            sum.kept &= found.kept;
+            sum.twice |= found.twice;
+            sum.over |= found.over;
+            sum.result = sum.result.join(&found.result);
+        }
+        sum
+    }
+
+    /// Adds the functions that a call enters; `false` when that is not known.
+    fn targets(&mut self, walk: &mut Walk<'_>, call: &Call, targets: &mut BTreeSet<u64>) -> bool {
+        let graph = &walk.body.graph;
+        match graph.get(call.target) {
+            Value::Const(address) => self.resolve(walk.id, address, targets),
+            Value::Load(address, 8, _)
+                if let Some(slot) = graph.constant_of(address)
+                    && let Some(held) =
+                        super::evaluate::fixed_slot(self.image, &self.written, slot) =>
+            {
+                self.resolve_slot(walk.id, held, targets)
+            }
+            _ => match walk.evaluator.value(call.target).values(MOST_VALUES as u64) {
+                Some(all) => all.into_iter().fold(true, |known, address| {
+                    known & self.resolve(walk.id, address, targets)
+                }),
+                None => {
+                    self.target(walk.function, graph, call.target);
+                    false
+                }
+            },
+        }
+    }
+
+    /// Adds the functions that a call of `address` enters; `false` when that is not known.
+    fn resolve(&mut self, id: InstanceId, address: u64, targets: &mut BTreeSet<u64>) -> bool {
+        let mut address = address;
+        for _ in 0..MOST_STUBS {
+            if !self.image.is_code(Addr(address)) {
+                // A call of a null pointer faults (vm.mmap_min_addr); any other address that
+                // holds no code is one that this analysis has wrong.
+                return address < NEVER_MAPPED;
+            }
+            let function = self.functions.at(self.image, address);
+            let Some(slot) = self.functions.all[function.0 as usize].trampoline else {
+                targets.insert(address);
+                return true;
+            };
+            match super::evaluate::fixed_slot(self.image, &self.written, slot) {
+                Some(Slot::Address(a)) => address = a.0,
+                Some(held) => return self.resolve_slot(id, held, targets),
+                None => {
+                    targets.insert(address);
+                    return true;
+                }
+            }
+        }
+        targets.insert(address);
+        true
+    }
+
+    fn resolve_slot(&mut self, id: InstanceId, slot: Slot, targets: &mut BTreeSet<u64>) -> bool {
+        match slot {
+            Slot::Address(a) => self.resolve(id, a.0, targets),
+            // Weak and undefined: the call faults.
+            Slot::Value(0) => true,
+            Slot::Value(_) => false,
+            Slot::Resolver(r) => {
+                let resolver = self.instance(r.0, Context::new());
+                self.enter(resolver, Entered::Root);
+                let found = &mut self.instances[resolver.0 as usize];
+                found.dependents.insert(id);
+                match found.result.values(MOST_VALUES as u64) {
+                    Some(all) => all
+                        .into_iter()
+                        .fold(true, |known, a| known & self.resolve(id, a, targets)),
+                    None => {
+                        self.take_results(r.0);
+                        false
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! One walk through the blocks of an instance that can run, as far as is known: which system
+//! calls it makes, what it calls, what it returns.
+//!
+//! Blocks come in reverse postorder, so that what is asked of a value was found before; only
+//! where a loop brings more than was known does the walk begin anew.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::rc::Rc;
+
+use super::call::Outcome;
+use super::domain::Domain;
+use super::evaluate::{Evaluator, Surroundings};
+use super::instance::SiteCall;
+use super::{CONVENTION, FunctionId, InstanceId, MOST_NUMBERS, Solver};
+use crate::image::Addr;
+use crate::isa::x86_64::{CALLER_SAVED, RAX};
+use crate::kernel::{MAKES_EXECUTABLE, NO_RETURN};
+use crate::summary::{self, Entry, Exit, Lost, Reference, Summary, Trust, ValueId};
+
+/// What one walk found.
+#[derive(Default)]
+pub(super) struct Pass {
+    /// It can come back to its caller.
+    pub returns: bool,
+    /// With this.
+    pub result: Domain,
+    /// More than once.
+    pub twice: bool,
+    /// To its caller's caller instead.
+    pub over: bool,
+    /// Registers that it returns as it found them, a bit each.
+    pub kept: u16,
+    /// System calls by address.
+    pub sites: BTreeMap<u64, SiteCall>,
+    /// System calls by another convention, by address.
+    pub foreign: BTreeMap<u64, &'static str>,
+    /// Where control leaves what is understood, by address.
+    pub lost: BTreeMap<u64, Lost>,
+    /// Calls and jumps whose target may be any taken function, by address.
+    pub unresolved: BTreeSet<u64>,
+}
+
+/// An instance on its way.
+pub(super) struct Walk<'a> {
+    pub id: InstanceId,
+    pub function: FunctionId,
+    pub body: &'a Summary,
+    pub evaluator: Evaluator<'a>,
+    pub pass: Pass,
+    /// Blocks that were entered, in that order, and per block whether it was.
+    entered: Vec<u32>,
+    seen: Vec<bool>,
+    /// Those of them to look at, by their place in reverse postorder.
+    pending: BinaryHeap<Reverse<(u32, u32)>>,
+}
+
+impl Walk<'_> {
+    /// Control can go on from one block to another.
+    fn go(&mut self, from: u32, to: u32) {
+        self.evaluator.take(from, to);
+        self.enter(to);
+    }
+
+    fn enter(&mut self, block: u32) {
+        if !std::mem::replace(&mut self.seen[block as usize], true) {
+            self.entered.push(block);
+            let place = self.body.places[block as usize];
+            self.pending.push(Reverse((place, block)));
+        }
+    }
+
+    fn restart(&mut self) {
+        self.pass = Pass {
+            kept: u16::MAX,
+            ..Pass::default()
+        };
+        self.entered.clear();
+        self.seen.fill(false);
+        self.evaluator.forget();
+        self.enter(0);
+    }
+
+    /// Of the scratch registers, it keeps those that hold what they held at entry.
+    fn leave_with(&mut self, registers: &[ValueId; 16]) {
+        for reg in CALLER_SAVED {
+            let bit = 1 << reg.0;
+            let value = registers[usize::from(reg.0)];
+            if self.pass.kept & bit != 0 && !self.evaluator.preserved(value, reg) {
+                self.pass.kept &= !bit;
+            }
+        }
+    }
+
+    /// It comes back in a way of which nothing is known.
+    fn comes_back(&mut self) {
+        self.pass.returns = true;
+        self.pass.kept &= CONVENTION;
+        self.pass.result = Domain::Anything;
+    }
+}
+
+impl Solver<'_> {
+    /// Runs an instance's blocks as far as is known now.
+    pub(super) fn activate(&mut self, id: InstanceId) {
+        let instance = &mut self.instances[id.0 as usize];
+        let function = instance.function;
+        let context = Rc::clone(&instance.context);
+        let found = std::mem::take(&mut instance.found);
+        let body = Rc::clone(&self.functions.all[function.0 as usize].summary);
+        let written = Rc::clone(&self.written);
+        let around = Surroundings {
+            image: self.image,
+            context: &context,
+            written: &written,
+        };
+        let scratch = std::mem::take(&mut self.scratch);
+        let mut walk = Walk {
+            id,
+            function,
+            body: &body,
+            evaluator: Evaluator::new(&body.graph, around, found, scratch),
+            pass: Pass::default(),
+            entered: Vec::new(),
+            seen: vec![false; body.blocks.len()],
+            pending: BinaryHeap::new(),
+        };
+        loop {
+            walk.restart();
+            while let Some(Reverse((_, block))) = walk.pending.pop() {
+                self.step(&mut walk, block);
+            }
+            if !walk.evaluator.is_stale() {
+                break;
+            }
+        }
+        let Walk {
+            mut evaluator,
+            mut pass,
+            entered,
+            ..
+        } = walk;
+        for block in entered {
+            let first = self.referred.insert((function, block));
+            let block = &body.blocks[block as usize];
+            self.refer(id, block, first, &mut evaluator);
+        }
+        let (found, scratch) = evaluator.finish();
+        self.scratch = scratch;
+        self.instances[id.0 as usize].found = found;
+        pass.twice |= body.keeps_return_address && pass.returns;
+        pass.over |= body.replaces_return_address && pass.returns;
+        self.conclude(id, pass);
+    }
+
+    /// What a block does to control at its end.
+    fn step(&mut self, walk: &mut Walk<'_>, block: u32) {
+        let body = walk.body;
+        let at = body.blocks[block as usize].last;
+        match &body.blocks[block as usize].exit {
+            Exit::Jump(to) => walk.go(block, *to),
+            Exit::Branch(test, yes, no) => self.branch(walk, block, *test, [*yes, *no]),
+            Exit::Switch(all, trusted) => {
+                for &to in all {
+                    walk.go(block, to);
+                }
+                // A call that does not return, as far as is known, keeps all.
+                let evaluator = &mut walk.evaluator;
+                if !trusted.iter().all(|&(call, r)| evaluator.may_keep(call, r)) {
+                    walk.pass.unresolved.insert(at);
+                    self.open(walk.id, at);
+                }
+            }
+            Exit::Call(call, next, pad) => {
+                if let Some(pad) = pad {
+                    walk.go(block, *pad);
+                }
+                let outcome = self.call(walk, at, call);
+                walk.pass.kept &= outcome.kept | body.saved | !CONVENTION;
+                let trust = Trust {
+                    frame: !outcome.twice,
+                    saved: outcome.kept & CONVENTION == CONVENTION,
+                };
+                self.rely(walk.function, trust);
+                if outcome.over {
+                    walk.comes_back();
+                }
+                let result = match outcome.twice {
+                    true => &Domain::Anything,
+                    false => &outcome.result,
+                };
+                walk.evaluator.returned(at, result, outcome.kept);
+                if outcome.returns
+                    && let Some(next) = next
+                {
+                    walk.go(block, *next);
+                }
+            }
+            Exit::TailCall(call) => {
+                let Outcome {
+                    returns,
+                    kept,
+                    result,
+                    twice,
+                    over,
+                } = self.call(walk, at, call);
+                walk.pass.kept &= kept | (body.saved & CONVENTION);
+                walk.pass.kept &= !body.clobbered;
+                walk.leave_with(&call.registers);
+                walk.pass.returns |= returns;
+                walk.pass.twice |= twice;
+                walk.pass.over |= over;
+                walk.pass.result = walk.pass.result.join(&result);
+            }
+            Exit::Return(registers) => {
+                walk.pass.returns = true;
+                walk.pass.kept &= !body.clobbered;
+                walk.leave_with(registers);
+                let value = registers[usize::from(RAX.0)];
+                let result = walk.evaluator.value(value);
+                let relevance = self.relevance.get(&walk.function);
+                if relevance.is_some_and(|r| r.result) && result.single().is_none() {
+                    self.matters(walk.function, &body.graph, value);
+                }
+                walk.pass.result = walk.pass.result.join(&result);
+            }
+            Exit::Syscall(entry, next) => {
+                let call = self.syscall(walk, entry);
+                let returns = match call.number.values(MOST_NUMBERS) {
+                    Some(all) => all.iter().any(|n| !NO_RETURN.contains(&(n & 0xffff_ffff))),
+                    None => true,
+                };
+                walk.pass.sites.insert(at, call);
+                if returns && let Some(next) = next {
+                    walk.go(block, *next);
+                }
+            }
+            Exit::Foreign(kind, next) => {
+                walk.pass.foreign.insert(at, *kind);
+                if let Some(next) = next {
+                    walk.go(block, *next);
+                }
+            }
+            Exit::Stop => {}
+            Exit::Lost(why) => {
+                walk.pass.lost.insert(at, *why);
+                // What is not understood may come back, whatever it changed.
+                if *why != Lost::NotCode {
+                    walk.comes_back();
+                }
+            }
+        }
+    }
+
+    fn branch(&mut self, walk: &mut Walk<'_>, block: u32, test: ValueId, [yes, no]: [u32; 2]) {
+        let function = &self.functions.all[walk.function.0 as usize];
+        if !function.tellable.contains(&block) {
+            walk.go(block, yes);
+            walk.go(block, no);
+            return;
+        }
+        match walk.evaluator.value(test) {
+            Domain::Nothing => {}
+            d if d.single() == Some(0) => walk.go(block, no),
+            d if d.single() == Some(1) => walk.go(block, yes),
+            _ => {
+                walk.go(block, yes);
+                walk.go(block, no);
+                self.guard(walk.function, &walk.body.graph, test);
+            }
+        }
+    }
+
+    /// Notes that a call in `function` leaves it no more than `trust` to rely on.
+    fn rely(&mut self, function: FunctionId, trust: Trust) {
+        let known = self.functions.trust(function);
+        if (known.frame && !trust.frame) || (known.saved && !trust.saved) {
+            let found = self.distrusted.entry(function).or_insert(trust);
+            found.frame &= trust.frame;
+            found.saved &= trust.saved;
+        }
+    }
+
+    /// Follows what a block uses of the image; unless this is the `first` time, only what
+    /// depends on what is known now.
+    fn refer(
+        &mut self,
+        id: InstanceId,
+        block: &summary::Block,
+        first: bool,
+        evaluator: &mut Evaluator<'_>,
+    ) {
+        for reference in &block.references {
+            match *reference {
+                Reference::Address(_) | Reference::Bytes { .. } | Reference::Written { .. }
+                    if !first => {}
+                Reference::Address(at) => {
+                    if self.image.is_code(Addr(at)) {
+                        self.take(at);
+                    } else {
+                        self.data.string(self.image, at, (id, block.start));
+                        self.reach_object(at);
+                    }
+                }
+                Reference::Bytes { at, size } => self.reach_bytes(at, u64::from(size)),
+                Reference::Written { at, size } => self.write_early(at, size),
+                Reference::Indexed {
+                    base,
+                    address,
+                    size,
+                } => match evaluator.value(address).values(4096) {
+                    Some(all) if size > 0 => {
+                        for at in all {
+                            self.reach_bytes(at, u64::from(size));
+                        }
+                    }
+                    _ => self.reach_around(base),
+                },
+            }
+        }
+    }
+
+    fn syscall(&mut self, walk: &mut Walk<'_>, entry: &Entry) -> SiteCall {
+        let graph = &walk.body.graph;
+        let number = walk.evaluator.value(entry.number);
+        if number.values(MOST_NUMBERS).is_none() || number.values(1).is_none() {
+            self.matters(walk.function, graph, entry.number);
+        }
+        // Whether memory becomes executable is told per caller too.
+        let numbers = number.values(MOST_NUMBERS).unwrap_or_default();
+        for call in MAKES_EXECUTABLE {
+            let argument = entry.arguments[call.argument];
+            if numbers.contains(&call.number) && walk.evaluator.value(argument).single().is_none() {
+                self.matters(walk.function, graph, argument);
+            }
+        }
+        SiteCall {
+            number: number.zero_extend(32),
+            arguments: entry.arguments.map(|a| walk.evaluator.value(a)),
+        }
+    }
+}
