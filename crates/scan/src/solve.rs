@@ -13,6 +13,7 @@ mod call;
 mod data;
 pub mod domain;
 mod evaluate;
+mod function;
 mod instance;
 mod relevance;
 mod walk;
@@ -23,13 +24,15 @@ use std::rc::Rc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::image::{Addr, Image, Slot};
-use crate::isa::x86_64::{CALLEE_SAVED, Lifter};
-use crate::summary::{Exit, Input, Summary, Trust, Value, ValueId, summarise};
+use crate::isa::x86_64::CALLEE_SAVED;
+use crate::summary::{Input, Trust};
 use data::Data;
 use domain::Domain;
-use evaluate::{Scratch, tellable};
+use evaluate::Scratch;
+use function::Functions;
 
 pub use crate::summary::Lost;
+pub use function::Function;
 pub use instance::{Instance, SiteCall};
 
 /// Contexts of one function that are told apart; callers beyond share one in which nothing is
@@ -52,12 +55,6 @@ const CONVENTION: u16 = {
 /// Rounds in which new inputs may be found to matter.
 const MOST_ROUNDS: usize = 24;
 
-/// What a function relies on until it is found to be wrong.
-const TRUSTING: Trust = Trust {
-    frame: true,
-    saved: true,
-};
-
 /// Index of a function in [`Solution::functions`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FunctionId(pub u32);
@@ -68,19 +65,6 @@ pub struct InstanceId(pub u32);
 
 /// What callers pass in the inputs that matter, ascending by input.
 pub type Context = Vec<(Input, Domain)>;
-
-/// A function that was reached in some round.
-#[derive(Debug)]
-pub struct Function {
-    /// What it does.
-    pub summary: Rc<Summary>,
-    /// It does nothing but jump to what this linkage slot holds.
-    pub trampoline: Option<u64>,
-    /// It calls nothing, the kernel included: which of its branches are taken matters to nobody.
-    leaf: bool,
-    /// Branches that evaluating can decide, by block.
-    tellable: FxHashSet<u32>,
-}
 
 /// Inputs that matter, and how.
 #[derive(Clone, Default, Debug)]
@@ -146,7 +130,7 @@ pub struct Solution {
 
 /// Solves the program from its roots.
 pub fn solve(image: &Image) -> Solution {
-    let mut functions = Functions::default();
+    let mut functions = Functions::ahead(image);
     let mut relevance: FxHashMap<FunctionId, Rc<Relevance>> = FxHashMap::default();
     let mut targets_matter = true;
     let mut written = Rc::new(BTreeSet::new());
@@ -184,9 +168,7 @@ pub fn solve(image: &Image) -> Solution {
                 }
             }
             functions = solver.functions;
-            for (function, trust) in solver.distrusted {
-                functions.distrust(image, function, trust);
-            }
+            functions.distrust(image, &solver.distrusted);
             continue;
         }
         return Solution {
@@ -200,90 +182,6 @@ pub fn solve(image: &Image) -> Solution {
         };
     }
     unreachable!("rounds are counted")
-}
-
-/// Functions by address, summarised when first asked for.
-#[derive(Default)]
-struct Functions {
-    all: Vec<Function>,
-    by_address: FxHashMap<u64, FunctionId>,
-    /// Functions that may not rely on everything that compilers rely on.
-    distrusted: FxHashMap<FunctionId, Trust>,
-    lifter: Lifter,
-}
-
-impl Functions {
-    fn at(&mut self, image: &Image, address: u64) -> FunctionId {
-        if let Some(&id) = self.by_address.get(&address) {
-            return id;
-        }
-        let id = FunctionId(self.all.len() as u32);
-        let summary = summarise(image, &mut self.lifter, address, TRUSTING);
-        self.all.push(Function::new(image, summary));
-        self.by_address.insert(address, id);
-        id
-    }
-
-    fn trust(&self, id: FunctionId) -> Trust {
-        self.distrusted.get(&id).copied().unwrap_or(TRUSTING)
-    }
-
-    fn distrust(&mut self, image: &Image, id: FunctionId, trust: Trust) {
-        let known = self.trust(id);
-        let both = Trust {
-            frame: known.frame && trust.frame,
-            saved: known.saved && trust.saved,
-        };
-        if both != known {
-            self.distrusted.insert(id, both);
-            let entry = self.all[id.0 as usize].summary.entry;
-            let summary = summarise(image, &mut self.lifter, entry, both);
-            self.all[id.0 as usize] = Function::new(image, summary);
-        }
-    }
-}
-
-impl Function {
-    fn new(image: &Image, summary: Summary) -> Function {
-        let tellable = summary
-            .blocks
-            .iter()
-            .enumerate()
-            .filter_map(|(n, b)| match b.exit {
-                Exit::Branch(test, ..) => tellable(&summary.graph, test).then_some(n as u32),
-                _ => None,
-            })
-            .collect();
-        let trampoline = match &summary.blocks[..] {
-            [only] => match &only.exit {
-                Exit::TailCall(call) => linkage_slot(image, &summary, call.target),
-                _ => None,
-            },
-            _ => None,
-        };
-        let leaf = summary.blocks.iter().all(|b| {
-            matches!(
-                b.exit,
-                Exit::Jump(_) | Exit::Branch(..) | Exit::Switch(..) | Exit::Return(_) | Exit::Stop
-            )
-        });
-        Function {
-            summary: Rc::new(summary),
-            leaf,
-            trampoline,
-            tellable,
-        }
-    }
-}
-
-/// The linkage slot that `target` is loaded from.
-fn linkage_slot(image: &Image, summary: &Summary, target: ValueId) -> Option<u64> {
-    let Value::Load(address, 8, _) = summary.graph.get(target) else {
-        return None;
-    };
-    let at = summary.graph.constant_of(address)?;
-    evaluate::fixed_slot(image, &BTreeSet::new(), at)?;
-    Some(at)
 }
 
 struct Solver<'a> {

@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::call::Outcome;
 use super::domain::Domain;
@@ -107,7 +108,7 @@ impl Solver<'_> {
         let function = instance.function;
         let context = Rc::clone(&instance.context);
         let found = std::mem::take(&mut instance.found);
-        let body = Rc::clone(&self.functions.all[function.0 as usize].summary);
+        let body = Arc::clone(&self.functions.all[function.0 as usize].summary);
         let written = Rc::clone(&self.written);
         let around = Surroundings {
             image: self.image,

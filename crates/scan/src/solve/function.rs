@@ -1,0 +1,216 @@
+//! Functions of the program, summarised when they are first reached, or before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::FunctionId;
+use super::data::Data;
+use super::evaluate::{fixed_slot, tellable};
+use crate::image::{Addr, Image, Slot};
+use crate::isa::x86_64::Lifter;
+use crate::summary::{Exit, Reference, Summary, Trust, Value, ValueId, summarise};
+
+/// What a function relies on until it is found to be wrong.
+const TRUSTING: Trust = Trust {
+    frame: true,
+    saved: true,
+};
+
+/// A function that was reached in some round.
+#[derive(Debug)]
+pub struct Function {
+    /// What it does.
+    pub summary: Arc<Summary>,
+    /// It does nothing but jump to what this linkage slot holds.
+    pub trampoline: Option<u64>,
+    /// It calls nothing, the kernel included: which of its branches are taken matters to nobody.
+    pub(super) leaf: bool,
+    /// Branches that evaluating can decide, by block.
+    pub(super) tellable: FxHashSet<u32>,
+}
+
+impl Function {
+    fn new(image: &Image, lifter: &mut Lifter, entry: u64, trust: Trust) -> Function {
+        let summary = summarise(image, lifter, entry, trust);
+        let tellable = summary
+            .blocks
+            .iter()
+            .enumerate()
+            .filter_map(|(n, b)| match b.exit {
+                Exit::Branch(test, ..) => tellable(&summary.graph, test).then_some(n as u32),
+                _ => None,
+            })
+            .collect();
+        let trampoline = match &summary.blocks[..] {
+            [only] => match &only.exit {
+                Exit::TailCall(call) => linkage_slot(image, &summary, call.target),
+                _ => None,
+            },
+            _ => None,
+        };
+        let leaf = summary.blocks.iter().all(|b| {
+            matches!(
+                b.exit,
+                Exit::Jump(_) | Exit::Branch(..) | Exit::Switch(..) | Exit::Return(_) | Exit::Stop
+            )
+        });
+        Function {
+            summary: Arc::new(summary),
+            leaf,
+            trampoline,
+            tellable,
+        }
+    }
+}
+
+/// The linkage slot that `target` is loaded from.
+fn linkage_slot(image: &Image, summary: &Summary, target: ValueId) -> Option<u64> {
+    let Value::Load(address, 8, _) = summary.graph.get(target) else {
+        return None;
+    };
+    let at = summary.graph.constant_of(address)?;
+    fixed_slot(image, &BTreeSet::new(), at)?;
+    Some(at)
+}
+
+/// Functions by address.
+#[derive(Default)]
+pub(super) struct Functions {
+    /// Those that were reached.
+    pub(super) all: Vec<Function>,
+    by_address: FxHashMap<u64, FunctionId>,
+    /// Those that were summarised and not reached yet.
+    ahead: FxHashMap<u64, Function>,
+    /// Functions that may not rely on everything that compilers rely on.
+    distrusted: FxHashMap<FunctionId, Trust>,
+    lifter: Lifter,
+}
+
+impl Functions {
+    /// Summarises, on all cores, what the roots lead to when every branch can be taken and every
+    /// address that is named is called. It is only a guess at what will be reached: what it
+    /// misses is summarised when it is, and what is too much is never looked at.
+    pub(super) fn ahead(image: &Image) -> Functions {
+        let mut functions = Functions::default();
+        let mut named = Named::default();
+        let roots = image.roots();
+        roots.iter().for_each(|root| named.code(image, root.at.0));
+        while !named.new.is_empty() {
+            let entries = std::mem::take(&mut named.new);
+            let summarised: Vec<Function> = entries
+                .par_iter()
+                .map_init(Lifter::default, |lifter, &entry| {
+                    Function::new(image, lifter, entry, TRUSTING)
+                })
+                .collect();
+            for (entry, function) in entries.into_iter().zip(summarised) {
+                named.by(image, &function.summary);
+                functions.ahead.insert(entry, function);
+            }
+        }
+        functions
+    }
+
+    /// The function at `address`.
+    pub(super) fn at(&mut self, image: &Image, address: u64) -> FunctionId {
+        if let Some(&id) = self.by_address.get(&address) {
+            return id;
+        }
+        let id = FunctionId(self.all.len() as u32);
+        let function = match self.ahead.remove(&address) {
+            Some(function) => function,
+            None => Function::new(image, &mut self.lifter, address, TRUSTING),
+        };
+        self.all.push(function);
+        self.by_address.insert(address, id);
+        id
+    }
+
+    /// What the function may rely on.
+    pub(super) fn trust(&self, id: FunctionId) -> Trust {
+        self.distrusted.get(&id).copied().unwrap_or(TRUSTING)
+    }
+
+    /// Summarises functions anew that may not rely on more than this.
+    pub(super) fn distrust(&mut self, image: &Image, found: &BTreeMap<FunctionId, Trust>) {
+        let mut anew = Vec::new();
+        for (&id, trust) in found {
+            let known = self.trust(id);
+            let both = Trust {
+                frame: known.frame && trust.frame,
+                saved: known.saved && trust.saved,
+            };
+            if both != known {
+                self.distrusted.insert(id, both);
+                anew.push((id, self.all[id.0 as usize].summary.entry, both));
+            }
+        }
+        let summarised: Vec<Function> = anew
+            .par_iter()
+            .map_init(Lifter::default, |lifter, &(_, entry, trust)| {
+                Function::new(image, lifter, entry, trust)
+            })
+            .collect();
+        for ((id, ..), function) in anew.into_iter().zip(summarised) {
+            self.all[id.0 as usize] = function;
+        }
+    }
+}
+
+/// What code names.
+#[derive(Default)]
+struct Named {
+    seen: FxHashSet<u64>,
+    /// Functions that were not seen before.
+    new: Vec<u64>,
+    data: Data,
+}
+
+impl Named {
+    fn code(&mut self, image: &Image, at: u64) {
+        if image.is_code(Addr(at)) && self.seen.insert(at) {
+            self.new.push(at);
+        }
+    }
+
+    fn by(&mut self, image: &Image, summary: &Summary) {
+        for block in &summary.blocks {
+            if let Exit::Call(call, ..) | Exit::TailCall(call) = &block.exit {
+                match summary.graph.get(call.target) {
+                    Value::Const(at) => self.code(image, at),
+                    Value::Load(address, 8, _) => {
+                        let slot = summary.graph.constant_of(address);
+                        let held = slot.and_then(|at| fixed_slot(image, &BTreeSet::new(), at));
+                        self.slots(image, held.into_iter().collect());
+                    }
+                    _ => {}
+                }
+            }
+            for reference in &block.references {
+                match *reference {
+                    Reference::Address(at) => self.slots(image, vec![Slot::Address(Addr(at))]),
+                    Reference::Bytes { at, size } => {
+                        let found = self.data.reach_bytes(image, at, u64::from(size));
+                        self.slots(image, found);
+                    }
+                    Reference::Written { .. } | Reference::Indexed { .. } => {}
+                }
+            }
+        }
+    }
+
+    fn slots(&mut self, image: &Image, mut pending: Vec<Slot>) {
+        while let Some(slot) = pending.pop() {
+            match slot {
+                Slot::Address(at) | Slot::Resolver(at) if image.is_code(at) => {
+                    self.code(image, at.0);
+                }
+                Slot::Address(at) => pending.extend(self.data.reach_object(image, at.0)),
+                Slot::Resolver(_) | Slot::Value(_) => {}
+            }
+        }
+    }
+}
