@@ -10,6 +10,10 @@ use super::{CONVENTION, Context, FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::kernel::TAKES_HANDLER;
 use crate::summary::Lost;
 
+/// How often a result may grow before nothing is known of it: around a recursion it could grow
+/// by one value after the other.
+const MOST_GROWTHS: u8 = 12;
+
 /// A function under one context.
 #[derive(Debug)]
 pub struct Instance {
@@ -26,6 +30,8 @@ pub struct Instance {
     pub(super) kept: u16,
     /// What it returns.
     pub(super) result: Domain,
+    /// How often that grew.
+    growths: u8,
     /// Its caller may see it return more than once.
     pub(super) twice: bool,
     /// It can come back to its caller's caller instead.
@@ -62,6 +68,7 @@ impl Instance {
             returns: false,
             kept: u16::MAX,
             result: Domain::Nothing,
+            growths: 0,
             twice: false,
             over: false,
             feeds_taken: false,
@@ -84,10 +91,16 @@ impl Solver<'_> {
         });
         let takes_handler = takes_handler.map(|(at, _)| *at);
         let instance = &mut self.instances[id.0 as usize];
-        let result = match pass.twice {
+        let mut result = match pass.twice {
             true => Domain::Anything,
             false => instance.result.join(&pass.result),
         };
+        if result != instance.result {
+            instance.growths += 1;
+            if instance.growths > MOST_GROWTHS {
+                result = Domain::Anything;
+            }
+        }
         let kept = instance.kept & if pass.twice { CONVENTION } else { pass.kept };
         let changed = (pass.returns && !instance.returns)
             || (pass.twice && !instance.twice)
