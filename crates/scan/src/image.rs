@@ -282,6 +282,13 @@ impl Image {
         })
     }
 
+    /// The start of the function that `at` is inside of, when it is not a start itself.
+    pub fn function_around(&self, at: Addr) -> Option<Addr> {
+        let start = self.fde_range(at)?.start;
+        let inside = start != at.0 && !self.function_start(at) && self.function_start(Addr(start));
+        inside.then_some(Addr(start))
+    }
+
     /// All function starts of an object, ascending.
     pub fn starts(&self, object: usize) -> Vec<u64> {
         let Some(object) = self.objects.get(object) else {

@@ -197,6 +197,8 @@ struct Solver<'a> {
     data: Data,
     /// Function addresses that reached code or data can hand to somebody.
     taken: BTreeSet<u64>,
+    /// Addresses inside functions, on the way to be taken.
+    labels: BTreeSet<u64>,
     /// Resolvers whose results are taken.
     resolvers: BTreeSet<u64>,
     /// Blocks whose fixed references were followed.
@@ -247,6 +249,7 @@ impl<'a> Solver<'a> {
             pending: BTreeSet::new(),
             data: Data::default(),
             taken: BTreeSet::new(),
+            labels: BTreeSet::new(),
             resolvers: BTreeSet::new(),
             referred: FxHashSet::default(),
             free: FxHashSet::default(),
@@ -271,8 +274,11 @@ impl<'a> Solver<'a> {
             let id = self.instance(root.at.0, Context::new());
             self.enter(id, Entered::Root);
         }
-        while let Some(id) = self.pending.pop_last() {
-            self.activate(id);
+        while !self.pending.is_empty() {
+            while let Some(id) = self.pending.pop_last() {
+                self.activate(id);
+            }
+            self.take_labels();
         }
     }
 
@@ -382,9 +388,39 @@ impl<'a> Solver<'a> {
 
     /// `address` can be called by whoever calls what he does not know.
     fn take(&mut self, address: u64) {
-        if self.image.is_code(Addr(address)) && self.taken.insert(address) && !self.open.is_empty()
-        {
+        if !self.image.is_code(Addr(address)) {
+            return;
+        }
+        if self.image.function_around(Addr(address)).is_some() {
+            self.labels.insert(address);
+        } else {
+            self.take_code(address);
+        }
+    }
+
+    fn take_code(&mut self, address: u64) {
+        if self.taken.insert(address) && !self.open.is_empty() {
             self.enter_taken(address);
+        }
+    }
+
+    /// Addresses inside functions: those that the function's own computed jumps lead to are for
+    /// these alone. A label may not be jumped to from another function (GCC manual, "Labels as
+    /// Values").
+    fn take_labels(&mut self) {
+        for address in std::mem::take(&mut self.labels) {
+            let own = self
+                .image
+                .function_around(Addr(address))
+                .is_some_and(|start| {
+                    let function = self.functions.at(self.image, start.0);
+                    self.functions.all[function.0 as usize]
+                        .labels
+                        .contains(&address)
+                });
+            if !own {
+                self.take_code(address);
+            }
         }
     }
 

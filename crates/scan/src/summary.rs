@@ -10,6 +10,7 @@ use crate::isa::Reg;
 
 mod build;
 mod explore;
+mod hub;
 mod jump_table;
 mod lower;
 mod range;

@@ -28,6 +28,8 @@ pub struct Function {
     pub trampoline: Option<u64>,
     /// It calls nothing, the kernel included: which of its branches are taken matters to nobody.
     pub(super) leaf: bool,
+    /// Where its computed jumps lead.
+    pub(super) labels: FxHashSet<u64>,
     /// Branches that evaluating can decide, by block.
     pub(super) tellable: FxHashSet<u32>,
 }
@@ -57,7 +59,15 @@ impl Function {
                 Exit::Jump(_) | Exit::Branch(..) | Exit::Switch(..) | Exit::Return(_) | Exit::Stop
             )
         });
+        let switches = summary.blocks.iter().filter_map(|b| match &b.exit {
+            Exit::Switch(all, _) => Some(all),
+            _ => None,
+        });
+        let labels = switches
+            .flatten()
+            .map(|&to| summary.blocks[to as usize].start);
         Function {
+            labels: labels.collect(),
             summary: Arc::new(summary),
             leaf,
             trampoline,
@@ -171,7 +181,8 @@ struct Named {
 
 impl Named {
     fn code(&mut self, image: &Image, at: u64) {
-        if image.is_code(Addr(at)) && self.seen.insert(at) {
+        let starts = image.is_code(Addr(at)) && image.function_around(Addr(at)).is_none();
+        if starts && self.seen.insert(at) {
             self.new.push(at);
         }
     }

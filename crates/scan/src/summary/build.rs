@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::explore::{Extent, Tables, explore, inside};
+use super::hub::Hubs;
 use super::jump_table::{self, Target, trusted};
 use super::lower::{Lower, Uses};
 use super::settle::OneValue;
@@ -51,8 +52,12 @@ struct Builder<'a> {
     lifter: &'a mut Lifter,
     entry: u64,
     trust: Trust,
+    /// Blocks of instructions, then hubs.
     extents: Vec<Extent>,
     tables: Tables,
+    hubs: Hubs,
+    first_hub: usize,
+    /// Blocks of instructions by address.
     index: FxHashMap<u64, u32>,
     graph: Graph,
     exposed: Exposed,
@@ -67,7 +72,7 @@ struct Builder<'a> {
 
 /// Where control goes after a block, with the state it takes along.
 struct Edge {
-    to: u64,
+    to: u32,
     state: State,
 }
 
@@ -88,6 +93,14 @@ impl<'a> Builder<'a> {
             .enumerate()
             .map(|(n, e)| (e.start, n as u32))
             .collect();
+        let hubs = Hubs::find(&tables);
+        let first_hub = extents.len();
+        extents.extend(hubs.addresses().map(|at| Extent {
+            start: at,
+            last: at,
+            after: at,
+            flow: Flow::Stop,
+        }));
         let states = vec![None; extents.len()];
         Builder {
             image,
@@ -96,6 +109,8 @@ impl<'a> Builder<'a> {
             trust,
             extents,
             tables,
+            hubs,
+            first_hub,
             index,
             graph: Graph::default(),
             exposed: Exposed::new(),
@@ -163,9 +178,7 @@ impl<'a> Builder<'a> {
             };
             let (flow, state, _) = self.run(block, state, false);
             for edge in self.edges(block, flow, state) {
-                let Some(&to) = self.index.get(&edge.to) else {
-                    continue;
-                };
+                let to = edge.to;
                 let changed = match &mut self.states[to as usize] {
                     empty @ None => {
                         *empty = Some((edge.state, vec![block]));
@@ -196,6 +209,9 @@ impl<'a> Builder<'a> {
     fn successors(&self, block: u32) -> Vec<u32> {
         let extent = &self.extents[block as usize];
         let mut all = Vec::new();
+        if let Some(hub) = self.hub_at(block) {
+            return self.blocks(self.hubs.targets(hub));
+        }
         match extent.flow {
             Flow::Next | Flow::Syscall | Flow::ForeignSyscall(_) => all.push(extent.after),
             Flow::Jump(to) => all.push(to),
@@ -208,18 +224,38 @@ impl<'a> Builder<'a> {
                 all.extend(pad.map(|p| p.0));
             }
             Flow::JumpIndirect(()) => {
+                if let Some(hub) = self.hub_of(extent.last) {
+                    return vec![hub];
+                }
                 all.extend(self.tables.get(&extent.last).into_iter().flatten());
             }
             Flow::Return | Flow::Stop | Flow::Invalid => {}
         }
-        all.iter()
-            .filter_map(|a| self.index.get(a).copied())
-            .collect()
+        self.blocks(&all)
+    }
+
+    /// The function's own blocks among those that begin at these addresses.
+    fn blocks(&self, starts: &[u64]) -> Vec<u32> {
+        let blocks = starts.iter().filter_map(|a| self.index.get(a).copied());
+        blocks.collect()
+    }
+
+    /// The hub that a block is.
+    fn hub_at(&self, block: u32) -> Option<usize> {
+        (block as usize).checked_sub(self.first_hub)
+    }
+
+    /// The hub that the jump at an address goes through, as a block.
+    fn hub_of(&self, jump: u64) -> Option<u32> {
+        Some((self.first_hub + self.hubs.of(jump)?) as u32)
     }
 
     /// Runs a block from `state`; the state at its end, before what its last instruction does
     /// to control, and what it used when `record`ing.
     fn run(&mut self, block: u32, state: State, record: bool) -> (Flow<ValueId>, State, Uses) {
+        if self.hub_at(block).is_some() {
+            return (Flow::Stop, state, Uses::default());
+        }
         let Extent { start, last, .. } = self.extents[block as usize];
         let mut lower = Lower {
             image: self.image,
@@ -274,61 +310,51 @@ impl<'a> Builder<'a> {
 
     fn edges(&mut self, block: u32, flow: Flow<ValueId>, state: State) -> Vec<Edge> {
         let Extent { last, after, .. } = self.extents[block as usize];
-        match flow {
-            Flow::Next => vec![Edge { to: after, state }],
-            Flow::Jump(to) => vec![Edge { to, state }],
+        if let Some(hub) = self.hub_at(block) {
+            return all_edges(&self.blocks(self.hubs.targets(hub)), &state);
+        }
+        let ways = match flow {
+            Flow::Next => vec![(after, state)],
+            Flow::Jump(to) => vec![(to, state)],
             Flow::Branch(test, to) => {
                 let mut taken = state.clone();
                 let mut not_taken = state;
                 self.assume(&mut taken, test, true);
                 self.assume(&mut not_taken, test, false);
-                vec![
-                    Edge {
-                        to: after,
-                        state: not_taken,
-                    },
-                    Edge { to, state: taken },
-                ]
+                vec![(after, not_taken), (to, taken)]
             }
             Flow::Call(_) | Flow::CallIndirect(_) => {
                 let mut returned = self.lower(last, state.clone());
                 returned.after_call();
-                let returned = returned.state;
-                let mut edges = vec![Edge {
-                    to: after,
-                    state: returned,
-                }];
+                let mut ways = vec![(after, returned.state)];
                 if let Some(pad) = self.image.landing_pad(Addr(last), Addr(after)) {
                     let mut thrown = self.lower(last, state);
                     thrown.after_throw();
-                    edges.push(Edge {
-                        to: pad.0,
-                        state: thrown.state,
-                    });
+                    ways.push((pad.0, thrown.state));
                 }
-                edges
+                ways
             }
             Flow::Syscall | Flow::ForeignSyscall(_) => {
                 let mut lower = self.lower(last, state);
                 lower.after_syscall();
-                vec![Edge {
-                    to: after,
-                    state: lower.state,
-                }]
+                vec![(after, lower.state)]
             }
             Flow::JumpIndirect(target) => {
                 self.jumps.insert(block, target);
-                let targets = self.tables.get(&last).cloned().unwrap_or_default();
-                targets
-                    .into_iter()
-                    .map(|to| Edge {
-                        to,
-                        state: state.clone(),
-                    })
-                    .collect()
+                let to = match self.hub_of(last) {
+                    Some(hub) => vec![hub],
+                    None => self.blocks(self.tables.get(&last).map_or(&[], |t| &t[..])),
+                };
+                return all_edges(&to, &state);
             }
             Flow::Return | Flow::Stop | Flow::Invalid => Vec::new(),
-        }
+        };
+        ways.into_iter()
+            .filter_map(|(to, state)| {
+                let to = *self.index.get(&to)?;
+                Some(Edge { to, state })
+            })
+            .collect()
     }
 
     /// Narrows `state` by the outcome of a test.
@@ -579,6 +605,11 @@ impl<'a> Builder<'a> {
             Some((builder.extents.len() + stubs.len() - 1) as u32)
         };
         let jump = |to: Option<u32>| to.map_or(Exit::Stop, Exit::Jump);
+        if let Some(hub) = self.hub_at(block) {
+            let targets = self.hubs.targets(hub).to_vec();
+            let all = targets.into_iter().filter_map(|to| go(self, to, &state));
+            return Exit::Switch(all.collect(), Vec::new());
+        }
         match flow {
             Flow::Next => jump(go(self, after, &state)),
             Flow::Jump(to) => jump(go(self, to, &state)),
@@ -622,6 +653,9 @@ impl<'a> Builder<'a> {
                     Target::Return => Exit::Return(Box::new(state.registers())),
                     Target::Pointer => Exit::TailCall(self.call(target, &state, 0)),
                     Target::Unknown => Exit::Lost(Lost::Table),
+                    Target::Table(_) if let Some(hub) = self.hub_of(last) => {
+                        Exit::Switch(vec![hub], trusted(&self.graph, target))
+                    }
                     Target::Table(targets) => {
                         let all: BTreeSet<u32> = targets
                             .into_iter()
@@ -695,6 +729,14 @@ impl<'a> Builder<'a> {
             stack,
         })
     }
+}
+
+fn all_edges(to: &[u32], state: &State) -> Vec<Edge> {
+    let edges = to.iter().map(|&to| Edge {
+        to,
+        state: state.clone(),
+    });
+    edges.collect()
 }
 
 /// The places of so many blocks in reverse postorder, from the first one on.
