@@ -404,21 +404,15 @@ impl<'a> Solver<'a> {
         }
     }
 
-    /// Addresses inside functions: those that the function's own computed jumps lead to are for
-    /// these alone. A label may not be jumped to from another function (GCC manual, "Labels as
-    /// Values").
+    /// Takes the addresses inside functions that are not for these functions alone.
     fn take_labels(&mut self) {
         for address in std::mem::take(&mut self.labels) {
-            let own = self
-                .image
-                .function_around(Addr(address))
-                .is_some_and(|start| {
-                    let function = self.functions.at(self.image, start.0);
-                    self.functions.all[function.0 as usize]
-                        .labels
-                        .contains(&address)
-                });
-            if !own {
+            let around = self.image.function_around(Addr(address));
+            let owned = around.is_some_and(|start| {
+                let function = self.functions.at(self.image, start.0);
+                self.functions.all[function.0 as usize].owns(self.image, address)
+            });
+            if !owned {
                 self.take_code(address);
             }
         }

@@ -29,7 +29,9 @@ pub struct Function {
     /// It calls nothing, the kernel included: which of its branches are taken matters to nobody.
     pub(super) leaf: bool,
     /// Where its computed jumps lead.
-    pub(super) labels: FxHashSet<u64>,
+    labels: FxHashSet<u64>,
+    /// Where some of them lead is not known.
+    jumps_anywhere: bool,
     /// Branches that evaluating can decide, by block.
     pub(super) tellable: FxHashSet<u32>,
 }
@@ -66,13 +68,29 @@ impl Function {
         let labels = switches
             .flatten()
             .map(|&to| summary.blocks[to as usize].start);
+        let jumps_anywhere = summary.blocks.iter().any(|b| match &b.exit {
+            Exit::TailCall(call) => summary.graph.constant_of(call.target).is_none(),
+            Exit::Lost(_) => true,
+            _ => false,
+        });
         Function {
             labels: labels.collect(),
+            jumps_anywhere,
             summary: Arc::new(summary),
             leaf,
             trampoline,
             tellable,
         }
+    }
+}
+
+impl Function {
+    /// Whether an address inside it is for its own jumps alone, and they are known: a label may
+    /// not be jumped to from another function (GCC manual, "Labels as Values").
+    pub(super) fn owns(&self, image: &Image, label: u64) -> bool {
+        // What nothing calls may be a part of a function whose jumps are elsewhere.
+        let whole = image.called_start(Addr(self.summary.entry));
+        self.labels.contains(&label) || (whole && !self.jumps_anywhere)
     }
 }
 

@@ -13,6 +13,8 @@ use crate::summary::Lost;
 /// How often a result may grow before nothing is known of it: around a recursion it could grow
 /// by one value after the other.
 const MOST_GROWTHS: u8 = 12;
+/// The same for results that flow into no number and no target.
+const MOST_IDLE_GROWTHS: u8 = 3;
 
 /// A function under one context.
 #[derive(Debug)]
@@ -97,7 +99,12 @@ impl Solver<'_> {
         };
         if result != instance.result {
             instance.growths += 1;
-            if instance.growths > MOST_GROWTHS {
+            let relevance = self.relevance.get(&instance.function);
+            let most = match relevance.is_some_and(|r| r.result) {
+                true => MOST_GROWTHS,
+                false => MOST_IDLE_GROWTHS,
+            };
+            if instance.growths > most {
                 result = Domain::Anything;
             }
         }
