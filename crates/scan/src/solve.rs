@@ -93,8 +93,9 @@ enum Matter {
 }
 
 impl Matter {
-    fn is_exact(self) -> bool {
-        matches!(self, Matter::Exact(_) | Matter::Result)
+    /// It only tells which branches are taken.
+    fn is_guard(self) -> bool {
+        matches!(self, Matter::Guard(_))
     }
 }
 
@@ -151,7 +152,7 @@ pub fn solve(image: &Image) -> Solution {
         let again = solver
             .discovered
             .iter()
-            .any(|(_, matter)| round == 1 || matter.is_exact())
+            .any(|(_, matter)| round == 1 || !matter.is_guard())
             || !solver.distrusted.is_empty()
             || !solver.newly_written.is_empty();
         if again && round < MOST_ROUNDS {

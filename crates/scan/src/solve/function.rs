@@ -69,7 +69,11 @@ impl Function {
             .flatten()
             .map(|&to| summary.blocks[to as usize].start);
         let jumps_anywhere = summary.blocks.iter().any(|b| match &b.exit {
-            Exit::TailCall(call) => summary.graph.constant_of(call.target).is_none(),
+            Exit::TailCall(call) => match summary.graph.constant_of(call.target) {
+                // Into the middle of a function: what runs there is not part of this summary.
+                Some(to) => image.function_around(Addr(to)).is_some(),
+                None => linkage_slot(image, &summary, call.target).is_none(),
+            },
             Exit::Lost(_) => true,
             _ => false,
         });
@@ -90,7 +94,7 @@ impl Function {
     pub(super) fn owns(&self, image: &Image, label: u64) -> bool {
         // What nothing calls may be a part of a function whose jumps are elsewhere.
         let whole = image.called_start(Addr(self.summary.entry));
-        self.labels.contains(&label) || (whole && !self.jumps_anywhere)
+        !self.jumps_anywhere && (whole || self.labels.contains(&label))
     }
 }
 

@@ -645,9 +645,12 @@ impl<'a> Builder<'a> {
             Flow::Stop => Exit::Stop,
             Flow::Invalid => Exit::Lost(Lost::NotCode),
             Flow::JumpIndirect(target) => {
-                let resolved = match tables.get(&last) {
-                    Some(targets) if !targets.is_empty() => Target::Table(targets.clone()),
-                    _ => jump_table::resolve(&self.jumping(), target),
+                // Where it leads was found while less was known; only what holds now counts.
+                let resolved = match jump_table::resolve(&self.jumping(), target) {
+                    Target::Table(_) => {
+                        Target::Table(tables.get(&last).cloned().unwrap_or_default())
+                    }
+                    other => other,
                 };
                 match resolved {
                     Target::Return => Exit::Return(Box::new(state.registers())),
