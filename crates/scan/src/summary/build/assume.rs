@@ -1,0 +1,110 @@
+//! What a branch says of the values that it compares, on each of its ways.
+
+use super::Builder;
+use crate::isa::{Binary, Compare, Condition};
+use crate::summary::state::State;
+use crate::summary::value::{Value, ValueId};
+
+impl Builder<'_> {
+    /// Narrows `state` by the outcome of a test.
+    pub(super) fn assume(&mut self, state: &mut State, test: ValueId, outcome: bool) {
+        let Value::Test(condition, flags) = self.graph.get(test) else {
+            return;
+        };
+        let condition = if outcome {
+            condition
+        } else {
+            condition.negated()
+        };
+        let Value::Flags(kind, bits, a, b) = self.graph.get(flags) else {
+            return;
+        };
+        let (value, bound) = match kind {
+            Compare::Difference if self.graph.constant_of(b).is_some() => (a, b),
+            Compare::Difference if self.graph.constant_of(a).is_some() => {
+                let Some(swapped) = swapped(condition) else {
+                    return;
+                };
+                return state.refine(&mut self.graph, b, swapped, bits, a);
+            }
+            Compare::Conjunction if a == b => {
+                let zero = self.graph.constant(0);
+                (a, zero)
+            }
+            _ => return,
+        };
+        // Sign tests say about `a - 0` what a compare with zero would.
+        let condition = match (kind, condition) {
+            (Compare::Conjunction, Condition::Negative) => Condition::Less,
+            (Compare::Conjunction, Condition::NotNegative) => Condition::GreaterEq,
+            (Compare::Conjunction, Condition::Above) => Condition::Ne,
+            (Compare::Conjunction, Condition::BelowEq) => Condition::Eq,
+            (_, Condition::Negative | Condition::NotNegative) => return,
+            (_, condition) => condition,
+        };
+        state.refine(&mut self.graph, value, condition, bits, bound);
+        self.assume_shifted(state, value, condition, bits, bound);
+    }
+
+    /// What the outcome of comparing `x + c` says of `x`: a range that begins elsewhere.
+    fn assume_shifted(
+        &mut self,
+        state: &mut State,
+        value: ValueId,
+        condition: Condition,
+        bits: u8,
+        bound: ValueId,
+    ) {
+        let mask = u64::MAX >> (64 - u32::from(bits));
+        let Some(bound) = self.graph.constant_of(bound).map(|b| b & mask) else {
+            return;
+        };
+        let (low, high) = match condition {
+            Condition::Eq => (bound, bound),
+            Condition::Below if bound > 0 => (0, bound - 1),
+            Condition::BelowEq => (0, bound),
+            Condition::Above if bound < mask => (bound + 1, mask),
+            Condition::AboveEq => (bound, mask),
+            _ => return,
+        };
+        let mut sum = value;
+        while let Value::ZeroExtend(x, n) = self.graph.get(sum)
+            && n >= bits
+        {
+            sum = x;
+        }
+        let Value::Binary(Binary::Add, x, c) = self.graph.get(sum) else {
+            return;
+        };
+        let Some(c) = self.graph.constant_of(c) else {
+            return;
+        };
+        let low = low.wrapping_sub(c) & mask;
+        let high = high.wrapping_sub(c) & mask;
+        if low <= high {
+            let low = self.graph.constant(low);
+            let high = self.graph.constant(high);
+            let before = x;
+            state.refine(&mut self.graph, before, Condition::AboveEq, bits, low);
+            let after = Value::Refine(before, Condition::AboveEq, bits, low);
+            let after = self.graph.find(after).unwrap_or(before);
+            state.refine(&mut self.graph, after, Condition::BelowEq, bits, high);
+        }
+    }
+}
+
+/// The condition on swapped operands.
+fn swapped(condition: Condition) -> Option<Condition> {
+    Some(match condition {
+        Condition::Eq | Condition::Ne => condition,
+        Condition::Below => Condition::Above,
+        Condition::Above => Condition::Below,
+        Condition::BelowEq => Condition::AboveEq,
+        Condition::AboveEq => Condition::BelowEq,
+        Condition::Less => Condition::Greater,
+        Condition::Greater => Condition::Less,
+        Condition::LessEq => Condition::GreaterEq,
+        Condition::GreaterEq => Condition::LessEq,
+        Condition::Negative | Condition::NotNegative | Condition::Unknown => return None,
+    })
+}
