@@ -10,7 +10,7 @@ use std::sync::Arc;
 use portcullis_abi::{Arch, Binary, Linkage, ScannedObject, Warning};
 
 use crate::files::Identity;
-use crate::load::{FIRST_BASE, Object, region_of};
+use crate::load::{FIRST_BASE, Object, gnu_hash, region_of, text};
 
 /// Index of an object in [`Image::objects`]; the program is 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -207,10 +207,28 @@ impl Image {
         object.file.memory.bytes(address, size)
     }
 
+    /// The NUL-terminated string at `at`, without its NUL, as the file has it.
+    pub fn text(&self, at: Addr) -> Option<&[u8]> {
+        let object = self.object(at)?;
+        if let Some(from) = object.copied(at.0) {
+            return self.text(Addr(from));
+        }
+        let address = at.0.wrapping_sub(object.base);
+        text(object.file.memory.from(address)?, 0)
+    }
+
     /// What the loader puts into the word at `at`, if it does, or what looks like a pointer there
     /// in an object at fixed addresses.
     pub fn slot(&self, at: Addr) -> Option<Slot> {
         Some(self.object(at)?.word(at.0)?.slot)
+    }
+
+    /// The same, if the program cannot change that word once the loader is done, unless code that
+    /// runs before it is protected does.
+    pub fn fixed_slot(&self, at: Addr) -> Option<Slot> {
+        let region = self.region(at)?;
+        let fixed = !region.writable || region.linkage;
+        fixed.then(|| self.slot(at)).flatten()
     }
 
     /// The slots that overlap `range`, ascending.
@@ -312,6 +330,22 @@ impl Image {
         let found = near.into_iter().find(|f| covers(f.end, f.start))?;
         let name = std::str::from_utf8(object.file.memory.name(found.name)).ok()?;
         Some((name, Addr(found.start.wrapping_add(object.base))))
+    }
+
+    /// What the objects export under a name, and whether it is an IFUNC resolver: one of each
+    /// object and version.
+    pub fn exports(&self, name: &[u8]) -> Vec<(Addr, bool)> {
+        let hash = gnu_hash(name);
+        let mut found = Vec::new();
+        for object in &self.objects {
+            let file = &object.file;
+            let named = file.symbols.named(&file.memory, name, hash);
+            let defined = named.filter(|(_, s)| s.defined() && !s.absolute() && !s.thread_local());
+            found.extend(
+                defined.map(|(_, s)| (Addr(s.value.wrapping_add(object.base)), s.resolver())),
+            );
+        }
+        found
     }
 
     /// The sized data symbol that `at` is in.

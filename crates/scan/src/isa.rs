@@ -145,6 +145,8 @@ pub trait Machine {
     fn sign_extend(&mut self, value: Self::V, bits: u8) -> Self::V;
     /// Reads `size` bytes (1, 2, 4, 8), zero-extended.
     fn load(&mut self, address: Self::V, size: u8) -> Self::V;
+    /// Reads the address that control goes to next, into nothing that keeps it.
+    fn load_target(&mut self, address: Self::V) -> Self::V;
     /// Writes `size` bytes.
     fn store(&mut self, address: Self::V, size: u8, value: Self::V);
     /// Writes memory at `address` of which neither extent nor content is known.

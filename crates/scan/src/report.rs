@@ -16,7 +16,7 @@ use crate::kernel::{
     HANDLER_RETURN, MAKES_EXECUTABLE, RESTART, RESTARTED, STARTS_PROGRAM, TAKES_HANDLER, X32,
 };
 use crate::solve::domain::Domain;
-use crate::solve::{InstanceId, Lost, Solution};
+use crate::solve::{Entered, InstanceId, Lost, Solution};
 use witness::Witness;
 
 /// Numbers of one site that are told one by one; more are a residual.
@@ -153,6 +153,7 @@ impl Report<'_> {
     /// Code that the scanned files announce: modules by their libc entry points and names,
     /// programs by the calls that start them.
     fn announced(&mut self) {
+        self.names_looked_up();
         for number in STARTS_PROGRAM {
             let found: Vec<_> = self
                 .made(number)
@@ -188,6 +189,27 @@ impl Report<'_> {
                 let detail = format!("{name} loads libraries while the program runs");
                 self.residual(ResidualKind::Module, id, entry, detail);
             }
+        }
+    }
+
+    /// Calls that look up a name that is not known: what they find is mostly in a module.
+    fn names_looked_up(&mut self) {
+        let mut found = Vec::new();
+        for (n, instance) in self.solution.instances.iter().enumerate() {
+            let id = InstanceId(n as u32);
+            if self.witness.reached(id) {
+                found.extend(instance.lookups.iter().map(|&at| (id, at)));
+            }
+        }
+        for &(id, entered) in &self.solution.entries {
+            let at = self.entry(id);
+            if entered == Entered::Taken && self.solution.lookups.contains(at) {
+                found.push((id, at));
+            }
+        }
+        for (id, at) in found {
+            let detail = "looks up a function by a name that is not known";
+            self.residual(ResidualKind::Module, id, at, detail.into());
         }
     }
 

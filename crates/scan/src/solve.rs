@@ -15,6 +15,7 @@ pub mod domain;
 mod evaluate;
 mod function;
 mod instance;
+mod lookup;
 mod relevance;
 mod walk;
 
@@ -34,6 +35,7 @@ use function::Functions;
 pub use crate::summary::Lost;
 pub use function::Function;
 pub use instance::{Instance, SiteCall};
+pub use lookup::Lookups;
 
 /// Contexts of one function that are told apart; callers beyond share one in which nothing is
 /// known of the inputs.
@@ -123,6 +125,8 @@ pub struct Solution {
     pub open: Vec<(InstanceId, u64)>,
     /// Strings that reached code refers to and that announce something (see `data.rs`).
     pub strings: BTreeMap<String, (InstanceId, u64)>,
+    /// Functions that look up names.
+    pub lookups: Lookups,
     /// Rounds that were needed.
     pub rounds: usize,
     /// Not all inputs that matter were told apart in the end.
@@ -178,6 +182,7 @@ pub fn solve(image: &Image) -> Solution {
             entries: solver.entries,
             open: solver.open,
             strings: solver.data.strings,
+            lookups: solver.lookups,
             rounds: round,
             unsettled: again,
         };
@@ -229,6 +234,7 @@ struct Solver<'a> {
     /// Some call's target depends on nothing that callers or callees supply.
     hopeless: bool,
     scratch: Scratch,
+    lookups: Lookups,
 }
 
 impl<'a> Solver<'a> {
@@ -267,6 +273,7 @@ impl<'a> Solver<'a> {
             newly_written: BTreeSet::new(),
             hopeless: false,
             scratch: Scratch::default(),
+            lookups: Lookups::new(image),
         }
     }
 

@@ -119,7 +119,7 @@ impl Lifter {
                 if far(i) {
                     return Flow::Stop;
                 }
-                let target = self.read(i, 0, m);
+                let target = self.target(i, m);
                 return Flow::JumpIndirect(target);
             }
             FlowControl::Call => {
@@ -135,7 +135,7 @@ impl Lifter {
                 if far(i) {
                     return Flow::Stop;
                 }
-                let target = self.read(i, 0, m);
+                let target = self.target(i, m);
                 return Flow::CallIndirect(target);
             }
             FlowControl::Return => {
@@ -401,6 +401,15 @@ impl Lifter {
 
     /// An operand's value, zero-extended from its width; immediates are sign-extended as the
     /// instruction does.
+    /// Where an indirect branch goes.
+    fn target<M: Machine>(&mut self, i: &Instruction, m: &mut M) -> M::V {
+        if i.op0_kind() == OpKind::Memory && i.memory_size().size() == 8 && !thread_local(i) {
+            let place = address(i, m);
+            return m.load_target(place);
+        }
+        self.read(i, 0, m)
+    }
+
     fn read<M: Machine>(&mut self, i: &Instruction, operand: u32, m: &mut M) -> M::V {
         match i.op_kind(operand) {
             OpKind::Register => {

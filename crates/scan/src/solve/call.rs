@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::domain::{Domain, MOST_VALUES};
+use super::evaluate::fixed_slot;
 use super::walk::Walk;
 use super::{CONVENTION, Context, Entered, InstanceId, Solver};
 use crate::image::{Addr, Slot};
@@ -61,6 +62,9 @@ impl Solver<'_> {
             sum = Outcome::unknown();
         }
         for address in targets {
+            if self.lookups.contains(address) {
+                self.look_up(walk, at, call);
+            }
             let callee = self.functions.at(self.image, address);
             if self.callees.entry(at).or_default().insert(callee) {
                 let callers = self.callers.entry(callee).or_default();
@@ -93,16 +97,21 @@ impl Solver<'_> {
             Value::Const(address) => self.resolve(walk.id, address, targets),
             Value::Load(address, 8, _)
                 if let Some(slot) = graph.constant_of(address)
-                    && let Some(held) =
-                        super::evaluate::fixed_slot(self.image, &self.written, slot) =>
+                    && let Some(held) = fixed_slot(self.image, &self.written, slot) =>
             {
                 self.resolve_slot(walk.id, held, targets)
             }
-            _ => match walk.evaluator.value(call.target).values(MOST_VALUES as u64) {
+            target => match walk.evaluator.value(call.target).values(MOST_VALUES as u64) {
                 Some(all) => all.into_iter().fold(true, |known, address| {
                     known & self.resolve(walk.id, address, targets)
                 }),
                 None => {
+                    if let Value::Load(address, ..) = target
+                        && let Some(slot) = graph.constant_of(address)
+                    {
+                        // Written to before it is protected: what it held first is called too.
+                        self.reach_bytes(slot, 8);
+                    }
                     self.target(walk.function, graph, call.target);
                     false
                 }
@@ -124,7 +133,7 @@ impl Solver<'_> {
                 targets.insert(address);
                 return true;
             };
-            match super::evaluate::fixed_slot(self.image, &self.written, slot) {
+            match fixed_slot(self.image, &self.written, slot) {
                 Some(Slot::Address(a)) => address = a.0,
                 Some(held) => return self.resolve_slot(id, held, targets),
                 None => {

@@ -37,6 +37,9 @@ impl Data {
     /// but always some that is no higher than its first used byte.
     pub(super) fn reach_object(&mut self, image: &Image, at: u64) -> Vec<Slot> {
         let mut found = Vec::new();
+        if image.region(Addr(at)).is_some_and(|r| r.linkage) {
+            return found;
+        }
         if let Some(extent) = image.data_extent(Addr(at)) {
             self.stretch(image, extent.clone(), &mut found);
             // One past the end of an object is an address of that object as well.
@@ -60,7 +63,9 @@ impl Data {
     /// index that nothing bounds.
     pub(super) fn reach_around(&mut self, image: &Image, at: u64) -> Vec<Slot> {
         let mut found = Vec::new();
-        if let Some(region) = image.region(Addr(at)) {
+        if let Some(region) = image.region(Addr(at))
+            && !region.linkage
+        {
             self.stretch(image, region.range.clone(), &mut found);
         }
         found

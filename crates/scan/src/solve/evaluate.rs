@@ -516,11 +516,8 @@ fn narrow(size: u8) -> Domain {
 ///
 /// `written` are words that reached code writes to although they are protected later.
 pub(super) fn fixed_slot(image: &Image, written: &BTreeSet<u64>, at: u64) -> Option<Slot> {
-    let region = image.region(Addr(at))?;
-    if (region.writable && !region.linkage) || written.contains(&(at & !7)) {
-        return None;
-    }
-    image.slot(Addr(at))
+    let slot = image.fixed_slot(Addr(at))?;
+    (!written.contains(&(at & !7))).then_some(slot)
 }
 
 /// Whether evaluating `value` can tell anything: some way down leads to constants, inputs or

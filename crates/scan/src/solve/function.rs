@@ -1,6 +1,6 @@
 //! Functions of the program, summarised when they are first reached, or before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -8,7 +8,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::FunctionId;
 use super::data::Data;
-use super::evaluate::{fixed_slot, tellable};
+use super::evaluate::tellable;
 use crate::image::{Addr, Image, Slot};
 use crate::isa::x86_64::Lifter;
 use crate::summary::{Exit, Reference, Summary, Trust, Value, ValueId, summarise};
@@ -104,7 +104,7 @@ fn linkage_slot(image: &Image, summary: &Summary, target: ValueId) -> Option<u64
         return None;
     };
     let at = summary.graph.constant_of(address)?;
-    fixed_slot(image, &BTreeSet::new(), at)?;
+    image.fixed_slot(Addr(at))?;
     Some(at)
 }
 
@@ -216,7 +216,7 @@ impl Named {
                     Value::Const(at) => self.code(image, at),
                     Value::Load(address, 8, _) => {
                         let slot = summary.graph.constant_of(address);
-                        let held = slot.and_then(|at| fixed_slot(image, &BTreeSet::new(), at));
+                        let held = slot.and_then(|at| image.fixed_slot(Addr(at)));
                         self.slots(image, held.into_iter().collect());
                     }
                     _ => {}

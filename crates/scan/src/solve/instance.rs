@@ -48,6 +48,8 @@ pub struct Instance {
     pub foreign: BTreeMap<u64, &'static str>,
     /// Where control leaves what is understood, by address.
     pub lost: BTreeMap<u64, Lost>,
+    /// Calls that look up a name that is not known, by address.
+    pub lookups: BTreeSet<u64>,
     /// Calls and jumps whose target may be any taken function, by address.
     pub unresolved: BTreeSet<u64>,
 }
@@ -78,6 +80,7 @@ impl Instance {
             sites: BTreeMap::new(),
             foreign: BTreeMap::new(),
             lost: BTreeMap::new(),
+            lookups: BTreeSet::new(),
             unresolved: BTreeSet::new(),
         }
     }
@@ -122,6 +125,7 @@ impl Solver<'_> {
         instance.sites = pass.sites;
         instance.foreign = pass.foreign;
         instance.lost = pass.lost;
+        instance.lookups = pass.lookups;
         instance.unresolved = pass.unresolved;
         if changed {
             self.pending.extend(&instance.dependents);

@@ -38,6 +38,8 @@ pub(super) struct Pass {
     pub foreign: BTreeMap<u64, &'static str>,
     /// Where control leaves what is understood, by address.
     pub lost: BTreeMap<u64, Lost>,
+    /// Calls that look up a name that is not known, by address.
+    pub lookups: BTreeSet<u64>,
     /// Calls and jumps whose target may be any taken function, by address.
     pub unresolved: BTreeSet<u64>,
 }
@@ -300,6 +302,7 @@ impl Solver<'_> {
                         self.take(at);
                     } else {
                         self.data.string(self.image, at, (id, block.start));
+                        self.look_up_by_library(id, at);
                         self.reach_object(at);
                     }
                 }

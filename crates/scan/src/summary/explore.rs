@@ -139,6 +139,7 @@ impl Machine for Blind {
     fn sign_extend(&mut self, (): (), _: u8) {}
     fn load(&mut self, (): (), _: u8) {}
     fn store(&mut self, (): (), _: u8, (): ()) {}
+    fn load_target(&mut self, _: ()) {}
     fn store_unknown(&mut self, (): ()) {}
     fn read_unknown(&mut self, (): (), _: Option<u64>) {}
     fn compare(&mut self, _: Compare, _: u8, (): (), (): ()) {}

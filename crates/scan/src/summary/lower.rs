@@ -351,6 +351,17 @@ impl Machine for Lower<'_> {
         }
     }
 
+    fn load_target(&mut self, address: ValueId) -> ValueId {
+        match self.graph.get(address) {
+            // Nobody but this branch sees what the loader put there: it hands out no address.
+            Value::Const(at) if self.image.fixed_slot(Addr(at)).is_some() => {
+                let memory = self.state.memory();
+                self.graph.intern(Value::Load(address, 8, memory))
+            }
+            _ => self.load(address, 8),
+        }
+    }
+
     fn store(&mut self, address: ValueId, size: u8, value: ValueId) {
         self.expose(value);
         self.materialise(value);

@@ -289,7 +289,10 @@ fn escape_by(exit: &Exit, escaping: &mut Vec<ValueId>) {
             escaping.extend(CALLER_SAVED.map(|r| call.registers[usize::from(r.0)]));
             escaping.extend(call.stack.iter().map(|s| s.1));
         }
-        Exit::Return(registers) => escaping.push(registers[usize::from(RAX.0)]),
+        // A pair comes back in two registers, or in three; assembly code uses any.
+        Exit::Return(registers) => {
+            escaping.extend(CALLER_SAVED.map(|r| registers[usize::from(r.0)]));
+        }
         Exit::Syscall(entry, _) => escaping.extend(entry.arguments),
         _ => {}
     }

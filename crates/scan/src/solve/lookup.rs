@@ -1,0 +1,98 @@
+//! Functions that are found by their names while the program runs.
+//!
+//! Whoever calls `dlsym` with a name can call what any object of the image exports under it. A
+//! name that is not known here is told as such, and adds nothing: what it leads to is mostly in
+//! a module that the program loaded before.
+
+use std::collections::BTreeSet;
+
+use super::domain::MOST_VALUES;
+use super::walk::Walk;
+use super::{InstanceId, Solver};
+use crate::image::{Addr, Image};
+use crate::isa::x86_64::RSI;
+use crate::summary::{Call, Input};
+
+/// Functions of the C library that take a handle and a name (dlsym(3)).
+const LOOKUPS: [&[u8]; 2] = [b"dlsym", b"dlvsym"];
+/// What every C library exports that starts programs.
+const STARTS: &[u8] = b"__libc_start_main";
+
+/// Who looks names up.
+pub struct Lookups {
+    /// Where the functions that do it for others begin.
+    functions: BTreeSet<u64>,
+    /// The C library, which looks up names in its own libraries by functions without a name.
+    library: Option<usize>,
+}
+
+impl Lookups {
+    /// Of this image.
+    pub(super) fn new(image: &Image) -> Lookups {
+        let functions = LOOKUPS.iter().flat_map(|name| image.exports(name));
+        let library = image.exports(STARTS).into_iter().next();
+        Lookups {
+            functions: functions.map(|slot| slot.0.0).collect(),
+            library: library.and_then(|slot| Some(image.object_of(slot.0)?.0 as usize)),
+        }
+    }
+
+    /// Whether the function that begins here looks names up.
+    pub fn contains(&self, address: u64) -> bool {
+        self.functions.contains(&address)
+    }
+}
+
+impl Solver<'_> {
+    /// A call of a function that looks up the name that it is passed.
+    pub(super) fn look_up(&mut self, walk: &mut Walk<'_>, at: u64, call: &Call) {
+        let passed = call.passed(Input::Register(RSI));
+        let name = walk.evaluator.value(passed);
+        let all = name.values(MOST_VALUES as u64);
+        let known = all.as_ref().is_some_and(|all| {
+            let constant = |&at: &u64| self.image.region(Addr(at)).is_some_and(|r| !r.writable);
+            all.iter().all(constant)
+        });
+        if !known {
+            walk.pass.lookups.insert(at);
+            self.matters(walk.function, &walk.body.graph, passed);
+            return;
+        }
+        for at in all.into_iter().flatten() {
+            if let Some(name) = self.image.text(Addr(at)) {
+                self.take_named(name);
+            }
+        }
+    }
+
+    /// A name in the C library that another object exports is looked up there: glibc finds the
+    /// unwinder's functions so (sysdeps/nptl/unwind-link.h).
+    pub(super) fn look_up_by_library(&mut self, id: InstanceId, at: u64) {
+        let function = self.instances[id.0 as usize].function;
+        let entry = self.functions.all[function.0 as usize].summary.entry;
+        let object = |at| self.image.object_of(Addr(at)).map(|o| o.0 as usize);
+        let library = self.lookups.library;
+        if library.is_none() || object(entry) != library {
+            return;
+        }
+        let Some(name) = self.image.text(Addr(at)) else {
+            return;
+        };
+        let exports = self.image.exports(name);
+        if !exports.iter().any(|(a, _)| object(a.0) == library) {
+            self.take_named(name);
+        }
+    }
+
+    fn take_named(&mut self, name: &[u8]) {
+        for (at, resolver) in self.image.exports(name) {
+            if resolver {
+                self.take_results(at.0);
+            } else if self.image.is_code(at) {
+                self.take(at.0);
+            } else {
+                self.reach_object(at.0);
+            }
+        }
+    }
+}
