@@ -44,6 +44,9 @@ const MOST_CONTEXTS: usize = 96;
 const MOST_GUARD_CONTEXTS: usize = 12;
 /// Numbers of one site that are told one by one.
 const MOST_NUMBERS: u64 = 512;
+/// How often, on average, blocks are visited in one round before no more contexts are told apart
+/// and results that grow are given up: real programs stay below a quarter of it.
+const MOST_VISITS: u64 = 100;
 /// Registers that functions preserve by convention, a bit each.
 const CONVENTION: u16 = {
     let mut bits = 0;
@@ -176,6 +179,7 @@ pub fn solve(image: &Image) -> Solution {
             functions.distrust(image, &solver.distrusted);
             continue;
         }
+        let unsettled = again || solver.is_spent();
         return Solution {
             functions: solver.functions.all,
             instances: solver.instances,
@@ -184,7 +188,7 @@ pub fn solve(image: &Image) -> Solution {
             strings: solver.data.strings,
             lookups: solver.lookups,
             rounds: round,
-            unsettled: again,
+            unsettled,
         };
     }
     unreachable!("rounds are counted")
@@ -231,6 +235,8 @@ struct Solver<'a> {
     written: Rc<BTreeSet<u64>>,
     /// And this round, beyond those.
     newly_written: BTreeSet<u64>,
+    /// Blocks that were visited, each as often as it was.
+    visits: u64,
     /// Some call's target depends on nothing that callers or callees supply.
     hopeless: bool,
     scratch: Scratch,
@@ -271,6 +277,7 @@ impl<'a> Solver<'a> {
             targets_matter,
             written,
             newly_written: BTreeSet::new(),
+            visits: 0,
             hopeless: false,
             scratch: Scratch::default(),
             lookups: Lookups::new(image),
@@ -288,6 +295,11 @@ impl<'a> Solver<'a> {
             }
             self.take_labels();
         }
+    }
+
+    /// This round has taken so long that it must come to an end.
+    fn is_spent(&self) -> bool {
+        self.visits > MOST_VISITS * self.functions.blocks
     }
 
     fn enter(&mut self, id: InstanceId, entered: Entered) {
@@ -350,7 +362,7 @@ impl<'a> Solver<'a> {
             }
         }
         let known = self.by_context.get(&function).map_or(0, Vec::len);
-        if known >= MOST_CONTEXTS {
+        if known >= MOST_CONTEXTS || self.is_spent() {
             return Some(self.known_or_none(function, context));
         }
         // Who runs with anything runs all that a guard would leave out.

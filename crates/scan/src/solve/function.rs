@@ -114,6 +114,8 @@ pub(super) struct Functions {
     /// Those that were reached.
     pub(super) all: Vec<Function>,
     by_address: FxHashMap<u64, FunctionId>,
+    /// Blocks of all of them.
+    pub(super) blocks: u64,
     /// Those that were summarised and not reached yet.
     ahead: FxHashMap<u64, Function>,
     /// Functions that may not rely on everything that compilers rely on.
@@ -156,6 +158,7 @@ impl Functions {
             Some(function) => function,
             None => Function::new(image, &mut self.lifter, address, TRUSTING),
         };
+        self.blocks += function.summary.blocks.len() as u64;
         self.all.push(function);
         self.by_address.insert(address, id);
         id

@@ -95,6 +95,7 @@ impl Solver<'_> {
                 .is_none_or(|all| all.contains(&TAKES_HANDLER))
         });
         let takes_handler = takes_handler.map(|(at, _)| *at);
+        let spent = self.is_spent();
         let instance = &mut self.instances[id.0 as usize];
         let mut result = match pass.twice {
             true => Domain::Anything,
@@ -107,7 +108,7 @@ impl Solver<'_> {
                 true => MOST_GROWTHS,
                 false => MOST_IDLE_GROWTHS,
             };
-            if instance.growths > most {
+            if instance.growths > most || spent {
                 result = Domain::Anything;
             }
         }

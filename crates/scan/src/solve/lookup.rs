@@ -55,7 +55,7 @@ impl Solver<'_> {
         });
         if !known {
             walk.pass.lookups.insert(at);
-            self.matters(walk.function, &walk.body.graph, passed);
+            self.points(walk.function, &walk.body.graph, passed);
             return;
         }
         for at in all.into_iter().flatten() {

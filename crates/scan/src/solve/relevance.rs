@@ -47,6 +47,14 @@ impl Solver<'_> {
         }
     }
 
+    /// Of the inputs that `value` depends on, it matters which constant memory they point to.
+    pub(super) fn points(&mut self, function: FunctionId, graph: &Graph, value: ValueId) {
+        let sources = sources(graph, value);
+        for own in sources.inputs.into_iter().chain(sources.pointers) {
+            self.discover(function, Matter::Pointer(own));
+        }
+    }
+
     /// A branch that was not decided compares an input with a constant.
     pub(super) fn guard(&mut self, function: FunctionId, graph: &Graph, test: ValueId) {
         if self.functions.all[function.0 as usize].leaf {
@@ -89,10 +97,7 @@ impl Solver<'_> {
         }
         for &input in &relevance.pointer {
             if !context.iter().any(|(i, _)| *i == input) {
-                let sources = sources(graph, call.passed(input));
-                for own in sources.inputs.into_iter().chain(sources.pointers) {
-                    self.discover(caller, Matter::Pointer(own));
-                }
+                self.points(caller, graph, call.passed(input));
             }
         }
         for &input in &relevance.guard {

@@ -131,6 +131,7 @@ impl Solver<'_> {
         loop {
             walk.restart();
             while let Some(Reverse((_, block))) = walk.pending.pop() {
+                self.visits += 1;
                 self.step(&mut walk, block);
             }
             if !walk.evaluator.is_stale() {

@@ -1,5 +1,7 @@
 //! The machine that turns instructions into values of one function.
 
+use rustc_hash::FxHashSet;
+
 use super::state::{Exposed, State, detached, part};
 use super::value::{ANY, Graph, Input, Value, ValueId};
 use super::{Reference, Trust};
@@ -211,9 +213,14 @@ impl Lower<'_> {
 
 /// Whether `value` is the return address, as it is or veiled (`PTR_MANGLE` of glibc).
 fn holds_return_address(graph: &Graph, value: ValueId) -> bool {
+    /// Values that are looked at: beyond, it may.
+    const MOST_LOOKED_AT: usize = 4096;
     let mut pending = vec![value];
-    for _ in 0..16 {
-        let Some(v) = pending.pop() else { return false };
+    let mut seen = FxHashSet::default();
+    while let Some(v) = pending.pop() {
+        if !seen.insert(v) {
+            continue;
+        }
         match graph.get(v) {
             Value::Entry(Input::Stack(0)) => return true,
             Value::Binary(_, a, b) => pending.extend([a, b]),
@@ -222,9 +229,11 @@ fn holds_return_address(graph: &Graph, value: ValueId) -> bool {
             }
             _ => {}
         }
+        if seen.len() > MOST_LOOKED_AT {
+            return true;
+        }
     }
-    // Too much to look at: it may.
-    true
+    false
 }
 
 /// What a computed address can point to.
@@ -381,7 +390,8 @@ impl Machine for Lower<'_> {
                 self.renew_memory();
             }
         } else {
-            *self.keeps_return_address |= holds_return_address(self.graph, value);
+            *self.keeps_return_address |=
+                self.uses.is_some() && holds_return_address(self.graph, value);
             self.escape(value);
             self.write_early(address, size);
             self.written(address);
