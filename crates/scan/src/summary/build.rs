@@ -127,17 +127,7 @@ impl<'a> Builder<'a> {
 
     /// Brings the states at all block starts to a fixpoint.
     fn solve(&mut self) {
-        loop {
-            let before = self.exposed.clone();
-            self.graph = Graph::default();
-            self.states = vec![None; self.extents.len()];
-            self.jumps.clear();
-            self.fixpoint();
-            // An address that was taken late can have been used early, around a loop.
-            if self.exposed == before {
-                break;
-            }
-        }
+        self.fixpoint();
         self.settle();
     }
 
@@ -165,6 +155,7 @@ impl<'a> Builder<'a> {
             return;
         }
         let order = places(self.extents.len(), |block| self.successors(block));
+        let retreats = self.retreats(&order);
         let mut visits = vec![0u32; self.extents.len()];
         let entry = State::entry(&mut self.graph);
         self.states[0] = Some((entry, vec![OUTSIDE]));
@@ -179,8 +170,16 @@ impl<'a> Builder<'a> {
             let Some((state, _)) = self.states[block as usize].clone() else {
                 continue;
             };
+            let exposed = self.exposure();
             let (flow, state, _) = self.run(block, state, false);
-            for edge in self.edges(block, flow, state) {
+            let edges = self.edges(block, flow, state);
+            if self.exposure() != exposed {
+                // An address that is taken here can be used in every block that comes after.
+                let first = earliest_after(&retreats, order[block as usize]);
+                let visited = (0..visits.len()).filter(|&b| visits[b] > 0 && order[b] >= first);
+                pending.extend(visited.map(|b| (order[b], b as u32)));
+            }
+            for edge in edges {
                 let to = edge.to;
                 let changed = match &mut self.states[to as usize] {
                     empty @ None => {
@@ -207,6 +206,26 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+    }
+
+    /// How much of the frame is exposed: it only grows, and this changes with it.
+    fn exposure(&self) -> (usize, i64) {
+        let lowest = self
+            .exposed
+            .values()
+            .fold(0, |sum: i64, &o| sum.wrapping_add(o));
+        (self.exposed.len(), lowest)
+    }
+
+    /// Edges that lead back, or to their own block, by the places of their ends in `order`.
+    fn retreats(&self, order: &[u32]) -> Vec<(u32, u32)> {
+        let blocks = (0..self.extents.len() as u32).filter(|&b| order[b as usize] != u32::MAX);
+        let edges = blocks.flat_map(|b| {
+            let from = order[b as usize];
+            let all = self.successors(b).into_iter();
+            all.map(move |to| (from, order[to as usize]))
+        });
+        edges.filter(|&(from, to)| to <= from).collect()
     }
 
     fn successors(&self, block: u32) -> Vec<u32> {
@@ -393,6 +412,20 @@ fn all_edges(to: &[u32], state: &State) -> Vec<Edge> {
         state: state.clone(),
     });
     edges.collect()
+}
+
+/// The first place that control can come to after it left `place`, given the edges that lead back.
+fn earliest_after(retreats: &[(u32, u32)], place: u32) -> u32 {
+    let mut first = place + 1;
+    loop {
+        let earlier = retreats
+            .iter()
+            .filter(|&&(from, to)| to < first && from + 1 >= first);
+        match earlier.map(|e| e.1).min() {
+            Some(to) => first = to,
+            None => return first,
+        }
+    }
 }
 
 /// The places of so many blocks in reverse postorder, from the first one on.
