@@ -13,6 +13,7 @@ mod explore;
 mod hub;
 mod jump_table;
 mod lower;
+mod prune;
 mod range;
 mod settle;
 mod state;
@@ -109,7 +110,8 @@ impl Block {
 pub enum Exit {
     /// Goes on to a block.
     Jump(u32),
-    /// To the first block when the value is not zero, else to the second.
+    /// To the first block when the value is not zero, else to the second; [`ANY`] where nothing
+    /// can tell.
     Branch(ValueId, u32, u32),
     /// To one of several blocks; known only if these calls keep these scratch registers.
     Switch(Vec<u32>, Vec<(u64, Reg)>),

@@ -14,8 +14,6 @@ use crate::summary::{Graph, Input, OUTSIDE, Value, ValueId};
 const PATIENCE: u32 = 8;
 /// Bounds that widening stops at.
 const MOST_BOUNDS: usize = 8;
-/// Values below a branch that are looked at to see whether it can be told.
-const MOST_TOLD: usize = 64;
 /// Entries of a table that are read one by one.
 const MOST_READS: u64 = 1024;
 
@@ -518,57 +516,4 @@ fn narrow(size: u8) -> Domain {
 pub(super) fn fixed_slot(image: &Image, written: &BTreeSet<u64>, at: u64) -> Option<Slot> {
     let slot = image.fixed_slot(Addr(at))?;
     (!written.contains(&(at & !7))).then_some(slot)
-}
-
-/// Whether evaluating `value` can tell anything: some way down leads to constants, inputs or
-/// results only.
-pub(super) fn tellable(graph: &Graph, value: ValueId) -> bool {
-    let mut pending = vec![value];
-    let mut seen = FxHashSet::default();
-    let mut told = false;
-    while let Some(v) = pending.pop() {
-        if !seen.insert(v) {
-            continue;
-        }
-        if seen.len() > MOST_TOLD {
-            return false;
-        }
-        match graph.get(v) {
-            Value::Const(_) | Value::Entry(_) | Value::Ret(_) => told = true,
-            Value::Any | Value::Opaque(..) | Value::Frame(_) => {}
-            Value::Binary(_, a, b) => pending.extend([a, b]),
-            Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Refine(a, ..) => {
-                pending.push(a);
-            }
-            Value::Load(a, ..) | Value::Kept(_, _, a) => pending.push(a),
-            Value::Select(_, a, b) => pending.extend([a, b]),
-            Value::Test(_, flags) => {
-                let Value::Flags(_, _, a, b) = graph.get(flags) else {
-                    return false;
-                };
-                // A compare tells nothing when either side is unknown for good.
-                if [a, b].iter().any(|v| hopeless(graph, *v)) {
-                    return false;
-                }
-                pending.extend([a, b]);
-            }
-            Value::Flags(..) => {}
-            Value::Phi(index) => {
-                pending.extend(graph.phis[index as usize].operands.iter().map(|o| o.1));
-            }
-        }
-    }
-    told
-}
-
-fn hopeless(graph: &Graph, value: ValueId) -> bool {
-    match graph.get(value) {
-        Value::Any | Value::Opaque(..) | Value::Frame(_) => true,
-        Value::ZeroExtend(a, _) | Value::SignExtend(a, _) => hopeless(graph, a),
-        Value::Load(a, ..) => !matches!(
-            graph.get(a),
-            Value::Const(_) | Value::Binary(..) | Value::Phi(_) | Value::Select(..)
-        ),
-        _ => false,
-    }
 }

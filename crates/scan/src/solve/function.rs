@@ -8,7 +8,6 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::FunctionId;
 use super::data::Data;
-use super::evaluate::tellable;
 use crate::image::{Addr, Image, Slot};
 use crate::isa::x86_64::Lifter;
 use crate::summary::{Exit, Reference, Summary, Trust, Value, ValueId, summarise};
@@ -32,22 +31,11 @@ pub struct Function {
     labels: FxHashSet<u64>,
     /// Where some of them lead is not known.
     jumps_anywhere: bool,
-    /// Branches that evaluating can decide, by block.
-    pub(super) tellable: FxHashSet<u32>,
 }
 
 impl Function {
     fn new(image: &Image, lifter: &mut Lifter, entry: u64, trust: Trust) -> Function {
         let summary = summarise(image, lifter, entry, trust);
-        let tellable = summary
-            .blocks
-            .iter()
-            .enumerate()
-            .filter_map(|(n, b)| match b.exit {
-                Exit::Branch(test, ..) => tellable(&summary.graph, test).then_some(n as u32),
-                _ => None,
-            })
-            .collect();
         let trampoline = match &summary.blocks[..] {
             [only] => match &only.exit {
                 Exit::TailCall(call) => linkage_slot(image, &summary, call.target),
@@ -83,7 +71,6 @@ impl Function {
             summary: Arc::new(summary),
             leaf,
             trampoline,
-            tellable,
         }
     }
 }

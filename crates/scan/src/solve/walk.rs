@@ -17,7 +17,7 @@ use super::{CONVENTION, FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::image::Addr;
 use crate::isa::x86_64::{CALLER_SAVED, RAX};
 use crate::kernel::{MAKES_EXECUTABLE, NO_RETURN};
-use crate::summary::{self, Entry, Exit, Lost, Reference, Summary, Trust, ValueId};
+use crate::summary::{self, ANY, Entry, Exit, Lost, Reference, Summary, Trust, ValueId};
 
 /// What one walk found.
 #[derive(Default)]
@@ -257,8 +257,7 @@ impl Solver<'_> {
     }
 
     fn branch(&mut self, walk: &mut Walk<'_>, block: u32, test: ValueId, [yes, no]: [u32; 2]) {
-        let function = &self.functions.all[walk.function.0 as usize];
-        if !function.tellable.contains(&block) {
+        if test == ANY {
             walk.go(block, yes);
             walk.go(block, no);
             return;

@@ -63,6 +63,37 @@ pub enum Value {
     Refine(ValueId, Condition, u8, ValueId),
 }
 
+impl Value {
+    /// What it is made of, but for the operands of a phi. Which state of memory a load saw only
+    /// tells loads apart while they are made.
+    fn each_operand(&mut self, mut f: impl FnMut(&mut ValueId)) {
+        match self {
+            Value::Any
+            | Value::Const(_)
+            | Value::Entry(_)
+            | Value::Frame(_)
+            | Value::Opaque(..)
+            | Value::Phi(_)
+            | Value::Ret(_) => {}
+            Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Kept(_, _, a) => f(a),
+            Value::Test(_, flags) => f(flags),
+            Value::Load(address, _, memory) => {
+                *memory = ANY;
+                f(address);
+            }
+            Value::Binary(_, a, b) | Value::Flags(_, _, a, b) | Value::Refine(a, _, _, b) => {
+                f(a);
+                f(b);
+            }
+            Value::Select(t, a, b) => {
+                f(t);
+                f(a);
+                f(b);
+            }
+        }
+    }
+}
+
 /// A value that depends on the way control took.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Phi {
@@ -177,10 +208,53 @@ impl Graph {
         self.intern(Value::Phi(index))
     }
 
-    /// Forgets what only construction needs.
-    pub fn seal(&mut self) {
+    /// Forgets all but what the values of `roots` are made of, and what only construction needs:
+    /// per value, its new place, if it has one.
+    pub fn seal(&mut self, roots: impl IntoIterator<Item = ValueId>) -> Vec<Option<ValueId>> {
         self.ids = FxHashMap::default();
-        self.nodes.shrink_to_fit();
+        let mut kept = vec![false; self.nodes.len()];
+        let mut pending: Vec<ValueId> = roots.into_iter().chain([ANY]).collect();
+        while let Some(v) = pending.pop() {
+            if std::mem::replace(&mut kept[v.0 as usize], true) {
+                continue;
+            }
+            let mut value = self.get(v);
+            if let Value::Phi(index) = value {
+                let operands = &self.phis[index as usize].operands;
+                pending.extend(operands.iter().map(|o| o.1));
+            }
+            value.each_operand(|operand| pending.push(*operand));
+        }
+        let mut next = 0;
+        let places: Vec<Option<ValueId>> = kept
+            .into_iter()
+            .map(|kept| {
+                next += u32::from(kept);
+                kept.then(|| ValueId(next - 1))
+            })
+            .collect();
+        let moved = |v: &mut ValueId| *v = places[v.0 as usize].unwrap_or(ANY);
+        let mut nodes = Vec::with_capacity(next as usize);
+        let mut phis = Vec::new();
+        for (mut value, _) in std::mem::take(&mut self.nodes)
+            .into_iter()
+            .zip(&places)
+            .filter(|(_, place)| place.is_some())
+        {
+            value.each_operand(moved);
+            if let Value::Phi(index) = &mut value {
+                let mut phi = std::mem::take(&mut self.phis[*index as usize]);
+                phi.operands.iter_mut().for_each(|o| moved(&mut o.1));
+                phi.operands.shrink_to_fit();
+                *index = phis.len() as u32;
+                phis.push(phi);
+            }
+            nodes.push(value);
+        }
+        phis.shrink_to_fit();
+        self.nodes = nodes;
+        self.phis = phis;
+        places
     }
 
     /// Two values combined, constants and frame addresses folded.

@@ -11,6 +11,7 @@ use crate::isa::Flow;
 use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX, RSP, SYSCALL_ARGUMENTS};
 use crate::summary::explore::{Extent, Tables, inside};
 use crate::summary::jump_table::{self, Target, trusted};
+use crate::summary::prune::prune;
 use crate::summary::state::{State, part};
 use crate::summary::value::{Input, Value, ValueId};
 use crate::summary::{Block, Call, Entry, Exit, Lost, Reference, Summary};
@@ -64,7 +65,7 @@ impl Builder<'_> {
         self.prune_references(&mut blocks, escaping);
         let clobbered = self.clobbered(&blocks);
         let places = places(blocks.len(), |b| blocks[b as usize].successors().collect());
-        self.graph.seal();
+        prune(&mut self.graph, &mut blocks);
         Summary {
             entry: self.entry,
             saved: self.saved,
