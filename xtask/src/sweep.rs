@@ -46,6 +46,9 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
                 while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let begun = Instant::now();
                     let came = scan(&command, file, cache.path());
+                    if let Came::Wrong(why) = &came {
+                        eprintln!("{}: {why}", file.display());
+                    }
                     let mut results = results.lock().unwrap_or_else(|held| held.into_inner());
                     results.push((file, came, begun.elapsed()));
                 }

@@ -1,4 +1,4 @@
-/* exit N | raise SIGNAL | use | state FD: the ways in which a program starts and ends. */
+/* exit N | raise SIGNAL | use | state FD IGNORED: the ways in which a program starts and ends. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
@@ -23,14 +23,16 @@ static int use(void) {
 }
 
 /* Each wrong thing has a code of its own. */
-static int state(int kept) {
+static int state(int kept, unsigned long ignored) {
   if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
     return 10;
   static const int signals[] = {SIGINT,  SIGQUIT, SIGTERM, SIGHUP,  SIGUSR1, SIGUSR2,
                                 SIGALRM, SIGCONT, SIGTSTP, SIGPIPE, SIGWINCH};
   for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) {
     struct sigaction a;
-    if (sigaction(signals[i], NULL, &a) || a.sa_handler != SIG_DFL)
+    /* What whoever started the launcher ignores stays so (nohup); SIGPIPE only Rust ignores. */
+    int inherited = signals[i] != SIGPIPE && (ignored >> (signals[i] - 1)) & 1;
+    if (sigaction(signals[i], NULL, &a) || a.sa_handler != (inherited ? SIG_IGN : SIG_DFL))
       return 20 + i;
   }
   sigset_t mask, empty;
@@ -57,7 +59,7 @@ int main(int argc, char **argv) {
     raise(atoi(argv[2]));
   if (argc > 1 && !strcmp(argv[1], "use"))
     return use();
-  if (argc > 2 && !strcmp(argv[1], "state"))
-    return state(atoi(argv[2]));
+  if (argc > 3 && !strcmp(argv[1], "state"))
+    return state(atoi(argv[2]), strtoul(argv[3], NULL, 16));
   return 99;
 }
