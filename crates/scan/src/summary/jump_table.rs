@@ -8,7 +8,7 @@
 use super::range::bounds;
 use rustc_hash::FxHashSet;
 
-use super::value::{Graph, Input, Value, ValueId};
+use super::value::{Graph, Input, Value, ValueId, fold};
 use crate::image::{Addr, Image, Slot};
 use crate::isa::{Binary, Reg};
 
@@ -16,6 +16,8 @@ use crate::isa::{Binary, Reg};
 const MOST_TRUSTED: u64 = 255;
 /// Tables that one jump may choose from.
 const MOST_BASES: usize = 8;
+/// How deep the computation of a row's address is followed; a level is a number or an operation.
+const ROW_DEPTH: u8 = 8;
 /// A longer table than any compiler makes; unbounded ones end here at the latest.
 const MOST_ENTRIES: u64 = 1 << 16;
 
@@ -93,6 +95,7 @@ pub(super) fn resolve(function: &Function<'_>, target: ValueId) -> Target {
         Value::Load(address, 8, _) => absolute(function, address),
         Value::Binary(Binary::Add, a, b) => relative(function, a, b)
             .or_else(|| relative(function, b, a))
+            .or_else(|| row(function, target).map(Target::Table))
             .unwrap_or_else(|| {
                 if [a, b].iter().any(|v| code_constant(function, *v)) {
                     Target::Unknown
@@ -118,6 +121,72 @@ pub(super) fn resolve(function: &Function<'_>, target: ValueId) -> Target {
         }
         _ => Target::Pointer,
     }
+}
+
+/// Rows of code of one length, entered at the start of one of them: the addresses that come of
+/// every number that a mask or a compare leaves.
+fn row(function: &Function<'_>, target: ValueId) -> Option<Vec<u64>> {
+    let Function {
+        image,
+        graph,
+        entry,
+    } = *function;
+    let index = only_index(graph, target)?;
+    let (lo, hi) = bounds(image, graph, index)?;
+    if hi - lo > MOST_TRUSTED {
+        return None;
+    }
+    let starts = |&at: &u64| image.is_code(Addr(at)) && may_be_part(image, entry, at);
+    (lo..=hi)
+        .map(|n| with_index(graph, target, index, n, ROW_DEPTH).filter(starts))
+        .collect()
+}
+
+/// The one masked or compared value that `target` is computed from, with constants alone.
+fn only_index(graph: &Graph, target: ValueId) -> Option<ValueId> {
+    let mut found = None;
+    let mut pending = vec![target];
+    for _ in 0..1 << ROW_DEPTH {
+        let Some(v) = pending.pop() else {
+            return found;
+        };
+        match graph.get(v) {
+            Value::Const(_) => {}
+            Value::Refine(..) | Value::Binary(Binary::And, ..) if is_bounded(graph, v) => {
+                if found.is_some_and(|other| other != v) {
+                    return None;
+                }
+                found = Some(v);
+            }
+            Value::Binary(_, a, b) => pending.extend([a, b]),
+            Value::ZeroExtend(a, _) | Value::SignExtend(a, _) => pending.push(a),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// What `v` is when `index` is `n`.
+fn with_index(graph: &Graph, v: ValueId, index: ValueId, n: u64, depth: u8) -> Option<u64> {
+    if v == index {
+        return Some(n);
+    }
+    let depth = depth.checked_sub(1)?;
+    let of = |v| with_index(graph, v, index, n, depth);
+    match graph.get(v) {
+        Value::Const(c) => Some(c),
+        Value::Binary(op, a, b) => Some(fold(op, of(a)?, of(b)?)),
+        Value::ZeroExtend(a, bits) => Some(of(a)? & low_bits(bits)),
+        Value::SignExtend(a, bits) => {
+            let unused = 64 - u32::from(bits);
+            Some(((of(a)? << unused) as i64 >> unused) as u64)
+        }
+        _ => None,
+    }
+}
+
+fn low_bits(bits: u8) -> u64 {
+    u64::MAX >> (64 - u32::from(bits))
 }
 
 fn code_constant(function: &Function<'_>, v: ValueId) -> bool {
