@@ -2,7 +2,6 @@
 // builds: gcc -O0 | gcc -O2 | gcc -Os -s | gcc -O2 -static-pie | gcc -O2 -static-pie -s -fno-asynchronous-unwind-tables
 // calls: getpid getuid getgid getppid exit_group
 // run: some
-// gap: getpid getuid getgid getppid — a computed place in code that no table holds
 #include "freestanding.h"
 
 __asm__(

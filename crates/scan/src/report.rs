@@ -104,6 +104,12 @@ impl Report<'_> {
                 );
             }
             for (&at, why) in &instance.lost {
+                // Nothing says that a function begins there but that somebody holds the address,
+                // and what follows is no code: it is data, and who goes there faults.
+                let begins = self.image.function_start(Addr(self.entry(id)));
+                if *why == Lost::NotCode && !begins {
+                    continue;
+                }
                 let detail = match why {
                     Lost::Table => "a jump through a table whose form is not understood",
                     Lost::NotCode => "control goes where there is no code",
