@@ -36,6 +36,7 @@ pub use crate::summary::Lost;
 pub use function::Function;
 pub use instance::{Instance, SiteCall};
 pub use lookup::Lookups;
+use relevance::KnownSources;
 
 /// Contexts of one function that are told apart; callers beyond share one in which nothing is
 /// known of the inputs.
@@ -247,6 +248,8 @@ struct Solver<'a> {
     hopeless: bool,
     scratch: Scratch,
     lookups: Lookups,
+    /// Summaries stay as they are within a round.
+    sources: KnownSources,
 }
 
 impl<'a> Solver<'a> {
@@ -287,6 +290,7 @@ impl<'a> Solver<'a> {
             hopeless: false,
             scratch: Scratch::default(),
             lookups: Lookups::new(image),
+            sources: KnownSources::default(),
         }
     }
 

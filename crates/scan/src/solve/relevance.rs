@@ -2,8 +2,9 @@
 //! a call's target or a branch.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Context, FunctionId, Matter, Solver};
 use crate::isa::x86_64::RAX;
@@ -29,10 +30,14 @@ impl Solver<'_> {
     /// The inputs that a call's target depends on matter, unless some target can never be told:
     /// then each function whose address is taken runs anyway, and telling others is no use.
     pub(super) fn target(&mut self, function: FunctionId, graph: &Graph, target: ValueId) {
-        self.hopeless |= sources(graph, target).is_empty();
-        if self.targets_matter && !self.hopeless {
+        if !self.targets_matter || self.hopeless {
+            return;
+        }
+        self.hopeless = self.sources.of(function, graph, target).is_empty();
+        if !self.hopeless {
             let mut found = Vec::new();
-            self.flows(function, graph, target, &mut found);
+            let sources = self.sources.of(function, graph, target);
+            self.flows(function, &sources, &mut found);
             found.retain(|&(function, matter)| !self.knows(function, matter));
             self.discovered_for_targets.extend(found);
         }
@@ -41,7 +46,8 @@ impl Solver<'_> {
     /// The inputs that `value` depends on matter.
     pub(super) fn matters(&mut self, function: FunctionId, graph: &Graph, value: ValueId) {
         let mut found = Vec::new();
-        self.flows(function, graph, value, &mut found);
+        let sources = self.sources.of(function, graph, value);
+        self.flows(function, &sources, &mut found);
         for (function, matter) in found {
             self.discover(function, matter);
         }
@@ -49,8 +55,8 @@ impl Solver<'_> {
 
     /// Of the inputs that `value` depends on, it matters which constant memory they point to.
     pub(super) fn points(&mut self, function: FunctionId, graph: &Graph, value: ValueId) {
-        let sources = sources(graph, value);
-        for own in sources.inputs.into_iter().chain(sources.pointers) {
+        let sources = self.sources.of(function, graph, value);
+        for &own in sources.inputs.iter().chain(&sources.pointers) {
             self.discover(function, Matter::Pointer(own));
         }
     }
@@ -113,8 +119,9 @@ impl Solver<'_> {
     /// need not find it level by level.
     pub(super) fn spread(&mut self) {
         let mut pending: Vec<_> = self.discovered.iter().copied().collect();
+        let mut sources = std::mem::take(&mut self.sources);
         while let Some((function, matter)) = pending.pop() {
-            for found in self.behind(function, matter) {
+            for found in self.behind(function, matter, &mut sources) {
                 let known = self.knows(found.0, found.1);
                 if !known && self.discovered.insert(found) {
                     pending.push(found);
@@ -124,7 +131,12 @@ impl Solver<'_> {
     }
 
     /// What matters to others because `matter` does to `function`.
-    fn behind(&self, function: FunctionId, matter: Matter) -> Vec<(FunctionId, Matter)> {
+    fn behind(
+        &self,
+        function: FunctionId,
+        matter: Matter,
+        sources: &mut KnownSources,
+    ) -> Vec<(FunctionId, Matter)> {
         let mut found = Vec::new();
         if let Matter::Result = matter {
             let summary = &self.functions.all[function.0 as usize].summary;
@@ -132,7 +144,8 @@ impl Solver<'_> {
                 match &block.exit {
                     Exit::Return(registers) => {
                         let value = registers[usize::from(RAX.0)];
-                        self.flows(function, &summary.graph, value, &mut found);
+                        let sources = sources.of(function, &summary.graph, value);
+                        self.flows(function, &sources, &mut found);
                     }
                     Exit::TailCall(_) => {
                         let callees = self.callees.get(&block.last).into_iter().flatten();
@@ -154,12 +167,13 @@ impl Solver<'_> {
             for call in calls {
                 match matter {
                     Matter::Exact(input) => {
-                        self.flows(caller, graph, call.passed(input), &mut found);
+                        let sources = sources.of(caller, graph, call.passed(input));
+                        self.flows(caller, &sources, &mut found);
                     }
                     Matter::Pointer(input) => {
-                        let sources = sources(graph, call.passed(input));
-                        let inputs = sources.inputs.into_iter().chain(sources.pointers);
-                        found.extend(inputs.map(|own| (caller, Matter::Pointer(own))));
+                        let sources = sources.of(caller, graph, call.passed(input));
+                        let inputs = sources.inputs.iter().chain(&sources.pointers);
+                        found.extend(inputs.map(|&own| (caller, Matter::Pointer(own))));
                     }
                     Matter::Guard(input) => {
                         let own = plain_input(graph, call.passed(input));
@@ -172,15 +186,13 @@ impl Solver<'_> {
         found
     }
 
-    /// What of `function` and its callees flows into `value`.
+    /// What matters when a value of `function` does that has these sources.
     fn flows(
         &self,
         function: FunctionId,
-        graph: &Graph,
-        value: ValueId,
+        sources: &Sources,
         found: &mut Vec<(FunctionId, Matter)>,
     ) {
-        let sources = sources(graph, value);
         found.extend(sources.inputs.iter().map(|&i| (function, Matter::Exact(i))));
         found.extend(
             sources
@@ -188,12 +200,34 @@ impl Solver<'_> {
                 .iter()
                 .map(|&i| (function, Matter::Pointer(i))),
         );
-        for at in sources.results {
-            let callees = self.callees.get(&at).into_iter().flatten();
+        for at in &sources.results {
+            let callees = self.callees.get(at).into_iter().flatten();
             found.extend(callees.map(|&callee| (callee, Matter::Result)));
         }
     }
 }
+
+/// The sources of values that are asked for at each visit of a call and take long to collect: in
+/// one Go program of 33 MB collecting them anew was five sixths of all time.
+#[derive(Default)]
+pub(super) struct KnownSources(FxHashMap<(FunctionId, ValueId), Rc<Sources>>);
+
+impl KnownSources {
+    fn of(&mut self, function: FunctionId, graph: &Graph, value: ValueId) -> Rc<Sources> {
+        if let Some(known) = self.0.get(&(function, value)) {
+            return Rc::clone(known);
+        }
+        let (found, steps) = sources(graph, value);
+        let found = Rc::new(found);
+        if steps >= LONG {
+            self.0.insert((function, value), Rc::clone(&found));
+        }
+        found
+    }
+}
+
+/// From so many values below one on its sources are kept.
+const LONG: usize = 32;
 
 /// What a value depends on.
 #[derive(Default)]
@@ -212,9 +246,9 @@ impl Sources {
     }
 }
 
-/// What is below `value`. What a call returns is not read through: memory that a callee names
-/// is its own.
-fn sources(graph: &Graph, value: ValueId) -> Sources {
+/// What is below `value`, and how many values were looked at. What a call returns is not read
+/// through: memory that a callee names is its own.
+fn sources(graph: &Graph, value: ValueId) -> (Sources, usize) {
     let mut found = Sources::default();
     let mut pending = vec![(value, false)];
     let mut seen = FxHashSet::default();
@@ -261,7 +295,7 @@ fn sources(graph: &Graph, value: ValueId) -> Sources {
             _ => {}
         }
     }
-    found
+    (found, seen.len())
 }
 
 /// The input that `value` is, widened or narrowed at most.
