@@ -19,7 +19,7 @@ const ARGUMENTS: u32 = 16;
 /// The policy needs a longer filter than the kernel takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the policy cannot be a filter: {0}; allow whole calls where arguments do not matter")]
-pub struct TooLong(#[from] Invalid);
+pub struct TooLong(Invalid);
 
 /// What a range of numbers leads to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,7 +38,7 @@ pub fn compile(policy: &Policy) -> Result<Program, TooLong> {
     let foreign = layout.answer(policy.foreign);
     start = layout.jump(code::JEQ_K, policy.arch.audit_arch(), start, foreign);
     layout.plain(Instruction::plain(code::LD_W_ABS, ARCH), start);
-    Ok(Program::new(layout.into_instructions())?)
+    Program::new(layout.into_instructions()).map_err(TooLong)
 }
 
 /// Where each range of numbers begins and what it leads to, ascending from 0; neighbours differ.

@@ -38,7 +38,7 @@ const VERSION: u32 = 1;
 pub enum Error {
     /// It is no TOML, or has keys that do not belong there.
     #[error("the policy cannot be read: {0}")]
-    Form(#[from] ::toml::de::Error),
+    Form(::toml::de::Error),
     /// It is another kind of document.
     #[error(
         "this is a `{schema}` document of version {version}, not {SCHEMA} of version {VERSION}"
@@ -136,7 +136,7 @@ pub fn read(text: &str) -> Result<Policy, Error> {
     if text.len() > MOST_BYTES {
         return Err(Error::TooLarge(text.len()));
     }
-    let document: Document = ::toml::from_str(text)?;
+    let document: Document = ::toml::from_str(text).map_err(Error::Form)?;
     if document.schema != SCHEMA || document.version != VERSION {
         return Err(Error::Schema {
             schema: document.schema,

@@ -3,18 +3,19 @@
 use std::io;
 use std::path::PathBuf;
 
-/// A program could not be started. Nothing of it has run.
+/// A program could not be started. Nothing of it has run. A message holds its cause; paths stand in it
+/// quoted and escaped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The file is not there.
-    #[error("{}: no such program", .path.display())]
+    #[error("{path:?}: no such program")]
     NotFound {
         /// As it was given.
         path: PathBuf,
     },
     /// The file is there and cannot be executed or read.
-    #[error("{}: cannot be executed: {reason}", .path.display())]
+    #[error("{path:?}: cannot be executed: {reason}")]
     NotExecutable {
         /// As it was given.
         path: PathBuf,
@@ -22,7 +23,7 @@ pub enum Error {
         reason: String,
     },
     /// The file changed between its analysis and its start, or is another one.
-    #[error("{}: changed since it was analysed ({what}); run again", .path.display())]
+    #[error("{path:?}: changed since it was analysed ({what}); run again")]
     Changed {
         /// The file.
         path: PathBuf,
@@ -33,12 +34,12 @@ pub enum Error {
     #[error("{0}")]
     Invalid(String),
     /// The child could not prepare itself.
-    #[error("the child could not {step}: {source}")]
+    #[error("the child could not {step}: {reason}")]
     Child {
         /// The step that failed.
         step: &'static str,
         /// The kernel's answer.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The filter stopped the start itself: it lacks the launch exec, or the cookie is another's.
     #[error("the filter stopped the launch exec; this is a defect of Portcullis, report it")]
@@ -48,13 +49,19 @@ pub enum Error {
     EndedEarly(String),
     /// The kernel refused something of the launcher.
     #[error("cannot start the program: {0}")]
-    Kernel(#[from] portcullis_sys::Error),
+    Kernel(portcullis_sys::Error),
     /// A file of the process could not be read.
-    #[error("cannot read {}: {source}", .path.display())]
+    #[error("cannot read {path:?}: {reason}")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        reason: io::Error,
     },
+}
+
+impl From<portcullis_sys::Error> for Error {
+    fn from(error: portcullis_sys::Error) -> Error {
+        Error::Kernel(error)
+    }
 }

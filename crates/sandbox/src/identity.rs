@@ -121,9 +121,9 @@ impl Program {
 
     /// Fails when the open file, or `seen`, is not what was opened.
     pub(crate) fn still(&self, seen: &Identity) -> Result<(), Error> {
-        let held = self.file.metadata().map_err(|source| Error::Read {
+        let held = self.file.metadata().map_err(|reason| Error::Read {
             path: self.path.clone(),
-            source,
+            reason,
         })?;
         match self
             .identity

@@ -208,7 +208,7 @@ fn exec_failed(value: i64) -> Error {
     let errno = i32::try_from(-value).unwrap_or(0);
     Error::Child {
         step: STEPS[6],
-        source: std::io::Error::from_raw_os_error(errno),
+        reason: std::io::Error::from_raw_os_error(errno),
     }
 }
 
@@ -219,7 +219,7 @@ fn complaint(message: &[u8; COMPLAINT]) -> Error {
             .get(usize::from(message[0]))
             .copied()
             .unwrap_or("start"),
-        source: std::io::Error::from_raw_os_error(errno),
+        reason: std::io::Error::from_raw_os_error(errno),
     }
 }
 
@@ -238,7 +238,7 @@ fn ended_early(end: End, up: &OwnedFd) -> Error {
 /// The exec took the file that was opened, and that file is as it was.
 fn compare_program(plan: &Plan, pid: i32) -> Result<(), Error> {
     let path = PathBuf::from(format!("/proc/{pid}/exe"));
-    let seen = Identity::of_path(&path).map_err(|source| Error::Read { path, source })?;
+    let seen = Identity::of_path(&path).map_err(|reason| Error::Read { path, reason })?;
     plan.program.still(&seen)
 }
 
@@ -251,9 +251,9 @@ fn entry(pid: i32) -> Result<u64, Error> {
     // The kernel's vector has about 20 pairs.
     File::open(&path)
         .and_then(|f| f.take(4096).read_to_end(&mut bytes))
-        .map_err(|source| Error::Read {
+        .map_err(|reason| Error::Read {
             path: path.clone(),
-            source,
+            reason,
         })?;
     bytes
         .chunks_exact(16)
@@ -267,7 +267,7 @@ fn entry(pid: i32) -> Result<u64, Error> {
         .map(|(_, value)| value)
         .ok_or_else(|| Error::Read {
             path,
-            source: std::io::Error::new(
+            reason: std::io::Error::new(
                 std::io::ErrorKind::InvalidData,
                 "no entry point; is it a program of another architecture?",
             ),

@@ -26,7 +26,7 @@ impl Cookie {
                 )
                 .map_err(|e| Error::Read {
                     path: "the kernel's random numbers".into(),
-                    source: io::Error::from(e),
+                    reason: io::Error::from(e),
                 })?;
             }
             let value = u64::from_ne_bytes(bytes);

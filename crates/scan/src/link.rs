@@ -45,38 +45,38 @@ pub struct LinkRequest {
     pub hardware_levels: Vec<String>,
 }
 
-/// Why there is no image.
+/// Why there is no image. A message holds its cause, and paths stand in it quoted and escaped: they come
+/// from whoever made the file.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that the program cannot start without could not be read.
-    #[error("cannot read {}{}: {source}; {advice}", path.display(), because(needed_by))]
+    #[error("cannot read {path:?}{}: {reason}; {advice}", because(needed_by))]
     Read {
         /// Which file.
         path: PathBuf,
         /// Who asked for it, if not the caller.
         needed_by: Option<PathBuf>,
         /// What went wrong.
-        source: FilesError,
+        reason: FilesError,
         /// What the caller can do.
         advice: &'static str,
     },
     /// A file that the program cannot start without is no object for this machine.
-    #[error("cannot use {}{}: {source}; {advice}", path.display(), because(needed_by))]
+    #[error("cannot use {path:?}{}: {reason}; {advice}", because(needed_by))]
     Object {
         /// Which file.
         path: PathBuf,
         /// Who asked for it, if not the caller.
         needed_by: Option<PathBuf>,
         /// What is wrong with it.
-        source: Malformed,
+        reason: Malformed,
         /// What the caller can do.
         advice: &'static str,
     },
     /// A needed library is nowhere that the loader looks.
     #[error(
-        "cannot find the library {library}, which {} needs; install it, or name its directory \
-         as LD_LIBRARY_PATH would (looked in {looked_in})",
-        needed_by.display()
+        "cannot find the library {library:?}, which {needed_by:?} needs; install it, or name its \
+         directory as LD_LIBRARY_PATH would (looked in {looked_in})"
     )]
     Missing {
         /// `DT_NEEDED`.
@@ -88,10 +88,8 @@ pub enum Error {
     },
     /// A script whose interpreter is a script, and so on.
     #[error(
-        "cannot start {}: its interpreters are scripts themselves, more than {} deep; name the \
-         program that runs it",
-        path.display(),
-        MOST_SCRIPTS
+        "cannot start {path:?}: its interpreters are scripts themselves, more than {MOST_SCRIPTS} \
+         deep; name the program that runs it"
     )]
     Scripts {
         /// The first script.
@@ -99,8 +97,7 @@ pub enum Error {
     },
     /// More files than any program has.
     #[error(
-        "{} needs more than {} files; it is no program that can be analysed",
-        path.display(),
+        "{path:?} needs more than {} files; it is no program that can be analysed",
         closure::MOST_OBJECTS
     )]
     TooMany {
@@ -111,7 +108,7 @@ pub enum Error {
 
 fn because(needed_by: &Option<PathBuf>) -> String {
     let by = needed_by.as_ref();
-    by.map_or(String::new(), |p| format!(", which {} needs", p.display()))
+    by.map_or(String::new(), |p| format!(", which {p:?} needs"))
 }
 
 /// The kernel follows so many scripts (`exec_binprm`, fs/exec.c).
@@ -212,7 +209,7 @@ fn check_entry(objects: &[ImageObject]) -> Result<(), Error> {
             return Err(Error::Object {
                 path: object.path.clone(),
                 needed_by: None,
-                source: Malformed::Field("e_entry"),
+                reason: Malformed::Field("e_entry"),
                 advice: "it cannot be started",
             });
         }

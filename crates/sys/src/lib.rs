@@ -15,12 +15,12 @@ use std::io;
 
 /// A system call that failed. Building one allocates nothing.
 #[derive(Debug, thiserror::Error)]
-#[error("{call}: {source}")]
+#[error("{call}: {reason}")]
 pub struct Error {
     /// What was asked of the kernel.
     pub call: &'static str,
     /// Its answer.
-    pub source: io::Error,
+    pub reason: io::Error,
 }
 
 impl Error {
@@ -28,13 +28,13 @@ impl Error {
     pub fn last(call: &'static str) -> Error {
         Error {
             call,
-            source: io::Error::last_os_error(),
+            reason: io::Error::last_os_error(),
         }
     }
 
     /// The error number.
     pub fn errno(&self) -> i32 {
-        self.source.raw_os_error().unwrap_or(0)
+        self.reason.raw_os_error().unwrap_or(0)
     }
 
     /// The task is gone: a tracee may be killed between its stop and our next request.

@@ -87,7 +87,7 @@ pub fn set_mask(mask: &Mask) -> Result<Mask, Error> {
     if value != 0 {
         return Err(Error {
             call: "pthread_sigmask",
-            source: std::io::Error::from_raw_os_error(value),
+            reason: std::io::Error::from_raw_os_error(value),
         });
     }
     // SAFETY: pthread_sigmask filled it in.

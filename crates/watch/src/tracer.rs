@@ -90,7 +90,7 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
     let Some((end, usage)) = tracer.ended else {
         return Err(Error {
             call: "waitid",
-            source: std::io::Error::from_raw_os_error(libc::ECHILD),
+            reason: std::io::Error::from_raw_os_error(libc::ECHILD),
         });
     };
     let by_signal = matches!(end, End::Signaled(libc::SIGSYS | libc::SIGKILL));

@@ -11,6 +11,13 @@ fn refused(place: &Place, path: &str) -> String {
     assert_eq!(lines.len(), 1, "{path}: {}", done.stderr);
     assert!(lines[0].starts_with("portcullis: "), "{}", lines[0]);
     assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+    let cause = lines[0].rsplit(": ").next().unwrap();
+    assert_eq!(
+        lines[0].matches(cause).count(),
+        1,
+        "said twice: {}",
+        lines[0]
+    );
     done.stderr
 }
 
@@ -96,6 +103,9 @@ fn names_of_files_cannot_write_to_the_terminal() {
     fs::write(place.at("\u{1b}[2J"), "x").unwrap();
     let said = refused(&place, "./\u{1b}[2J");
     assert!(!said.contains('\u{1b}'), "{said:?}");
+    // A line feed would let the name say a line of its own.
+    fs::write(place.at("x\nportcullis: fine"), "x").unwrap();
+    refused(&place, "./x\nportcullis: fine");
 }
 
 #[test]

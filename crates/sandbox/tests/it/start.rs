@@ -106,7 +106,7 @@ fn what_cannot_be_executed_is_refused_before_anything_starts() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     let error = Case::new(&file, Denied::kill(&[])).run().unwrap_err();
     assert!(
-        matches!(&error, Error::Child { source, .. } if source.raw_os_error() == Some(libc::ENOEXEC)),
+        matches!(&error, Error::Child { reason, .. } if reason.raw_os_error() == Some(libc::ENOEXEC)),
         "{error}"
     );
 }
@@ -142,7 +142,7 @@ fn a_failing_exec_is_told_even_when_the_filter_allows_nothing_else() {
         .run_with(Program::open(&file).unwrap(), filter)
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Child { source, .. } if source.raw_os_error() == Some(libc::ENOEXEC)),
+        matches!(&error, Error::Child { reason, .. } if reason.raw_os_error() == Some(libc::ENOEXEC)),
         "{error}"
     );
 }
@@ -161,7 +161,7 @@ fn a_malformed_filter_is_the_childs_complaint() {
         .run_with(Program::open(&built.path).unwrap(), filter)
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Child { step: "load the filter", source } if source.raw_os_error() == Some(libc::EINVAL)),
+        matches!(&error, Error::Child { step: "load the filter", reason } if reason.raw_os_error() == Some(libc::EINVAL)),
         "{error}"
     );
 }

@@ -147,10 +147,10 @@ impl<'a> Closure<'a> {
         let first = path.clone();
         let mut by: Option<PathBuf> = None;
         for _ in 0..=MOST_SCRIPTS {
-            let data = self.read(&path).map_err(|source| Error::Read {
+            let data = self.read(&path).map_err(|reason| Error::Read {
                 path: path.clone(),
                 needed_by: by.clone(),
-                source,
+                reason,
                 advice: "name an executable file",
             })?;
             let Some(found) = interpreter(&data.bytes) else {
@@ -173,10 +173,10 @@ impl<'a> Closure<'a> {
         data: FileData,
     ) -> Result<(), Error> {
         let identity = data.identity;
-        let object_error = |path: &Path, needed_by, source| Error::Object {
+        let object_error = |path: &Path, needed_by, reason| Error::Object {
             path: path.to_owned(),
             needed_by,
-            source,
+            reason,
             advice: "name a program for x86_64 Linux",
         };
         let outline = Outline::read(data.bytes).map_err(|e| object_error(&path, needed_by, e))?;
@@ -188,10 +188,10 @@ impl<'a> Closure<'a> {
         self.global.push(0);
         let Some(loader) = loader else { return Ok(()) };
         let by = Some(path);
-        let data = self.read(&loader).map_err(|source| Error::Read {
+        let data = self.read(&loader).map_err(|reason| Error::Read {
             path: loader.clone(),
             needed_by: by.clone(),
-            source,
+            reason,
             advice: "the program cannot be started without its interpreter; install it, or give \
                      the right --root",
         })?;
@@ -386,7 +386,7 @@ impl<'a> Closure<'a> {
             Found::Member(id) => return Ok(id),
             Found::New(path, identity, outline) => (path, identity, outline),
             Found::Nowhere(tried) => {
-                let tried: Vec<_> = tried.iter().map(|d| d.display().to_string()).collect();
+                let tried: Vec<_> = tried.iter().map(|d| format!("{d:?}")).collect();
                 return Err(Error::Missing {
                     library: String::from_utf8_lossy(name).into_owned(),
                     needed_by: self.members[by].0.path.clone(),
@@ -442,11 +442,11 @@ impl<'a> Closure<'a> {
                     }
                     continue;
                 }
-                Err(source) => {
+                Err(reason) => {
                     return Err(Error::Read {
                         path,
                         needed_by: Some(self.members[by].0.path.clone()),
-                        source,
+                        reason,
                         advice: "remove it from the library search path, or repair it",
                     });
                 }
@@ -460,17 +460,17 @@ impl<'a> Closure<'a> {
                         self.hash(&again);
                     }
                 }
-                Err(source) => return Err(self.unusable(by, path, source)),
+                Err(reason) => return Err(self.unusable(by, path, reason)),
             }
         }
         Ok(Found::Nowhere(tried))
     }
 
-    fn unusable(&self, by: usize, path: PathBuf, source: Malformed) -> Error {
+    fn unusable(&self, by: usize, path: PathBuf, reason: Malformed) -> Error {
         Error::Object {
             path,
             needed_by: Some(self.members[by].0.path.clone()),
-            source,
+            reason,
             advice: "reinstall the package that it comes from",
         }
     }
