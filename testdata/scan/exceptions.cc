@@ -3,7 +3,6 @@
 // scope: contains
 // hosted: yes
 // calls: getpid getuid getgid getppid umask exit_group
-// gap: umask getuid getppid — a frame that may be returned to again keeps no values between two calls
 // run: all
 // not: reboot — in the handler of a type that is never constructed in a function that is never called
 #include <cstdio>

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use portcullis_abi::{Linkage, SyscallSet};
+use portcullis_abi::SyscallSet;
 use portcullis_scan::files::{FileData, Files, FilesError, HostFiles};
-use portcullis_scan::link::{hardware_levels, name_services};
+use portcullis_scan::link::{NSSWITCH, hardware_levels};
 use portcullis_scan::{LinkRequest, image::Image, link};
 use sha2::{Digest as _, Sha256};
 
@@ -46,6 +46,10 @@ impl Wanted {
                     .iter()
                     .map(|p| absolute(p))
                     .collect::<Result<_>>()?,
+                nsswitch: Some(match &closure.nsswitch {
+                    Some(file) => absolute(file)?,
+                    None => NSSWITCH.into(),
+                }),
                 ld_library_path: std::env::var_os("LD_LIBRARY_PATH"),
                 ld_preload: std::env::var_os("LD_PRELOAD"),
                 ld_audit: std::env::var_os("LD_AUDIT"),
@@ -92,8 +96,7 @@ impl Wanted {
     /// The image alone, for the names of functions.
     pub(crate) fn image(&self) -> Option<Image> {
         let files = HostFiles::default();
-        let request = self.complete(&files).ok()?;
-        link::link(&files, &self.program, &request).ok()
+        link::link(&files, &self.program, &self.request).ok()
     }
 
     fn analyse_now(&self, store: Option<&Store>, key: &Key) -> Result<SyscallSet> {
@@ -102,8 +105,7 @@ impl Wanted {
             files: HostFiles::default(),
             recorder: &recorder,
         };
-        let request = self.complete(&files)?;
-        let scan = portcullis_scan::scan(&files, &self.program, &request)?;
+        let scan = portcullis_scan::scan(&files, &self.program, &self.request)?;
         if let Some(store) = store {
             let hashes = |path: &Path| {
                 let seen = scan.consulted.iter().find(|c| c.path == path)?;
@@ -120,24 +122,6 @@ impl Wanted {
         Ok(scan.set)
     }
 
-    /// The request with the modules that glibc loads by the machine's own configuration.
-    fn complete(&self, files: &dyn Files) -> Result<LinkRequest> {
-        let mut request = self.request.clone();
-        let image = link::link(files, &self.program, &request)?;
-        let objects = image.scanned_objects();
-        let libc = objects
-            .iter()
-            .any(|o| o.soname.as_deref() == Some("libc.so.6"));
-        if image.binary().linkage == Linkage::Dynamic && libc {
-            for service in name_services(files) {
-                if !request.plugins.contains(&service) {
-                    request.plugins.push(service);
-                }
-            }
-        }
-        Ok(request)
-    }
-
     /// Everything that was asked for, and the analyser that answers.
     fn key(&self) -> Key {
         let mut hasher = Sha256::new();
@@ -150,6 +134,7 @@ impl Wanted {
         word(self.program.as_os_str().as_bytes());
         let LinkRequest {
             plugins,
+            nsswitch,
             ld_library_path,
             ld_preload,
             ld_audit,
@@ -162,7 +147,7 @@ impl Wanted {
         for level in hardware_levels {
             word(level.as_bytes());
         }
-        for plugin in plugins {
+        for plugin in nsswitch.iter().chain(plugins) {
             word(plugin.as_os_str().as_bytes());
         }
         hasher.finalize().into()

@@ -134,6 +134,9 @@ pub(crate) struct ClosureArgs {
     /// Count this library as loaded at run time (repeatable)
     #[arg(long = "plugin", value_name = "PATH")]
     pub(crate) plugins: Vec<PathBuf>,
+    /// Name services as FILE configures them, instead of /etc/nsswitch.conf
+    #[arg(long, value_name = "FILE")]
+    pub(crate) nsswitch: Option<PathBuf>,
     /// Neither read nor write cached results
     #[arg(long)]
     pub(crate) no_cache: bool,

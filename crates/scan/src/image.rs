@@ -56,6 +56,15 @@ pub enum Role {
     Library,
     /// Named by the caller: the program may load it while it runs.
     Plugin,
+    /// A name service that the machine is configured for: glibc loads it when a name is looked up.
+    Service,
+}
+
+impl Role {
+    /// Whether it is loaded by the running program.
+    pub(crate) fn is_late(self) -> bool {
+        matches!(self, Role::Plugin | Role::Service)
+    }
 }
 
 /// Where control enters the image from outside: the kernel, the loader, or whoever loads a
@@ -73,6 +82,8 @@ pub struct ImageObject {
     pub path: PathBuf,
     /// Why it is there.
     pub role: Role,
+    /// The name service that brings it, when nothing else does; a service brings itself.
+    pub service: Option<ObjectId>,
     /// What is added to the file's virtual addresses.
     pub base: u64,
     /// Which file it was, where that is known.
@@ -271,7 +282,7 @@ impl Image {
         let starts_itself = match object.role {
             Role::Loader => true,
             Role::Program => object.file.interpreter.is_none(),
-            Role::Library | Role::Plugin => false,
+            Role::Library | Role::Plugin | Role::Service => false,
         };
         let address = at.0.wrapping_sub(object.base);
         starts_itself
@@ -335,17 +346,8 @@ impl Image {
     /// What the objects export under a name, and whether it is an IFUNC resolver: one of each
     /// object and version.
     pub fn exports(&self, name: &[u8]) -> Vec<(Addr, bool)> {
-        let hash = gnu_hash(name);
-        let mut found = Vec::new();
-        for object in &self.objects {
-            let file = &object.file;
-            let named = file.symbols.named(&file.memory, name, hash);
-            let defined = named.filter(|(_, s)| s.defined() && !s.absolute() && !s.thread_local());
-            found.extend(
-                defined.map(|(_, s)| (Addr(s.value.wrapping_add(object.base)), s.resolver())),
-            );
-        }
-        found
+        let all = self.objects.iter().flat_map(|o| o.exports(name));
+        all.collect()
     }
 
     /// The sized data symbol that `at` is in.
@@ -392,10 +394,20 @@ impl Image {
 
     /// Everything that is called from outside the image, ascending: entry points, init and fini
     /// functions, IFUNC resolvers, what a plugin offers, and code that every thread's storage
-    /// starts with pointers to (no instruction refers to that template).
+    /// starts with pointers to (no instruction refers to that template). What a name service brings
+    /// is not called before it is loaded ([`Image::service_roots`]).
     pub fn roots(&self) -> Vec<Root> {
+        self.roots_of(self.objects.iter().filter(|o| o.service.is_none()))
+    }
+
+    /// The same of what a name service brings, once it is loaded.
+    pub fn service_roots(&self, service: ObjectId) -> Vec<Root> {
+        self.roots_of(self.objects.iter().filter(|o| o.service == Some(service)))
+    }
+
+    fn roots_of<'a>(&self, objects: impl Iterator<Item = &'a ImageObject>) -> Vec<Root> {
         let mut roots = Vec::new();
-        for object in &self.objects {
+        for object in objects {
             let file = &object.file;
             let moved = |a: u64| Addr(a.wrapping_add(object.base));
             if matches!(object.role, Role::Program | Role::Loader) {
@@ -474,6 +486,27 @@ impl Image {
 }
 
 impl ImageObject {
+    /// What it exports under a name, and whether it is an IFUNC resolver: one of each version.
+    pub(crate) fn exports(&self, name: &[u8]) -> Vec<(Addr, bool)> {
+        let file = &self.file;
+        let named = file.symbols.named(&file.memory, name, gnu_hash(name));
+        let defined = named.filter(|(_, s)| s.defined() && !s.absolute() && !s.thread_local());
+        let moved = |a: u64| Addr(a.wrapping_add(self.base));
+        defined
+            .map(|(_, s)| (moved(s.value), s.resolver()))
+            .collect()
+    }
+
+    /// The prefix of what a name service's module exports (`nss/nss_module.c`).
+    pub(crate) fn service_prefix(&self) -> Option<Vec<u8>> {
+        if self.role != Role::Service {
+            return None;
+        }
+        let name = self.path.file_name()?.to_str()?;
+        let (service, _) = name.strip_prefix("libnss_")?.split_once(".so")?;
+        Some(format!("_nss_{service}_").into_bytes())
+    }
+
     /// `DT_SONAME`.
     pub fn soname(&self) -> Option<String> {
         let name = self.file.dynamic.soname.as_deref()?;

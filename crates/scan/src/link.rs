@@ -19,19 +19,21 @@ use portcullis_abi::Warning;
 use rayon::prelude::*;
 
 use crate::files::{Files, FilesError};
-use crate::image::{Image, ImageObject, Region, Role};
+use crate::image::{Image, ImageObject, ObjectId, Region, Role};
 use crate::load::{FIRST_BASE, Object, PAGE};
 use closure::{Closure, Member};
 
 pub use crate::load::{Interpreter, Malformed, interpreter};
 pub use search::hardware_levels;
-pub use services::name_services;
 
 /// What decides, beside the program itself, what becomes part of the image.
 #[derive(Clone, Debug, Default)]
 pub struct LinkRequest {
     /// Files that the program may load while it runs; they are linked as `dlopen` would.
     pub plugins: Vec<PathBuf>,
+    /// The file that tells glibc which name services to ask ([`NSSWITCH`]); their modules are linked
+    /// as it would load them. `None` links no module.
+    pub nsswitch: Option<PathBuf>,
     /// `LD_LIBRARY_PATH` of the program's environment.
     pub ld_library_path: Option<OsString>,
     /// `LD_PRELOAD` of the program's environment.
@@ -44,6 +46,9 @@ pub struct LinkRequest {
     /// ([`hardware_levels`]).
     pub hardware_levels: Vec<String>,
 }
+
+/// Where glibc looks for the configuration of name services (nsswitch.conf(5)).
+pub const NSSWITCH: &str = "/etc/nsswitch.conf";
 
 /// Why there is no image. A message holds its cause, and paths stand in it quoted and escaped: they come
 /// from whoever made the file.
@@ -142,6 +147,7 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
         objects.push(ImageObject {
             path: member.path.clone(),
             role: member.role,
+            service: service(&members, index),
             base,
             identity: member.identity,
             regions: moved(&file.regions, base),
@@ -173,6 +179,15 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
         consulted,
         places,
     })
+}
+
+/// The name service on whose behalf alone a member is there.
+fn service(members: &[Member], index: usize) -> Option<ObjectId> {
+    let mut id = index;
+    while members[id].role != Role::Service {
+        id = members[id].loader?;
+    }
+    Some(ObjectId(id as u32))
 }
 
 /// Finds room for an object: a base such that its first page begins a stretch of 4 GiB. The

@@ -21,16 +21,18 @@ mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::image::{Addr, Image, Slot};
 use crate::isa::x86_64::CALLEE_SAVED;
-use crate::summary::{Input, Trust};
+use crate::summary::{Exit, Input};
 use data::Data;
 use domain::Domain;
 use evaluate::Scratch;
-use function::Functions;
+use function::{Functions, Revision};
 
 pub use crate::summary::Lost;
 pub use function::Function;
@@ -148,7 +150,36 @@ pub struct Solution {
 }
 
 /// Solves the program from its roots.
+///
+/// That happens in a thread whose stack is as deep as calls of the program are nested.
 pub fn solve(image: &Image) -> Solution {
+    thread::scope(|scope| {
+        let deep = thread::Builder::new().stack_size(DEEP.stack);
+        match deep.spawn_scoped(scope, || solve_to(image, DEEP.calls)) {
+            Ok(solving) => solving
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // No room for it: calls are followed later instead of at once.
+            Err(_) => solve_to(image, SHALLOW),
+        }
+    })
+}
+
+/// How many calls deep callees are solved before their callers go on, and the stack that takes:
+/// well below 16 KiB a call, in builds that are not optimised.
+struct Depth {
+    calls: u32,
+    stack: usize,
+}
+
+const DEEP: Depth = Depth {
+    calls: 8192,
+    stack: 8192 << 14,
+};
+/// The same on the stack of whoever asks.
+const SHALLOW: u32 = 16;
+
+fn solve_to(image: &Image, depth: u32) -> Solution {
     let mut functions = Functions::ahead(image);
     let mut relevance: FxHashMap<FunctionId, Rc<Relevance>> = FxHashMap::default();
     let mut targets_matter = true;
@@ -161,14 +192,19 @@ pub fn solve(image: &Image) -> Solution {
             targets_matter,
             Rc::clone(&written),
         );
+        solver.deeper = depth;
         solver.run();
         targets_matter &= !solver.hopeless;
         if targets_matter {
             solver.discovered.append(&mut solver.discovered_for_targets);
         }
-        let again = solver.tells_more(round)
-            || !solver.distrusted.is_empty()
-            || !solver.newly_written.is_empty();
+        let mut revision = std::mem::take(&mut solver.revision);
+        let again =
+            solver.tells_more(round) || !revision.is_empty() || !solver.newly_written.is_empty();
+        if again || round == 1 {
+            revision.stops = solver.stops();
+        }
+        let again = again || !revision.stops.is_empty();
         if again && round < MOST_ROUNDS {
             solver.spread();
             written = Rc::new(&*solver.written | &solver.newly_written);
@@ -183,7 +219,7 @@ pub fn solve(image: &Image) -> Solution {
                 }
             }
             functions = solver.functions;
-            functions.distrust(image, &solver.distrusted);
+            functions.revise(image, revision);
             continue;
         }
         let unsettled = again || solver.is_spent();
@@ -206,10 +242,11 @@ struct Solver<'a> {
     functions: Functions,
     relevance: FxHashMap<FunctionId, Rc<Relevance>>,
     instances: Vec<Instance>,
-    by_context: FxHashMap<FunctionId, Vec<(Rc<Context>, InstanceId)>>,
+    by_context: FxHashMap<FunctionId, Vec<(Arc<Context>, InstanceId)>>,
     entries: Vec<(InstanceId, Entered)>,
     entered: FxHashSet<(InstanceId, Entered)>,
-    /// Instances to run; later ones first, because they are callees of earlier ones.
+    /// Instances to run; later ones first, because they are callees of earlier ones. One that was
+    /// never run is run when it is first called.
     pending: BTreeSet<InstanceId>,
     data: Data,
     /// Function addresses that reached code or data can hand to somebody.
@@ -232,8 +269,8 @@ struct Solver<'a> {
     callers: FxHashMap<FunctionId, BTreeSet<(FunctionId, u64)>>,
     /// Functions that the call at an address can enter.
     callees: FxHashMap<u64, BTreeSet<FunctionId>>,
-    /// Functions whose calls were found to break what they rely on.
-    distrusted: BTreeMap<FunctionId, Trust>,
+    /// What was found of calls that summaries do not know.
+    revision: Revision,
     /// Contexts that guards alone made, per function.
     guard_contexts: FxHashMap<FunctionId, usize>,
     /// Telling what calls through pointers reach can still shrink the set.
@@ -246,7 +283,10 @@ struct Solver<'a> {
     visits: u64,
     /// Some call's target depends on nothing that callers or callees supply.
     hopeless: bool,
-    scratch: Scratch,
+    /// Memory for walks to come.
+    scratch: Vec<Scratch>,
+    /// Calls that may still be followed at once.
+    deeper: u32,
     lookups: Lookups,
     /// Summaries stay as they are within a round.
     sources: KnownSources,
@@ -281,14 +321,15 @@ impl<'a> Solver<'a> {
             discovered_for_targets: BTreeSet::new(),
             callers: FxHashMap::default(),
             callees: FxHashMap::default(),
-            distrusted: BTreeMap::new(),
+            revision: Revision::default(),
             guard_contexts: FxHashMap::default(),
             targets_matter,
             written,
             newly_written: BTreeSet::new(),
             visits: 0,
             hopeless: false,
-            scratch: Scratch::default(),
+            scratch: Vec::new(),
+            deeper: 0,
             lookups: Lookups::new(image),
             sources: KnownSources::default(),
         }
@@ -322,6 +363,35 @@ impl<'a> Solver<'a> {
         }
     }
 
+    /// In functions with jumps that are not understood: calls that do not return. What code would
+    /// come after them is often what makes the jump hard to understand.
+    fn stops(&self) -> BTreeMap<FunctionId, BTreeSet<u64>> {
+        let puzzling = |id: FunctionId| {
+            self.functions.all[id.0 as usize].puzzling && !self.functions.knows_stops(id)
+        };
+        let mut made: BTreeMap<FunctionId, BTreeSet<u64>> = BTreeMap::new();
+        let mut returning = BTreeSet::new();
+        for instance in self.instances.iter().filter(|i| puzzling(i.function)) {
+            let summary = &self.functions.all[instance.function.0 as usize].summary;
+            let made = made.entry(instance.function).or_default();
+            for (block, n) in summary.blocks.iter().zip(0..) {
+                let Exit::Call(_, Some(next), _) = block.exit else {
+                    continue;
+                };
+                if instance.found.goes(n, next) {
+                    returning.insert(block.last);
+                } else if instance.found.comes_to(n) {
+                    made.insert(block.last);
+                }
+            }
+        }
+        for calls in made.values_mut() {
+            calls.retain(|at| !returning.contains(at));
+        }
+        made.retain(|_, calls| !calls.is_empty());
+        made
+    }
+
     /// This round has taken so long that it must come to an end.
     fn is_spent(&self) -> bool {
         self.visits > MOST_VISITS * self.functions.blocks
@@ -341,8 +411,8 @@ impl<'a> Solver<'a> {
             return *id;
         }
         let id = InstanceId(self.instances.len() as u32);
-        let context = Rc::new(context);
-        known.push((Rc::clone(&context), id));
+        let context = Arc::new(context);
+        known.push((Arc::clone(&context), id));
         self.instances.push(Instance::new(function, context));
         self.pending.insert(id);
         id
@@ -525,6 +595,7 @@ impl<'a> Solver<'a> {
     }
 
     fn reach_object(&mut self, at: u64) {
+        self.look_up_in_services(at);
         let slots = self.data.reach_object(self.image, at);
         for slot in slots {
             self.reach_slot(slot);

@@ -41,8 +41,6 @@ pub struct Summary {
     pub replaces_return_address: bool,
     /// Registers that the convention tells it to preserve and that it saves, a bit each.
     pub saved: u16,
-    /// Those that it changes without having saved them.
-    pub clobbered: u16,
 }
 
 /// Instructions that run one after the other.

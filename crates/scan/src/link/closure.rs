@@ -9,7 +9,7 @@ use portcullis_abi::Warning;
 use sha2::{Digest, Sha256};
 
 use super::search::{Flavour, Search};
-use super::{Error, LinkRequest, MOST_SCRIPTS, warning};
+use super::{Error, LinkRequest, MOST_SCRIPTS, services, warning};
 use crate::files::{FileData, Files, FilesError, Identity};
 use crate::image::{Consulted, Role};
 use crate::load::{Malformed, Outline, interpreter};
@@ -93,6 +93,7 @@ impl<'a> Closure<'a> {
             closure.global = closure.breadth_first(closure.global.clone(), Role::Library)?;
         }
         closure.plugins()?;
+        closure.services()?;
         Ok(closure)
     }
 
@@ -347,7 +348,7 @@ impl<'a> Closure<'a> {
     /// Whether the program can run without what this member needs.
     fn tolerated(&self, mut id: usize) -> bool {
         loop {
-            if self.members[id].0.role == Role::Plugin {
+            if self.members[id].0.role.is_late() {
                 return true;
             }
             match self.members[id].0.loader {
@@ -375,6 +376,29 @@ impl<'a> Closure<'a> {
             let id = self.require(0, &name, Role::Plugin)?;
             if id >= before {
                 self.breadth_first(vec![id], Role::Library)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The modules that glibc loads by its configuration, each with what it needs. One that cannot
+    /// be loaded does not answer.
+    fn services(&mut self) -> Result<(), Error> {
+        let library = self.members.iter();
+        let mut named = library.map(|(m, _)| m.names.iter().any(|n| n == b"libc.so.6"));
+        let (Some(file), Some(library)) = (&self.request.nsswitch, named.position(|is| is)) else {
+            return Ok(());
+        };
+        let configuration = self.configuration(file);
+        for name in services::modules(configuration.as_deref()) {
+            let before = self.members.len();
+            match self.require(library, &name, Role::Service) {
+                Ok(id) if id >= before => {
+                    self.breadth_first(vec![id], Role::Library)?;
+                }
+                Ok(_) | Err(Error::Missing { .. }) => {}
+                Err(error @ Error::TooMany { .. }) => return Err(error),
+                Err(error) => self.warnings.push(warning("PC0122", error.to_string())),
             }
         }
         Ok(())

@@ -2,7 +2,6 @@
 
 use super::closure::Member;
 use crate::image::ImageObject;
-use crate::image::Role;
 use crate::load::{Symbol, Version, gnu_hash};
 
 /// The order in which one object's references are looked up: indices of objects.
@@ -32,7 +31,7 @@ pub(super) enum Use {
 pub(super) fn scopes(members: &[Member], global: &[usize]) -> Vec<Scope> {
     let mut locals: Vec<Vec<usize>> = vec![Vec::new(); members.len()];
     for (id, member) in members.iter().enumerate() {
-        if member.role != Role::Plugin {
+        if !member.role.is_late() {
             continue;
         }
         let mut list = vec![id];

@@ -1,9 +1,6 @@
 //! Name services: modules that glibc loads by what `nsswitch.conf` says.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-use crate::files::Files;
 
 /// Services that glibc 2.34 and later answers by itself.
 const BUILT_IN: [&str; 2] = ["files", "dns"];
@@ -12,22 +9,12 @@ const DEFAULTS: &str = "passwd: files\nhosts: files dns\nnetworks: files dns\n";
 /// More services than any file names.
 const MOST_SERVICES: usize = 64;
 
-/// The modules that `/etc/nsswitch.conf` names and that exist, by path, each once.
-///
-/// They are no part of a program's closure: whoever links decides whether a program can come to
-/// load them, and gives them as [`super::LinkRequest::plugins`].
-pub fn name_services(files: &dyn Files) -> Vec<PathBuf> {
-    let file = files.read(Path::new("/etc/nsswitch.conf"));
-    let text = file.map_or_else(|_| DEFAULTS.as_bytes().to_vec(), |f| f.bytes);
-    let text = String::from_utf8_lossy(&text);
-    let directories = directories(files);
-    let mut found = Vec::new();
-    for service in services(&text).into_iter().take(MOST_SERVICES) {
-        let name = format!("libnss_{service}.so.2");
-        let path = directories.iter().map(|d| d.join(&name));
-        found.extend(path.into_iter().find(|p| files.read(p).is_ok()));
-    }
-    found
+/// The file names of the modules that a configuration names; `None` is a file that is not there.
+pub(super) fn modules(configuration: Option<&[u8]>) -> Vec<Vec<u8>> {
+    let text = String::from_utf8_lossy(configuration.unwrap_or(DEFAULTS.as_bytes()));
+    let some = services(&text).into_iter().take(MOST_SERVICES);
+    some.map(|service| format!("libnss_{service}.so.2").into_bytes())
+        .collect()
 }
 
 /// The services that the file's lines name, without what is built in.
@@ -50,29 +37,6 @@ fn services(text: &str) -> BTreeSet<&str> {
         }
     }
     all
-}
-
-/// Where libraries are: the cache knows every directory that is configured.
-fn directories(files: &dyn Files) -> Vec<PathBuf> {
-    let cache = files.read(Path::new("/etc/ld.so.cache"));
-    let cache = cache.map_or_else(|_| Vec::new(), |f| f.bytes);
-    let paths = super::cache::read(&cache, &[]);
-    let mut all: BTreeSet<PathBuf> = paths
-        .values()
-        .filter_map(|p| p.parent())
-        .map(Path::to_owned)
-        .collect();
-    all.extend(
-        [
-            "/lib/x86_64-linux-gnu",
-            "/lib64",
-            "/usr/lib64",
-            "/lib",
-            "/usr/lib",
-        ]
-        .map(PathBuf::from),
-    );
-    all.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -79,6 +79,7 @@ impl Solver<'_> {
             self.pass_on(walk.function, callee, call, &walk.body.graph, &context);
             let instance = self.instance(address, context);
             self.enter(instance, Entered::From(walk.id, at));
+            self.begin(instance);
             let found = &mut self.instances[instance.0 as usize];
             found.dependents.insert(walk.id);
             sum.returns |= found.returns;
@@ -155,6 +156,7 @@ impl Solver<'_> {
             Slot::Resolver(r) => {
                 let resolver = self.instance(r.0, Context::new());
                 self.enter(resolver, Entered::Root);
+                self.begin(resolver);
                 let found = &mut self.instances[resolver.0 as usize];
                 found.dependents.insert(id);
                 match found.result.values(MOST_VALUES as u64) {

@@ -76,6 +76,18 @@ pub(super) struct Evaluator<'a> {
     stale: bool,
 }
 
+impl Found {
+    /// Whether control can go from block to block.
+    pub(super) fn goes(&self, from: u32, to: u32) -> bool {
+        self.edges.contains(&(from, to))
+    }
+
+    /// Whether control can come to the block.
+    pub(super) fn comes_to(&self, block: u32) -> bool {
+        block == 0 || self.edges.iter().any(|&(_, to)| to == block)
+    }
+}
+
 impl<'a> Evaluator<'a> {
     /// An evaluator that knows no value yet.
     pub(super) fn new(
@@ -170,7 +182,10 @@ impl<'a> Evaluator<'a> {
                     pending.push(before);
                 }
                 Value::Phi(index) => {
-                    pending.extend(graph.phis[index as usize].operands.iter().map(|o| o.1));
+                    let phi = &graph.phis[index as usize];
+                    self.used_blocks.insert(phi.block);
+                    let live = phi.operands.iter().filter(|o| self.is_live(o.0, phi.block));
+                    pending.extend(live.map(|o| o.1));
                 }
                 Value::Refine(a, ..) => pending.push(a),
                 _ => return false,

@@ -1,6 +1,6 @@
 //! Functions of the program, summarised when they are first reached, or before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -8,9 +8,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::FunctionId;
 use super::data::Data;
+use super::lookup::Services;
 use crate::image::{Addr, Image, Slot};
 use crate::isa::x86_64::Lifter;
-use crate::summary::{Exit, Reference, Summary, Trust, Value, ValueId, summarise};
+use crate::summary::{Exit, Lost, Reference, Summary, Trust, Value, ValueId, summarise};
 
 /// What a function relies on until it is found to be wrong.
 const TRUSTING: Trust = Trust {
@@ -27,6 +28,8 @@ pub struct Function {
     pub trampoline: Option<u64>,
     /// It calls nothing, the kernel included: which of its branches are taken matters to nobody.
     pub(super) leaf: bool,
+    /// It has a computed jump that looks like one through a table and was not understood.
+    pub(super) puzzling: bool,
     /// Where its computed jumps lead.
     labels: FxHashSet<u64>,
     /// Where some of them lead is not known.
@@ -34,8 +37,14 @@ pub struct Function {
 }
 
 impl Function {
-    fn new(image: &Image, lifter: &mut Lifter, entry: u64, trust: Trust) -> Function {
-        let summary = summarise(image, lifter, entry, trust);
+    fn new(
+        image: &Image,
+        lifter: &mut Lifter,
+        entry: u64,
+        trust: Trust,
+        stops: &BTreeSet<u64>,
+    ) -> Function {
+        let summary = summarise(image, lifter, entry, trust, stops);
         let trampoline = match &summary.blocks[..] {
             [only] => match &only.exit {
                 Exit::TailCall(call) => linkage_slot(image, &summary, call.target),
@@ -65,7 +74,16 @@ impl Function {
             Exit::Lost(_) => true,
             _ => false,
         });
+        let puzzling = summary.blocks.iter().any(|b| match &b.exit {
+            Exit::TailCall(call) => matches!(
+                summary.graph.get(call.target),
+                Value::Binary(..) | Value::Phi(_) | Value::Select(..)
+            ),
+            Exit::Lost(why) => *why == Lost::Table,
+            _ => false,
+        });
         Function {
+            puzzling,
             labels: labels.collect(),
             jumps_anywhere,
             summary: Arc::new(summary),
@@ -107,6 +125,8 @@ pub(super) struct Functions {
     ahead: FxHashMap<u64, Function>,
     /// Functions that may not rely on everything that compilers rely on.
     distrusted: FxHashMap<FunctionId, Trust>,
+    /// Calls that do not return, of functions that are easier to understand so.
+    stops: FxHashMap<FunctionId, BTreeSet<u64>>,
     lifter: Lifter,
 }
 
@@ -116,7 +136,12 @@ impl Functions {
     /// misses is summarised when it is, and what is too much is never looked at.
     pub(super) fn ahead(image: &Image) -> Functions {
         let mut functions = Functions::default();
-        let mut named = Named::default();
+        let mut named = Named {
+            services: Services::new(image),
+            seen: FxHashSet::default(),
+            new: Vec::new(),
+            data: Data::default(),
+        };
         let roots = image.roots();
         roots.iter().for_each(|root| named.code(image, root.at.0));
         while !named.new.is_empty() {
@@ -124,7 +149,7 @@ impl Functions {
             let summarised: Vec<Function> = entries
                 .par_iter()
                 .map_init(Lifter::default, |lifter, &entry| {
-                    Function::new(image, lifter, entry, TRUSTING)
+                    Function::new(image, lifter, entry, TRUSTING, &BTreeSet::new())
                 })
                 .collect();
             for (entry, function) in entries.into_iter().zip(summarised) {
@@ -143,7 +168,7 @@ impl Functions {
         let id = FunctionId(self.all.len() as u32);
         let function = match self.ahead.remove(&address) {
             Some(function) => function,
-            None => Function::new(image, &mut self.lifter, address, TRUSTING),
+            None => Function::new(image, &mut self.lifter, address, TRUSTING, &BTreeSet::new()),
         };
         self.blocks += function.summary.blocks.len() as u64;
         self.all.push(function);
@@ -156,10 +181,20 @@ impl Functions {
         self.distrusted.get(&id).copied().unwrap_or(TRUSTING)
     }
 
-    /// Summarises functions anew that may not rely on more than this.
-    pub(super) fn distrust(&mut self, image: &Image, found: &BTreeMap<FunctionId, Trust>) {
-        let mut anew = Vec::new();
-        for (&id, trust) in found {
+    /// Whether it was tried to understand the function better by which calls do not return.
+    pub(super) fn knows_stops(&self, id: FunctionId) -> bool {
+        self.stops.contains_key(&id)
+    }
+
+    /// Summarises functions anew that rely on something else than before.
+    pub(super) fn revise(&mut self, image: &Image, revision: Revision) {
+        let mut anew: BTreeSet<FunctionId> = revision.stops.keys().copied().collect();
+        self.stops.extend(revision.stops);
+        for (id, at) in revision.returned {
+            anew.insert(id);
+            self.stops.entry(id).or_default().remove(&at);
+        }
+        for (id, trust) in revision.distrusted {
             let known = self.trust(id);
             let both = Trust {
                 frame: known.frame && trust.frame,
@@ -167,24 +202,46 @@ impl Functions {
             };
             if both != known {
                 self.distrusted.insert(id, both);
-                anew.push((id, self.all[id.0 as usize].summary.entry, both));
+                anew.insert(id);
             }
         }
+        let anew: Vec<FunctionId> = anew.into_iter().collect();
+        let none = BTreeSet::new();
         let summarised: Vec<Function> = anew
             .par_iter()
-            .map_init(Lifter::default, |lifter, &(_, entry, trust)| {
-                Function::new(image, lifter, entry, trust)
+            .map_init(Lifter::default, |lifter, &id| {
+                let entry = self.all[id.0 as usize].summary.entry;
+                let stops = self.stops.get(&id).unwrap_or(&none);
+                Function::new(image, lifter, entry, self.trust(id), stops)
             })
             .collect();
-        for ((id, ..), function) in anew.into_iter().zip(summarised) {
+        for (id, function) in anew.into_iter().zip(summarised) {
             self.all[id.0 as usize] = function;
         }
     }
 }
 
-/// What code names.
+/// What a round found of calls, beyond or against what summaries rely on.
 #[derive(Default)]
+pub(super) struct Revision {
+    /// Functions whose calls break what they rely on.
+    pub(super) distrusted: BTreeMap<FunctionId, Trust>,
+    /// Calls that do not return, of functions that are better understood without what would come
+    /// after them.
+    pub(super) stops: BTreeMap<FunctionId, BTreeSet<u64>>,
+    /// Calls that return although an earlier round found that they do not.
+    pub(super) returned: BTreeSet<(FunctionId, u64)>,
+}
+
+impl Revision {
+    pub(super) fn is_empty(&self) -> bool {
+        self.distrusted.is_empty() && self.stops.is_empty() && self.returned.is_empty()
+    }
+}
+
+/// What code names.
 struct Named {
+    services: Services,
     seen: FxHashSet<u64>,
     /// Functions that were not seen before.
     new: Vec<u64>,
@@ -231,7 +288,14 @@ impl Named {
                 Slot::Address(at) | Slot::Resolver(at) if image.is_code(at) => {
                     self.code(image, at.0);
                 }
-                Slot::Address(at) => pending.extend(self.data.reach_object(image, at.0)),
+                Slot::Address(at) => {
+                    pending.extend(self.data.reach_object(image, at.0));
+                    for (service, exports) in self.services.exports(image, at.0) {
+                        let roots = image.service_roots(service).into_iter().map(|r| r.at);
+                        let named = exports.into_iter().map(|(at, _)| at);
+                        pending.extend(roots.chain(named).map(Slot::Address));
+                    }
+                }
                 Slot::Resolver(_) | Slot::Value(_) => {}
             }
         }

@@ -1,7 +1,7 @@
 //! One function under one context: what is known of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::domain::Domain;
 use super::evaluate::Found;
@@ -22,7 +22,9 @@ pub struct Instance {
     /// Which function.
     pub function: FunctionId,
     /// What its callers pass.
-    pub context: Rc<Context>,
+    pub context: Arc<Context>,
+    /// It was run, or is being run.
+    pub(super) begun: bool,
     /// What was found of the ways through it and of its calls.
     pub(super) found: Found,
     /// It can come back to its caller.
@@ -64,10 +66,11 @@ pub struct SiteCall {
 }
 
 impl Instance {
-    pub(super) fn new(function: FunctionId, context: Rc<Context>) -> Instance {
+    pub(super) fn new(function: FunctionId, context: Arc<Context>) -> Instance {
         Instance {
             function,
             context,
+            begun: false,
             found: Found::default(),
             returns: false,
             kept: u16::MAX,

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 
 use super::domain::MOST_VALUES;
 use super::walk::Walk;
-use super::{InstanceId, Solver};
-use crate::image::{Addr, Image};
+use super::{Context, Entered, InstanceId, Solver};
+use crate::image::{Addr, Image, ObjectId};
 use crate::isa::x86_64::RSI;
 use crate::summary::{Call, Input};
 
@@ -24,6 +24,39 @@ pub struct Lookups {
     functions: BTreeSet<u64>,
     /// The C library, which looks up names in its own libraries by functions without a name.
     library: Option<usize>,
+    services: Services,
+    /// Those of the services that were loaded.
+    loaded: BTreeSet<ObjectId>,
+}
+
+/// The modules of name services: which, and how what they export begins.
+pub(super) struct Services(Vec<(ObjectId, Vec<u8>)>);
+
+impl Services {
+    pub(super) fn new(image: &Image) -> Services {
+        let objects = image.objects.iter().zip(0..);
+        let services = objects.filter_map(|(o, n)| Some((ObjectId(n), o.service_prefix()?)));
+        Services(services.collect())
+    }
+
+    /// What can be called by whoever can name it by the string at `at` (`getpwnam_r`), in each
+    /// module: glibc puts the module's name before it (`nss/nss_module.c`).
+    pub(super) fn exports(&self, image: &Image, at: u64) -> Vec<(ObjectId, Vec<(Addr, bool)>)> {
+        /// Longer names there are none (`nss/function.def`).
+        const LONGEST: usize = 24;
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let name = image.text(Addr(at)).unwrap_or_default();
+        if name.is_empty() || name.len() > LONGEST {
+            return Vec::new();
+        }
+        let exports = self.0.iter().map(|(object, prefix)| {
+            let all = image.objects[object.0 as usize].exports(&[prefix, name].concat());
+            (*object, all)
+        });
+        exports.filter(|(_, all)| !all.is_empty()).collect()
+    }
 }
 
 impl Lookups {
@@ -32,6 +65,8 @@ impl Lookups {
         let functions = LOOKUPS.iter().flat_map(|name| image.exports(name));
         let library = image.exports(STARTS).into_iter().next();
         Lookups {
+            services: Services::new(image),
+            loaded: BTreeSet::new(),
             functions: functions.map(|slot| slot.0.0).collect(),
             library: library.and_then(|slot| Some(image.object_of(slot.0)?.0 as usize)),
         }
@@ -84,8 +119,25 @@ impl Solver<'_> {
         }
     }
 
+    /// The string at `at` can be the name of what a name service answers.
+    pub(super) fn look_up_in_services(&mut self, at: u64) {
+        for (service, exports) in self.lookups.services.exports(self.image, at) {
+            if self.lookups.loaded.insert(service) {
+                for root in self.image.service_roots(service) {
+                    let id = self.instance(root.at.0, Context::new());
+                    self.enter(id, Entered::Root);
+                }
+            }
+            self.take_exports(exports);
+        }
+    }
+
     fn take_named(&mut self, name: &[u8]) {
-        for (at, resolver) in self.image.exports(name) {
+        self.take_exports(self.image.exports(name));
+    }
+
+    fn take_exports(&mut self, exports: Vec<(Addr, bool)>) {
+        for (at, resolver) in exports {
             if resolver {
                 self.take_results(at.0);
             } else if self.image.is_code(at) {

@@ -15,9 +15,13 @@ use super::evaluate::{Evaluator, Surroundings};
 use super::instance::SiteCall;
 use super::{CONVENTION, FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::image::Addr;
-use crate::isa::x86_64::{CALLER_SAVED, RAX};
+use crate::isa::Reg;
+use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX};
 use crate::kernel::{MAKES_EXECUTABLE, NO_RETURN};
 use crate::summary::{self, ANY, Entry, Exit, Lost, Reference, Summary, Trust, ValueId};
+
+/// Memory of finished walks that is kept for the next.
+const MOST_SCRATCH: usize = 64;
 
 /// What one walk found.
 #[derive(Default)]
@@ -84,9 +88,11 @@ impl Walk<'_> {
         self.enter(0);
     }
 
-    /// Of the scratch registers, it keeps those that hold what they held at entry.
+    /// Of the registers that it has not saved, it keeps those that hold what they held at entry.
     fn leave_with(&mut self, registers: &[ValueId; 16]) {
-        for reg in CALLER_SAVED {
+        let saved = |reg: &&Reg| self.body.saved & CONVENTION & (1 << reg.0) != 0;
+        let unsaved = CALLEE_SAVED.iter().filter(|reg| !saved(reg));
+        for &reg in CALLER_SAVED.iter().chain(unsaved) {
             let bit = 1 << reg.0;
             let value = registers[usize::from(reg.0)];
             if self.pass.kept & bit != 0 && !self.evaluator.preserved(value, reg) {
@@ -104,11 +110,23 @@ impl Walk<'_> {
 }
 
 impl Solver<'_> {
+    /// Runs an instance that was never run, unless calls are nested too deep: then it is run
+    /// later, and its callers again after it.
+    pub(super) fn begin(&mut self, id: InstanceId) {
+        if !self.instances[id.0 as usize].begun && self.deeper > 0 {
+            self.pending.remove(&id);
+            self.deeper -= 1;
+            self.activate(id);
+            self.deeper += 1;
+        }
+    }
+
     /// Runs an instance's blocks as far as is known now.
     pub(super) fn activate(&mut self, id: InstanceId) {
         let instance = &mut self.instances[id.0 as usize];
+        instance.begun = true;
         let function = instance.function;
-        let context = Rc::clone(&instance.context);
+        let context = Arc::clone(&instance.context);
         let found = std::mem::take(&mut instance.found);
         let body = Arc::clone(&self.functions.all[function.0 as usize].summary);
         let written = Rc::clone(&self.written);
@@ -117,7 +135,7 @@ impl Solver<'_> {
             context: &context,
             written: &written,
         };
-        let scratch = std::mem::take(&mut self.scratch);
+        let scratch = self.scratch.pop().unwrap_or_default();
         let mut walk = Walk {
             id,
             function,
@@ -150,7 +168,9 @@ impl Solver<'_> {
             self.refer(id, block, first, &mut evaluator);
         }
         let (found, scratch) = evaluator.finish();
-        self.scratch = scratch;
+        if self.scratch.len() < MOST_SCRATCH {
+            self.scratch.push(scratch);
+        }
         self.instances[id.0 as usize].found = found;
         pass.twice |= body.keeps_return_address && pass.returns;
         pass.over |= body.replaces_return_address && pass.returns;
@@ -194,10 +214,13 @@ impl Solver<'_> {
                     false => &outcome.result,
                 };
                 walk.evaluator.returned(at, result, outcome.kept);
-                if outcome.returns
-                    && let Some(next) = next
-                {
-                    walk.go(block, *next);
+                match next {
+                    Some(next) if outcome.returns => walk.go(block, *next),
+                    // It was found not to, in an earlier round.
+                    None if outcome.returns => {
+                        self.revision.returned.insert((walk.function, at));
+                    }
+                    _ => {}
                 }
             }
             Exit::TailCall(call) => {
@@ -209,7 +232,6 @@ impl Solver<'_> {
                     over,
                 } = self.call(walk, at, call);
                 walk.pass.kept &= kept | (body.saved & CONVENTION);
-                walk.pass.kept &= !body.clobbered;
                 walk.leave_with(&call.registers);
                 walk.pass.returns |= returns;
                 walk.pass.twice |= twice;
@@ -218,7 +240,6 @@ impl Solver<'_> {
             }
             Exit::Return(registers) => {
                 walk.pass.returns = true;
-                walk.pass.kept &= !body.clobbered;
                 walk.leave_with(registers);
                 let value = registers[usize::from(RAX.0)];
                 let result = walk.evaluator.value(value);
@@ -278,7 +299,7 @@ impl Solver<'_> {
     fn rely(&mut self, function: FunctionId, trust: Trust) {
         let known = self.functions.trust(function);
         if (known.frame && !trust.frame) || (known.saved && !trust.saved) {
-            let found = self.distrusted.entry(function).or_insert(trust);
+            let found = self.revision.distrusted.entry(function).or_insert(trust);
             found.frame &= trust.frame;
             found.saved &= trust.saved;
         }

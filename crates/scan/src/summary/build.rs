@@ -36,12 +36,19 @@ pub struct Trust {
     pub saved: bool,
 }
 
-/// Summarises the function at `entry`.
-pub fn summarise(image: &Image, lifter: &mut Lifter, entry: u64, trust: Trust) -> Summary {
+/// Summarises the function at `entry`, in which the calls at the addresses `stops` do not return.
+pub fn summarise(
+    image: &Image,
+    lifter: &mut Lifter,
+    entry: u64,
+    trust: Trust,
+    stops: &BTreeSet<u64>,
+) -> Summary {
     let mut tables = Tables::new();
     loop {
-        let (extents, too_large) = explore(image, lifter, entry, &tables);
-        let mut builder = Builder::new(image, lifter, entry, trust, extents, tables.clone());
+        let (extents, too_large) = explore(image, lifter, entry, &tables, stops);
+        let calls = Calls { trust, stops };
+        let mut builder = Builder::new(image, lifter, entry, calls, extents, tables.clone());
         builder.solve();
         if builder.find_tables(&mut tables) {
             continue;
@@ -50,11 +57,19 @@ pub fn summarise(image: &Image, lifter: &mut Lifter, entry: u64, trust: Trust) -
     }
 }
 
+/// What is known of the calls that a function makes.
+#[derive(Clone, Copy)]
+struct Calls<'a> {
+    trust: Trust,
+    /// Those that do not return.
+    stops: &'a BTreeSet<u64>,
+}
+
 struct Builder<'a> {
     image: &'a Image,
     lifter: &'a mut Lifter,
     entry: u64,
-    trust: Trust,
+    calls: Calls<'a>,
     /// Blocks of instructions, then hubs.
     extents: Vec<Extent>,
     tables: Tables,
@@ -84,7 +99,7 @@ impl<'a> Builder<'a> {
         image: &'a Image,
         lifter: &'a mut Lifter,
         entry: u64,
-        trust: Trust,
+        calls: Calls<'a>,
         mut extents: Vec<Extent>,
         tables: Tables,
     ) -> Self {
@@ -109,7 +124,7 @@ impl<'a> Builder<'a> {
             image,
             lifter,
             entry,
-            trust,
+            calls,
             extents,
             tables,
             hubs,
@@ -239,7 +254,7 @@ impl<'a> Builder<'a> {
             Flow::Jump(to) => all.push(to),
             Flow::Branch((), to) => all.extend([extent.after, to]),
             Flow::Call(_) | Flow::CallIndirect(()) => {
-                all.push(extent.after);
+                all.extend(self.returns_to(extent));
                 let pad = self
                     .image
                     .landing_pad(Addr(extent.last), Addr(extent.after));
@@ -254,6 +269,11 @@ impl<'a> Builder<'a> {
             Flow::Return | Flow::Stop | Flow::Invalid => {}
         }
         self.blocks(&all)
+    }
+
+    /// Where the call at the end of a block returns to, if it does.
+    fn returns_to(&self, extent: &Extent) -> Option<u64> {
+        (!self.calls.stops.contains(&extent.last)).then_some(extent.after)
     }
 
     /// The function's own blocks among those that begin at these addresses.
@@ -286,7 +306,7 @@ impl<'a> Builder<'a> {
             entry: self.entry,
             at: start,
             exposed: &mut self.exposed,
-            trust: self.trust,
+            trust: self.calls.trust,
             keeps_return_address: &mut self.keeps_return_address,
             saved: &mut self.saved,
             uses: record.then(Uses::default),
@@ -323,7 +343,7 @@ impl<'a> Builder<'a> {
             entry: self.entry,
             at,
             exposed: &mut self.exposed,
-            trust: self.trust,
+            trust: self.calls.trust,
             keeps_return_address: &mut self.keeps_return_address,
             saved: &mut self.saved,
             uses: None,
@@ -346,9 +366,12 @@ impl<'a> Builder<'a> {
                 vec![(after, not_taken), (to, taken)]
             }
             Flow::Call(_) | Flow::CallIndirect(_) => {
-                let mut returned = self.lower(last, state.clone());
-                returned.after_call();
-                let mut ways = vec![(after, returned.state)];
+                let mut ways = Vec::new();
+                if let Some(after) = self.returns_to(&self.extents[block as usize]) {
+                    let mut returned = self.lower(last, state.clone());
+                    returned.after_call();
+                    ways.push((after, returned.state));
+                }
                 if let Some(pad) = self.image.landing_pad(Addr(last), Addr(after)) {
                     let mut thrown = self.lower(last, state);
                     thrown.after_throw();

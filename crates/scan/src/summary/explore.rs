@@ -33,6 +33,7 @@ pub(super) fn explore(
     lifter: &mut Lifter,
     entry: u64,
     tables: &Tables,
+    stops: &BTreeSet<u64>,
 ) -> (Vec<Extent>, bool) {
     let mut decoded: FxHashMap<u64, (u8, Flow<()>)> = FxHashMap::default();
     let mut leaders = BTreeSet::from([entry]);
@@ -77,7 +78,9 @@ pub(super) fn explore(
                     visit(target, &mut pending);
                 }
                 Flow::Call(_) | Flow::CallIndirect(()) => {
-                    visit(after, &mut pending);
+                    if !stops.contains(&at) {
+                        visit(after, &mut pending);
+                    }
                     if let Some(pad) = image.landing_pad(Addr(at), Addr(after)) {
                         visit(pad.0, &mut pending);
                     }

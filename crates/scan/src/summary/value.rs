@@ -5,7 +5,7 @@
 //! or for nothing known ([`Value::Opaque`]) keeps its identity: two uses of one unknown are
 //! the same unknown, which is what lets a compare bound a later table index.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::isa::{Binary, Compare, Condition, Reg};
 
@@ -146,27 +146,6 @@ impl Graph {
             Value::Const(c) => Some(c),
             _ => None,
         }
-    }
-
-    /// Whether `value` is what the caller supplied, on every way, if calls keep what they may.
-    pub fn is_input(&self, value: ValueId, input: Input) -> bool {
-        let mut pending = vec![value];
-        let mut seen = FxHashSet::default();
-        while let Some(v) = pending.pop() {
-            if !seen.insert(v) {
-                continue;
-            }
-            match self.get(v) {
-                Value::Entry(own) if own == input => {}
-                Value::Kept(_, _, before) | Value::Refine(before, ..) => pending.push(before),
-                Value::Phi(index) => {
-                    let operands = &self.phis[index as usize].operands;
-                    pending.extend(operands.iter().map(|o| o.1));
-                }
-                _ => return false,
-            }
-        }
-        true
     }
 
     /// The lowest constant above `c` that the function uses.

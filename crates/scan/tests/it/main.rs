@@ -1,3 +1,4 @@
 //! Tests of the analysis from the outside.
 
 mod fixtures;
+mod services;

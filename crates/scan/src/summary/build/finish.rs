@@ -8,7 +8,7 @@ use rustc_hash::FxHashSet;
 use super::{Builder, places};
 use crate::image::Addr;
 use crate::isa::Flow;
-use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX, RSP, SYSCALL_ARGUMENTS};
+use crate::isa::x86_64::{CALLER_SAVED, RAX, RSP, SYSCALL_ARGUMENTS};
 use crate::summary::explore::{Extent, Tables, inside};
 use crate::summary::jump_table::{self, Target, trusted};
 use crate::summary::prune::prune;
@@ -63,13 +63,11 @@ impl Builder<'_> {
             });
         }
         self.prune_references(&mut blocks, escaping);
-        let clobbered = self.clobbered(&blocks);
         let places = places(blocks.len(), |b| blocks[b as usize].successors().collect());
         prune(&mut self.graph, &mut blocks);
         Summary {
             entry: self.entry,
             saved: self.saved,
-            clobbered,
             blocks,
             places,
             graph: self.graph,
@@ -169,13 +167,15 @@ impl Builder<'_> {
             Flow::Call(target) => {
                 let target = self.graph.constant(target);
                 let call = self.call(target, &state, 8);
-                let next = go(self, after, &state);
+                let returns_to = self.returns_to(&self.extents[block as usize]);
+                let next = returns_to.and_then(|to| go(self, to, &state));
                 let pad = self.image.landing_pad(Addr(last), Addr(after));
                 Exit::Call(call, next, pad.and_then(|p| go(self, p.0, &state)))
             }
             Flow::CallIndirect(target) => {
                 let call = self.call(target, &state, 8);
-                let next = go(self, after, &state);
+                let returns_to = self.returns_to(&self.extents[block as usize]);
+                let next = returns_to.and_then(|to| go(self, to, &state));
                 let pad = self.image.landing_pad(Addr(last), Addr(after));
                 Exit::Call(call, next, pad.and_then(|p| go(self, p.0, &state)))
             }
@@ -218,26 +218,6 @@ impl Builder<'_> {
                 }
             }
         }
-    }
-
-    /// Callee-saved registers that some way out leaves changed, and that were never saved.
-    fn clobbered(&self, blocks: &[Block]) -> u16 {
-        let mut clobbered = 0;
-        for block in blocks {
-            let registers = match &block.exit {
-                Exit::Return(registers) => &registers[..],
-                Exit::TailCall(call) => &call.registers[..],
-                _ => continue,
-            };
-            for reg in CALLEE_SAVED {
-                let bit = 1 << reg.0;
-                let value = registers[usize::from(reg.0)];
-                if self.saved & bit == 0 && !self.graph.is_input(value, Input::Register(reg)) {
-                    clobbered |= bit;
-                }
-            }
-        }
-        clobbered
     }
 
     /// Where a return goes when not to the caller: what the function itself put in place of its
