@@ -251,6 +251,20 @@ impl Image {
             .map(|w| (Addr(w.at), w.slot))
     }
 
+    /// No word of the section of `at`, or near it, holds an address: whatever an index is that is
+    /// added to `at`, nothing is found by it. (A base can lie before the table that it is for, by
+    /// as much as the index is at least.)
+    pub fn leads_nowhere(&self, at: Addr) -> bool {
+        /// Farther than compilers fold an index into a base.
+        const NEAR: u64 = 1 << 16;
+        let (Some(object), Some(region)) = (self.object(at), self.region(at)) else {
+            return false;
+        };
+        let Range { start, end } = region.range;
+        let mut near = object.words(start.saturating_sub(NEAR)..end.saturating_add(NEAR));
+        near.next().is_none()
+    }
+
     /// The number of `size` bytes at `at`, if nothing ever changes it: not the program, not the
     /// loader by a relocation, and not start code before it protects its own data.
     pub fn constant(&self, at: Addr, size: u8) -> Option<u64> {

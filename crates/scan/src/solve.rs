@@ -9,6 +9,7 @@
 //! It ends: contexts per function are bounded, edges between blocks, results and reached data
 //! only grow, and each round but the last adds an input of a function to a finite set.
 
+mod ahead;
 mod call;
 mod data;
 pub mod domain;
@@ -28,7 +29,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::image::{Addr, Image, Slot};
 use crate::isa::x86_64::CALLEE_SAVED;
-use crate::summary::{Exit, Input};
+use crate::summary::{Exit, Input, ValueId};
+use ahead::Ahead;
 use data::Data;
 use domain::Domain;
 use evaluate::Scratch;
@@ -151,18 +153,33 @@ pub struct Solution {
 
 /// Solves the program from its roots.
 ///
-/// That happens in a thread whose stack is as deep as calls of the program are nested.
+/// That happens in a thread whose stack is as deep as calls of the program are nested; what it will
+/// come to is summarised beside it.
 pub fn solve(image: &Image) -> Solution {
+    let ahead = Ahead::new(image);
     thread::scope(|scope| {
+        let others = thread::available_parallelism().map_or(0, |cores| cores.get() - 1);
+        for _ in 0..others {
+            scope.spawn(|| ahead.work(image));
+        }
         let deep = thread::Builder::new().stack_size(DEEP.stack);
-        match deep.spawn_scoped(scope, || solve_to(image, DEEP.calls)) {
+        match deep.spawn_scoped(scope, || solve_to(image, &ahead, DEEP.calls)) {
             Ok(solving) => solving
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             // No room for it: calls are followed later instead of at once.
-            Err(_) => solve_to(image, SHALLOW),
+            Err(_) => solve_to(image, &ahead, SHALLOW),
         }
     })
+}
+
+/// Ends the work of others, also when the solver panics.
+struct Ends<'a>(&'a Ahead);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// How many calls deep callees are solved before their callers go on, and the stack that takes:
@@ -179,8 +196,9 @@ const DEEP: Depth = Depth {
 /// The same on the stack of whoever asks.
 const SHALLOW: u32 = 16;
 
-fn solve_to(image: &Image, depth: u32) -> Solution {
-    let mut functions = Functions::ahead(image);
+fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
+    let mut functions = Functions::new(ahead);
+    let mut working = Some(Ends(ahead));
     let mut relevance: FxHashMap<FunctionId, Rc<Relevance>> = FxHashMap::default();
     let mut targets_matter = true;
     let mut written = Rc::new(BTreeSet::new());
@@ -194,6 +212,8 @@ fn solve_to(image: &Image, depth: u32) -> Solution {
         );
         solver.deeper = depth;
         solver.run();
+        // What the first round did not come to is mostly not come to at all.
+        drop(working.take());
         targets_matter &= !solver.hopeless;
         if targets_matter {
             solver.discovered.append(&mut solver.discovered_for_targets);
@@ -239,7 +259,7 @@ fn solve_to(image: &Image, depth: u32) -> Solution {
 
 struct Solver<'a> {
     image: &'a Image,
-    functions: Functions,
+    functions: Functions<'a>,
     relevance: FxHashMap<FunctionId, Rc<Relevance>>,
     instances: Vec<Instance>,
     by_context: FxHashMap<FunctionId, Vec<(Arc<Context>, InstanceId)>>,
@@ -257,6 +277,8 @@ struct Solver<'a> {
     resolvers: BTreeSet<u64>,
     /// Blocks whose fixed references were followed.
     referred: FxHashSet<(FunctionId, u32)>,
+    /// Where accesses with an index were followed to, by function and address.
+    indexed: FxHashMap<(FunctionId, ValueId), Domain>,
     /// Functions that were entered with nothing known of their inputs.
     free: FxHashSet<FunctionId>,
     open: Vec<(InstanceId, u64)>,
@@ -295,7 +317,7 @@ struct Solver<'a> {
 impl<'a> Solver<'a> {
     fn new(
         image: &'a Image,
-        functions: Functions,
+        functions: Functions<'a>,
         relevance: FxHashMap<FunctionId, Rc<Relevance>>,
         targets_matter: bool,
         written: Rc<BTreeSet<u64>>,
@@ -314,6 +336,7 @@ impl<'a> Solver<'a> {
             labels: BTreeSet::new(),
             resolvers: BTreeSet::new(),
             referred: FxHashSet::default(),
+            indexed: FxHashMap::default(),
             free: FxHashSet::default(),
             open: Vec::new(),
             opened: FxHashSet::default(),

@@ -1,4 +1,4 @@
-//! Functions of the program, summarised when they are first reached, or before.
+//! Functions of the program that were reached.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,11 +7,10 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::FunctionId;
-use super::data::Data;
-use super::lookup::Services;
-use crate::image::{Addr, Image, Slot};
+use super::ahead::Ahead;
+use crate::image::{Addr, Image};
 use crate::isa::x86_64::Lifter;
-use crate::summary::{Exit, Lost, Reference, Summary, Trust, Value, ValueId, summarise};
+use crate::summary::{Exit, Lost, Summary, Trust, Value, ValueId, summarise};
 
 /// What a function relies on until it is found to be wrong.
 const TRUSTING: Trust = Trust {
@@ -37,6 +36,11 @@ pub struct Function {
 }
 
 impl Function {
+    /// The function at `entry` as it is if all that it calls keeps to the conventions.
+    pub(super) fn trusting(image: &Image, lifter: &mut Lifter, entry: u64) -> Function {
+        Function::new(image, lifter, entry, TRUSTING, &BTreeSet::new())
+    }
+
     fn new(
         image: &Image,
         lifter: &mut Lifter,
@@ -114,15 +118,13 @@ fn linkage_slot(image: &Image, summary: &Summary, target: ValueId) -> Option<u64
 }
 
 /// Functions by address.
-#[derive(Default)]
-pub(super) struct Functions {
+pub(super) struct Functions<'a> {
     /// Those that were reached.
     pub(super) all: Vec<Function>,
     by_address: FxHashMap<u64, FunctionId>,
     /// Blocks of all of them.
     pub(super) blocks: u64,
-    /// Those that were summarised and not reached yet.
-    ahead: FxHashMap<u64, Function>,
+    ahead: &'a Ahead,
     /// Functions that may not rely on everything that compilers rely on.
     distrusted: FxHashMap<FunctionId, Trust>,
     /// Calls that do not return, of functions that are easier to understand so.
@@ -130,34 +132,18 @@ pub(super) struct Functions {
     lifter: Lifter,
 }
 
-impl Functions {
-    /// Summarises, on all cores, what the roots lead to when every branch can be taken and every
-    /// address that is named is called. It is only a guess at what will be reached: what it
-    /// misses is summarised when it is, and what is too much is never looked at.
-    pub(super) fn ahead(image: &Image) -> Functions {
-        let mut functions = Functions::default();
-        let mut named = Named {
-            services: Services::new(image),
-            seen: FxHashSet::default(),
-            new: Vec::new(),
-            data: Data::default(),
-        };
-        let roots = image.roots();
-        roots.iter().for_each(|root| named.code(image, root.at.0));
-        while !named.new.is_empty() {
-            let entries = std::mem::take(&mut named.new);
-            let summarised: Vec<Function> = entries
-                .par_iter()
-                .map_init(Lifter::default, |lifter, &entry| {
-                    Function::new(image, lifter, entry, TRUSTING, &BTreeSet::new())
-                })
-                .collect();
-            for (entry, function) in entries.into_iter().zip(summarised) {
-                named.by(image, &function.summary);
-                functions.ahead.insert(entry, function);
-            }
+impl<'a> Functions<'a> {
+    /// None yet; what was summarised `ahead` is taken from there.
+    pub(super) fn new(ahead: &'a Ahead) -> Functions<'a> {
+        Functions {
+            all: Vec::new(),
+            by_address: FxHashMap::default(),
+            blocks: 0,
+            ahead,
+            distrusted: FxHashMap::default(),
+            stops: FxHashMap::default(),
+            lifter: Lifter::default(),
         }
-        functions
     }
 
     /// The function at `address`.
@@ -166,9 +152,13 @@ impl Functions {
             return id;
         }
         let id = FunctionId(self.all.len() as u32);
-        let function = match self.ahead.remove(&address) {
+        let function = match self.ahead.take(address) {
             Some(function) => function,
-            None => Function::new(image, &mut self.lifter, address, TRUSTING, &BTreeSet::new()),
+            None => {
+                let function = Function::trusting(image, &mut self.lifter, address);
+                self.ahead.tell(image, &function.summary);
+                function
+            }
         };
         self.blocks += function.summary.blocks.len() as u64;
         self.all.push(function);
@@ -236,68 +226,5 @@ pub(super) struct Revision {
 impl Revision {
     pub(super) fn is_empty(&self) -> bool {
         self.distrusted.is_empty() && self.stops.is_empty() && self.returned.is_empty()
-    }
-}
-
-/// What code names.
-struct Named {
-    services: Services,
-    seen: FxHashSet<u64>,
-    /// Functions that were not seen before.
-    new: Vec<u64>,
-    data: Data,
-}
-
-impl Named {
-    fn code(&mut self, image: &Image, at: u64) {
-        let starts = image.is_code(Addr(at)) && image.function_around(Addr(at)).is_none();
-        if starts && self.seen.insert(at) {
-            self.new.push(at);
-        }
-    }
-
-    fn by(&mut self, image: &Image, summary: &Summary) {
-        for block in &summary.blocks {
-            if let Exit::Call(call, ..) | Exit::TailCall(call) = &block.exit {
-                match summary.graph.get(call.target) {
-                    Value::Const(at) => self.code(image, at),
-                    Value::Load(address, 8, _) => {
-                        let slot = summary.graph.constant_of(address);
-                        let held = slot.and_then(|at| image.fixed_slot(Addr(at)));
-                        self.slots(image, held.into_iter().collect());
-                    }
-                    _ => {}
-                }
-            }
-            for reference in &block.references {
-                match *reference {
-                    Reference::Address(at) => self.slots(image, vec![Slot::Address(Addr(at))]),
-                    Reference::Bytes { at, size } => {
-                        let found = self.data.reach_bytes(image, at, u64::from(size));
-                        self.slots(image, found);
-                    }
-                    Reference::Written { .. } | Reference::Indexed { .. } => {}
-                }
-            }
-        }
-    }
-
-    fn slots(&mut self, image: &Image, mut pending: Vec<Slot>) {
-        while let Some(slot) = pending.pop() {
-            match slot {
-                Slot::Address(at) | Slot::Resolver(at) if image.is_code(at) => {
-                    self.code(image, at.0);
-                }
-                Slot::Address(at) => {
-                    pending.extend(self.data.reach_object(image, at.0));
-                    for (service, exports) in self.services.exports(image, at.0) {
-                        let roots = image.service_roots(service).into_iter().map(|r| r.at);
-                        let named = exports.into_iter().map(|(at, _)| at);
-                        pending.extend(roots.chain(named).map(Slot::Address));
-                    }
-                }
-                Slot::Resolver(_) | Slot::Value(_) => {}
-            }
-        }
     }
 }

@@ -20,6 +20,8 @@ use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX};
 use crate::kernel::{MAKES_EXECUTABLE, NO_RETURN};
 use crate::summary::{self, ANY, Entry, Exit, Lost, Reference, Summary, Trust, ValueId};
 
+/// Places that one access with an index is followed to; more are the whole section.
+const MOST_INDEXED: u64 = 4096;
 /// Memory of finished walks that is kept for the next.
 const MOST_SCRATCH: usize = 64;
 
@@ -333,14 +335,27 @@ impl Solver<'_> {
                     base,
                     address,
                     size,
-                } => match evaluator.value(address).values(4096) {
-                    Some(all) if size > 0 => {
-                        for at in all {
-                            self.reach_bytes(at, u64::from(size));
-                        }
+                } => {
+                    let function = self.instances[id.0 as usize].function;
+                    let known = self.indexed.get(&(function, address));
+                    if known == Some(&Domain::Anything) || self.image.leads_nowhere(Addr(base)) {
+                        continue;
                     }
-                    _ => self.reach_around(base),
-                },
+                    let all = match evaluator.value(address) {
+                        d if size > 0 && d.values(MOST_INDEXED).is_some() => d,
+                        _ => Domain::Anything,
+                    };
+                    if known == Some(&all) {
+                        continue;
+                    }
+                    match all.values(MOST_INDEXED) {
+                        Some(all) => all
+                            .into_iter()
+                            .for_each(|at| self.reach_bytes(at, u64::from(size))),
+                        None => self.reach_around(base),
+                    }
+                    self.indexed.insert((function, address), all);
+                }
             }
         }
     }
