@@ -92,6 +92,8 @@ pub struct ImageObject {
     /// The file's regions at their place, ascending.
     pub(crate) regions: Vec<Region>,
     pub(crate) words: Words,
+    /// Where objects of its constant data begin, as far as anything refers to them: ascending.
+    pub(crate) begins: Vec<u64>,
 }
 
 /// What the loader puts into words of one object.
@@ -375,6 +377,25 @@ impl Image {
         let near = data[..after].iter().rev().take(NEAR);
         let (start, end) = *near.into_iter().find(|d| address < d.1)?;
         Some(start.wrapping_add(object.base)..end.wrapping_add(object.base))
+    }
+
+    /// Where the object of constant data that begins at `at`, or before it, ends at the latest: at
+    /// the next address that any code or any pointer of the image refers to.
+    pub fn constant_end(&self, at: Addr) -> Option<Addr> {
+        let begins = &self.object(at)?.begins;
+        let after = begins.partition_point(|&b| b <= at.0);
+        begins.get(after).copied().map(Addr)
+    }
+
+    /// The object of constant data that `at` is in, and those on both sides: compilers fold a part
+    /// of the index into the base of an access, which is then beside the object that it is for.
+    pub fn constants_around(&self, at: Addr) -> Option<Range<u64>> {
+        let region = self.region(at).filter(|r| !r.writable)?;
+        let begins = &self.object(at)?.begins;
+        let after = begins.partition_point(|&b| b <= at.0);
+        let start = after.checked_sub(2).map_or(0, |n| begins[n]);
+        let end = begins.get(after + 1).copied().unwrap_or(u64::MAX);
+        Some(start.max(region.range.start)..end.min(region.range.end))
     }
 
     /// The first data symbol after `at`.

@@ -3,6 +3,7 @@
 //! The closure is found as the program's own loader finds it (glibc's or musl's), symbols are
 //! bound as it binds them, and every relocated word gets the value that it would get.
 
+mod begins;
 mod cache;
 mod closure;
 mod guess;
@@ -152,6 +153,7 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
             identity: member.identity,
             regions: moved(&file.regions, base),
             words: Default::default(),
+            begins: Vec::new(),
             file: Arc::clone(file),
         });
     }
@@ -172,13 +174,18 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
     }
     warnings.sort();
     warnings.dedup();
-    Ok(Image {
+    let mut image = Image {
         objects,
         warnings,
         script,
         consulted,
         places,
-    })
+    };
+    let begins = begins::begins(&image);
+    for (object, begins) in image.objects.iter_mut().zip(begins) {
+        object.begins = begins;
+    }
+    Ok(image)
 }
 
 /// The name service on whose behalf alone a member is there.

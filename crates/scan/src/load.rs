@@ -12,6 +12,7 @@ mod landing;
 mod languages;
 mod memory;
 mod names;
+mod references;
 mod regions;
 mod relocations;
 mod script;
@@ -100,6 +101,8 @@ pub(crate) struct Object {
     pub(crate) names: Names,
     pub(crate) frames: Frames,
     pub(crate) starts: Starts,
+    /// Data that code takes the address of, ascending; empty for a file at fixed addresses.
+    pub(crate) referenced: Vec<u64>,
     sections: Vec<Section>,
     /// Call sites of the frame that was asked for last, by its start: questions come function by
     /// function.
@@ -174,6 +177,11 @@ impl Object {
         starts.extend(dynamic.functions.iter().chain([&header.entry]));
         starts.retain(|&at| is_code(&regions, at));
         let starts = Starts::find(&memory, &regions, &frames, starts);
+        // At fixed addresses numbers and addresses look alike.
+        let referenced = match header.fixed {
+            true => Vec::new(),
+            false => references::to_data(&memory, &regions),
+        };
         let mut arrays = dynamic.arrays.clone();
         if arrays.is_empty() {
             arrays.extend(
@@ -200,6 +208,7 @@ impl Object {
             names,
             frames,
             starts,
+            referenced,
             sections: header.sections,
             memory,
         }

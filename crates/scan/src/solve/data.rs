@@ -34,7 +34,8 @@ impl Data {
     ///
     /// A sized symbol says how far an object goes. Without one it may go on to the next
     /// symbol or the section's end; compilers hand out addresses of an object's inside too,
-    /// but always some that is no higher than its first used byte.
+    /// but always some that is no higher than its first used byte. An object of constant data ends
+    /// where another begins that anything refers to.
     pub(super) fn reach_object(&mut self, image: &Image, at: u64) -> Vec<Slot> {
         let mut found = Vec::new();
         if image.region(Addr(at)).is_some_and(|r| r.linkage) {
@@ -54,19 +55,23 @@ impl Data {
             let end = image
                 .next_data_symbol(Addr(at))
                 .map_or(region.range.end, |a| a.0.min(region.range.end));
+            let constant = (!region.writable).then(|| image.constant_end(Addr(at)));
+            let end = constant.flatten().map_or(end, |next| next.0.min(end));
             self.stretch(image, at & !7..end, &mut found);
         }
         found
     }
 
-    /// New words at and around `at`, as far as the section goes both ways: an access with an
-    /// index that nothing bounds.
+    /// New words at and around `at`, as far as the section goes both ways, or the objects of constant
+    /// data do: an access with an index that nothing bounds.
     pub(super) fn reach_around(&mut self, image: &Image, at: u64) -> Vec<Slot> {
         let mut found = Vec::new();
         if let Some(region) = image.region(Addr(at))
             && !region.linkage
         {
-            self.stretch(image, region.range.clone(), &mut found);
+            let constants = image.constants_around(Addr(at));
+            let range = constants.unwrap_or_else(|| region.range.clone());
+            self.stretch(image, range, &mut found);
         }
         found
     }
