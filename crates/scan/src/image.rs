@@ -379,6 +379,15 @@ impl Image {
         Some(start.wrapping_add(object.base)..end.wrapping_add(object.base))
     }
 
+    /// The first address after `at` that code of its file takes.
+    pub fn next_reference(&self, at: Addr) -> Option<Addr> {
+        let object = self.object(at)?;
+        let referenced = &object.file.referenced;
+        let address = at.0.wrapping_sub(object.base);
+        let after = referenced.get(referenced.partition_point(|&r| r <= address))?;
+        Some(Addr(after.wrapping_add(object.base)))
+    }
+
     /// Where the object of constant data that begins at `at`, or before it, ends at the latest: at
     /// the next address that any code or any pointer of the image refers to.
     pub fn constant_end(&self, at: Addr) -> Option<Addr> {

@@ -19,6 +19,7 @@ mod instance;
 mod lookup;
 mod relevance;
 mod walk;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -41,6 +42,7 @@ pub use function::Function;
 pub use instance::{Instance, SiteCall};
 pub use lookup::Lookups;
 use relevance::KnownSources;
+use written::Written;
 
 /// Contexts of one function that are told apart; callers beyond share one in which nothing is
 /// known of the inputs.
@@ -201,7 +203,7 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
     let mut working = Some(Ends(ahead));
     let mut relevance: FxHashMap<FunctionId, Rc<Relevance>> = FxHashMap::default();
     let mut targets_matter = true;
-    let mut written = Rc::new(BTreeSet::new());
+    let mut written = Rc::new(Written::default());
     for round in 1.. {
         let mut solver = Solver::new(
             image,
@@ -227,7 +229,7 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
         let again = again || !revision.stops.is_empty();
         if again && round < MOST_ROUNDS {
             solver.spread();
-            written = Rc::new(&*solver.written | &solver.newly_written);
+            Rc::make_mut(&mut written).add_all(&solver.newly_written);
             relevance = solver.relevance;
             for (function, matter) in solver.discovered {
                 let known = Rc::make_mut(relevance.entry(function).or_default());
@@ -298,9 +300,9 @@ struct Solver<'a> {
     /// Telling what calls through pointers reach can still shrink the set.
     targets_matter: bool,
     /// Words of protected data that earlier rounds saw written.
-    written: Rc<BTreeSet<u64>>,
+    written: Rc<Written>,
     /// And this round, beyond those.
-    newly_written: BTreeSet<u64>,
+    newly_written: Written,
     /// Blocks that were visited, each as often as it was.
     visits: u64,
     /// Some call's target depends on nothing that callers or callees supply.
@@ -320,7 +322,7 @@ impl<'a> Solver<'a> {
         functions: Functions<'a>,
         relevance: FxHashMap<FunctionId, Rc<Relevance>>,
         targets_matter: bool,
-        written: Rc<BTreeSet<u64>>,
+        written: Rc<Written>,
     ) -> Self {
         Solver {
             image,
@@ -348,7 +350,7 @@ impl<'a> Solver<'a> {
             guard_contexts: FxHashMap::default(),
             targets_matter,
             written,
-            newly_written: BTreeSet::new(),
+            newly_written: Written::default(),
             visits: 0,
             hopeless: false,
             scratch: Vec::new(),
@@ -611,9 +613,9 @@ impl<'a> Solver<'a> {
             (0, None) => self.image.region(Addr(at)).map_or(at, |r| r.range.end),
             _ => at.saturating_add(u64::from(size)),
         };
-        let words = (at & !7..end).step_by(8);
-        for word in words.filter(|w| !self.written.contains(w)) {
-            self.newly_written.insert(word);
+        let range = at & !7..end;
+        if !self.written.covers(&range) {
+            self.newly_written.add(range);
         }
     }
 

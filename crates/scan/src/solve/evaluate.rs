@@ -1,11 +1,11 @@
 //! Values of one function under one context: what its graph's nodes can be.
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::domain::{Domain, decide};
+use super::written::Written;
 use crate::image::{Addr, Image, Slot};
 use crate::isa::Reg;
 use crate::summary::{Graph, Input, OUTSIDE, Value, ValueId};
@@ -25,7 +25,7 @@ pub(super) struct Surroundings<'a> {
     /// What callers pass.
     pub context: &'a [(Input, Domain)],
     /// Words that are protected later, and written before.
-    pub written: &'a BTreeSet<u64>,
+    pub written: &'a Written,
 }
 
 /// What was found so far of the ways through a function and of its calls; it only grows.
@@ -501,7 +501,7 @@ impl<'a> Evaluator<'a> {
         let mut sum = Domain::Nothing;
         for at in places {
             let constant = image.constant(Addr(at), size);
-            let one = match (constant.filter(|_| !written.contains(&(at & !7))), size) {
+            let one = match (constant.filter(|_| !written.holds(at)), size) {
                 (Some(c), _) => Domain::one(c),
                 (None, 8) => match fixed_slot(image, written, at) {
                     Some(Slot::Address(a)) => Domain::one(a.0),
@@ -528,7 +528,7 @@ fn narrow(size: u8) -> Domain {
 /// A relocated word that the program cannot change once the loader is done.
 ///
 /// `written` are words that reached code writes to although they are protected later.
-pub(super) fn fixed_slot(image: &Image, written: &BTreeSet<u64>, at: u64) -> Option<Slot> {
+pub(super) fn fixed_slot(image: &Image, written: &Written, at: u64) -> Option<Slot> {
     let slot = image.fixed_slot(Addr(at))?;
-    (!written.contains(&(at & !7))).then_some(slot)
+    (!written.holds(at)).then_some(slot)
 }

@@ -352,9 +352,11 @@ fn entries(
         .and_then(|index| bounds(image, graph, index))
         .filter(|(lo, hi)| hi - lo < MOST_ENTRIES);
     // What only the width of the index bounds can end before, but not inside another table:
-    // nothing else that the function names is inside this one.
+    // nothing else that the function names is inside this one, nor what other code refers to.
     let apart = || {
-        let end = graph.next_constant(base).unwrap_or(u64::MAX);
+        let own = graph.next_constant(base).unwrap_or(u64::MAX);
+        let others = image.next_reference(Addr(base)).map_or(u64::MAX, |a| a.0);
+        let end = own.min(others);
         (((end - base) / table.stride).max(1) - 1).min(MOST_ENTRIES)
     };
     let (first, last, trusted) = match bound {

@@ -215,6 +215,9 @@ impl Lower<'_> {
 fn holds_return_address(graph: &Graph, value: ValueId) -> bool {
     /// Values that are looked at: beyond, it may.
     const MOST_LOOKED_AT: usize = 4096;
+    if graph.find(Value::Entry(Input::Stack(0))).is_none() {
+        return false;
+    }
     let mut pending = vec![value];
     let mut seen = FxHashSet::default();
     while let Some(v) = pending.pop() {
