@@ -12,7 +12,7 @@ use portcullis_scan::link::{NSSWITCH, hardware_levels};
 use portcullis_scan::{LinkRequest, image::Image, link};
 use sha2::{Digest as _, Sha256};
 
-use crate::args::ClosureArgs;
+use crate::args::{ClosureArgs, RootArgs};
 use crate::cache::codec;
 use crate::cache::memo::{Holds, Memo, Recorder};
 use crate::cache::store::{Key, Kind, Store};
@@ -24,6 +24,7 @@ use crate::text::scan::Timing;
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     program: PathBuf,
+    files: HostFiles,
     request: LinkRequest,
     cache: bool,
 }
@@ -40,6 +41,7 @@ impl Wanted {
     pub(crate) fn of_file(program: &Path, closure: &ClosureArgs) -> Result<Wanted> {
         Ok(Wanted {
             program: absolute(program)?,
+            files: HostFiles::default(),
             request: LinkRequest {
                 plugins: closure
                     .plugins
@@ -58,6 +60,35 @@ impl Wanted {
             },
             cache: !closure.no_cache,
         })
+    }
+
+    /// The same of the file at `program` below `root`, where nothing of this machine counts: neither
+    /// its loader's variables nor, because it remembers files of this machine, the cache.
+    pub(crate) fn below(root: &Path, program: &Path, closure: &ClosureArgs) -> Result<Wanted> {
+        let inside = |path: &Path| Path::new("/").join(path);
+        Ok(Wanted {
+            program: inside(program),
+            files: HostFiles {
+                root: Some(absolute(root)?),
+            },
+            request: LinkRequest {
+                plugins: closure.plugins.iter().map(|p| inside(p)).collect(),
+                nsswitch: Some(inside(
+                    closure.nsswitch.as_deref().unwrap_or(Path::new(NSSWITCH)),
+                )),
+                hardware_levels: hardware_levels(),
+                ..LinkRequest::default()
+            },
+            cache: false,
+        })
+    }
+
+    /// The one or the other.
+    pub(crate) fn of(root: &RootArgs, program: &Path, closure: &ClosureArgs) -> Result<Wanted> {
+        match &root.root {
+            Some(root) => Wanted::below(root, program, closure),
+            None => Wanted::of_file(program, closure),
+        }
     }
 
     /// The result, analysed now or found in the cache.
@@ -95,14 +126,13 @@ impl Wanted {
 
     /// The image alone, for the names of functions.
     pub(crate) fn image(&self) -> Option<Image> {
-        let files = HostFiles::default();
-        link::link(&files, &self.program, &self.request).ok()
+        link::link(&self.files, &self.program, &self.request).ok()
     }
 
     fn analyse_now(&self, store: Option<&Store>, key: &Key) -> Result<SyscallSet> {
         let recorder = Recorder::default();
         let files = Recorded {
-            files: HostFiles::default(),
+            files: &self.files,
             recorder: &recorder,
         };
         let scan = portcullis_scan::scan(&files, &self.program, &self.request)?;
@@ -186,7 +216,7 @@ fn remembered(store: &Store, key: &Key) -> Option<SyscallSet> {
 
 /// Files that remember what was asked of them.
 struct Recorded<'a> {
-    files: HostFiles,
+    files: &'a HostFiles,
     recorder: &'a Recorder,
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct PolicyArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) root: RootArgs,
+    #[command(flatten)]
     pub(crate) closure: ClosureArgs,
 }
 
@@ -125,7 +127,17 @@ pub(crate) struct ScanArgs {
     #[arg(long)]
     pub(crate) strict: bool,
     #[command(flatten)]
+    pub(crate) root: RootArgs,
+    #[command(flatten)]
     pub(crate) closure: ClosureArgs,
+}
+
+/// Where the files are.
+#[derive(Args, Debug)]
+pub(crate) struct RootArgs {
+    /// Take every file from DIR as if it were /: the program, its libraries, their configuration
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
 }
 
 /// What changes which code belongs to a program.

@@ -21,10 +21,15 @@ const MOST_BYTES: u64 = 256 << 20;
 /// Runs the verb.
 pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
     let output = Output::from_option(typed.output);
-    let set = match scan_document(&typed.program)? {
+    // Below another root there are programs, not documents of ours.
+    let document = match typed.root.root {
+        Some(_) => None,
+        None => scan_document(&typed.program)?,
+    };
+    let set = match document {
         Some(set) => set,
         None => {
-            Wanted::of_file(&typed.program, &typed.closure)?
+            Wanted::of(&typed.root, &typed.program, &typed.closure)?
                 .analyse()?
                 .set
         }

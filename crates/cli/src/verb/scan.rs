@@ -22,7 +22,7 @@ pub(crate) fn scan(typed: ScanArgs) -> Result<Exit> {
     let view = view(&typed)?;
     let output = Output::from_option(typed.output);
     let Analysis { set, timing, .. } =
-        Wanted::of_file(&typed.program, &typed.closure)?.analyse()?;
+        Wanted::of(&typed.root, &typed.program, &typed.closure)?.analyse()?;
     let mut exit = if typed.strict && !set.residuals.is_empty() {
         Exit::Findings
     } else {

@@ -319,3 +319,72 @@ fn a_script_is_analysed_through_its_interpreter() {
     let text = place.portcullis(&["scan", "./script"]).expect(0).stdout;
     assert!(text.contains("interpreter of the script"), "{text}");
 }
+
+#[test]
+fn below_a_root_the_program_finds_its_libraries_there_and_nowhere_else() {
+    let place = Place::new();
+    let program = place.compile("program", "int main(void) { return 0; }", &[]);
+    let native = place
+        .portcullis(&["scan", "--format", "json", program.to_str().unwrap()])
+        .expect(0)
+        .json();
+    let root = place.at("root");
+    let inside = |path: &str| root.join(path.trim_start_matches('/'));
+    fs::create_dir_all(root.join("bin")).unwrap();
+    fs::copy(&program, root.join("bin/program")).unwrap();
+    let objects = native["objects"].as_array().unwrap();
+    let libraries: Vec<&str> = objects[1..]
+        .iter()
+        .map(|o| o["path"].as_str().unwrap())
+        .collect();
+    for library in &libraries {
+        fs::create_dir_all(inside(library).parent().unwrap()).unwrap();
+        fs::copy(library, inside(library)).unwrap();
+    }
+    let scan = ["scan", "--root", "root", "--format", "json", "bin/program"];
+    let document = place.portcullis(&scan).expect(0).json();
+    check_document(&document);
+    assert_eq!(document["binary"]["path"], "/bin/program");
+    let found = document["objects"].as_array().unwrap();
+    // No name services are configured there.
+    for object in &found[1..] {
+        assert!(libraries.contains(&object["path"].as_str().unwrap()));
+    }
+    let policy = ["policy", "--root", "root", "/bin/program"];
+    let policy = place.portcullis(&policy).expect(0).stdout;
+    assert!(policy.contains("exit_group"), "{policy}");
+    let libc = libraries
+        .iter()
+        .find(|l| l.ends_with("/libc.so.6"))
+        .unwrap();
+    fs::remove_file(inside(libc)).unwrap();
+    let refused = place.portcullis(&scan).expect(2);
+    assert!(refused.stderr.contains("libc.so.6"), "{}", refused.stderr);
+}
+
+#[test]
+fn another_configuration_of_name_services_is_read_where_it_is_named() {
+    let place = Place::new();
+    let program = place.compile(
+        "program",
+        "#include <pwd.h>\nint main(void) { return getpwnam(\"x\") != 0; }",
+        &[],
+    );
+    fs::write(place.at("none.conf"), "passwd: files\n").unwrap();
+    let program = program.to_str().unwrap();
+    let scan = [
+        "scan",
+        "--format",
+        "json",
+        "--nsswitch",
+        "none.conf",
+        program,
+    ];
+    let document = place.portcullis(&scan).expect(0).json();
+    let objects = document["objects"].as_array().unwrap();
+    let module = |path: &str| path.contains("/libnss_");
+    let services = objects
+        .iter()
+        .filter(|o| module(o["path"].as_str().unwrap()));
+    assert_eq!(services.count(), 0, "{objects:#?}");
+}
