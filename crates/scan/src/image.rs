@@ -487,6 +487,11 @@ impl Image {
         roots.into_iter().map(|at| Root { at }).collect()
     }
 
+    /// Some object asks for stacks whose content can run (ld(1), `-z execstack`).
+    pub fn executable_stacks(&self) -> bool {
+        self.objects.iter().any(|o| o.file.executable_stack)
+    }
+
     /// The object and the virtual address in its file.
     pub fn file_address(&self, at: Addr) -> (ObjectId, u64) {
         match self.object_of(at) {

@@ -87,6 +87,8 @@ pub(crate) struct Object {
     pub(crate) sha256: [u8; 32],
     /// `ET_EXEC`: cannot be moved.
     pub(crate) fixed: bool,
+    /// It asks for stacks whose content can run.
+    pub(crate) executable_stack: bool,
     pub(crate) entry: u64,
     pub(crate) interpreter: Option<Vec<u8>>,
     pub(crate) dynamic: Dynamic,
@@ -197,6 +199,7 @@ impl Object {
             pads: Mutex::default(),
             sha256,
             fixed: header.fixed,
+            executable_stack: header.executable_stack,
             entry: header.entry,
             interpreter: header.interpreter,
             dynamic,

@@ -220,22 +220,46 @@ impl Report<'_> {
     }
 
     /// Calls of the program that can make memory executable. What the dynamic loader maps so are
-    /// the scanned files and announced modules.
+    /// the scanned files and announced modules; what the C library makes so by itself are stacks,
+    /// where some object asks for that.
     fn executable_memory(&mut self) {
+        let library = self.solution.lookups.library();
+        let library = library.filter(|_| !self.image.executable_stacks());
         let mut found = Vec::new();
+        let mut stacks = false;
         for call in MAKES_EXECUTABLE {
             for (at, made) in self.made(call.number) {
-                let may = |id: &InstanceId| {
+                if self.by_loader(at) {
+                    continue;
+                }
+                for &(id, _) in made {
                     let site = &self.solution.instances[id.0 as usize].sites[&at];
-                    site.arguments[call.argument].may_have(call.bits)
-                };
-                let first = made.iter().map(|m| m.0).find(may);
-                found.extend(first.filter(|_| !self.by_loader(at)).map(|id| (id, at)));
+                    if !site.arguments[call.argument].may_have(call.bits) {
+                        continue;
+                    }
+                    let is_stack = library.is_some_and(|library| {
+                        let argument = call.argument;
+                        self.solution
+                            .is_made_in(self.image, library, id, at, argument)
+                    });
+                    match is_stack {
+                        true => stacks = true,
+                        false => found.push((id, at)),
+                    }
+                }
             }
         }
+        // Of several at one place the first is told.
         for (id, at) in found {
             let detail = "memory can become executable here: what runs there is not known";
             self.residual(ResidualKind::Code, id, at, detail.into());
+        }
+        if stacks {
+            self.warn(
+                "PC0204",
+                "the C library makes stacks executable where an object asks for it, and none does"
+                    .into(),
+            );
         }
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Header {
     pub(crate) segments: Vec<Segment>,
     /// `PT_GNU_RELRO`, rounded to the pages that are protected.
     pub(crate) relro: std::ops::Range<u64>,
+    /// It asks for stacks whose content can run: its `PT_GNU_STACK` says so, or is missing.
+    pub(crate) executable_stack: bool,
     /// `PT_DYNAMIC`.
     pub(crate) dynamic: Option<u64>,
     /// `PT_GNU_EH_FRAME`.
@@ -83,6 +85,7 @@ pub(crate) fn read(file: &[u8]) -> Result<Header, Malformed> {
         entry: word64(file, 24).ok_or_else(truncated)?,
         segments: Vec::new(),
         relro: 0..0,
+        executable_stack: true,
         dynamic: None,
         unwind_header: None,
         thread_template: None,
@@ -151,6 +154,7 @@ impl Header {
                 let end = end.ok_or(Malformed::Field("p_memsz"))?;
                 self.relro = address & !(PAGE - 1)..end & !(PAGE - 1);
             }
+            k if k == elf::PT_GNU_STACK.0 => self.executable_stack = flags & elf::PF_X.0 != 0,
             k if k == elf::PT_DYNAMIC.0 => self.dynamic = Some(address),
             k if k == elf::PT_GNU_EH_FRAME.0 => self.unwind_header = Some(address),
             k if k == elf::PT_TLS.0 => {

@@ -72,6 +72,12 @@ impl Lookups {
         }
     }
 
+    /// The C library, unless it is part of the program's own file.
+    pub fn library(&self) -> Option<ObjectId> {
+        let library = self.library.filter(|&library| library != 0)?;
+        Some(ObjectId(library as u32))
+    }
+
     /// Whether the function that begins here looks names up.
     pub fn contains(&self, address: u64) -> bool {
         self.functions.contains(&address)

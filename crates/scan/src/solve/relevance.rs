@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{Context, FunctionId, Matter, Solver};
+use super::{Context, Entered, FunctionId, InstanceId, Matter, Solution, Solver};
+use crate::image::{Addr, Image, ObjectId};
 use crate::isa::x86_64::RAX;
-use crate::summary::{Call, Exit, Graph, Input, Value, ValueId};
+use crate::summary::{Call, Exit, Graph, Input, Summary, Value, ValueId};
 
 impl Solver<'_> {
     /// Notes that something of a function matters, unless that is known.
@@ -207,6 +208,72 @@ impl Solver<'_> {
     }
 }
 
+impl Solution {
+    /// Whether what an instance's system call at `at` is passed in an argument was made up inside one
+    /// object: by its own function, or by callers in it that pass nothing on from theirs.
+    pub(crate) fn is_made_in(
+        &self,
+        image: &Image,
+        object: ObjectId,
+        id: InstanceId,
+        at: u64,
+        argument: usize,
+    ) -> bool {
+        let summary = self.summary(id);
+        let mut entries = summary.blocks.iter().filter(|b| b.last == at);
+        entries.all(|block| match &block.exit {
+            Exit::Syscall(entry, _) => {
+                self.is_own(image, object, id, entry.arguments[argument], MOST_CALLERS)
+            }
+            _ => false,
+        })
+    }
+
+    fn is_own(
+        &self,
+        image: &Image,
+        object: ObjectId,
+        id: InstanceId,
+        value: ValueId,
+        depth: u8,
+    ) -> bool {
+        let summary = self.summary(id);
+        let (sources, _) = sources(&summary.graph, value, Choice::Outcomes);
+        if image.object_of(Addr(summary.entry)) != Some(object) || !sources.pointers.is_empty() {
+            return false;
+        }
+        if sources.inputs.is_empty() {
+            return true;
+        }
+        let Some(depth) = depth.checked_sub(1) else {
+            return false;
+        };
+        let mut entered = self.entries.iter().filter(|(entered, _)| *entered == id);
+        entered.all(|&(_, by)| {
+            let Entered::From(caller, at) = by else {
+                return false;
+            };
+            let blocks = self.summary(caller).blocks.iter();
+            let mut calls = blocks.filter(|b| b.last == at);
+            calls.all(|block| match &block.exit {
+                Exit::Call(call, ..) | Exit::TailCall(call) => sources
+                    .inputs
+                    .iter()
+                    .all(|&i| self.is_own(image, object, caller, call.passed(i), depth)),
+                _ => false,
+            })
+        })
+    }
+
+    fn summary(&self, id: InstanceId) -> &Summary {
+        let function = self.instances[id.0 as usize].function;
+        &self.functions[function.0 as usize].summary
+    }
+}
+
+/// Callers of callers that a value is followed through.
+const MOST_CALLERS: u8 = 4;
+
 /// The sources of values that are asked for at each visit of a call and take long to collect: in
 /// one Go program of 33 MB collecting them anew was five sixths of all time.
 #[derive(Default)]
@@ -217,7 +284,7 @@ impl KnownSources {
         if let Some(known) = self.0.get(&(function, value)) {
             return Rc::clone(known);
         }
-        let (found, steps) = sources(graph, value);
+        let (found, steps) = sources(graph, value, Choice::All);
         let found = Rc::new(found);
         if steps >= LONG {
             self.0.insert((function, value), Rc::clone(&found));
@@ -246,9 +313,18 @@ impl Sources {
     }
 }
 
+/// What of a choice between values counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// What it is decided by, too.
+    All,
+    /// The values alone.
+    Outcomes,
+}
+
 /// What is below `value`, and how many values were looked at. What a call returns is not read
 /// through: memory that a callee names is its own.
-fn sources(graph: &Graph, value: ValueId) -> (Sources, usize) {
+fn sources(graph: &Graph, value: ValueId, choice: Choice) -> (Sources, usize) {
     let mut found = Sources::default();
     let mut pending = vec![(value, false)];
     let mut seen = FxHashSet::default();
@@ -279,7 +355,9 @@ fn sources(graph: &Graph, value: ValueId) -> (Sources, usize) {
             | Value::Kept(_, _, a) => below(a),
             Value::Load(a, ..) => pending.push((a, true)),
             Value::Select(t, a, b) => {
-                below(t);
+                if choice == Choice::All {
+                    below(t);
+                }
                 below(a);
                 below(b);
             }
