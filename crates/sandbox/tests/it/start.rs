@@ -67,7 +67,10 @@ fn the_program_starts_as_it_would_without_a_launcher() {
     let kept = fs::File::open("/dev/null").unwrap();
     let descriptor = kept.as_raw_fd().to_string();
     let mut case = Case::new(&built.path, Denied::kill(&[]));
-    let status = fs::read_to_string("/proc/self/status").unwrap();
+    // Of this process' own dispositions other tests change some while they run theirs; what it was
+    // started with ignored, its parent ignores.
+    let parent = std::os::unix::process::parent_id();
+    let status = fs::read_to_string(format!("/proc/{parent}/status")).unwrap();
     let ignored = status.lines().find_map(|l| l.strip_prefix("SigIgn:"));
     let arguments = ["state", descriptor.as_str(), ignored.unwrap().trim()];
     case = case.arguments(&arguments);
