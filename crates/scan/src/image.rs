@@ -444,9 +444,12 @@ impl Image {
         self.roots_of(self.objects.iter().filter(|o| o.service.is_none()))
     }
 
-    /// The same of what a name service brings, once it is loaded.
+    /// The same of what a name service brings, once it is loaded: itself and the libraries of all
+    /// services, because two can share one that only the first is known to bring.
     pub fn service_roots(&self, service: ObjectId) -> Vec<Root> {
-        self.roots_of(self.objects.iter().filter(|o| o.service == Some(service)))
+        let shared = |o: &&ImageObject| o.service.is_some() && o.role != Role::Service;
+        let objects = self.objects.iter();
+        self.roots_of(objects.filter(|o| o.service == Some(service) || shared(o)))
     }
 
     fn roots_of<'a>(&self, objects: impl Iterator<Item = &'a ImageObject>) -> Vec<Root> {

@@ -184,8 +184,8 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// How many calls deep callees are solved before their callers go on, and the stack that takes:
-/// well below 16 KiB a call, in builds that are not optimised.
+/// How many calls deep callees are solved before their callers go on, and the stack for that: 16 KiB
+/// a call.
 struct Depth {
     calls: u32,
     stack: usize,
