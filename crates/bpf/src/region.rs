@@ -166,6 +166,32 @@ impl Region {
         cut
     }
 
+    /// The calls of this region where `word & mask`, taken as a number, is at least `bound`, and the
+    /// others: each as parts that have no call in common.
+    pub(crate) fn ordered(&self, word: usize, mask: u32, bound: u32) -> [Vec<Region>; 2] {
+        if mask == u32::MAX {
+            return [true, false].map(|passes| vec![self.cut(word, Test::AtLeast(bound), passes)]);
+        }
+        // Bits outside of the mask are zero: in place of a bound that has one, the lowest number above
+        // it that has none divides the words alike.
+        let Some(bound) = lowest(bound, !mask, 0) else {
+            return [vec![], vec![self.clone()]];
+        };
+        let (mut passing, mut failing) = (Vec::new(), Vec::new());
+        // Numbers are ordered by the highest bit in which they differ.
+        let mut above = 0;
+        for bit in (0..32).rev().map(|n| 1 << n).filter(|bit| mask & bit != 0) {
+            let (differing, side) = match bound & bit {
+                0 => (bound & above | bit, &mut passing),
+                _ => (bound & above, &mut failing),
+            };
+            side.push(self.cut(word, Test::Masked(above | bit, differing), true));
+            above |= bit;
+        }
+        passing.push(self.cut(word, Test::Masked(mask, bound), true));
+        [passing, failing]
+    }
+
     /// The bounds of a word.
     pub(crate) fn bounds(&self, word: usize) -> (u32, u32) {
         (self.0[word].low, self.0[word].high)
@@ -196,6 +222,16 @@ mod tests {
             let value = value & mask;
             let expected = (low..4096).find(|x| x & mask == value);
             prop_assert_eq!(lowest(low, mask, value), expected);
+        }
+
+        #[test]
+        fn a_word_is_on_one_side_of_a_bound(mask in 0u32..64, bound in 0u32..64, word in 0u32..64) {
+            let this = Region::all().cut(0, Test::Masked(u32::MAX, word), true);
+            let holds = |side: Vec<Region>| {
+                side.iter().filter(|r| r.member().expect("small").is_some()).count()
+            };
+            let found = this.ordered(0, mask, bound).map(holds);
+            prop_assert_eq!(found, if word & mask >= bound { [1, 0] } else { [0, 1] });
         }
 
         #[test]

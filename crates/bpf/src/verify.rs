@@ -231,20 +231,19 @@ fn branch(
         Held::Word { word, mask } => (word, mask),
         Held::Unfollowed(made) => return Err(NotEqual::NotFollowed { at: made }),
     };
-    let (test, when_passed) = match (op & 0xf0, mask) {
-        (0x10, _) => (Test::Masked(mask, k), true),
-        (0x40, _) => (Test::Masked(mask & k, 0), false),
-        (0x30, u32::MAX) => (Test::AtLeast(k), true),
-        (0x20, u32::MAX) => match k.checked_add(1) {
-            Some(above) => (Test::AtLeast(above), true),
-            None => {
-                go(false, state.region.clone());
-                return Ok(());
-            }
+    let region = &state.region;
+    let cut = |test, passes| vec![region.cut(word, test, passes)];
+    let [passing, failing] = match op & 0xf0 {
+        0x10 => [true, false].map(|passes| cut(Test::Masked(mask, k), passes)),
+        0x40 => [false, true].map(|passes| cut(Test::Masked(mask & k, 0), passes)),
+        0x30 => region.ordered(word, mask, k),
+        0x20 => match k.checked_add(1) {
+            Some(above) => region.ordered(word, mask, above),
+            None => [vec![], vec![region.clone()]],
         },
         _ => return Err(NotEqual::NotFollowed { at }),
     };
-    go(when_passed, state.region.cut(word, test, true));
-    go(!when_passed, state.region.cut(word, test, false));
+    passing.into_iter().for_each(|part| go(true, part));
+    failing.into_iter().for_each(|part| go(false, part));
     Ok(())
 }

@@ -223,3 +223,52 @@ fn what_is_not_followed_is_not_proved() {
         Err(NotEqual::NotFollowed { at: 1 })
     );
 }
+
+#[test]
+fn the_order_of_masked_words_is_followed() {
+    // The lowest bit of the first argument is at least one, or the call is killed.
+    let rows = [
+        (0x20, 0, 0, 4),
+        (0x15, 0, 7, NATIVE),
+        (0x20, 0, 0, 0),
+        (0x15, 0, 5, 2),
+        (0x20, 0, 0, 16),
+        (0x54, 0, 0, 1),
+        (0x35, 1, 0, 1),
+        (0x06, 0, 0, 0x0005_0016),
+        (0x06, 0, 0, 0x7fff_0000),
+        (0x06, 0, 0, 0x8000_0000),
+    ];
+    let rows = rows.map(|(code, jt, jf, k)| Instruction { code, jt, jf, k });
+    let program = Program::new(rows.to_vec()).expect("a filter the kernel takes");
+    let policy = |value| Policy {
+        arch: Arch::X86_64,
+        newest: Sysno(470),
+        rules: vec![
+            Rule {
+                number: Sysno(2),
+                conditions: vec![Condition {
+                    index: 0,
+                    width: Width::W32,
+                    op: Op::Masked { mask: 1, value },
+                }],
+                action: Action::Allow,
+                provenance: vec![],
+            },
+            Rule {
+                number: Sysno(2),
+                conditions: vec![],
+                action: Action::Errno(22),
+                provenance: vec![],
+            },
+        ],
+        default: Action::KillProcess,
+        newer: Action::KillProcess,
+        foreign: Action::KillProcess,
+    };
+    verify(program.clone(), &policy(1)).expect("equal");
+    assert!(matches!(
+        verify(program, &policy(0)),
+        Err(NotEqual::Differ { .. })
+    ));
+}
