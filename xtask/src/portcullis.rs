@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::arguments::Tuple;
 use crate::workload::Workload;
 use crate::{place, process};
 
@@ -31,6 +32,8 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
 pub(crate) struct Scan {
     /// Number → name (empty when no table knows it).
     pub(crate) calls: BTreeMap<u64, String>,
+    /// Name → what its sites pass; none for calls that the kernel makes by itself.
+    tuples: BTreeMap<String, Vec<Tuple>>,
     /// The scanned files, symbolic links resolved.
     pub(crate) objects: BTreeSet<PathBuf>,
     /// Residuals by kind.
@@ -49,6 +52,12 @@ impl Scan {
                 .is_ok_and(|number| self.calls.contains_key(&number));
         }
         self.calls.values().any(|known| known == name)
+    }
+
+    /// True when the set has the call with such arguments.
+    pub(crate) fn allows_with(&self, name: &str, arguments: &[Option<u64>]) -> bool {
+        let tuples = self.tuples.get(name);
+        self.allows(name) && tuples.is_none_or(|all| all.iter().any(|t| t.holds(arguments)))
     }
 
     /// True when the scan says that the program loads files which it could not name.
@@ -97,9 +106,16 @@ pub(crate) fn read(document: &Value) -> Result<Scan> {
         "not a portcullis.scan document of version 1"
     );
     let mut calls = BTreeMap::new();
+    let mut tuples = BTreeMap::new();
     for call in array(document, "syscalls")? {
         let number = call["number"].as_u64().context("a call without a number")?;
         let name = call["name"].as_str().unwrap_or_default().to_owned();
+        for site in array(call, "sites")? {
+            let told = array(site, "tuples")?.iter();
+            let mut told = told.map(|tuple| Tuple::read(&tuple["args"]));
+            let all: &mut Vec<Tuple> = tuples.entry(name.clone()).or_default();
+            told.try_for_each(|tuple| tuple.map(|tuple| all.push(tuple)))?;
+        }
         calls.insert(number, name);
     }
     let mut residuals = BTreeMap::new();
@@ -115,6 +131,7 @@ pub(crate) fn read(document: &Value) -> Result<Scan> {
     let flag = |name: &str| document[name].as_bool().with_context(|| name.to_owned());
     Ok(Scan {
         calls,
+        tuples,
         objects,
         residuals,
         complete: flag("complete")?,

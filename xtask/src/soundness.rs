@@ -1,7 +1,8 @@
 //! `cargo xtask soundness`: what real programs do, against what their scans say.
 //!
 //! Each workload runs under `strace -f`; each call is attributed to the image that made it. A call
-//! of the program that its scan lacks is a defect, unless two things hold: it was made with a frame
+//! of the program that its scan lacks, or that is made with arguments that its scan excludes, is a
+//! defect, unless two things hold: it was made with a frame
 //! of a module on its stack that was loaded at run time and whose loading the scan announced
 //! (`strace -k`), and a scan that is told of this module has the call.
 
@@ -121,7 +122,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
 
 fn one(workload: &Workload, http: u16, command: Option<&Path>) -> Result<Finding> {
     let image = workload.image()?;
-    let calls = trace(workload, http, &[])?;
+    let calls = trace(workload, http, &["-X", "raw"])?;
     let traced = strace::counts(&calls, &image);
     let Some(command) = command else {
         return Ok(Finding {
@@ -133,17 +134,30 @@ fn one(workload: &Workload, http: u16, command: Option<&Path>) -> Result<Finding
         });
     };
     let scan = portcullis::scan(command, &image, &portcullis::plugins(workload, &[]))?;
-    let mut missed: Vec<String> = traced
-        .keys()
-        .filter(|name| !scan.allows(name))
-        .cloned()
-        .collect();
+    let names = traced.keys().filter(|name| !scan.allows(name));
+    let mut missed: BTreeSet<String> = names.cloned().collect();
     let found = traced.len() - missed.len();
+    // With which arguments, where it is not the call itself.
+    let mut with: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let own = calls.iter().filter(|call| call.image == image);
+    let made = own.filter(|call| scan.allows(&call.name));
+    for call in made.filter(|call| !scan.allows_with(&call.name, &call.arguments)) {
+        let told = with.entry(&call.name).or_default();
+        told.insert(shown(&call.arguments));
+    }
+    missed.extend(with.keys().map(|name| (*name).to_owned()));
     let mut by_module = BTreeMap::new();
     if !missed.is_empty() && scan.announces_modules() {
         by_module = explain(workload, &image, http, command, &scan, &missed)?;
         missed.retain(|name| !by_module.contains_key(name));
     }
+    let missed = missed
+        .into_iter()
+        .map(|name| match with.get(name.as_str()) {
+            Some(told) => told.iter().map(|told| format!("{name}({told})")).collect(),
+            None => vec![name],
+        });
+    let missed = missed.flatten().collect();
     Ok(Finding {
         traced: traced.len(),
         set: scan.calls.len(),
@@ -153,6 +167,15 @@ fn one(workload: &Workload, http: u16, command: Option<&Path>) -> Result<Finding
     })
 }
 
+/// Arguments in a message.
+fn shown(arguments: &[Option<u64>]) -> String {
+    let words = arguments.iter().map(|argument| match argument {
+        Some(value) => format!("{value:#x}"),
+        None => "…".into(),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
 /// The calls of `missed` that are all made from modules loaded at run time, each with its module.
 fn explain(
     workload: &Workload,
@@ -160,20 +183,21 @@ fn explain(
     http: u16,
     command: &Path,
     scan: &Scan,
-    missed: &[String],
+    missed: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, PathBuf>> {
     // Stacks are slow: only of the calls in question, and of those that tell who is who.
     let filter = format!(
         "trace=execve,execveat,clone,clone3,fork,vfork,{}",
-        missed.join(",")
+        missed.iter().cloned().collect::<Vec<_>>().join(",")
     );
-    let calls = trace(workload, http, &["-k", "-e", &filter])?;
+    let calls = trace(workload, http, &["-X", "raw", "-k", "-e", &filter])?;
     let mut scans: BTreeMap<PathBuf, Scan> = BTreeMap::new();
     let mut by_module = BTreeMap::new();
     for name in missed {
         let of_it: Vec<_> = calls
             .iter()
             .filter(|call| call.image == image && &call.name == name)
+            .filter(|call| !scan.allows_with(name, &call.arguments))
             .collect();
         let mut module = None;
         let mut all = !of_it.is_empty();
@@ -189,7 +213,8 @@ fn explain(
                     let options = portcullis::plugins(workload, std::slice::from_ref(file));
                     scans.insert(file.clone(), portcullis::scan(command, image, &options)?);
                 }
-                if scans.get(file).is_some_and(|scan| scan.allows(name)) {
+                let with = scans.get(file);
+                if with.is_some_and(|scan| scan.allows_with(name, &call.arguments)) {
                     contained = Some(file.clone());
                 }
             }

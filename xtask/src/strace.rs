@@ -8,11 +8,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::arguments;
+
 /// One traced call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Call {
     /// The kernel's name, or `syscall_0x…` when strace knows none.
     pub(crate) name: String,
+    /// Its arguments, as far as they are shown as numbers (`-X raw`).
+    pub(crate) arguments: Vec<Option<u64>>,
     /// The image that made it.
     pub(crate) image: PathBuf,
     /// The mapped files of its stack, innermost first (`-k`).
@@ -69,6 +73,7 @@ pub(crate) fn calls(trace: &str, dir: &Path) -> Vec<Call> {
         .filter_map(|(at, line)| {
             Some(Call {
                 name: line.name.to_owned(),
+                arguments: arguments::traced(line.rest),
                 image: image_at(&images, &parents, line.pid, at)?,
                 frames: line.frames.clone(),
             })

@@ -41,3 +41,117 @@ pub(crate) const MAKES_EXECUTABLE: [MakesExecutable; 4] = {
     }
     [call(9, 4), call(10, 4), call(329, 4), call(30, 0o100_000)]
 };
+
+/// An argument that says what a call does, not to what: an operation, flags, a family, a protection.
+/// Its values are told per caller.
+pub(crate) struct Deciding {
+    /// The call.
+    pub(crate) number: u64,
+    /// Which argument.
+    pub(crate) argument: usize,
+    /// As wide as the kernel declares it (`include/linux/syscalls.h`), in bits.
+    pub(crate) bits: u8,
+}
+
+/// By number; what each means is in the call's man page, section 2.
+pub(crate) const DECIDING: &[Deciding] = {
+    const fn int(number: u64, argument: usize) -> Deciding {
+        Deciding {
+            number,
+            argument,
+            bits: 32,
+        }
+    }
+    const fn long(number: u64, argument: usize) -> Deciding {
+        Deciding {
+            number,
+            argument,
+            bits: 64,
+        }
+    }
+    &[
+        // open: flags
+        int(2, 1),
+        // mmap: protection, flags
+        long(9, 2),
+        long(9, 3),
+        // mprotect: protection
+        long(10, 2),
+        // ioctl: operation
+        int(16, 1),
+        // madvise: advice
+        int(28, 2),
+        // shmat: flags
+        int(30, 2),
+        // socket: family, type, protocol
+        int(41, 0),
+        int(41, 1),
+        int(41, 2),
+        // socketpair
+        int(53, 0),
+        int(53, 1),
+        int(53, 2),
+        // setsockopt, getsockopt: level, option
+        int(54, 1),
+        int(54, 2),
+        int(55, 1),
+        int(55, 2),
+        // clone: flags
+        long(56, 0),
+        // fcntl: operation
+        int(72, 1),
+        // ptrace: operation
+        long(101, 0),
+        // personality
+        int(135, 0),
+        // prctl, arch_prctl: operation
+        int(157, 0),
+        int(158, 0),
+        // futex: operation
+        int(202, 1),
+        // keyctl: operation
+        int(250, 0),
+        // openat: flags
+        int(257, 2),
+        // unshare: flags
+        long(272, 0),
+        // prlimit64: resource
+        int(302, 1),
+        // setns: type
+        int(308, 1),
+        // seccomp, bpf: operation
+        int(317, 0),
+        int(321, 0),
+        // pkey_mprotect: protection
+        long(329, 2),
+    ]
+};
+
+/// The [`DECIDING`] arguments of the call `number`.
+pub(crate) fn deciding(number: u64) -> &'static [Deciding] {
+    let from = DECIDING.partition_point(|d| d.number < number);
+    let to = DECIDING.partition_point(|d| d.number <= number);
+    &DECIDING[from..to]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deciding_arguments_are_found_by_number() {
+        let order = |d: &Deciding| (d.number, d.argument);
+        assert!(DECIDING.is_sorted_by(|a, b| order(a) < order(b)));
+        let places = |number| {
+            deciding(number)
+                .iter()
+                .map(|d| d.argument)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(places(41), [0, 1, 2]);
+        assert_eq!(places(0), []);
+        for call in MAKES_EXECUTABLE {
+            assert!(places(call.number).contains(&call.argument));
+        }
+    }
+}

@@ -14,6 +14,7 @@ use portcullis_abi::{
 use crate::image::{Addr, Image, Role};
 use crate::kernel::{
     HANDLER_RETURN, MAKES_EXECUTABLE, RESTART, RESTARTED, STARTS_PROGRAM, TAKES_HANDLER, X32,
+    deciding,
 };
 use crate::solve::domain::Domain;
 use crate::solve::{Entered, InstanceId, Lost, Solution};
@@ -85,7 +86,7 @@ impl Report<'_> {
                         .arguments
                         .iter()
                         .enumerate()
-                        .map(|(n, d)| (n as u8, argument(d)))
+                        .map(|(n, d)| (n as u8, argument(number, n, d)))
                         .filter(|(_, a)| *a != ArgValue::Any)
                         .collect();
                     self.calls
@@ -362,7 +363,7 @@ impl Report<'_> {
         }
         let args = union
             .into_iter()
-            .filter_map(|(n, d)| Some((n, argument(&d?))))
+            .filter_map(|(n, d)| Some((n, argument(number.0.into(), n.into(), &d?))))
             .filter(|(_, a)| *a != ArgValue::Any)
             .collect();
         let sites = sites
@@ -379,7 +380,13 @@ impl Report<'_> {
                         },
                         args: args.clone(),
                     };
-                    if !tuples.iter().any(|t| t.args == tuple.args) {
+                    // What a loop passes first is a part of what it passes in the end.
+                    let has = |all: &Tuple, part: &Tuple| {
+                        all.via == part.via && includes(&all.args, &part.args)
+                    };
+                    let known = |t: &Tuple| t.args == tuple.args || has(t, &tuple);
+                    if !tuples.iter().any(known) {
+                        tuples.retain(|t| !has(&tuple, t));
                         tuples.push(tuple);
                     }
                 }
@@ -406,10 +413,32 @@ impl Report<'_> {
     }
 }
 
-fn argument(domain: &Domain) -> ArgValue {
+/// Whether arguments that can be `part` can be `all` too.
+fn includes(all: &Arguments, part: &Arguments) -> bool {
+    all.iter().all(|(place, known)| {
+        let other = part.iter().find(|(at, _)| at == place).map(|(_, v)| v);
+        match (known, other) {
+            (ArgValue::Values(all), Some(ArgValue::Values(part))) => {
+                part.iter().all(|v| all.contains(v))
+            }
+            (known, other) => Some(known) == other,
+        }
+    })
+}
+
+/// What is told of an argument of the call `number`: of one that the kernel declares narrower than a
+/// register, that part.
+fn argument(number: u64, place: usize, domain: &Domain) -> ArgValue {
+    let declared = deciding(number).iter().find(|d| d.argument == place);
+    let bits = declared.map_or(64, |d| d.bits);
     match domain {
         Domain::Nothing | Domain::Anything => ArgValue::Any,
+        Domain::Set(_) if bits < 64 => match domain.zero_extend(bits) {
+            Domain::Set(all) => ArgValue::Values(all.to_vec()),
+            _ => ArgValue::Any,
+        },
         Domain::Set(all) => ArgValue::Values(all.to_vec()),
+        Domain::Range(_, hi, _) if bits < 64 && *hi >= (1 << bits) - 1 => ArgValue::Any,
         Domain::Range(lo, hi, stride) => ArgValue::Ranges(vec![(*lo, *hi, *stride)]),
     }
 }

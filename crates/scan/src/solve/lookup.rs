@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::domain::MOST_VALUES;
 use super::walk::Walk;
 use super::{Context, Entered, InstanceId, Solver};
-use crate::image::{Addr, Image, ObjectId};
+use crate::image::{Addr, Image, ObjectId, Role};
 use crate::isa::x86_64::RSI;
 use crate::summary::{Call, Input};
 
@@ -24,6 +24,8 @@ pub struct Lookups {
     functions: BTreeSet<u64>,
     /// The C library, which looks up names in its own libraries by functions without a name.
     library: Option<usize>,
+    /// The dynamic loader, which does so in the C library.
+    loader: Option<usize>,
     services: Services,
     /// Those of the services that were loaded.
     loaded: BTreeSet<ObjectId>,
@@ -68,6 +70,7 @@ impl Lookups {
             services: Services::new(image),
             loaded: BTreeSet::new(),
             functions: functions.map(|slot| slot.0.0).collect(),
+            loader: image.objects.iter().position(|o| o.role == Role::Loader),
             library: library.and_then(|slot| Some(image.object_of(slot.0)?.0 as usize)),
         }
     }
@@ -107,21 +110,22 @@ impl Solver<'_> {
     }
 
     /// A name in the C library that another object exports is looked up there: glibc finds the
-    /// unwinder's functions so (sysdeps/nptl/unwind-link.h).
+    /// unwinder's functions so (sysdeps/nptl/unwind-link.h). So is one in the dynamic loader, which
+    /// calls `__libc_early_init` of the C library (elf/dl-call-libc-early-init.c).
     pub(super) fn look_up_by_library(&mut self, id: InstanceId, at: u64) {
         let function = self.instances[id.0 as usize].function;
         let entry = self.functions.all[function.0 as usize].summary.entry;
         let object = |at| self.image.object_of(Addr(at)).map(|o| o.0 as usize);
-        let library = self.lookups.library;
-        if library.is_none() || object(entry) != library {
+        let by = object(entry);
+        if by.is_none() || ![self.lookups.library, self.lookups.loader].contains(&by) {
             return;
         }
         let Some(name) = self.image.text(Addr(at)) else {
             return;
         };
         let exports = self.image.exports(name);
-        if !exports.iter().any(|(a, _)| object(a.0) == library) {
-            self.take_named(name);
+        if !exports.iter().any(|(a, _)| object(a.0) == by) {
+            self.take_exports(exports);
         }
     }
 

@@ -17,7 +17,7 @@ use super::{CONVENTION, FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::image::Addr;
 use crate::isa::Reg;
 use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX};
-use crate::kernel::{MAKES_EXECUTABLE, NO_RETURN};
+use crate::kernel::{NO_RETURN, deciding};
 use crate::summary::{self, ANY, Entry, Exit, Lost, Reference, Summary, Trust, ValueId};
 
 /// Places that one access with an index is followed to; more are the whole section.
@@ -366,12 +366,12 @@ impl Solver<'_> {
         if number.values(MOST_NUMBERS).is_none() || number.values(1).is_none() {
             self.matters(walk.function, graph, entry.number);
         }
-        // Whether memory becomes executable is told per caller too.
-        let numbers = number.values(MOST_NUMBERS).unwrap_or_default();
-        for call in MAKES_EXECUTABLE {
-            let argument = entry.arguments[call.argument];
-            if numbers.contains(&call.number) && walk.evaluator.value(argument).single().is_none() {
-                self.matters(walk.function, graph, argument);
+        for number in number.values(MOST_NUMBERS).unwrap_or_default() {
+            for decides in deciding(number) {
+                let argument = entry.arguments[decides.argument];
+                if walk.evaluator.value(argument).single().is_none() {
+                    self.matters(walk.function, graph, argument);
+                }
             }
         }
         SiteCall {

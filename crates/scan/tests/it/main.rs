@@ -1,5 +1,6 @@
 //! Tests of the analysis from the outside.
 
 mod fixtures;
+mod lookups;
 mod services;
 mod stacks;

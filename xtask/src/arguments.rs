@@ -1,0 +1,152 @@
+//! Arguments of calls: what a scan says they can be, and what a trace shows that they were.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// What one way to make a call passes: what is known, by place.
+#[derive(Clone, Debug)]
+pub(crate) struct Tuple(Vec<(usize, Known)>);
+
+/// What is known of one argument.
+#[derive(Clone, Debug)]
+enum Known {
+    Values(Vec<u64>),
+    /// Lowest, highest, stride.
+    Ranges(Vec<[u64; 3]>),
+}
+
+impl Known {
+    fn holds(&self, traced: u64) -> bool {
+        // An argument that the kernel declares as 32 bits is traced so, whatever is above them.
+        let narrow = traced <= u64::from(u32::MAX) || traced >= i32::MIN as i64 as u64;
+        let same = |said: u64| said == traced || (narrow && said as u32 == traced as u32);
+        match self {
+            Known::Values(all) => all.iter().any(|said| same(*said)),
+            Known::Ranges(all) => all.iter().any(|&[low, high, stride]| {
+                let within =
+                    |v: u64| (low..=high).contains(&v) && (v - low).is_multiple_of(stride.max(1));
+                within(traced) || (narrow && within(u64::from(traced as u32)))
+            }),
+        }
+    }
+}
+
+impl Tuple {
+    /// Whether a call with these arguments can be one of these; what was not traced can be anything.
+    pub(crate) fn holds(&self, traced: &[Option<u64>]) -> bool {
+        self.0.iter().all(|(place, known)| {
+            let value = traced.get(*place).copied().flatten();
+            value.is_none_or(|value| known.holds(value))
+        })
+    }
+
+    /// Reads a tuple's `args` of a scan's document.
+    pub(crate) fn read(args: &Value) -> Result<Tuple> {
+        let mut all = Vec::new();
+        for arg in args.as_array().context("`args` is no array")? {
+            let place = arg["index"].as_u64().context("an argument's index")?;
+            let place = usize::try_from(place).context("an argument's index")?;
+            if let Some(values) = arg["values"].as_array() {
+                let values = values.iter().map(number).collect::<Result<_>>()?;
+                all.push((place, Known::Values(values)));
+            } else if let Some(ranges) = arg["ranges"].as_array() {
+                let range = |r: &Value| Ok([number(&r[0])?, number(&r[1])?, number(&r[2])?]);
+                let ranges = ranges.iter().map(range).collect::<Result<_>>()?;
+                all.push((place, Known::Ranges(ranges)));
+            }
+        }
+        Ok(Tuple(all))
+    }
+}
+
+/// A number as the documents write it.
+fn number(text: &Value) -> Result<u64> {
+    let text = text.as_str().context("a number that is no string")?;
+    let digits = text.strip_prefix("0x").context("a number without 0x")?;
+    u64::from_str_radix(digits, 16).with_context(|| format!("the number {text:?}"))
+}
+
+/// What `strace -X raw` shows after a call's opening bracket: `None` for what it shows as no number.
+pub(crate) fn traced(rest: &str) -> Vec<Option<u64>> {
+    let mut all = Vec::new();
+    let mut depth = 0_u32;
+    let mut string = false;
+    let mut escaped = false;
+    let mut word = String::new();
+    for c in rest.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if string => escaped = true,
+            '"' => string = !string,
+            _ if string => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' if depth > 0 => depth -= 1,
+            ')' | '<' if depth == 0 => break,
+            ',' if depth == 0 => {
+                all.push(value(&word));
+                word.clear();
+                continue;
+            }
+            _ => {}
+        }
+        word.push(c);
+    }
+    all.push(value(&word));
+    all
+}
+
+fn value(word: &str) -> Option<u64> {
+    let word = word.trim();
+    // What strace adds in words comes after the number.
+    let word = word.split(" /*").next().unwrap_or_default();
+    if word == "NULL" {
+        return Some(0);
+    }
+    if let Some(digits) = word.strip_prefix("0x") {
+        return u64::from_str_radix(digits, 16).ok();
+    }
+    if word.len() > 1 && word.starts_with('0') {
+        return u64::from_str_radix(word, 8).ok();
+    }
+    match word.strip_prefix('-') {
+        Some(digits) => digits.parse::<u64>().ok().map(u64::wrapping_neg),
+        None => word.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_and_the_rest_is_left_open() {
+        let rest = r#"-100, "a, \"(b", {st_mode=0100644, ...}, 0x80000, 0644, NULL) = 3"#;
+        let expected = [
+            Some(-100_i64 as u64),
+            None,
+            None,
+            Some(0x80000),
+            Some(0o644),
+            Some(0),
+        ];
+        assert_eq!(traced(rest), expected);
+        assert_eq!(
+            traced("3, 0x7ff,  <unfinished ...>"),
+            [Some(3), Some(0x7ff), None]
+        );
+    }
+
+    #[test]
+    fn a_tuple_holds_what_it_says() {
+        let tuple = Tuple::read(&json!([
+            {"index": 0, "any": false, "values": ["0xffffff9c"]},
+            {"index": 2, "any": false, "ranges": [["0x10", "0x20", "0x8"]]},
+        ]))
+        .expect("a tuple");
+        let at = |a: i64, c: u64| tuple.holds(&[Some(a as u64), None, Some(c)]);
+        assert!(at(-100, 0x18) && tuple.holds(&[None, Some(7)]));
+        assert!(!at(-100, 0x14) && !at(-100, 0x28) && !at(-99, 0x18));
+    }
+}
