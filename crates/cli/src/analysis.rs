@@ -37,15 +37,19 @@ pub(crate) struct Analysis {
 }
 
 impl Wanted {
-    /// The analysis of the file at `program`, with the loader's variables of this environment.
-    pub(crate) fn of_file(program: &Path, closure: &ClosureArgs) -> Result<Wanted> {
+    /// The analysis of the file at `program` with `plugins`, and with the loader's variables of this
+    /// environment.
+    pub(crate) fn of_file<'a>(
+        program: &Path,
+        closure: &ClosureArgs,
+        plugins: impl IntoIterator<Item = &'a PathBuf>,
+    ) -> Result<Wanted> {
         Ok(Wanted {
             program: absolute(program)?,
             files: HostFiles::default(),
             request: LinkRequest {
-                plugins: closure
-                    .plugins
-                    .iter()
+                plugins: plugins
+                    .into_iter()
                     .map(|p| absolute(p))
                     .collect::<Result<_>>()?,
                 nsswitch: Some(match &closure.nsswitch {
@@ -87,8 +91,15 @@ impl Wanted {
     pub(crate) fn of(root: &RootArgs, program: &Path, closure: &ClosureArgs) -> Result<Wanted> {
         match &root.root {
             Some(root) => Wanted::below(root, program, closure),
-            None => Wanted::of_file(program, closure),
+            None => Wanted::of_file(program, closure, &closure.plugins),
         }
+    }
+
+    /// The same with `plugins` as well.
+    pub(crate) fn with(&self, plugins: &[PathBuf]) -> Wanted {
+        let mut wanted = self.clone();
+        wanted.request.plugins.extend(plugins.iter().cloned());
+        wanted
     }
 
     /// The result, analysed now or found in the cache.

@@ -143,7 +143,8 @@ pub(crate) struct RootArgs {
 /// What changes which code belongs to a program.
 #[derive(Args, Debug)]
 pub(crate) struct ClosureArgs {
-    /// Count this library as loaded at run time (repeatable)
+    /// Count this library as loaded at run time; to `run`, a directory says that libraries below it
+    /// may be loaded (repeatable)
     #[arg(long = "plugin", value_name = "PATH")]
     pub(crate) plugins: Vec<PathBuf>,
     /// Name services as FILE configures them, instead of /etc/nsswitch.conf

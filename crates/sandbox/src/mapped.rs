@@ -35,7 +35,7 @@ const MAPS_LIMIT: u64 = 64 << 20;
 
 /// One file-backed executable mapping of `/proc/PID/maps`.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Mapping {
+pub(crate) struct Mapping {
     range: String,
     dev: u64,
     ino: u64,
@@ -50,18 +50,23 @@ pub(crate) fn compare(
     expected: &[MappedFile],
     unlisted: Unlisted,
 ) -> Result<(), String> {
+    for mapping in executable(pid)? {
+        one(pid, &mapping, program, expected, unlisted)?;
+    }
+    Ok(())
+}
+
+/// What `pid` has mapped executable, each file once.
+pub(crate) fn executable(pid: i32) -> Result<Vec<Mapping>, String> {
     let maps = PathBuf::from(format!("/proc/{pid}/maps"));
     let mut text = Vec::new();
     File::open(&maps)
         .and_then(|f| f.take(MAPS_LIMIT).read_to_end(&mut text))
         .map_err(|e| format!("cannot read {}: {e}", maps.display()))?;
     let mut seen = BTreeSet::new();
-    for mapping in text.split(|b| *b == b'\n').filter_map(executable_file) {
-        if seen.insert((mapping.dev, mapping.ino, mapping.path.clone())) {
-            one(pid, &mapping, program, expected, unlisted)?;
-        }
-    }
-    Ok(())
+    let mappings = text.split(|b| *b == b'\n').filter_map(executable_file);
+    let first = mappings.filter(|m| seen.insert((m.dev, m.ino, m.path.clone())));
+    Ok(first.collect())
 }
 
 fn one(
@@ -71,8 +76,8 @@ fn one(
     expected: &[MappedFile],
     unlisted: Unlisted,
 ) -> Result<(), String> {
-    let path = Path::new(std::ffi::OsStr::from_bytes(&mapping.path));
-    let now = identity(pid, mapping, path)?;
+    let path = mapping.path();
+    let now = mapping.identity(pid)?;
     let analysed = std::iter::once((program.path(), program.identity()))
         .chain(expected.iter().map(|f| (f.path.as_path(), &f.identity)))
         .find(|(_, id)| (id.dev, id.ino) == (now.dev, now.ino));
@@ -97,19 +102,32 @@ fn one(
     }
 }
 
-/// What is mapped. `map_files` leads to the very file but needs a capability
-/// (`CAP_CHECKPOINT_RESTORE`, proc(5)); without it the path is asked, and has to lead to the
-/// inode that the mapping names. The device is not compared then: file systems with devices of
-/// their own per subvolume show another number in maps than in stat.
-fn identity(pid: i32, mapping: &Mapping, path: &Path) -> Result<Identity, String> {
-    let exact = PathBuf::from(format!("/proc/{pid}/map_files/{}", mapping.range));
-    if let Ok(identity) = Identity::of_path(&exact) {
-        return Ok(identity);
+impl Mapping {
+    /// Where the mapping says that the file is.
+    pub(crate) fn path(&self) -> &Path {
+        Path::new(std::ffi::OsStr::from_bytes(&self.path))
     }
-    match Identity::of_path(path) {
-        Ok(identity) if identity.ino == mapping.ino => Ok(identity),
-        Ok(_) => Err(format!("{path:?} was replaced while the program started")),
-        Err(e) => Err(format!("cannot look at {path:?}, which is mapped: {e}")),
+
+    /// The file's inode, as the mapping says.
+    pub(crate) fn inode(&self) -> u64 {
+        self.ino
+    }
+
+    /// What is mapped. `map_files` leads to the very file but needs a capability
+    /// (`CAP_CHECKPOINT_RESTORE`, proc(5)); without it the path is asked, and has to lead to the
+    /// inode that the mapping names. The device is not compared then: file systems with devices of
+    /// their own per subvolume show another number in maps than in stat.
+    pub(crate) fn identity(&self, pid: i32) -> Result<Identity, String> {
+        let exact = PathBuf::from(format!("/proc/{pid}/map_files/{}", self.range));
+        if let Ok(identity) = Identity::of_path(&exact) {
+            return Ok(identity);
+        }
+        let path = self.path();
+        match Identity::of_path(path) {
+            Ok(identity) if identity.ino == self.ino => Ok(identity),
+            Ok(_) => Err(format!("{path:?} was replaced while the program ran")),
+            Err(e) => Err(format!("cannot look at {path:?}, which is mapped: {e}")),
+        }
     }
 }
 

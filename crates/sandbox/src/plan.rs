@@ -3,9 +3,11 @@
 use std::ffi::{CString, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use crate::identity::Program;
 use crate::mapped::{MappedFile, Unlisted};
+use crate::modules::Modules;
 use crate::verdict::{Layer, Missing};
 use crate::{Error, Identity};
 
@@ -85,6 +87,13 @@ impl Plan {
     /// The program's identity as it was opened.
     pub fn identity(&self) -> &Identity {
         self.program.identity()
+    }
+
+    /// What the program will have loaded beyond what was analysed; modules are expected below
+    /// `directories`. Made before the launch, because it holds the time of the start.
+    pub fn modules(&self, directories: impl IntoIterator<Item = PathBuf>) -> Modules {
+        let known = self.mapped.iter().map(|file| file.identity);
+        Modules::new(self.identity(), known, directories)
     }
 
     /// What will hold, layer by layer.

@@ -1,5 +1,5 @@
-//! Calls that observation never gives: with them a program could leave what observes it, or change
-//! the machine for others.
+//! Calls that neither observation nor a late module gives: with them a program could leave what
+//! watches it, or change the machine for others.
 
 use std::collections::HashMap;
 

@@ -255,6 +255,11 @@ impl Tracer<'_> {
             }
             (_, Action::Errno(errno)) => Answer::Errno(errno),
             (Mode::Observe, Action::Kill) if !call.is_foreign() => Answer::LetThrough,
+            (Mode::Enforce, Action::Kill)
+                if !call.is_foreign() && core.is_none() && self.policy.widened(tid, &call) =>
+            {
+                return Ok(());
+            }
             (_, Action::Kill) => Answer::Killed,
         };
         let mut registers = ptrace::registers(tid)?;

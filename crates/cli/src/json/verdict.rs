@@ -21,6 +21,8 @@ pub(crate) struct Document {
     pub(crate) enforced: Vec<Layer>,
     pub(crate) not_enforced: Vec<Missing>,
     pub(crate) denials: Vec<Denial>,
+    /// What was loaded while the program ran, when that could add to what it may do.
+    pub(crate) late: Option<Late>,
     /// What the analysis could not tell about the program, per kind.
     pub(crate) residuals: Vec<ResidualCount>,
     pub(crate) usage: Usage,
@@ -83,6 +85,23 @@ pub(crate) struct Frame {
     pub(crate) object: Option<String>,
     pub(crate) address: String,
     pub(crate) function: Option<String>,
+}
+
+/// Libraries that were loaded while the program ran; they are looked for when a call outside the
+/// set is made.
+#[derive(Serialize, Debug)]
+pub(crate) struct Late {
+    pub(crate) modules: Vec<Module>,
+    /// The calls that all of them add.
+    pub(crate) added: Vec<String>,
+}
+
+/// One of them.
+#[derive(Serialize, Clone, Debug)]
+pub(crate) struct Module {
+    pub(crate) path: String,
+    /// Why it may add nothing.
+    pub(crate) refused: Option<String>,
 }
 
 /// How many residuals of a kind.

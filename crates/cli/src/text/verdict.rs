@@ -18,6 +18,30 @@ pub(crate) fn denials(verdict: &Document) -> String {
     out
 }
 
+/// What libraries that were loaded while the program ran added, or why they added nothing; empty
+/// when there are none.
+pub(crate) fn late(verdict: &Document) -> String {
+    let mut out = String::new();
+    let Some(late) = &verdict.late else {
+        return out;
+    };
+    for module in &late.modules {
+        let path = neutral::text(&module.path);
+        let _ = match &module.refused {
+            Some(reason) => {
+                let reason = neutral::text(reason);
+                writeln!(out, "portcullis: loaded: {path} adds nothing: {reason}")
+            }
+            None => writeln!(out, "portcullis: loaded: {path}"),
+        };
+    }
+    if !late.added.is_empty() {
+        let added = late.added.join(", ");
+        let _ = writeln!(out, "portcullis: allowed for what was loaded: {added}");
+    }
+    out
+}
+
 fn one(out: &mut String, denial: &Denial, mode: &str) {
     // Writing to a String cannot fail; the results of `writeln!` are dropped throughout.
     let said = if mode == "observe" {
@@ -85,7 +109,7 @@ fn place(frame: &Frame) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::verdict::{Arg, Layer, Missing, Program, ResidualCount, Usage};
+    use crate::json::verdict::{Arg, Late, Layer, Missing, Module, Program, ResidualCount, Usage};
     use crate::output;
 
     fn verdict() -> Document {
@@ -140,6 +164,19 @@ mod tests {
                 suggestion: Some("add --plugin /usr/lib/libevil.so".to_owned()),
                 count: 3,
             }],
+            late: Some(Late {
+                modules: vec![
+                    Module {
+                        path: "/usr/lib/app/codec\u{9b}.so".to_owned(),
+                        refused: None,
+                    },
+                    Module {
+                        path: "/tmp/own.so".to_owned(),
+                        refused: Some("it changed after the start".to_owned()),
+                    },
+                ],
+                added: vec!["getpriority".to_owned()],
+            }),
             residuals: vec![ResidualCount {
                 kind: "module",
                 count: 2,
@@ -155,6 +192,12 @@ mod tests {
     #[test]
     fn a_denial_says_what_where_and_what_to_do() {
         let text = anstream::adapter::strip_str(&denials(&verdict())).to_string();
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn what_was_loaded_is_told() {
+        let text = anstream::adapter::strip_str(&late(&verdict())).to_string();
         insta::assert_snapshot!(text);
     }
 

@@ -2,6 +2,7 @@
 
 mod document;
 mod filter;
+mod late;
 mod observer;
 
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::output::{self, say};
 use crate::{neutral, program, text};
+use late::Late;
 use observer::Tracing;
 
 /// Runs the verb. What goes wrong is said, and is an exit code of its own.
@@ -56,7 +58,9 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
         ),
         None => None,
     };
-    let wanted = Wanted::of_file(program, &typed.closure)?;
+    let plugins = typed.closure.plugins.iter();
+    let (directories, files): (Vec<_>, Vec<_>) = plugins.partition(|path| path.is_dir());
+    let wanted = Wanted::of_file(program, &typed.closure, files)?;
     let set = wanted.analyse()?.set;
     let policy = Policy::from_scan(&set).with_launch();
     let mode = if typed.observe {
@@ -64,15 +68,25 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     } else {
         Mode::Enforce
     };
-    let plan = Plan::new(spec(typed, &set, &policy, mode)?)?;
+    let loads = loads_modules(&set) || !typed.closure.plugins.is_empty();
+    let traced = loads && mode == Mode::Enforce;
+    let plan = Plan::new(spec(typed, &set, &policy, mode, loads)?)?;
     say_before(typed, &set, &plan);
     if typed.dry_run {
         output::Output::Stdout.write_text(&plan.to_string())?;
         return Ok(Exit::Success);
     }
-    let filter = filter::armed(&policy, mode, !typed.closure.no_cache)?;
-    let verdict = launch(&plan, filter, &mut Tracing::new(&policy, mode))?;
-    let document = document::document(&set, &policy, &wanted, &verdict);
+    let map = filter::map(&policy, mode, traced);
+    let filter = filter::armed(&policy, &map, !typed.closure.no_cache)?;
+    let late = traced.then(|| {
+        let modules = plan.modules(late::directories(directories.into_iter()));
+        Late::new(&wanted, &set, modules)
+    });
+    let mut tracing = Tracing::new(&policy, mode, late);
+    let verdict = launch(&plan, filter, &mut tracing)?;
+    let late = tracing.late().map(|late| late.told());
+    let document = document::document(&set, &policy, &wanted, &verdict, late);
+    output::say_block(&text::verdict::late(&document));
     output::say_block(&text::verdict::denials(&document));
     if let Some(file) = &mut verdict_file {
         // The program may have written to it; a pipe or a terminal has no length to set.
@@ -91,7 +105,18 @@ fn exit(verdict: &Verdict<Record>) -> Exit {
     Exit::Program(u8::try_from(verdict.exit_code() & 0xff).unwrap_or(u8::MAX))
 }
 
-fn spec(typed: &RunArgs, set: &SyscallSet, policy: &Policy, mode: Mode) -> Result<Spec> {
+/// Whether the program can load libraries that the scan does not know.
+fn loads_modules(set: &SyscallSet) -> bool {
+    set.residuals.iter().any(|r| r.kind == ResidualKind::Module)
+}
+
+fn spec(
+    typed: &RunArgs,
+    set: &SyscallSet,
+    policy: &Policy,
+    mode: Mode,
+    loads: bool,
+) -> Result<Spec> {
     // A script is started as its interpreter.
     let file = Path::new(&set.binary.path);
     let mut arguments: Vec<OsString> = Vec::new();
@@ -115,16 +140,15 @@ fn spec(typed: &RunArgs, set: &SyscallSet, policy: &Policy, mode: Mode) -> Resul
             .with_context(|| format!("looking at {} again", neutral::path(&path)))?;
         Ok(MappedFile { path, identity })
     });
-    let modules = set.residuals.iter().any(|r| r.kind == ResidualKind::Module);
     Ok(Spec {
         program: Program::open(file)?,
         arguments,
         environment: environment.collect(),
         mode,
-        traced: false,
+        traced: loads && mode == Mode::Enforce,
         allowed: policy.rules.iter().filter(|r| r.action.permits()).count(),
         mapped: mapped.collect::<Result<_>>()?,
-        unlisted: if modules || !typed.closure.plugins.is_empty() {
+        unlisted: if loads {
             Unlisted::Allow
         } else {
             Unlisted::Refuse

@@ -1,6 +1,7 @@
 //! The command as a user runs it.
 
 mod hostile;
+mod late;
 mod place;
 mod run;
 mod scan;

@@ -11,7 +11,7 @@ const PRLIMIT64: Sysno = Sysno(302);
 const RLIMIT_STACK: u64 = 3;
 
 /// glibc's loader looks `__libc_early_init` up and calls it; that asks how large the stack may be
-/// (nptl/pthread_initialize.c), which no program here does by itself.
+/// (sysdeps/nptl/pthread_early_init.h), which no program here does by itself.
 #[test]
 fn the_loader_calls_what_it_looks_up_in_the_c_library() {
     let program = Path::new("/bin/true");

@@ -18,6 +18,7 @@ pub(super) fn document(
     policy: &Policy,
     wanted: &Wanted,
     verdict: &Verdict<Record>,
+    late: Option<json::Late>,
 ) -> json::Document {
     let denials = &verdict.report.denials;
     // Function names cost a look at every file: only who was denied something needs them.
@@ -61,6 +62,7 @@ pub(super) fn document(
             .iter()
             .map(|d| denial(set, policy, image.as_ref(), d))
             .collect(),
+        late,
         residuals: residuals(set),
         usage: json::Usage {
             cpu_ns: verdict.usage.cpu_ns,

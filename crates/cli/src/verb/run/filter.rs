@@ -12,16 +12,19 @@ use sha2::{Digest as _, Sha256};
 use crate::cache::store::{Key, Kind, Store};
 
 /// The declared difference between the filter's answers and the policy's.
-pub(super) fn map(policy: &Policy, mode: Mode) -> ActionMap {
-    match mode {
-        Mode::Enforce => ActionMap::identity(),
-        Mode::Observe => ActionMap::traced(core_calls(policy.arch)),
+///
+/// Where the program may load libraries, its tracer decides about calls outside the set.
+pub(super) fn map(policy: &Policy, mode: Mode, traced: bool) -> ActionMap {
+    match (mode, traced) {
+        (Mode::Enforce, false) => ActionMap::identity(),
+        (Mode::Enforce, true) => ActionMap::traced(Vec::new()),
+        (Mode::Observe, _) => ActionMap::traced(core_calls(policy.arch)),
     }
 }
 
 /// The filter that is loaded.
-pub(super) fn armed(policy: &Policy, mode: Mode, cache: bool) -> Result<ArmedFilter> {
-    let mapped = policy.mapped(&map(policy, mode));
+pub(super) fn armed(policy: &Policy, map: &ActionMap, cache: bool) -> Result<ArmedFilter> {
+    let mapped = policy.mapped(map);
     let template = template(&mapped, cache)?;
     let cookie = Cookie::random()?;
     let filled = template.with_constant(PLACEHOLDER, cookie.value());

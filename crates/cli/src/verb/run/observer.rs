@@ -1,19 +1,27 @@
 //! The tracer, with the policy's own answers.
 
+use std::cell::RefCell;
+
+use portcullis_abi::Sysno;
 use portcullis_policy::{Action, Call, Policy};
 use portcullis_sandbox::{Followed, Mode, Observer, Root};
 use portcullis_watch::{self as watch, Record};
+
+use super::late::Late;
 
 /// Follows the program and asks the policy.
 pub(super) struct Tracing<'a> {
     policy: &'a Policy,
     mode: watch::Mode,
+    /// Of a program that loads libraries while it runs.
+    late: Option<RefCell<Late<'a>>>,
 }
 
 impl<'a> Tracing<'a> {
-    pub(super) fn new(policy: &'a Policy, mode: Mode) -> Tracing<'a> {
+    pub(super) fn new(policy: &'a Policy, mode: Mode, late: Option<Late<'a>>) -> Tracing<'a> {
         Tracing {
             policy,
+            late: late.map(RefCell::new),
             mode: match mode {
                 Mode::Enforce => watch::Mode::Enforce,
                 Mode::Observe => watch::Mode::Observe,
@@ -21,6 +29,13 @@ impl<'a> Tracing<'a> {
         }
     }
 
+    /// What was loaded while the program ran, when that could add to what it may do.
+    pub(super) fn late(self) -> Option<Late<'a>> {
+        self.late.map(RefCell::into_inner)
+    }
+}
+
+impl watch::Decide for Tracing<'_> {
     /// The policy's answer. Its launch rule holds the placeholder, so that no call of the program
     /// is taken for the launch.
     fn decide(&self, call: &watch::Call) -> watch::Decision {
@@ -39,6 +54,11 @@ impl<'a> Tracing<'a> {
             rule: decision.rule,
         }
     }
+
+    fn widened(&self, tid: i32, call: &watch::Call) -> bool {
+        let late = self.late.as_ref();
+        late.is_some_and(|late| late.borrow_mut().adds(tid, Sysno(call.number)))
+    }
 }
 
 impl Observer for Tracing<'_> {
@@ -50,7 +70,7 @@ impl Observer for Tracing<'_> {
             entry: root.entry,
             check: root.check,
         };
-        let record = watch::follow(start, self.mode, &|call: &watch::Call| self.decide(call))?;
+        let record = watch::follow(start, self.mode, self)?;
         Ok(Followed {
             end: record.end,
             denied: record.denied,
