@@ -1,7 +1,8 @@
-// The argument is what another function returned.
+// The family is what another function returned. The type is too, but that depends on what its own
+// caller passed: for arguments, unlike numbers, this is not followed.
 // builds: freestanding
 // calls: socket exit_group
-// tuples: socket 1|2 0x801 0
+// tuples: socket 1|2 any 0
 // run: all
 #include "freestanding.h"
 

@@ -86,6 +86,9 @@ pub type Context = Vec<(Input, Domain)>;
 struct Relevance {
     /// Flow into a number or a target: contexts keep what is passed.
     exact: BTreeSet<Input>,
+    /// Are passed on as they are, or with something added, to an argument that decides what a system
+    /// call does: contexts keep what is passed.
+    argument: BTreeSet<Input>,
     /// Are read through on the way to one: contexts keep addresses of constant memory.
     pointer: BTreeSet<Input>,
     /// Only decide branches.
@@ -95,9 +98,19 @@ struct Relevance {
 }
 
 impl Relevance {
+    /// Inputs of which contexts keep what is passed, ascending.
+    fn kept(&self) -> impl Iterator<Item = Input> {
+        self.exact.union(&self.argument).copied()
+    }
+
+    /// Whether contexts keep what is passed.
+    fn keeps(&self, input: &Input) -> bool {
+        self.exact.contains(input) || self.argument.contains(input)
+    }
+
     /// How much of it decides more than branches.
     fn len(&self) -> usize {
-        self.exact.len() + self.pointer.len() + usize::from(self.result)
+        self.exact.len() + self.argument.len() + self.pointer.len() + usize::from(self.result)
     }
 }
 
@@ -106,6 +119,8 @@ impl Relevance {
 enum Matter {
     /// The input flows into a number or a target.
     Exact(Input),
+    /// The input flows into a deciding argument.
+    Argument(Input),
     /// What the input points to does.
     Pointer(Input),
     /// The input decides a branch.
@@ -235,6 +250,7 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
                 let known = Rc::make_mut(relevance.entry(function).or_default());
                 match matter {
                     Matter::Exact(input) => _ = known.exact.insert(input),
+                    Matter::Argument(input) => _ = known.argument.insert(input),
                     Matter::Pointer(input) => _ = known.pointer.insert(input),
                     Matter::Guard(input) => _ = known.guard.insert(input),
                     Matter::Result => known.result = true,
@@ -455,14 +471,14 @@ impl<'a> Solver<'a> {
         };
         let mut context = Context::new();
         let mut guards = Context::new();
-        for &input in &relevance.exact {
+        for input in relevance.kept() {
             match passed(input) {
                 Domain::Anything => {}
                 Domain::Nothing => return None,
                 d => context.push((input, d)),
             }
         }
-        for &input in relevance.pointer.difference(&relevance.exact) {
+        for &input in relevance.pointer.iter().filter(|i| !relevance.keeps(i)) {
             match passed(input) {
                 Domain::Nothing => return None,
                 d if self.points_to_constants(&d) => context.push((input, d)),
@@ -470,7 +486,7 @@ impl<'a> Solver<'a> {
             }
         }
         context.sort_by_key(|(i, _)| *i);
-        for &input in relevance.guard.difference(&relevance.exact) {
+        for &input in relevance.guard.iter().filter(|i| !relevance.keeps(i)) {
             if let Some(c) = passed(input).single() {
                 let d = if self.image.object_of(Addr(c)).is_some() {
                     // Which object it is decides no branch that matters; that it is one does.

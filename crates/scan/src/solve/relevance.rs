@@ -22,8 +22,9 @@ impl Solver<'_> {
     fn knows(&self, function: FunctionId, matter: Matter) -> bool {
         self.relevance.get(&function).is_some_and(|r| match matter {
             Matter::Exact(input) => r.exact.contains(&input),
-            Matter::Pointer(input) => r.pointer.contains(&input) || r.exact.contains(&input),
-            Matter::Guard(input) => r.guard.contains(&input) || r.exact.contains(&input),
+            Matter::Argument(input) => r.keeps(&input),
+            Matter::Pointer(input) => r.pointer.contains(&input) || r.keeps(&input),
+            Matter::Guard(input) => r.guard.contains(&input) || r.keeps(&input),
             Matter::Result => r.result,
         })
     }
@@ -51,6 +52,16 @@ impl Solver<'_> {
         self.flows(function, &sources, &mut found);
         for (function, matter) in found {
             self.discover(function, matter);
+        }
+    }
+
+    /// The inputs that `value` is made of matter as arguments of system calls. What it depends on
+    /// through memory and through what other functions return does not: that leads far into programs
+    /// (perl's open flags come from most of perl), and an argument that stays unknown is no residual.
+    pub(super) fn argues(&mut self, function: FunctionId, graph: &Graph, value: ValueId) {
+        let sources = self.sources.of(function, graph, value);
+        for &own in &sources.inputs {
+            self.discover(function, Matter::Argument(own));
         }
     }
 
@@ -94,12 +105,18 @@ impl Solver<'_> {
         let Some(relevance) = self.relevance.get(&callee).cloned() else {
             return;
         };
+        let told = |input| {
+            let mut known = context.iter();
+            known.any(|(i, d)| *i == input && d.single().is_some())
+        };
         for &input in &relevance.exact {
-            let told = context
-                .iter()
-                .any(|(i, d)| *i == input && d.single().is_some());
-            if !told {
+            if !told(input) {
                 self.matters(caller, graph, call.passed(input));
+            }
+        }
+        for &input in &relevance.argument {
+            if !told(input) {
+                self.argues(caller, graph, call.passed(input));
             }
         }
         for &input in &relevance.pointer {
@@ -170,6 +187,11 @@ impl Solver<'_> {
                     Matter::Exact(input) => {
                         let sources = sources.of(caller, graph, call.passed(input));
                         self.flows(caller, &sources, &mut found);
+                    }
+                    Matter::Argument(input) => {
+                        let sources = sources.of(caller, graph, call.passed(input));
+                        let inputs = sources.inputs.iter();
+                        found.extend(inputs.map(|&own| (caller, Matter::Argument(own))));
                     }
                     Matter::Pointer(input) => {
                         let sources = sources.of(caller, graph, call.passed(input));

@@ -17,7 +17,7 @@ use super::{CONVENTION, FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::image::Addr;
 use crate::isa::Reg;
 use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX};
-use crate::kernel::{NO_RETURN, deciding};
+use crate::kernel::{MAKES_EXECUTABLE, MakesExecutable, NO_RETURN, deciding};
 use crate::summary::{self, ANY, Entry, Exit, Lost, Reference, Summary, Trust, ValueId};
 
 /// Places that one access with an index is followed to; more are the whole section.
@@ -370,7 +370,13 @@ impl Solver<'_> {
             for decides in deciding(number) {
                 let argument = entry.arguments[decides.argument];
                 if walk.evaluator.value(argument).single().is_none() {
-                    self.matters(walk.function, graph, argument);
+                    let makes = |call: &MakesExecutable| {
+                        (call.number, call.argument) == (number, decides.argument)
+                    };
+                    match MAKES_EXECUTABLE.iter().any(makes) {
+                        true => self.matters(walk.function, graph, argument),
+                        false => self.argues(walk.function, graph, argument),
+                    }
                 }
             }
         }
