@@ -25,7 +25,7 @@ use crate::inject::{self, Arguments, Waiting};
 use crate::play::{self, Played, Stop};
 use crate::portcullis::{self, Scan};
 use crate::scratch::Scratch;
-use crate::workload::{self, Mode, Step, Workload};
+use crate::workload::{self, Step, Workload};
 use crate::{needs, place, process, web};
 
 /// What 128 + SIGSYS is: the launcher's exit code when the filter ended the program.
@@ -151,10 +151,6 @@ fn one(workload: &'static Workload, command: Option<&Path>, http: u16, tally: &M
             same(workload, &native, command, http)
         });
     }
-    if workload.mode == Mode::Observe {
-        return;
-    }
-    let options = portcullis::plugins(workload, &[]);
     let Some(step) = holdable(workload, &native) else {
         test(tally, &name("can_be_held"), || {
             bail!("no step prints anything")
@@ -167,31 +163,38 @@ fn one(workload: &'static Workload, command: Option<&Path>, http: u16, tally: &M
         unconfined(&target, http)
     });
     let Some(command) = command else { return };
-    let scan = match workload
-        .image()
-        .and_then(|image| portcullis::scan(command, &image, &options))
-    {
-        Ok(scan) => scan,
+    let scans = match scans(workload, command) {
+        Ok(scans) => scans,
         Err(error) => {
             test(tally, &name("is_scanned"), || Err(error));
             return;
         }
     };
+    let has = |number| scans.iter().any(|scan| scan.has(number));
     test(tally, &name("an_injected_call_of_the_set_succeeds"), || {
         allowed(&target, command, http)
     });
     test(tally, &name("an_injected_call_outside_is_stopped"), || {
         let (number, call) = *VISIBLE
             .iter()
-            .find(|(number, _)| !scan.has(*number))
+            .find(|(number, _)| !has(*number))
             .context("the set has every call that this test knows")?;
         denied(&target, command, http, number, call)
     });
-    if !scan.has(EXECVE) {
+    if !has(EXECVE) {
         test(tally, &name("an_injected_execve_is_stopped"), || {
             denied(&target, command, http, EXECVE, "execve")
         });
     }
+}
+
+/// Of all that runs behind the workload's filter.
+fn scans(workload: &Workload, command: &Path) -> Result<Vec<Scan>> {
+    let options = portcullis::plugins(workload, &[]);
+    let own = portcullis::scan(command, &workload.image()?, &options)?;
+    let started = workload.starts.iter().map(Path::new);
+    let started = started.map(|program| portcullis::scan(command, program, &[]));
+    std::iter::once(Ok(own)).chain(started).collect()
 }
 
 /// execve on x86_64.
@@ -200,11 +203,11 @@ const EXECVE: u32 = 59;
 /// The words before the program: the launcher, writing its verdict to `verdict`.
 fn front(workload: &Workload, command: &Path, verdict: &Path) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec![command.into(), "run".into()];
-    if workload.mode == Mode::Observe {
-        words.push("--observe".into());
-    }
     words.extend(["--verdict".into(), verdict.into()]);
     words.extend(portcullis::plugins(workload, &[]));
+    for program in workload.starts {
+        words.extend(["--exec".into(), program.into()]);
+    }
     words.push("--".into());
     words
 }
@@ -233,7 +236,7 @@ fn same(workload: &Workload, native: &[Played], command: &Path, http: u16) -> Re
     let confined = play::play(workload, &scratch, &front, Stop::Started)?;
     let mut wrong = Vec::new();
     for (index, (native, confined)) in native.iter().zip(&confined).enumerate() {
-        if let Err(error) = compare(workload, native, confined, &verdict(index)) {
+        if let Err(error) = compare(native, confined, &verdict(index)) {
             wrong.push(format!("step {}: {error:#}", index + 1));
         }
     }
@@ -241,7 +244,7 @@ fn same(workload: &Workload, native: &[Played], command: &Path, http: u16) -> Re
     Ok(())
 }
 
-fn compare(workload: &Workload, native: &Played, confined: &Played, verdict: &Path) -> Result<()> {
+fn compare(native: &Played, confined: &Played, verdict: &Path) -> Result<()> {
     let (wanted, got) = (
         play::shell_code(native.status),
         play::shell_code(confined.status),
@@ -259,25 +262,21 @@ fn compare(workload: &Workload, native: &Played, confined: &Played, verdict: &Pa
         confined.complaint
     );
     let verdict = read_verdict(verdict)?;
-    let (mode, outcome) = (&verdict["mode"], &verdict["outcome"]);
-    match workload.mode {
-        Mode::Enforce => {
-            ensure!(mode == "enforce", "mode {mode}");
-            let layers = verdict["enforced"].as_array().cloned().unwrap_or_default();
-            ensure!(
-                layers.iter().any(|layer| layer["layer"]
-                    .as_str()
-                    .is_some_and(|name| name.starts_with("seccomp"))),
-                "seccomp is not among the enforced layers"
-            );
-            let denials = &verdict["denials"];
-            ensure!(
-                denials.as_array().is_some_and(Vec::is_empty),
-                "denials {denials}"
-            );
-        }
-        Mode::Observe => ensure!(mode == "observe", "mode {mode}"),
-    }
+    let outcome = &verdict["outcome"];
+    let mode = &verdict["mode"];
+    ensure!(mode == "enforce", "mode {mode}");
+    let layers = verdict["enforced"].as_array().cloned().unwrap_or_default();
+    ensure!(
+        layers.iter().any(|layer| layer["layer"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("seccomp"))),
+        "seccomp is not among the enforced layers"
+    );
+    let denials = &verdict["denials"];
+    ensure!(
+        denials.as_array().is_some_and(Vec::is_empty),
+        "denials {denials}"
+    );
     let wanted = match native.status.code() {
         Some(_) => "exited",
         None => "signaled",

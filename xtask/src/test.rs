@@ -1,5 +1,5 @@
-//! `cargo xtask test [--full]`: every test, and the real programs; the ones that are observed, the
-//! traces and the sweep take long and belong to `--full`.
+//! `cargo xtask test [--full]`: every test, and the real programs; interpreters, the traces and the
+//! sweep take long and belong to `--full`.
 
 use std::process::Command;
 
@@ -40,7 +40,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             let mut all = workload::chosen(&[])?;
             if !full {
                 // Interpreters with many modules take minutes to analyse.
-                all.retain(|w| matches!(w.mode, workload::Mode::Enforce));
+                all.retain(|w| !w.slow);
             }
             note("real programs", programs::report(Some(&command), &all));
         }

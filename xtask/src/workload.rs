@@ -20,8 +20,10 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     /// The file.
     pub(crate) program: Program,
-    /// How `portcullis run` starts it.
-    pub(crate) mode: Mode,
+    /// Its analysis takes long: it belongs to `test --full`.
+    pub(crate) slow: bool,
+    /// Programs that it starts (`--exec`).
+    pub(crate) starts: &'static [&'static str],
     /// Modules that the scan is told about with `--plugin`: what this program loads by a name that
     /// only its configuration or its command line knows.
     pub(crate) plugins: &'static [&'static str],
@@ -35,16 +37,6 @@ pub(crate) enum Program {
     Path(&'static str),
     /// `testdata/programs` has its source.
     Fixture(&'static str),
-}
-
-/// How a program is started behind its filter.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mode {
-    /// Calls outside the set are stopped.
-    Enforce,
-    /// Calls outside the set are reported: it loads modules or starts programs that no scan of it
-    /// alone can name yet.
-    Observe,
 }
 
 /// One start of the program.

@@ -48,6 +48,8 @@ pub(crate) struct PolicyArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) images: ImagesArgs,
+    #[command(flatten)]
     pub(crate) root: RootArgs,
     #[command(flatten)]
     pub(crate) closure: ClosureArgs,
@@ -99,6 +101,8 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
+    pub(crate) images: ImagesArgs,
+    #[command(flatten)]
     pub(crate) closure: ClosureArgs,
     /// The program, a path or a name in PATH, and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
@@ -138,6 +142,14 @@ pub(crate) struct RootArgs {
     /// Take every file from DIR as if it were /: the program, its libraries, their configuration
     #[arg(long, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
+}
+
+/// What else runs behind the same filter.
+#[derive(Args, Debug)]
+pub(crate) struct ImagesArgs {
+    /// Allow what PROGRAM can do as well, because the program may start it; a path (repeatable)
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) exec: Vec<PathBuf>,
 }
 
 /// What changes which code belongs to a program.

@@ -1,5 +1,7 @@
 //! From what a program can do to what it may do.
 
+use std::collections::BTreeMap;
+
 use portcullis_abi::{Arch, SyscallSet, Sysno};
 
 use crate::{Action, Policy, Provenance, Rule};
@@ -26,23 +28,34 @@ impl Derivation {
         }
     }
 
-    /// The calls of a scan, each with the sites that make it.
-    pub fn from_scan(set: &SyscallSet) -> Derivation {
-        let site = |at: &portcullis_abi::Location| Provenance::Site {
-            object: set
-                .objects
-                .get(at.object)
-                .map_or(String::new(), |o| o.path.clone()),
-            address: at.address,
-            function: at.function.clone(),
-        };
-        let calls = set.syscalls.iter().map(|call| {
-            let sites = call.sites.iter().take(MOST_SITES);
-            (call.number, sites.map(|s| site(&s.at)).collect())
-        });
+    /// The calls of all these scans, each with the sites that make it: a filter stays when a program
+    /// starts another one, so it must allow what any of them does.
+    pub fn from_scans<'a>(
+        first: &'a SyscallSet,
+        others: impl IntoIterator<Item = &'a SyscallSet>,
+    ) -> Derivation {
+        let mut calls: BTreeMap<Sysno, Vec<Provenance>> = BTreeMap::new();
+        for set in std::iter::once(first).chain(others) {
+            let site = |at: &portcullis_abi::Location| Provenance::Site {
+                object: set
+                    .objects
+                    .get(at.object)
+                    .map_or(String::new(), |o| o.path.clone()),
+                address: at.address,
+                function: at.function.clone(),
+            };
+            for call in &set.syscalls {
+                let known = calls.entry(call.number).or_default();
+                for provenance in call.sites.iter().map(|s| site(&s.at)) {
+                    if known.len() < MOST_SITES && !known.contains(&provenance) {
+                        known.push(provenance);
+                    }
+                }
+            }
+        }
         Derivation {
-            arch: set.binary.arch,
-            calls: calls.collect(),
+            arch: first.binary.arch,
+            calls: calls.into_iter().collect(),
         }
     }
 
@@ -83,8 +96,12 @@ impl Derivation {
 }
 
 impl Policy {
-    /// The policy that lets a scanned program do what it can and nothing else.
-    pub fn from_scan(set: &SyscallSet) -> Policy {
-        Derivation::from_scan(set).policy()
+    /// The policy that lets a scanned program, and the others that it may start, do what they can and
+    /// nothing else.
+    pub fn from_scans<'a>(
+        first: &'a SyscallSet,
+        others: impl IntoIterator<Item = &'a SyscallSet>,
+    ) -> Policy {
+        Derivation::from_scans(first, others).policy()
     }
 }

@@ -1,9 +1,8 @@
 //! The programs of the real-program tests.
 
 use super::Compare::{self, All, LastWords};
-use super::Mode::{Enforce, Observe};
 use super::applets::APPLETS;
-use super::{Mode, Program, Step, Workload};
+use super::{Program, Step, Workload};
 use rustix::process::Signal;
 
 use crate::client;
@@ -32,18 +31,28 @@ const fn step(
     }
 }
 
-const fn debian(
-    name: &'static str,
-    path: &'static str,
-    mode: Mode,
-    steps: &'static [Step],
-) -> Workload {
+const fn debian(name: &'static str, path: &'static str, steps: &'static [Step]) -> Workload {
     Workload {
         name,
         program: Program::Path(path),
-        mode,
+        slow: false,
+        starts: &[],
         plugins: &[],
         steps,
+    }
+}
+
+/// A program of Debian's that loads many libraries or starts others.
+const fn host(
+    name: &'static str,
+    path: &'static str,
+    starts: &'static [&'static str],
+    steps: &'static [Step],
+) -> Workload {
+    Workload {
+        slow: true,
+        starts,
+        ..debian(name, path, steps)
     }
 }
 
@@ -51,7 +60,8 @@ const fn own(name: &'static str, steps: &'static [Step]) -> Workload {
     Workload {
         name,
         program: Program::Fixture(name),
-        mode: Enforce,
+        slow: false,
+        starts: &[],
         plugins: &[],
         steps,
     }
@@ -85,7 +95,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "ls",
         "/bin/ls",
-        Enforce,
         &[
             step("", &["-la", "/"], LastWords, 0),
             run(&["-R", "tree"]),
@@ -96,7 +105,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "sort",
         "/usr/bin/sort",
-        Enforce,
         &[
             run(&["words"]),
             fed("b\na\nc\n", &["-r"]),
@@ -108,7 +116,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "sqlite3",
         "/usr/bin/sqlite3",
-        Enforce,
         &[
             run(&[":memory:", "select 1"]),
             run(&[
@@ -128,7 +135,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "redis",
         "/usr/bin/redis-server",
-        Enforce,
         &[Step::Serve {
             args: &[
                 "--port",
@@ -152,7 +158,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "memcached",
         "/usr/bin/memcached",
-        Enforce,
         &[Step::Serve {
             args: &[
                 "-l",
@@ -174,7 +179,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "nginx",
         "/usr/sbin/nginx",
-        Enforce,
         &[Step::Serve {
             args: &["-p", "{dir}", "-c", "nginx.conf", "-e", "nginx.errors"],
             client: client::http,
@@ -185,7 +189,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "lighttpd",
         "/usr/sbin/lighttpd",
-        Enforce,
         &[Step::Serve {
             args: &["-D", "-f", "{dir}/lighttpd.conf"],
             client: client::http,
@@ -197,7 +200,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "haproxy",
         "/usr/sbin/haproxy",
-        Enforce,
         &[Step::Serve {
             args: &["-db", "-f", "{dir}/haproxy.cfg"],
             client: client::http,
@@ -205,11 +207,10 @@ pub(crate) const WORKLOADS: &[Workload] = &[
             code: 143,
         }],
     ),
-    debian("busybox", "/bin/busybox", Enforce, APPLETS),
+    debian("busybox", "/bin/busybox", APPLETS),
     debian(
         "curl",
         "/usr/bin/curl",
-        Enforce,
         &[
             run(&["-sS", "http://127.0.0.1:{http}/file"]),
             run(&["-sS", "http://localhost:{http}/file"]),
@@ -224,7 +225,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "bash",
         "/bin/bash",
-        Enforce,
         &[
             run(&[
                 "-c",
@@ -261,7 +261,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "xz",
         "/usr/bin/xz",
-        Enforce,
         &[
             run(&["-k", "numbers"]),
             run(&["-t", "numbers.xz"]),
@@ -274,7 +273,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "gzip",
         "/bin/gzip",
-        Enforce,
         &[
             run(&["-kn", "numbers"]),
             run(&["-dc", "numbers.gz"]),
@@ -287,7 +285,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "tar",
         "/bin/tar",
-        Enforce,
         &[
             run(&["-cf", "tree.tar", "tree"]),
             run(&["-tf", "tree.tar"]),
@@ -300,7 +297,6 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     debian(
         "openssl",
         "/usr/bin/openssl",
-        Enforce,
         &[
             run(&["dgst", "-sha256", "words"]),
             run(&["dgst", "-sha3-512", "words"]),
@@ -314,10 +310,10 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     own("rust-static", &[run(&[])]),
     own("rust-dynamic", &[run(&[])]),
     own("cxx-exceptions", &[step("", &["{dir}/out"], All, 5)]),
-    debian(
+    host(
         "python3",
         "/usr/bin/python3",
-        Observe,
+        &["/bin/echo"],
         &[
             run(&[
                 "-c",
@@ -338,10 +334,10 @@ pub(crate) const WORKLOADS: &[Workload] = &[
             ]),
         ],
     ),
-    debian(
+    host(
         "perl",
         "/usr/bin/perl",
-        Observe,
+        &["/bin/echo"],
         &[
             run(&[
                 "-e",
@@ -361,11 +357,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
             ]),
         ],
     ),
-    debian("git", "/usr/bin/git", Observe, GIT),
-    debian(
+    host("git", "/usr/bin/git", &["/usr/bin/git"], GIT),
+    host(
         "node",
         "/usr/bin/node",
-        Observe,
+        &[],
         &[
             run(&[
                 "-e",

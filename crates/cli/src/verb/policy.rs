@@ -22,7 +22,7 @@ const MOST_BYTES: u64 = 256 << 20;
 pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
     let output = Output::from_option(typed.output);
     // Below another root there are programs, not documents of ours.
-    let document = match typed.root.root {
+    let document = match &typed.root.root {
         Some(_) => None,
         None => scan_document(&typed.program)?,
     };
@@ -34,7 +34,12 @@ pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
                 .set
         }
     };
-    output.write_bytes(toml::write(&Policy::from_scan(&set)).as_bytes())?;
+    let others = typed.images.exec.iter().map(|program| {
+        let wanted = Wanted::of(&typed.root, program, &typed.closure)?;
+        Ok(wanted.analyse()?.set)
+    });
+    let others: Vec<SyscallSet> = others.collect::<Result<_>>()?;
+    output.write_bytes(toml::write(&Policy::from_scans(&set, &others)).as_bytes())?;
     Ok(Exit::Success)
 }
 

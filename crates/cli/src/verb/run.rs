@@ -62,7 +62,7 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     let (directories, files): (Vec<_>, Vec<_>) = plugins.partition(|path| path.is_dir());
     let wanted = Wanted::of_file(program, &typed.closure, files)?;
     let set = wanted.analyse()?.set;
-    let policy = Policy::from_scan(&set).with_launch();
+    let policy = policy(typed, &set)?;
     let mode = if typed.observe {
         Mode::Observe
     } else {
@@ -95,6 +95,16 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
             .context("writing the verdict")?;
     }
     Ok(exit(&verdict))
+}
+
+/// What the program, and those that it is said to start, can do; and the launch.
+fn policy(typed: &RunArgs, set: &SyscallSet) -> Result<Policy> {
+    let started = typed.images.exec.iter().map(|program| {
+        let wanted = Wanted::of_file(program, &typed.closure, [])?;
+        Ok(wanted.analyse()?.set)
+    });
+    let started: Vec<SyscallSet> = started.collect::<Result<_>>()?;
+    Ok(Policy::from_scans(set, &started).with_launch())
 }
 
 fn exit(verdict: &Verdict<Record>) -> Exit {
