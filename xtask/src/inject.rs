@@ -127,6 +127,19 @@ pub(crate) fn polls_output(pid: u32, address: u64, count: u64, descriptor: i32) 
         })
 }
 
+/// True when the epoll instance `epoll` waits until `descriptor` can be written: a line
+/// `tfd: 1 events: 1c …` of its fdinfo (proc_pid_fdinfo(5)).
+pub(crate) fn watches_output(pid: u32, epoll: u64, descriptor: i32) -> bool {
+    const EPOLLOUT: u64 = 4;
+    let about = fs::read_to_string(format!("/proc/{pid}/fdinfo/{epoll}")).unwrap_or_default();
+    about.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words.as_slice(), ["tfd:", target, "events:", events, ..]
+            if target.parse() == Ok(descriptor)
+                && hex(events).is_ok_and(|events| events & EPOLLOUT != 0))
+    })
+}
+
 fn hex(word: &str) -> Result<u64> {
     u64::from_str_radix(word.trim_start_matches("0x"), 16).with_context(|| format!("read {word}"))
 }

@@ -49,6 +49,9 @@ const WAITING: &[u64] = &[7, 23, 34, 43, 130, 202, 232, 271, 270, 281, 288];
 /// poll(2): a program that does not block in write waits here for its standard output (xz).
 const POLL: u64 = 7;
 
+/// epoll_wait(2), epoll_pwait(2): the same of one that waits for many things at once (node).
+const EPOLL: [u64; 2] = [232, 281];
+
 /// What a program blocked on its full standard output waits in: write, writev, sendfile.
 const WRITING: &[u64] = &[1, 20, 40];
 
@@ -422,6 +425,7 @@ fn injected(
             let held = hold(&mut child, &image, &code, |pid, (number, first, second)| {
                 (WRITING.contains(&number) && first == 1)
                     || (number == POLL && inject::polls_output(pid, first, second, 1))
+                    || (EPOLL.contains(&number) && inject::watches_output(pid, first, 1))
             });
             if held.is_err() {
                 child.kill()?;

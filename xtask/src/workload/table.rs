@@ -373,7 +373,7 @@ pub(crate) const WORKLOADS: &[Workload] = &[
             ]),
             run(&[
                 "-e",
-                "require('fs').promises.readFile('words', 'utf8').then(t => console.log(t.length)); setTimeout(() => console.log('later'), 5)",
+                "require('fs').promises.readFile('words', 'utf8').then(t => { console.log(t.length); setTimeout(() => console.log('later'), 5) })",
             ]),
         ],
     ),
