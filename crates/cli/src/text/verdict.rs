@@ -171,7 +171,7 @@ mod tests {
                         refused: None,
                     },
                     Module {
-                        path: "/tmp/own.so".to_owned(),
+                        path: "/srv/own.so".to_owned(),
                         refused: Some("it changed after the start".to_owned()),
                     },
                 ],
