@@ -15,6 +15,8 @@ pub struct SyscallSet {
     pub sets: Vec<ThreadSet>,
     /// What the analysis could not resolve; a residual adds nothing to the set by itself.
     pub residuals: Vec<Residual>,
+    /// Residuals that somebody resolved by a statement.
+    pub assumed: Vec<Assumed>,
     /// Facts that a reader must know, each with a stable code.
     pub warnings: Vec<Warning>,
 }
@@ -196,6 +198,15 @@ pub enum ArgValue {
     },
     /// Points to this constant string.
     Text(String),
+}
+
+/// A residual of which somebody states what happens there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Assumed {
+    /// What the analysis could not tell.
+    pub residual: Residual,
+    /// All calls that are made there; they are in the set. Ascending.
+    pub calls: Vec<Sysno>,
 }
 
 /// The calls of one thread in one phase.

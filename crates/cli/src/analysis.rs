@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use portcullis_abi::SyscallSet;
+use portcullis_scan::assume::Assumptions;
 use portcullis_scan::files::{FileData, Files, FilesError, HostFiles};
 use portcullis_scan::link::{NSSWITCH, hardware_levels};
 use portcullis_scan::{LinkRequest, image::Image, link};
@@ -26,6 +27,7 @@ pub(crate) struct Wanted {
     program: PathBuf,
     files: HostFiles,
     request: LinkRequest,
+    assumptions: Vec<Assumptions>,
     cache: bool,
 }
 
@@ -62,6 +64,7 @@ impl Wanted {
                 hardware_levels: hardware_levels(),
                 ..LinkRequest::default()
             },
+            assumptions: assumptions(closure)?,
             cache: !closure.no_cache,
         })
     }
@@ -83,6 +86,7 @@ impl Wanted {
                 hardware_levels: hardware_levels(),
                 ..LinkRequest::default()
             },
+            assumptions: assumptions(closure)?,
             cache: false,
         })
     }
@@ -108,10 +112,13 @@ impl Wanted {
         let store = self.store();
         let key = self.key();
         let known = store.as_ref().and_then(|s| remembered(s, &key));
-        let (set, cached) = match known {
+        let (mut set, cached) = match known {
             Some(set) => (set, true),
             None => (self.analyse_now(store.as_ref(), &key)?, false),
         };
+        for assumptions in &self.assumptions {
+            assumptions.apply(&mut set);
+        }
         Ok(Analysis {
             set,
             timing: Timing {
@@ -193,6 +200,16 @@ impl Wanted {
         }
         hasher.finalize().into()
     }
+}
+
+/// What the user states of residuals.
+fn assumptions(closure: &ClosureArgs) -> Result<Vec<Assumptions>> {
+    let read = |path: &PathBuf| {
+        let reading = || format!("reading the statements of {}", neutral::path(path));
+        let text = std::fs::read_to_string(path).with_context(reading)?;
+        Assumptions::parse(&text).with_context(reading)
+    };
+    closure.assume.iter().map(read).collect()
 }
 
 /// What tells this build from another one: the command's own file. A build that was changed

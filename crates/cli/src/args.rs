@@ -162,6 +162,9 @@ pub(crate) struct ClosureArgs {
     /// Name services as FILE configures them, instead of /etc/nsswitch.conf
     #[arg(long, value_name = "FILE")]
     pub(crate) nsswitch: Option<PathBuf>,
+    /// Resolve residuals by the statements in FILE, `RESIDUAL = { CALL, CALL }` (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) assume: Vec<PathBuf>,
     /// Neither read nor write cached results
     #[arg(long)]
     pub(crate) no_cache: bool,

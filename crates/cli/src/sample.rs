@@ -1,8 +1,9 @@
 //! A scan result written by hand, with every shape that the output must carry. Tests only.
 
 use portcullis_abi::{
-    Arch, ArgValue, Binary, Confidence, Language, Linkage, Location, Mode, Origin, Residual,
-    ResidualKind, ScannedObject, Site, Syscall, SyscallSet, Sysno, ThreadSet, Tuple, Warning,
+    Arch, ArgValue, Assumed, Binary, Confidence, Language, Linkage, Location, Mode, Origin,
+    Residual, ResidualKind, ScannedObject, Site, Syscall, SyscallSet, Sysno, ThreadSet, Tuple,
+    Warning,
 };
 
 fn at(object: usize, address: u64, function: &str) -> Location {
@@ -112,6 +113,10 @@ pub(crate) fn set() -> SyscallSet {
             residual(ResidualKind::Module, "dlopen of \"libnss_%s.so\"", 1),
             residual(ResidualKind::Number, "number read from memory", 9),
         ],
+        assumed: vec![Assumed {
+            residual: residual(ResidualKind::Target, "a call of unknown target", 1),
+            calls: vec![Sysno(0), Sysno(41)],
+        }],
         warnings: vec![Warning {
             code: "PC0104",
             message: "int 0x80 at /usr/bin/app+0x1234".to_owned(),

@@ -46,7 +46,12 @@ impl Derivation {
             };
             for call in &set.syscalls {
                 let known = calls.entry(call.number).or_default();
-                for provenance in call.sites.iter().map(|s| site(&s.at)) {
+                let stated = set
+                    .assumed
+                    .iter()
+                    .filter(|a| a.calls.contains(&call.number));
+                let stated = stated.map(|a| Provenance::Assumption(a.residual.id.clone()));
+                for provenance in stated.chain(call.sites.iter().map(|s| site(&s.at))) {
                     if known.len() < MOST_SITES && !known.contains(&provenance) {
                         known.push(provenance);
                     }

@@ -1,5 +1,6 @@
 //! From an ELF binary to the system calls it can make, with evidence.
 
+pub mod assume;
 pub mod files;
 pub mod image;
 pub mod isa;

@@ -332,6 +332,7 @@ impl Report<'_> {
                 numbers,
             }],
             residuals: self.residuals.into_values().collect(),
+            assumed: Vec::new(),
             warnings: self.warnings.into_iter().collect(),
         }
     }

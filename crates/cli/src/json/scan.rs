@@ -17,6 +17,8 @@ pub(crate) struct Document<'a> {
     syscalls: Vec<Syscall<'a>>,
     sets: Vec<Set<'a>>,
     residuals: Vec<Residual<'a>>,
+    /// Residuals that a statement resolved.
+    assumed: Vec<Assumed<'a>>,
     warnings: Vec<Warning<'a>>,
 }
 
@@ -114,6 +116,12 @@ struct Residual<'a> {
 }
 
 #[derive(Serialize)]
+struct Assumed<'a> {
+    residual: Residual<'a>,
+    numbers: Vec<u32>,
+}
+
+#[derive(Serialize)]
 struct Warning<'a> {
     code: &'a str,
     message: &'a str,
@@ -129,6 +137,15 @@ impl<'a> Document<'a> {
             address: hex(at.address),
         };
         let places = |way: &'a [Location]| way.iter().map(place).collect::<Vec<_>>();
+        let residual = |r: &'a portcullis_abi::Residual| Residual {
+            id: &r.id,
+            kind: r.kind.name(),
+            object: object(set, &r.at),
+            address: hex(r.at.address),
+            function: r.at.function.as_deref(),
+            detail: &r.detail,
+            why: places(&r.why),
+        };
         Document {
             schema: "portcullis.scan",
             version: 1,
@@ -194,17 +211,13 @@ impl<'a> Document<'a> {
                     numbers: s.numbers.iter().map(|n| n.0).collect(),
                 })
                 .collect(),
-            residuals: set
-                .residuals
+            residuals: set.residuals.iter().map(residual).collect(),
+            assumed: set
+                .assumed
                 .iter()
-                .map(|r| Residual {
-                    id: &r.id,
-                    kind: r.kind.name(),
-                    object: object(set, &r.at),
-                    address: hex(r.at.address),
-                    function: r.at.function.as_deref(),
-                    detail: &r.detail,
-                    why: places(&r.why),
+                .map(|a| Assumed {
+                    residual: residual(&a.residual),
+                    numbers: a.calls.iter().map(|n| n.0).collect(),
                 })
                 .collect(),
             warnings: set

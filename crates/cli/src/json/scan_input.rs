@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_abi::{
-    Arch, ArgValue, Binary, Confidence, Language, Linkage, Location, Mode, Origin, Residual,
-    ResidualKind, ScannedObject, Site, Syscall, SyscallSet, Sysno, ThreadSet, Tuple, Warning,
+    Arch, ArgValue, Assumed, Binary, Confidence, Language, Linkage, Location, Mode, Origin,
+    Residual, ResidualKind, ScannedObject, Site, Syscall, SyscallSet, Sysno, ThreadSet, Tuple,
+    Warning,
 };
 use serde::Deserialize;
 
@@ -25,6 +26,9 @@ struct Document {
     syscalls: Vec<SyscallIn>,
     sets: Vec<SetIn>,
     residuals: Vec<ResidualIn>,
+    /// Older documents have none.
+    #[serde(default)]
+    assumed: Vec<AssumedIn>,
     warnings: Vec<WarningIn>,
 }
 
@@ -109,6 +113,12 @@ struct ResidualIn {
     at: PlaceIn,
     detail: String,
     why: Vec<PlaceIn>,
+}
+
+#[derive(Deserialize)]
+struct AssumedIn {
+    residual: ResidualIn,
+    numbers: Vec<u32>,
 }
 
 #[derive(Deserialize)]
@@ -219,6 +229,15 @@ pub(crate) fn parse(json: &[u8]) -> Result<SyscallSet> {
         ResidualKind::Exec,
         ResidualKind::Code,
     ];
+    let residual = |r: ResidualIn| {
+        Ok(Residual {
+            id: r.id,
+            kind: one_of(&kinds, ResidualKind::name, &r.kind)?,
+            at: place(r.at)?,
+            detail: r.detail,
+            why: places(r.why)?,
+        })
+    };
     Ok(SyscallSet {
         syscalls,
         sets: document
@@ -233,13 +252,15 @@ pub(crate) fn parse(json: &[u8]) -> Result<SyscallSet> {
         residuals: document
             .residuals
             .into_iter()
-            .map(|r| {
-                Ok(Residual {
-                    id: r.id,
-                    kind: one_of(&kinds, ResidualKind::name, &r.kind)?,
-                    at: place(r.at)?,
-                    detail: r.detail,
-                    why: places(r.why)?,
+            .map(residual)
+            .collect::<Result<_>>()?,
+        assumed: document
+            .assumed
+            .into_iter()
+            .map(|a| {
+                Ok(Assumed {
+                    residual: residual(a.residual)?,
+                    calls: a.numbers.into_iter().map(Sysno).collect(),
                 })
             })
             .collect::<Result<_>>()?,

@@ -38,6 +38,7 @@ pub(crate) fn report(set: &SyscallSet, timing: Timing) -> String {
     head(&mut out, set);
     calls(&mut out, set);
     residuals(&mut out, set);
+    assumed(&mut out, set);
     warnings(&mut out, set);
     let source = if timing.cached {
         "from the cache"
@@ -246,7 +247,7 @@ fn residuals(out: &mut String, set: &SyscallSet) {
                 Some(_) => format!("{} in {}+{:#x}", function(at), object(set, at), at.address),
                 None => format!("{}+{:#x}", object(set, at), at.address),
             };
-            let _ = writeln!(out, "    at {place}");
+            let _ = writeln!(out, "    at {place}  [{}]", neutral::text(&residual.id));
             if let Some(chain) = chain(&residual.why) {
                 let _ = writeln!(out, "    {}", Styled(QUIET, format!("by {chain}")));
             }
@@ -258,6 +259,26 @@ fn residuals(out: &mut String, set: &SyscallSet) {
                 found.len() - RESIDUALS
             );
         }
+    }
+}
+
+fn assumed(out: &mut String, set: &SyscallSet) {
+    if set.assumed.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "\n{} ({})",
+        Styled(CAUTION, "assumed"),
+        set.assumed.len()
+    );
+    for assumed in &set.assumed {
+        let names: Vec<String> = assumed.calls.iter().map(|n| name(set, *n)).collect();
+        let id = neutral::text(&assumed.residual.id);
+        let _ = match names.is_empty() {
+            true => writeln!(out, "  {id} makes no call"),
+            false => writeln!(out, "  {id} makes {}", names.join(", ")),
+        };
     }
 }
 

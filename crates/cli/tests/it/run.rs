@@ -157,3 +157,86 @@ fn a_derived_policy_compiles_to_a_proved_filter() {
     let broken = place.command().arg("compile").arg(&file).output().unwrap();
     assert_eq!(broken.status.code(), Some(2));
 }
+
+#[test]
+fn a_statement_about_a_residual_is_believed_and_its_contradiction_is_told() {
+    let place = Place::new();
+    let program = number_program(&place);
+    let scan = place
+        .portcullis(&["scan", "--format", "json", &program])
+        .expect(0)
+        .json();
+    let residuals = scan["residuals"].as_array().unwrap();
+    let number = residuals.iter().find(|r| r["kind"] == "number").unwrap();
+    let id = number["id"].as_str().unwrap();
+    let state = |calls: &str| {
+        fs::write(
+            place.at("stated"),
+            format!("# Why.\n{id} = {{ {calls} }}\n"),
+        )
+        .unwrap();
+        let with = ["--assume", "stated"];
+        let scan = ["scan", "--format", "json"];
+        let scan = place
+            .portcullis(&[&scan[..], &with, &[&program]].concat())
+            .expect(0)
+            .json();
+        let (output, verdict) = run(&place, &[&with[..], &["--", &program, "103"]].concat());
+        (scan, output, verdict)
+    };
+
+    let (scan, output, verdict) = state("syslog, getpid");
+    assert_eq!(scan["assumed"][0]["residual"]["id"], id);
+    assert_eq!(scan["assumed"][0]["numbers"].as_array().unwrap().len(), 2);
+    assert!(
+        scan["residuals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|r| r["id"] != id)
+    );
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(verdict["outcome"], "exited");
+    let policy = place
+        .portcullis(&["policy", "--assume", "stated", &program])
+        .expect(0);
+    assert!(policy.stdout.contains(id), "{}", policy.stdout);
+
+    let (_, output, verdict) = state("getpid");
+    assert_eq!(output.status.code(), Some(159));
+    let rule = verdict["denials"][0]["rule"].as_str().unwrap();
+    assert!(rule.contains("contradicts") && rule.contains(id), "{rule}");
+
+    fs::write(place.at("stated"), "number:gone:f = {}\n").unwrap();
+    let scan = place
+        .portcullis(&["scan", "--assume", "stated", &program])
+        .expect(0);
+    assert!(scan.stdout.contains("PC0205"), "{}", scan.stdout);
+    fs::write(place.at("stated"), "number:gone:f is nothing\n").unwrap();
+    place
+        .portcullis(&["scan", "--assume", "stated", &program])
+        .expect(2);
+}
+
+#[test]
+fn a_started_program_needs_to_be_named() {
+    let place = Place::new();
+    const STARTS: &str = "#include <unistd.h>\n\
+        int main(int c, char **v) { return execv(v[1], v + 1) * c; }\n";
+    let starts = place
+        .compile("starts", STARTS, &["-static"])
+        .display()
+        .to_string();
+    // uname(2) is a call that the first does not make.
+    let denied = run(&place, &["--", &starts, "/bin/uname", "-r"]).0;
+    assert_eq!(denied.status.code(), Some(159), "{}", stderr(&denied));
+    let named = ["--exec", "/bin/uname", "--", &starts, "/bin/uname", "-r"];
+    let (output, verdict) = run(&place, &named);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(verdict["outcome"], "exited");
+    assert!(!output.stdout.is_empty());
+    let policy = place
+        .portcullis(&["policy", "--exec", "/bin/uname", &starts])
+        .expect(0);
+    assert!(policy.stdout.contains("\"uname\""), "{}", policy.stdout);
+}

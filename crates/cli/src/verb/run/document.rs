@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_abi::{ResidualKind, SyscallSet, Sysno};
+use portcullis_abi::{Assumed, ResidualKind, SyscallSet, Sysno};
 use portcullis_policy::{Class, Policy};
 use portcullis_sandbox::{Mode, Outcome, Verdict};
 use portcullis_scan::image::{Addr, Image};
@@ -104,14 +104,17 @@ fn denial(
     let number = Sysno(call.number);
     let name = policy.arch.name(number);
     let class = policy.class(call.arch, call.number);
+    let backtrace = frames(image, denial);
     let rule = match (denial.rule, class) {
         (Some(rule), _) => format!("of rule {}", rule + 1),
-        (None, Class::Known) => "the call is not in the derived set".into(),
+        (None, Class::Known) => match contradicted(set, &backtrace) {
+            Some(id) => format!("the call contradicts what is assumed about {id}"),
+            None => "the call is not in the derived set".into(),
+        },
         (None, Class::Newer) => "no table knows the call".into(),
         (None, Class::Foreign) => "it is a call of another architecture or ABI".into(),
     };
     let path = denial.strings.first().map(|(_, bytes)| bytes);
-    let backtrace = frames(image, denial);
     json::Denial {
         code: match (denial.answer, class) {
             (_, Class::Foreign) => "PC0303",
@@ -135,6 +138,27 @@ fn denial(
         backtrace,
         count: denial.count,
     }
+}
+
+/// The statement about the place where the call was made, if there is one: its residual's id.
+fn contradicted<'a>(set: &'a SyscallSet, backtrace: &[json::Frame]) -> Option<&'a str> {
+    let made = backtrace.first()?;
+    let at = |assumed: &&Assumed| {
+        let at = &assumed.residual.at;
+        made.address == format!("{:#x}", at.address)
+            && is_same(
+                set.objects.get(at.object).map_or("", |o| &o.path),
+                made.object.as_deref(),
+            )
+    };
+    Some(&set.assumed.iter().find(at)?.residual.id)
+}
+
+/// Whether a scanned path leads to the file that a frame is in.
+fn is_same(scanned: &str, mapped: Option<&str>) -> bool {
+    mapped.is_some_and(|mapped| {
+        scanned == mapped || std::fs::canonicalize(scanned).is_ok_and(|p| p.as_os_str() == mapped)
+    })
 }
 
 fn frames(image: Option<&Image>, denial: &Denial) -> Vec<json::Frame> {
@@ -167,11 +191,7 @@ fn name(image: &Image, path: &str, at: u64) -> Option<String> {
 
 /// A call of a library that was not analysed is answered by naming the library.
 fn suggestion(set: &SyscallSet, backtrace: &[json::Frame]) -> Option<String> {
-    let known = |path: &str| {
-        set.objects.iter().any(|o| {
-            o.path == path || std::fs::canonicalize(&o.path).is_ok_and(|p| p.as_os_str() == path)
-        })
-    };
+    let known = |path: &str| set.objects.iter().any(|o| is_same(&o.path, Some(path)));
     let paths = backtrace.iter().filter_map(|f| f.object.as_deref());
     let strange = paths
         .filter(|p| p.starts_with('/'))

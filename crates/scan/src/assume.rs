@@ -1,0 +1,156 @@
+//! Statements that resolve residuals: what a person knows and the analysis could not tell.
+//!
+//! ```text
+//! # The handler's number is one of those that setuid(2) and its like pass on (nptl/nptl_setxid.c).
+//! number:libc.so.6:0x86720 = { setuid, setgid }
+//! # This build loads no other libraries.
+//! module:libc.so.6:dlopen = {}
+//! ```
+//!
+//! A statement names a residual by its id and says that what happens there makes these calls at
+//! most. The residual then is an [`Assumed`] of the set, and the calls are in it.
+
+use portcullis_abi::{
+    Arch, Assumed, Confidence, Origin, Site, Syscall, SyscallSet, Sysno, Warning,
+};
+
+/// Statements of one file.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Assumptions(Vec<(String, Vec<Sysno>)>);
+
+/// A line that is no statement.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotAStatement {
+    /// It has another form.
+    #[error("line {0} is not of the form `RESIDUAL = {{ CALL, CALL }}`")]
+    Form(usize),
+    /// It names a call that the kernel does not have.
+    #[error("line {0}: no system call is called {1:?}")]
+    Call(usize, String),
+    /// Another line says something else of the same residual.
+    #[error("line {0} says something else of {1} than a line before it")]
+    Contradicts(usize, String),
+}
+
+impl Assumptions {
+    /// Reads a file's text, a statement per line; `#` starts a comment.
+    ///
+    /// ```
+    /// use portcullis_scan::assume::Assumptions;
+    ///
+    /// assert!(Assumptions::parse("number:libc.so.6:syscall = { getpid }").is_ok());
+    /// assert!(Assumptions::parse("number:libc.so.6:syscall = { getpit }").is_err());
+    /// ```
+    pub fn parse(text: &str) -> Result<Assumptions, NotAStatement> {
+        let mut all: Vec<(String, Vec<Sysno>)> = Vec::new();
+        for (line, number) in text.lines().zip(1..) {
+            // A residual's id has a `#` of its own, but never behind a blank.
+            let line = match line.trim_start() {
+                comment if comment.starts_with('#') => "",
+                line => line.split(" #").next().unwrap_or_default().trim(),
+            };
+            if line.is_empty() {
+                continue;
+            }
+            let (id, calls) = statement(line).ok_or(NotAStatement::Form(number))?;
+            let mut calls = calls
+                .split([',', ' ', '\t'])
+                .filter(|name| !name.is_empty())
+                .map(|name| {
+                    let known = Arch::X86_64.number(name);
+                    known.ok_or_else(|| NotAStatement::Call(number, name.to_owned()))
+                })
+                .collect::<Result<Vec<Sysno>, _>>()?;
+            calls.sort_unstable();
+            calls.dedup();
+            match all.iter().find(|(known, _)| known == id) {
+                Some((_, same)) if *same == calls => {}
+                Some(_) => return Err(NotAStatement::Contradicts(number, id.to_owned())),
+                None => all.push((id.to_owned(), calls)),
+            }
+        }
+        Ok(Assumptions(all))
+    }
+
+    /// Resolves the residuals of `set` that are named; a statement about none is stale, which is a
+    /// warning.
+    pub fn apply(&self, set: &mut SyscallSet) {
+        for (id, calls) in &self.0 {
+            let Some(at) = set.residuals.iter().position(|r| r.id == *id) else {
+                set.warnings.push(Warning {
+                    code: "PC0205",
+                    message: format!(
+                        "the assumption about {id} is stale: there is no such residual"
+                    ),
+                });
+                continue;
+            };
+            let residual = set.residuals.remove(at);
+            for &number in calls {
+                if set.get(number).is_none() {
+                    let place = set.syscalls.partition_point(|s| s.number < number);
+                    let call = Syscall {
+                        number,
+                        origin: Origin::Program,
+                        confidence: Confidence::Sound,
+                        args: Vec::new(),
+                        sites: vec![Site {
+                            at: residual.at.clone(),
+                            tuples: Vec::new(),
+                        }],
+                        why: residual.why.clone(),
+                    };
+                    set.syscalls.insert(place, call);
+                }
+            }
+            for thread in &mut set.sets {
+                thread.numbers.extend(calls);
+                thread.numbers.sort_unstable();
+                thread.numbers.dedup();
+            }
+            set.assumed.push(Assumed {
+                residual,
+                calls: calls.clone(),
+            });
+        }
+    }
+}
+
+/// The two sides of `ID = { CALLS }`.
+fn statement(line: &str) -> Option<(&str, &str)> {
+    let (id, calls) = line.split_once('=')?;
+    let calls = calls.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let id = id.trim();
+    (!id.is_empty() && !id.contains(char::is_whitespace)).then_some((id, calls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_read_strictly() {
+        let text = "# why\n\nnumber:a:f#2 = { getpid, read write }  # because\nexec:a:g = {}\n";
+        let read = Assumptions::parse(text).expect("two statements");
+        let numbers = [0, 1, 39].map(Sysno).to_vec();
+        assert_eq!(
+            read.0,
+            [
+                ("number:a:f#2".into(), numbers),
+                ("exec:a:g".into(), vec![])
+            ]
+        );
+        let wrong = |text| Assumptions::parse(text).unwrap_err();
+        assert_eq!(wrong("x = getpid"), NotAStatement::Form(1));
+        assert_eq!(wrong("\nx y = {}"), NotAStatement::Form(2));
+        assert_eq!(wrong("= {}"), NotAStatement::Form(1));
+        assert_eq!(
+            wrong("x = { getpit }"),
+            NotAStatement::Call(1, "getpit".into())
+        );
+        assert_eq!(
+            wrong("x = { read }\nx = {}"),
+            NotAStatement::Contradicts(2, "x".into())
+        );
+    }
+}
