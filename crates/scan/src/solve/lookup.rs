@@ -15,6 +15,8 @@ use crate::summary::{Call, Input};
 
 /// Functions of the C library that take a handle and a name (dlsym(3)).
 const LOOKUPS: [&[u8]; 2] = [b"dlsym", b"dlvsym"];
+/// What the loader names in its messages and never calls: it is what these call (elf/dl-open.c).
+const LOADS: [&[u8]; 2] = [b"dlopen", b"dlmopen"];
 /// What every C library exports that starts programs.
 const STARTS: &[u8] = b"__libc_start_main";
 
@@ -124,7 +126,8 @@ impl Solver<'_> {
             return;
         };
         let exports = self.image.exports(name);
-        if !exports.iter().any(|(a, _)| object(a.0) == by) {
+        let message = by == self.lookups.loader && LOADS.contains(&name);
+        if !message && !exports.iter().any(|(a, _)| object(a.0) == by) {
             self.take_exports(exports);
         }
     }
