@@ -7,6 +7,7 @@ mod finish;
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
+use smallvec::{SmallVec, smallvec};
 
 use super::Summary;
 use super::explore::{Extent, Tables, explore, inside};
@@ -88,6 +89,9 @@ struct Builder<'a> {
     jumps: BTreeMap<u32, ValueId>,
 }
 
+/// Blocks that control goes on to, mostly one or two.
+type Blocks = SmallVec<[u32; 2]>;
+
 /// Where control goes after a block, with the state it takes along.
 struct Edge {
     to: u32,
@@ -157,7 +161,7 @@ impl<'a> Builder<'a> {
         }
         for block in 0..self.extents.len() as u32 {
             if let Flow::JumpIndirect(()) = self.extents[block as usize].flow
-                && let Some((state, _)) = self.states[block as usize].clone()
+                && let Some(state) = self.state(block)
                 && let (Flow::JumpIndirect(target), ..) = self.run(block, state, false)
             {
                 self.jumps.insert(block, target);
@@ -182,7 +186,7 @@ impl<'a> Builder<'a> {
             {
                 *state = State::unknown(&mut self.graph);
             }
-            let Some((state, _)) = self.states[block as usize].clone() else {
+            let Some(state) = self.state(block) else {
                 continue;
             };
             let exposed = self.exposure();
@@ -223,6 +227,12 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// What is known at the start of a block.
+    fn state(&self, block: u32) -> Option<State> {
+        let known = self.states[block as usize].as_ref();
+        known.map(|(state, _)| state.clone())
+    }
+
     /// How much of the frame is exposed: it only grows, and this changes with it.
     fn exposure(&self) -> (usize, i64) {
         let lowest = self
@@ -243,9 +253,9 @@ impl<'a> Builder<'a> {
         edges.filter(|&(from, to)| to <= from).collect()
     }
 
-    fn successors(&self, block: u32) -> Vec<u32> {
+    fn successors(&self, block: u32) -> Blocks {
         let extent = &self.extents[block as usize];
-        let mut all = Vec::new();
+        let mut all: SmallVec<[u64; 2]> = SmallVec::new();
         if let Some(hub) = self.hub_at(block) {
             return self.blocks(self.hubs.targets(hub));
         }
@@ -262,9 +272,9 @@ impl<'a> Builder<'a> {
             }
             Flow::JumpIndirect(()) => {
                 if let Some(hub) = self.hub_of(extent.last) {
-                    return vec![hub];
+                    return smallvec![hub];
                 }
-                all.extend(self.tables.get(&extent.last).into_iter().flatten());
+                all.extend(self.tables.get(&extent.last).into_iter().flatten().copied());
             }
             Flow::Return | Flow::Stop | Flow::Invalid => {}
         }
@@ -277,7 +287,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The function's own blocks among those that begin at these addresses.
-    fn blocks(&self, starts: &[u64]) -> Vec<u32> {
+    fn blocks(&self, starts: &[u64]) -> Blocks {
         let blocks = starts.iter().filter_map(|a| self.index.get(a).copied());
         blocks.collect()
     }
@@ -350,23 +360,23 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn edges(&mut self, block: u32, flow: Flow<ValueId>, state: State) -> Vec<Edge> {
+    fn edges(&mut self, block: u32, flow: Flow<ValueId>, state: State) -> SmallVec<[Edge; 2]> {
         let Extent { last, after, .. } = self.extents[block as usize];
         if let Some(hub) = self.hub_at(block) {
             return all_edges(&self.blocks(self.hubs.targets(hub)), &state);
         }
-        let ways = match flow {
-            Flow::Next => vec![(after, state)],
-            Flow::Jump(to) => vec![(to, state)],
+        let ways: SmallVec<[(u64, State); 2]> = match flow {
+            Flow::Next => smallvec![(after, state)],
+            Flow::Jump(to) => smallvec![(to, state)],
             Flow::Branch(test, to) => {
                 let mut taken = state.clone();
                 let mut not_taken = state;
                 self.assume(&mut taken, test, true);
                 self.assume(&mut not_taken, test, false);
-                vec![(after, not_taken), (to, taken)]
+                smallvec![(after, not_taken), (to, taken)]
             }
             Flow::Call(_) | Flow::CallIndirect(_) => {
-                let mut ways = Vec::new();
+                let mut ways = SmallVec::new();
                 if let Some(after) = self.returns_to(&self.extents[block as usize]) {
                     let mut returned = self.lower(last, state.clone());
                     returned.after_call();
@@ -382,17 +392,17 @@ impl<'a> Builder<'a> {
             Flow::Syscall | Flow::ForeignSyscall(_) => {
                 let mut lower = self.lower(last, state);
                 lower.after_syscall();
-                vec![(after, lower.state)]
+                smallvec![(after, lower.state)]
             }
             Flow::JumpIndirect(target) => {
                 self.jumps.insert(block, target);
                 let to = match self.hub_of(last) {
-                    Some(hub) => vec![hub],
+                    Some(hub) => smallvec![hub],
                     None => self.blocks(self.tables.get(&last).map_or(&[], |t| &t[..])),
                 };
                 return all_edges(&to, &state);
             }
-            Flow::Return | Flow::Stop | Flow::Invalid => Vec::new(),
+            Flow::Return | Flow::Stop | Flow::Invalid => SmallVec::new(),
         };
         ways.into_iter()
             .filter_map(|(to, state)| {
@@ -429,7 +439,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn all_edges(to: &[u32], state: &State) -> Vec<Edge> {
+fn all_edges(to: &[u32], state: &State) -> SmallVec<[Edge; 2]> {
     let edges = to.iter().map(|&to| Edge {
         to,
         state: state.clone(),
@@ -452,7 +462,7 @@ fn earliest_after(retreats: &[(u32, u32)], place: u32) -> u32 {
 }
 
 /// The places of so many blocks in reverse postorder, from the first one on.
-fn places(blocks: usize, successors: impl Fn(u32) -> Vec<u32>) -> Vec<u32> {
+fn places(blocks: usize, successors: impl Fn(u32) -> Blocks) -> Vec<u32> {
     let mut places = vec![u32::MAX; blocks];
     let mut next = blocks as u32;
     let mut seen = vec![false; blocks];

@@ -26,15 +26,17 @@ impl OneValue {
     /// Looks at all phis of a function.
     pub(super) fn find(graph: &Graph) -> OneValue {
         let mut found = vec![Found::Nothing; graph.phis.len()];
-        let mut users: Vec<Vec<u32>> = vec![Vec::new(); graph.phis.len()];
         let mut pending: Vec<u32> = (0..graph.phis.len() as u32).collect();
-        for (index, phi) in graph.phis.iter().enumerate() {
-            for &(_, operand) in &phi.operands {
-                if let Value::Phi(used) = graph.get(operand) {
-                    users[used as usize].push(index as u32);
-                }
-            }
+        // Which phi is an operand of which, by the operand.
+        let mut users: Vec<(u32, u32)> = Vec::new();
+        for (phi, index) in graph.phis.iter().zip(0..) {
+            let operands = phi.operands.iter().map(|o| graph.get(o.1));
+            users.extend(operands.filter_map(|value| match value {
+                Value::Phi(used) => Some((used, index)),
+                _ => None,
+            }));
         }
+        users.sort_unstable();
         while let Some(index) = pending.pop() {
             let mut sum = Found::Nothing;
             for &(_, operand) in &graph.phis[index as usize].operands {
@@ -52,7 +54,11 @@ impl OneValue {
             // Each phi changes at most twice.
             if sum != found[index as usize] {
                 found[index as usize] = sum;
-                pending.extend(&users[index as usize]);
+                let first = users.partition_point(|&(used, _)| used < index);
+                let own = users[first..]
+                    .iter()
+                    .take_while(|&&(used, _)| used == index);
+                pending.extend(own.map(|&(_, user)| user));
             }
         }
         let phis = found

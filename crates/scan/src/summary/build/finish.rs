@@ -24,7 +24,7 @@ impl Builder<'_> {
         let mut escaping = Vec::new();
         for block in 0..self.extents.len() as u32 {
             let Extent { start, last, .. } = self.extents[block as usize];
-            let Some((state, _)) = self.states[block as usize].clone() else {
+            let Some((state, _)) = self.states[block as usize].take() else {
                 // Only a call that lower() saw no way past leads here: kept for its place.
                 blocks.push(Block {
                     start,
