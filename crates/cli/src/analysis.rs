@@ -10,7 +10,7 @@ use portcullis_abi::SyscallSet;
 use portcullis_scan::assume::Assumptions;
 use portcullis_scan::files::{FileData, Files, FilesError, HostFiles};
 use portcullis_scan::link::{NSSWITCH, hardware_levels};
-use portcullis_scan::{LinkRequest, image::Image, link};
+use portcullis_scan::{LinkRequest, Stats, image::Image, link};
 use sha2::{Digest as _, Sha256};
 
 use crate::args::{ClosureArgs, RootArgs};
@@ -145,6 +145,15 @@ impl Wanted {
     /// The image alone, for the names of functions.
     pub(crate) fn image(&self) -> Option<Image> {
         link::link(&self.files, &self.program, &self.request).ok()
+    }
+
+    /// The analysis looked at from the inside, made now.
+    pub(crate) fn stats(&self) -> Result<(SyscallSet, Stats)> {
+        Ok(portcullis_scan::stats(
+            &self.files,
+            &self.program,
+            &self.request,
+        )?)
     }
 
     fn analyse_now(&self, store: Option<&Store>, key: &Key) -> Result<SyscallSet> {

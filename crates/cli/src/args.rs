@@ -127,6 +127,9 @@ pub(crate) struct ScanArgs {
     /// Print only the names, one per line
     #[arg(long, conflicts_with = "format")]
     pub(crate) list: bool,
+    /// Show where time and imprecision come from
+    #[arg(long, conflicts_with_all = ["why", "list", "format", "strict"])]
+    pub(crate) stats: bool,
     /// Exit with 1 when anything was not resolved
     #[arg(long)]
     pub(crate) strict: bool,

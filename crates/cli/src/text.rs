@@ -2,5 +2,6 @@
 
 mod purpose_table;
 pub(crate) mod scan;
+pub(crate) mod stats;
 mod style;
 pub(crate) mod verdict;

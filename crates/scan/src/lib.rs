@@ -12,6 +12,7 @@ pub mod solve;
 pub mod summary;
 
 use std::path::Path;
+use std::time::Instant;
 
 use portcullis_abi::{Arch, SyscallSet};
 
@@ -19,6 +20,7 @@ use files::Files;
 use image::Consulted;
 pub use link::{Error, LinkRequest};
 pub use report::demangle::demangle;
+pub use report::stats::{Holder, Stats};
 
 /// A program's set, and what it was made from.
 #[derive(Debug)]
@@ -53,4 +55,23 @@ pub fn scan(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
         set: report::report(&image, &solution, Arch::X86_64),
         consulted: image.files().to_vec(),
     })
+}
+
+/// Where the time and the imprecision of a scan come from: what [`scan`] finds, looked at from the
+/// inside. The indices of locations are those of [`SyscallSet::objects`].
+pub fn stats(
+    files: &dyn Files,
+    program: &Path,
+    request: &LinkRequest,
+) -> Result<(SyscallSet, Stats), Error> {
+    let start = Instant::now();
+    let image = link::link(files, program, request)?;
+    let linked = start.elapsed();
+    let solution = solve::solve(&image);
+    let solved = start.elapsed();
+    let set = report::report(&image, &solution, Arch::X86_64);
+    let calls = set.syscalls.iter().map(|call| call.number);
+    let times = [linked, solved.saturating_sub(linked)];
+    let stats = report::stats::stats(&image, &solution, calls, times);
+    Ok((set, stats))
 }

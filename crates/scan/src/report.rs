@@ -2,6 +2,7 @@
 //! residuals, warnings.
 
 pub(crate) mod demangle;
+pub(crate) mod stats;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};

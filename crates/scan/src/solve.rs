@@ -17,6 +17,7 @@ mod evaluate;
 mod function;
 mod instance;
 mod lookup;
+mod reach;
 mod relevance;
 mod walk;
 mod written;
@@ -28,7 +29,7 @@ use std::thread;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::image::{Addr, Image, Slot};
+use crate::image::{Addr, Image};
 use crate::isa::x86_64::CALLEE_SAVED;
 use crate::summary::{Exit, Input, ValueId};
 use ahead::Ahead;
@@ -158,6 +159,9 @@ pub struct Solution {
     /// Calls whose target may be any function whose address is taken: instance and address;
     /// the first system call that registers a handler counts as one.
     pub open: Vec<(InstanceId, u64)>,
+    /// Functions whose address somebody holds, and the first place that hands it out: code, or a
+    /// word of data.
+    pub taken: BTreeMap<u64, u64>,
     /// Strings that reached code refers to and that announce something (see `data.rs`).
     pub strings: BTreeMap<String, (InstanceId, u64)>,
     /// Functions that look up names.
@@ -266,6 +270,7 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
             instances: solver.instances,
             entries: solver.entries,
             open: solver.open,
+            taken: solver.taken,
             strings: solver.data.strings,
             lookups: solver.lookups,
             rounds: round,
@@ -287,10 +292,11 @@ struct Solver<'a> {
     /// never run is run when it is first called.
     pending: BTreeSet<InstanceId>,
     data: Data,
-    /// Function addresses that reached code or data can hand to somebody.
-    taken: BTreeSet<u64>,
-    /// Addresses inside functions, on the way to be taken.
-    labels: BTreeSet<u64>,
+    /// Function addresses that reached code or data can hand to somebody, and the place that was the
+    /// first to.
+    taken: BTreeMap<u64, u64>,
+    /// Addresses inside functions, on the way to be taken, and where they are handed out.
+    labels: BTreeMap<u64, u64>,
     /// Resolvers whose results are taken.
     resolvers: BTreeSet<u64>,
     /// Blocks whose fixed references were followed.
@@ -350,8 +356,8 @@ impl<'a> Solver<'a> {
             entered: FxHashSet::default(),
             pending: BTreeSet::new(),
             data: Data::default(),
-            taken: BTreeSet::new(),
-            labels: BTreeSet::new(),
+            taken: BTreeMap::new(),
+            labels: BTreeMap::new(),
             resolvers: BTreeSet::new(),
             referred: FxHashSet::default(),
             indexed: FxHashMap::default(),
@@ -540,120 +546,5 @@ impl<'a> Solver<'a> {
             .get(&function)
             .is_some_and(|all| all.iter().any(|(c, _)| **c == context));
         if known { context } else { Context::new() }
-    }
-
-    /// `address` can be called by whoever calls what he does not know.
-    fn take(&mut self, address: u64) {
-        if !self.image.is_code(Addr(address)) {
-            return;
-        }
-        if self.image.function_around(Addr(address)).is_some() {
-            self.labels.insert(address);
-        } else {
-            self.take_code(address);
-        }
-    }
-
-    fn take_code(&mut self, address: u64) {
-        if self.taken.insert(address) && !self.open.is_empty() {
-            self.enter_taken(address);
-        }
-    }
-
-    /// Takes the addresses inside functions that are not for these functions alone.
-    fn take_labels(&mut self) {
-        for address in std::mem::take(&mut self.labels) {
-            let around = self.image.function_around(Addr(address));
-            let owned = around.is_some_and(|start| {
-                let function = self.functions.at(self.image, start.0);
-                self.functions.all[function.0 as usize].owns(self.image, address)
-            });
-            if !owned {
-                self.take_code(address);
-            }
-        }
-    }
-
-    fn enter_taken(&mut self, address: u64) {
-        let id = self.instance(address, Context::new());
-        self.free.insert(self.instances[id.0 as usize].function);
-        self.enter(id, Entered::Taken);
-    }
-
-    /// Somebody calls at `at` what may be any function whose address is taken.
-    fn open(&mut self, id: InstanceId, at: u64) {
-        let first = self.open.is_empty();
-        if self.opened.insert((id, at)) {
-            self.open.push((id, at));
-        }
-        if first {
-            for address in self.taken.clone() {
-                self.enter_taken(address);
-            }
-        }
-    }
-
-    /// What the resolver at `address` returns is taken.
-    fn take_results(&mut self, address: u64) {
-        if self.resolvers.insert(address) {
-            let id = self.instance(address, Context::new());
-            self.enter(id, Entered::Root);
-            self.instances[id.0 as usize].feeds_taken = true;
-            self.take_result_of(id);
-        }
-    }
-
-    fn take_result_of(&mut self, id: InstanceId) {
-        let result = self.instances[id.0 as usize].result.clone();
-        if let Some(all) = result.values(domain::MOST_VALUES as u64) {
-            for address in all {
-                self.take(address);
-            }
-        }
-    }
-
-    /// A relocated word that code can read.
-    fn reach_slot(&mut self, slot: Slot) {
-        match slot {
-            Slot::Address(a) if self.image.is_code(a) => self.take(a.0),
-            Slot::Address(a) => self.reach_object(a.0),
-            Slot::Resolver(a) => self.take_results(a.0),
-            Slot::Value(_) => {}
-        }
-    }
-
-    /// Code that runs writes to data that is protected later.
-    fn write_early(&mut self, at: u64, size: u8) {
-        let end = match (size, self.image.data_extent(Addr(at))) {
-            (0, Some(extent)) => extent.end,
-            (0, None) => self.image.region(Addr(at)).map_or(at, |r| r.range.end),
-            _ => at.saturating_add(u64::from(size)),
-        };
-        let range = at & !7..end;
-        if !self.written.covers(&range) {
-            self.newly_written.add(range);
-        }
-    }
-
-    fn reach_object(&mut self, at: u64) {
-        self.look_up_in_services(at);
-        let slots = self.data.reach_object(self.image, at);
-        for slot in slots {
-            self.reach_slot(slot);
-        }
-    }
-
-    fn reach_bytes(&mut self, at: u64, size: u64) {
-        let slots = self.data.reach_bytes(self.image, at, size);
-        for slot in slots {
-            self.reach_slot(slot);
-        }
-    }
-
-    fn reach_around(&mut self, at: u64) {
-        let slots = self.data.reach_around(self.image, at);
-        for slot in slots {
-            self.reach_slot(slot);
-        }
     }
 }

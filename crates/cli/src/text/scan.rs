@@ -205,7 +205,7 @@ fn calls(out: &mut String, set: &SyscallSet) {
 }
 
 /// Names separated by two blanks, in lines of at most [`WIDTH`] columns.
-fn fill(out: &mut String, names: &[String]) {
+pub(super) fn fill(out: &mut String, names: &[String]) {
     let mut column = 0;
     for name in names {
         if column > 0 && column + 2 + name.len() > WIDTH {
@@ -349,14 +349,14 @@ pub(crate) fn name(set: &SyscallSet, number: Sysno) -> String {
     }
 }
 
-fn function(at: &Location) -> String {
+pub(super) fn function(at: &Location) -> String {
     match &at.function {
         Some(name) => neutral::text(&neutral::short(name, NAME)).into_owned(),
         None => "?".to_owned(),
     }
 }
 
-fn object(set: &SyscallSet, at: &Location) -> String {
+pub(super) fn object(set: &SyscallSet, at: &Location) -> String {
     match set.objects.get(at.object) {
         Some(object) => neutral::text(&object.path).into_owned(),
         None => "?".to_owned(),

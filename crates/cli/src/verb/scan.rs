@@ -21,6 +21,12 @@ enum View {
 pub(crate) fn scan(typed: ScanArgs) -> Result<Exit> {
     let view = view(&typed)?;
     let output = Output::from_option(typed.output);
+    if typed.stats {
+        let wanted = Wanted::of(&typed.root, &typed.program, &typed.closure)?;
+        let (set, stats) = wanted.stats()?;
+        output.write_text(&text::stats::report(&set, &stats))?;
+        return Ok(Exit::Success);
+    }
     let Analysis { set, timing, .. } =
         Wanted::of(&typed.root, &typed.program, &typed.closure)?.analyse()?;
     let mut exit = if typed.strict && !set.residuals.is_empty() {

@@ -388,3 +388,22 @@ fn another_configuration_of_name_services_is_read_where_it_is_named() {
         .filter(|o| module(o["path"].as_str().unwrap()));
     assert_eq!(services.count(), 0, "{objects:#?}");
 }
+
+#[test]
+fn stats_count_what_is_not_told_apart() {
+    let place = Place::new();
+    let done = place
+        .portcullis(&["scan", "--stats", "/bin/true"])
+        .expect(0);
+    for part in [
+        "rounds",
+        "calls of unknown target",
+        "are reached only so",
+        "most functions",
+    ] {
+        assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
+    }
+    place
+        .portcullis(&["scan", "--stats", "--list", "/bin/true"])
+        .expect(2);
+}

@@ -92,6 +92,18 @@ impl<'a> Witness<'a> {
         self.steps[id.0 as usize].is_some()
     }
 
+    /// The instance on the way there that is entered only because its address is taken, the last one.
+    pub(super) fn taken_root(&self, id: InstanceId) -> Option<InstanceId> {
+        let mut current = id;
+        loop {
+            match self.steps[current.0 as usize]?.0 {
+                Step::Root => return None,
+                Step::Call(from, _) => current = from,
+                Step::Open(..) => return Some(current),
+            }
+        }
+    }
+
     /// Orders instances: direct before others, near before far.
     pub(super) fn rank(&self, id: InstanceId) -> (bool, u32) {
         let (_, confidence) = self.trail(id);

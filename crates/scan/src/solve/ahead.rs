@@ -139,7 +139,7 @@ impl Named {
                     Reference::Address(at) => self.slots(image, vec![Slot::Address(Addr(at))]),
                     Reference::Bytes { at, size } => {
                         let found = self.data.reach_bytes(image, at, u64::from(size));
-                        self.slots(image, found);
+                        self.slots(image, found.into_iter().map(|(_, slot)| slot).collect());
                     }
                     Reference::Written { .. } | Reference::Indexed { .. } => {}
                 }
@@ -154,7 +154,8 @@ impl Named {
                     self.code(image, at.0);
                 }
                 Slot::Address(at) => {
-                    pending.extend(self.data.reach_object(image, at.0));
+                    let found = self.data.reach_object(image, at.0);
+                    pending.extend(found.into_iter().map(|(_, slot)| slot));
                     for (service, exports) in self.services.exports(image, at.0) {
                         let roots = image.service_roots(service).into_iter().map(|r| r.at);
                         let named = exports.into_iter().map(|(at, _)| at);

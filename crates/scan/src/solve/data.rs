@@ -36,7 +36,7 @@ impl Data {
     /// symbol or the section's end; compilers hand out addresses of an object's inside too,
     /// but always some that is no higher than its first used byte. An object of constant data ends
     /// where another begins that anything refers to.
-    pub(super) fn reach_object(&mut self, image: &Image, at: u64) -> Vec<Slot> {
+    pub(super) fn reach_object(&mut self, image: &Image, at: u64) -> Vec<(Addr, Slot)> {
         let mut found = Vec::new();
         if image.region(Addr(at)).is_some_and(|r| r.linkage) {
             return found;
@@ -64,7 +64,7 @@ impl Data {
 
     /// New words at and around `at`, as far as the section goes both ways, or the objects of constant
     /// data do: an access with an index that nothing bounds.
-    pub(super) fn reach_around(&mut self, image: &Image, at: u64) -> Vec<Slot> {
+    pub(super) fn reach_around(&mut self, image: &Image, at: u64) -> Vec<(Addr, Slot)> {
         let mut found = Vec::new();
         if let Some(region) = image.region(Addr(at))
             && !region.linkage
@@ -77,13 +77,13 @@ impl Data {
     }
 
     /// New words among `size` bytes at `at`.
-    pub(super) fn reach_bytes(&mut self, image: &Image, at: u64, size: u64) -> Vec<Slot> {
+    pub(super) fn reach_bytes(&mut self, image: &Image, at: u64, size: u64) -> Vec<(Addr, Slot)> {
         let mut found = Vec::new();
         self.words(image, at..at.saturating_add(size.max(1)), &mut found);
         found
     }
 
-    fn stretch(&mut self, image: &Image, range: Range<u64>, found: &mut Vec<Slot>) {
+    fn stretch(&mut self, image: &Image, range: Range<u64>, found: &mut Vec<(Addr, Slot)>) {
         if let Some((_, &end)) = self.stretches.range(..=range.start).next_back()
             && end >= range.end
         {
@@ -94,10 +94,10 @@ impl Data {
         self.words(image, range, found);
     }
 
-    fn words(&mut self, image: &Image, range: Range<u64>, found: &mut Vec<Slot>) {
+    fn words(&mut self, image: &Image, range: Range<u64>, found: &mut Vec<(Addr, Slot)>) {
         for (at, slot) in image.slots(range) {
             if self.words.insert(at.0) {
-                found.push(slot);
+                found.push((at, slot));
             }
         }
     }

@@ -106,7 +106,7 @@ impl Solver<'_> {
         }
         for at in all.into_iter().flatten() {
             if let Some(name) = self.image.text(Addr(at)) {
-                self.take_named(name);
+                self.take_exports(self.image.exports(name), at);
             }
         }
     }
@@ -128,7 +128,7 @@ impl Solver<'_> {
         let exports = self.image.exports(name);
         let message = by == self.lookups.loader && LOADS.contains(&name);
         if !message && !exports.iter().any(|(a, _)| object(a.0) == by) {
-            self.take_exports(exports);
+            self.take_exports(exports, at);
         }
     }
 
@@ -141,20 +141,17 @@ impl Solver<'_> {
                     self.enter(id, Entered::Root);
                 }
             }
-            self.take_exports(exports);
+            self.take_exports(exports, at);
         }
     }
 
-    fn take_named(&mut self, name: &[u8]) {
-        self.take_exports(self.image.exports(name));
-    }
-
-    fn take_exports(&mut self, exports: Vec<(Addr, bool)>) {
+    /// Takes what objects export; the name is at `by`.
+    fn take_exports(&mut self, exports: Vec<(Addr, bool)>, by: u64) {
         for (at, resolver) in exports {
             if resolver {
                 self.take_results(at.0);
             } else if self.image.is_code(at) {
-                self.take(at.0);
+                self.take(at.0, by);
             } else {
                 self.reach_object(at.0);
             }

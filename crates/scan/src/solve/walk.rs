@@ -322,7 +322,7 @@ impl Solver<'_> {
                     if !first => {}
                 Reference::Address(at) => {
                     if self.image.is_code(Addr(at)) {
-                        self.take(at);
+                        self.take(at, block.start);
                     } else {
                         self.data.string(self.image, at, (id, block.start));
                         self.look_up_by_library(id, at);
