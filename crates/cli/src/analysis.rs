@@ -99,6 +99,14 @@ impl Wanted {
         }
     }
 
+    /// The same, neither read from the cache nor written to it.
+    pub(crate) fn uncached(&self) -> Wanted {
+        Wanted {
+            cache: false,
+            ..self.clone()
+        }
+    }
+
     /// The same with `plugins` as well.
     pub(crate) fn with(&self, plugins: &[PathBuf]) -> Wanted {
         let mut wanted = self.clone();

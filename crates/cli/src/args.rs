@@ -97,6 +97,9 @@ pub(crate) struct RunArgs {
     /// Let the program write below DIR (it can until that layer exists)
     #[arg(long, value_name = "DIR")]
     pub(crate) write: Vec<PathBuf>,
+    /// Deny also what only libraries would do that are loaded while the program runs
+    #[arg(long)]
+    pub(crate) no_late: bool,
     /// Print what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -21,7 +21,7 @@ pub use error::Error;
 pub use identity::{Identity, Program};
 pub use launch::{Followed, Observer, Root, launch};
 pub use mapped::{MappedFile, Unlisted};
-pub use modules::{Module, Modules};
+pub use modules::{Directory, Module, Modules};
 pub use plan::{Mode, Plan, Spec};
 pub use secret::{ArmedFilter, Cookie};
 pub use verdict::{Layer, Missing, Outcome, Usage, Verdict};

@@ -108,11 +108,6 @@ impl Mapping {
         Path::new(std::ffi::OsStr::from_bytes(&self.path))
     }
 
-    /// The file's inode, as the mapping says.
-    pub(crate) fn inode(&self) -> u64 {
-        self.ino
-    }
-
     /// What is mapped. `map_files` leads to the very file but needs a capability
     /// (`CAP_CHECKPOINT_RESTORE`, proc(5)); without it the path is asked, and has to lead to the
     /// inode that the mapping names. The device is not compared then: file systems with devices of

@@ -1,30 +1,47 @@
 //! Files that a running program has mapped executable beyond those it started with: which of them
 //! may add to what it may do.
 //!
-//! A file counts only if the program cannot have made it what it is: it lies where modules are
-//! expected, at the path under which it was mapped, and has not changed since before the start. The
-//! change time of an inode cannot be set, and every write, rename and link updates it (inode(7)).
+//! A file counts only if it lies where modules are expected, at the path under which it was mapped,
+//! and if neither it nor a directory on the way there has changed since before the start: the change
+//! time of an inode cannot be set, and every write, rename and link updates it (inode(7)). Where the
+//! system keeps modules, nothing of that may be writable for the program's user either. What is left
+//! is stated in the threat model.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::identity::Identity;
-use crate::mapped::{self, Mapping};
+use crate::mapped;
 
 /// File systems that keep no fractions of a second cut them off; none cuts off more than two
 /// seconds (FAT).
 const COARSEST: i64 = 2;
 
+/// Files that are told of one program; one that maps more is up to no good, and the rest adds nothing.
+const MOST_TOLD: usize = 512;
+
+/// A directory below which modules are expected.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Directory {
+    /// Where it is, without symbolic links.
+    pub path: PathBuf,
+    /// The user named it: the program may be able to write to it.
+    pub named: bool,
+}
+
 /// What one program has mapped since its start.
 #[derive(Debug)]
 pub struct Modules {
     program: (u64, u64),
-    directories: Vec<PathBuf>,
+    directories: Vec<Directory>,
     started: (i64, i64),
-    /// Device and inode of files that were told.
-    told: BTreeSet<(u64, u64)>,
+    /// Device and inode of the files that it started with.
+    known: BTreeSet<(u64, u64)>,
+    /// Device, inode and path of files that were told.
+    told: BTreeSet<(u64, u64, PathBuf)>,
 }
 
 /// A file that is mapped executable.
@@ -42,7 +59,7 @@ impl Modules {
     pub fn new(
         program: &Identity,
         known: impl IntoIterator<Item = Identity>,
-        directories: impl IntoIterator<Item = PathBuf>,
+        directories: impl IntoIterator<Item = Directory>,
     ) -> Modules {
         let inode = |identity: Identity| (identity.dev, identity.ino);
         // The kernel stamps inodes by this clock, which is behind the precise one.
@@ -52,7 +69,8 @@ impl Modules {
             program,
             directories: directories.into_iter().collect(),
             started: (now.tv_sec, now.tv_nsec),
-            told: known.into_iter().map(inode).chain([program]).collect(),
+            known: known.into_iter().map(inode).chain([program]).collect(),
+            told: BTreeSet::new(),
         }
     }
 
@@ -68,9 +86,19 @@ impl Modules {
         let mut found = Vec::new();
         for mapping in mapped::executable(tid)? {
             let path = mapping.path().to_owned();
-            let refused = match mapping.identity(tid) {
-                Ok(now) if !self.told.insert((now.dev, now.ino)) => continue,
-                Ok(now) => self.refusal(&mapping, &path, &now),
+            if self.told.len() >= MOST_TOLD {
+                break;
+            }
+            let identity = mapping.identity(tid);
+            let (dev, ino) = identity.as_ref().map_or((0, 0), |now| (now.dev, now.ino));
+            if self.known.contains(&(dev, ino)) || !self.told.insert((dev, ino, path.clone())) {
+                continue;
+            }
+            let refused = match identity {
+                Ok(now) if !is_at(&path, &now) => {
+                    Some("no regular file is at that path, or another one".to_owned())
+                }
+                Ok(_) => self.refusal(&path),
                 Err(reason) => Some(reason),
             };
             found.push(Module { path, refused });
@@ -78,19 +106,44 @@ impl Modules {
         Ok(found)
     }
 
-    fn refusal(&self, mapping: &Mapping, path: &Path, now: &Identity) -> Option<String> {
-        let at_its_path = std::fs::symlink_metadata(path)
-            .is_ok_and(|m| m.is_file() && Identity::of(&m) == *now && mapping.inode() == now.ino);
-        if !at_its_path {
-            return Some("no regular file is at that path, or another one".to_owned());
-        }
-        if !self.directories.iter().any(|d| path.starts_with(d)) {
+    /// Why the file at `path` (without symbolic links) may add nothing now, as a clause.
+    pub fn refusal(&self, path: &Path) -> Option<String> {
+        let Some(directory) = self.directories.iter().find(|d| path.starts_with(&d.path)) else {
             return Some("modules are not expected there (--plugin DIR says where)".to_owned());
-        }
-        let coarse = now.ctime.1 == 0 && now.ctime.0 + COARSEST >= self.started.0;
-        if coarse || now.ctime >= self.started {
-            return Some("it changed after the start".to_owned());
+        };
+        let way = path
+            .ancestors()
+            .take_while(|at| at.starts_with(&directory.path));
+        for at in way {
+            let Ok(metadata) = std::fs::symlink_metadata(at) else {
+                return Some("it cannot be looked at".to_owned());
+            };
+            let is_kind = match at == path {
+                true => metadata.is_file(),
+                false => metadata.is_dir(),
+            };
+            if !is_kind {
+                return Some("no regular file is at that path".to_owned());
+            }
+            if !self.is_old(&Identity::of(&metadata)) {
+                return Some(format!("{at:?} changed after the start"));
+            }
+            let trusted = directory.named || rustix::process::geteuid().is_root();
+            if !trusted && accessat(CWD, at, Access::WRITE_OK, AtFlags::EACCESS).is_ok() {
+                return Some(format!("the program's user can write to {at:?}"));
+            }
         }
         None
     }
+
+    fn is_old(&self, now: &Identity) -> bool {
+        let coarse = now.ctime.1 == 0 && now.ctime.0 + COARSEST >= self.started.0;
+        !coarse && now.ctime < self.started
+    }
+}
+
+/// Whether the file that was looked at is at `path` itself.
+fn is_at(path: &Path, now: &Identity) -> bool {
+    let found = std::fs::symlink_metadata(path);
+    found.is_ok_and(|m| m.is_file() && Identity::of(&m) == *now)
 }

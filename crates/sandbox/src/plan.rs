@@ -3,11 +3,10 @@
 use std::ffi::{CString, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
 
 use crate::identity::Program;
 use crate::mapped::{MappedFile, Unlisted};
-use crate::modules::Modules;
+use crate::modules::{Directory, Modules};
 use crate::verdict::{Layer, Missing};
 use crate::{Error, Identity};
 
@@ -91,7 +90,7 @@ impl Plan {
 
     /// What the program will have loaded beyond what was analysed; modules are expected below
     /// `directories`. Made before the launch, because it holds the time of the start.
-    pub fn modules(&self, directories: impl IntoIterator<Item = PathBuf>) -> Modules {
+    pub fn modules(&self, directories: impl IntoIterator<Item = Directory>) -> Modules {
         let known = self.mapped.iter().map(|file| file.identity);
         Modules::new(self.identity(), known, directories)
     }

@@ -10,6 +10,7 @@ use crate::decide::Call;
 /// The answers to the core, by number.
 pub(crate) struct CoreCalls {
     answers: HashMap<u32, u16>,
+    never_added: Vec<u32>,
     clone: Option<u32>,
 }
 
@@ -56,6 +57,33 @@ const ABSENT: &[&str] = &[
     "clone3",
 ];
 
+/// What a late module never adds either: starting programs, because who has no exec in its set is
+/// promised to start none; the clocks, by which files are told to be older than the start; and what
+/// changes the machine.
+const NEVER_ADDED: &[&str] = &[
+    "execve",
+    "execveat",
+    "clock_settime",
+    "clock_adjtime",
+    "settimeofday",
+    "adjtimex",
+    "chroot",
+    "iopl",
+    "ioperm",
+    "modify_ldt",
+    "reboot",
+    "swapon",
+    "swapoff",
+    "acct",
+    "syslog",
+    "quotactl",
+    "quotactl_fd",
+    "sethostname",
+    "setdomainname",
+    "process_madvise",
+    "kcmp",
+];
+
 /// `CLONE_NEW*` of `linux/sched.h`, and `CLONE_UNTRACED`, with which a child has no tracer.
 const REFUSED_CLONE_FLAGS: u64 = 0x0002_0000
     | 0x0200_0000
@@ -83,8 +111,19 @@ impl CoreCalls {
             .collect();
         CoreCalls {
             answers,
+            never_added: NEVER_ADDED
+                .iter()
+                .filter_map(|name| Some(arch.number(name)?.0))
+                .collect(),
             clone: arch.number("clone").map(|n| n.0),
         }
+    }
+
+    /// Whether a module that was loaded late may add `call`.
+    pub(crate) fn can_be_added(&self, call: &Call) -> bool {
+        !call.is_foreign()
+            && self.answer(call).is_none()
+            && !self.never_added.contains(&call.number)
     }
 
     /// The error that `call` gets even when calls outside the set are let through.
@@ -106,6 +145,7 @@ mod tests {
         let unknown: Vec<_> = REFUSED
             .iter()
             .chain(ABSENT)
+            .chain(NEVER_ADDED)
             .filter(|name| Arch::X86_64.number(name).is_none())
             .collect();
         assert!(unknown.is_empty(), "{unknown:?}");

@@ -78,7 +78,7 @@ pub trait Decide {
     fn decide(&self, call: &Call) -> Decision;
 
     /// Whether `call`, which the task `tid` stands at and the policy kills, may be made all the same
-    /// because of code that the program loaded since. Never asked for the core.
+    /// because of code that the program loaded since. Never asked for what nobody may add.
     fn widened(&self, tid: i32, call: &Call) -> bool {
         let _ = (tid, call);
         false

@@ -256,7 +256,7 @@ impl Tracer<'_> {
             (_, Action::Errno(errno)) => Answer::Errno(errno),
             (Mode::Observe, Action::Kill) if !call.is_foreign() => Answer::LetThrough,
             (Mode::Enforce, Action::Kill)
-                if !call.is_foreign() && core.is_none() && self.policy.widened(tid, &call) =>
+                if self.core.can_be_added(&call) && self.policy.widened(tid, &call) =>
             {
                 return Ok(());
             }

@@ -62,15 +62,16 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     let (directories, files): (Vec<_>, Vec<_>) = plugins.partition(|path| path.is_dir());
     let wanted = Wanted::of_file(program, &typed.closure, files)?;
     let set = wanted.analyse()?.set;
-    let policy = policy(typed, &set)?;
+    let derived = policy(typed, &set)?;
+    let policy = derived.clone().with_launch();
     let mode = if typed.observe {
         Mode::Observe
     } else {
         Mode::Enforce
     };
-    let loads = loads_modules(&set) || !typed.closure.plugins.is_empty();
-    let traced = loads && mode == Mode::Enforce;
-    let plan = Plan::new(spec(typed, &set, &policy, mode, loads)?)?;
+    let loads = loads_modules(&set) || !directories.is_empty();
+    let traced = loads && mode == Mode::Enforce && !typed.no_late;
+    let plan = Plan::new(spec(typed, &set, &policy, mode, traced)?)?;
     say_before(typed, &set, &plan);
     if typed.dry_run {
         output::Output::Stdout.write_text(&plan.to_string())?;
@@ -82,10 +83,10 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
         let modules = plan.modules(late::directories(directories.into_iter()));
         Late::new(&wanted, &set, modules)
     });
-    let mut tracing = Tracing::new(&policy, mode, late);
+    let mut tracing = Tracing::new(&derived, mode, late);
     let verdict = launch(&plan, filter, &mut tracing)?;
     let late = tracing.late().map(|late| late.told());
-    let document = document::document(&set, &policy, &wanted, &verdict, late);
+    let document = document::document(&set, &derived, &wanted, &verdict, late);
     output::say_block(&text::verdict::late(&document));
     output::say_block(&text::verdict::denials(&document));
     if let Some(file) = &mut verdict_file {
@@ -97,14 +98,14 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     Ok(exit(&verdict))
 }
 
-/// What the program, and those that it is said to start, can do; and the launch.
+/// What the program, and those that it is said to start, can do.
 fn policy(typed: &RunArgs, set: &SyscallSet) -> Result<Policy> {
     let started = typed.images.exec.iter().map(|program| {
         let wanted = Wanted::of_file(program, &typed.closure, [])?;
         Ok(wanted.analyse()?.set)
     });
     let started: Vec<SyscallSet> = started.collect::<Result<_>>()?;
-    Ok(Policy::from_scans(set, &started).with_launch())
+    Ok(Policy::from_scans(set, &started))
 }
 
 fn exit(verdict: &Verdict<Record>) -> Exit {
@@ -125,7 +126,7 @@ fn spec(
     set: &SyscallSet,
     policy: &Policy,
     mode: Mode,
-    loads: bool,
+    traced: bool,
 ) -> Result<Spec> {
     // A script is started as its interpreter.
     let file = Path::new(&set.binary.path);
@@ -155,10 +156,10 @@ fn spec(
         arguments,
         environment: environment.collect(),
         mode,
-        traced: loads && mode == Mode::Enforce,
+        traced,
         allowed: policy.rules.iter().filter(|r| r.action.permits()).count(),
         mapped: mapped.collect::<Result<_>>()?,
-        unlisted: if loads {
+        unlisted: if loads_modules(set) || !typed.closure.plugins.is_empty() {
             Unlisted::Allow
         } else {
             Unlisted::Refuse

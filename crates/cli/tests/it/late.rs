@@ -25,13 +25,19 @@ static void copy(int from, int to) {
 
 int main(int argc, char **argv) {
   const char *how = argv[1], *path = argv[2], *other = argc > 3 ? argv[3] : "";
-  char name[64];
+  char name[4096];
   if (!strcmp(how, "copy")) {
     copy(open(other, O_RDONLY), open(path, O_WRONLY | O_CREAT | O_EXCL, 0755));
   } else if (!strcmp(how, "overwrite")) {
     copy(open(other, O_RDONLY), open(path, O_WRONLY | O_TRUNC));
   } else if (!strcmp(how, "rename")) {
     if (rename(other, path)) return 5;
+  } else if (!strcmp(how, "self")) {
+    if (rename(other, argv[0])) return 9;
+  } else if (!strcmp(how, "directory")) {
+    snprintf(name, sizeof name, "%s", path);
+    *strrchr(name, '/') = 0;
+    if (rename(other, name)) return 10;
   } else if (!strcmp(how, "memfd")) {
     int to = memfd_create("library", 0);
     copy(open(path, O_RDONLY), to);
@@ -157,6 +163,48 @@ fn what_the_program_made_itself_adds_nothing() {
     let loader = Loader::new(OUTSIDE);
     loader.is_refused(&named, "memfd", &loader.library, "", "no regular file");
     loader.is_refused(&named, "unlinked", &loader.library, "", "no regular file");
+}
+
+#[test]
+fn another_program_in_place_of_the_analysed_one_adds_nothing() {
+    let loader = Loader::new(OUTSIDE);
+    let makes = format!("{LIBRARY}\nint main(void) {{ return plugin_call() < 0; }}\n");
+    let number = format!("-DNUMBER={OUTSIDE}L");
+    let evil = loader
+        .place
+        .compile("evil", &makes, &[&number])
+        .display()
+        .to_string();
+    let named = ["--plugin", "plugins"];
+    loader.is_refused(&named, "self", &loader.library, &evil, "not expected there");
+}
+
+#[test]
+fn a_directory_that_the_program_moved_adds_nothing() {
+    let loader = Loader::new(OUTSIDE);
+    std::fs::create_dir(loader.place.at("ready")).unwrap();
+    library(&loader.place, "ready/library.so", OUTSIDE);
+    let ready = loader.place.at("ready").display().to_string();
+    let moved = loader.place.at("plugins/moved/library.so");
+    let named = ["--plugin", "plugins"];
+    loader.is_refused(
+        &named,
+        "directory",
+        &moved,
+        &ready,
+        "changed after the start",
+    );
+}
+
+#[test]
+fn libraries_add_nothing_where_the_user_says_so() {
+    let loader = Loader::new(OUTSIDE);
+    let options = ["--no-late", "--plugin", "plugins"];
+    let (code, verdict) = loader.run(&options, "load", &loader.library, "");
+    assert_eq!(code, 159, "{verdict:#}");
+    assert_eq!(verdict["late"], Value::Null);
+    let layers = verdict["enforced"].as_array().unwrap();
+    assert!(layers.iter().any(|l| l["mechanism"] == "seccomp"));
 }
 
 #[test]

@@ -240,3 +240,45 @@ fn a_started_program_needs_to_be_named() {
         .expect(0);
     assert!(policy.stdout.contains("\"uname\""), "{}", policy.stdout);
 }
+
+/// It tries the launch exec again, with what stands in policies at rest in place of the secret.
+const LAUNCHES: &str = r#"
+#include <stdlib.h>
+#include <unistd.h>
+
+int main(int argc, char **argv) {
+  long number = argc > 1 ? atol(argv[1]) : 39;
+  char *arguments[] = {"true", 0};
+  register long r10 __asm__("r10") = 0;
+  register long r8 __asm__("r8") = 0;
+  register long r9 __asm__("r9") = 0x706f727463756c6c;
+  long result;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(-100L), "S"("/bin/true"), "d"(arguments), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result < 0 ? 7 : 8;
+}
+"#;
+
+#[test]
+fn the_launch_cannot_be_repeated_by_what_stands_for_the_secret() {
+    let place = Place::new();
+    let program = place
+        .compile("launches", LAUNCHES, &[])
+        .display()
+        .to_string();
+    for options in [&[][..], &["--no-late"]] {
+        let (output, verdict) = run(&place, &[options, &["--", &program, "322"]].concat());
+        assert_eq!(
+            output.status.code(),
+            Some(159),
+            "{options:?}: {}",
+            stderr(&output)
+        );
+        assert_eq!(verdict["outcome"], "denied");
+        assert_eq!(verdict["denials"][0]["syscall"], "execveat");
+    }
+    let (_, verdict) = run(&place, &["--observe", "--", &program, "322"]);
+    assert_eq!(verdict["denials"][0]["syscall"], "execveat");
+}

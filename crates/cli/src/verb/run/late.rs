@@ -7,8 +7,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use portcullis_abi::{Arch, SyscallSet, Sysno};
-use portcullis_sandbox::Modules;
+use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_abi::{ScannedObject, SyscallSet, Sysno};
+use portcullis_sandbox::{Directory, Modules};
+use sha2::{Digest as _, Sha256};
 
 use crate::analysis::Wanted;
 use crate::json::verdict as json;
@@ -18,12 +20,14 @@ use crate::output::say;
 /// Where the C library and distributions keep modules: below the directories that ld.so(8) searches.
 const SYSTEM: [&str; 5] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
 
+/// Libraries that may count, of one program: each batch costs an analysis.
+const MOST_ACCEPTED: usize = 64;
+
 /// What was loaded so far.
 pub(super) struct Late<'a> {
-    wanted: &'a Wanted,
-    arch: Arch,
-    /// What the program may do without any of it.
-    set: BTreeSet<Sysno>,
+    wanted: Wanted,
+    /// The program without any of it.
+    set: &'a SyscallSet,
     modules: Modules,
     accepted: Vec<PathBuf>,
     added: BTreeSet<Sysno>,
@@ -31,22 +35,24 @@ pub(super) struct Late<'a> {
 }
 
 /// The directories below which modules may lie: the system's, and those that the user named.
-pub(super) fn directories<'a>(named: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
-    let system = SYSTEM.iter().map(Path::new);
-    let all = system.chain(named.map(PathBuf::as_path));
-    let mut all: Vec<PathBuf> = all.filter_map(|d| std::fs::canonicalize(d).ok()).collect();
-    all.sort();
-    all.dedup();
-    all
+pub(super) fn directories<'a>(named: impl Iterator<Item = &'a PathBuf>) -> Vec<Directory> {
+    let system = SYSTEM.iter().map(|path| (Path::new(path), false));
+    // Those that are named come first: what is said of them holds for what is in both.
+    let all = named.map(|path| (path.as_path(), true)).chain(system);
+    let directory = |(path, named)| {
+        let path = std::fs::canonicalize(path).ok()?;
+        Some(Directory { path, named })
+    };
+    all.filter_map(directory).collect()
 }
 
 impl<'a> Late<'a> {
     /// None yet, of the program that was analysed as `set`.
-    pub(super) fn new(wanted: &'a Wanted, set: &SyscallSet, modules: Modules) -> Late<'a> {
+    pub(super) fn new(wanted: &Wanted, set: &'a SyscallSet, modules: Modules) -> Late<'a> {
         Late {
-            wanted,
-            arch: set.binary.arch,
-            set: set.syscalls.iter().map(|call| call.number).collect(),
+            // While the program runs, it could have written what the cache holds.
+            wanted: wanted.uncached(),
+            set,
             modules,
             accepted: Vec::new(),
             added: BTreeSet::new(),
@@ -75,42 +81,94 @@ impl<'a> Late<'a> {
                 return;
             }
         };
-        let before = self.accepted.len();
-        for module in appeared {
-            if module.refused.is_none() {
-                self.accepted.push(module.path.clone());
-            }
-            self.told.push(json::Module {
-                path: module.path.display().to_string(),
-                refused: module.refused,
-            });
+        let (new, refused): (Vec<_>, Vec<_>) =
+            appeared.into_iter().partition(|m| m.refused.is_none());
+        for module in refused {
+            self.tell(&module.path, module.refused);
         }
-        if self.accepted.len() == before {
+        let new: Vec<PathBuf> = new.into_iter().map(|module| module.path).collect();
+        if new.is_empty() {
             return;
         }
         say(&format!(
             "the program has loaded {}: analysing it",
-            neutral::path(&self.accepted[before])
+            neutral::path(&new[0])
         ));
-        match self.wanted.with(&self.accepted).analyse() {
-            Ok(analysis) => {
-                let calls = analysis.set.syscalls.iter().map(|call| call.number);
-                self.added.extend(calls.filter(|n| !self.set.contains(n)));
-            }
-            Err(error) => {
-                let failed = &self.accepted[before..];
-                let is_new = |m: &&mut json::Module| failed.iter().any(|p| Path::new(&m.path) == p);
-                for module in self.told.iter_mut().filter(is_new) {
-                    module.refused = Some(format!("it cannot be analysed: {error:#}"));
-                }
-                self.accepted.truncate(before);
+        if self.analyse(&new).is_ok() {
+            new.iter().for_each(|path| self.tell(path, None));
+            return;
+        }
+        // One that cannot be analysed is no reason against the others.
+        for path in &new {
+            let refused = self.analyse(std::slice::from_ref(path)).err();
+            self.tell(path, refused.map(|e| format!("it cannot count: {e:#}")));
+        }
+    }
+
+    /// Adds what the program can do with the libraries `new`.
+    fn analyse(&mut self, new: &[PathBuf]) -> Result<()> {
+        let accepted = [&self.accepted, new].concat();
+        ensure!(
+            accepted.len() <= MOST_ACCEPTED,
+            "too many libraries were loaded"
+        );
+        let set = self.wanted.with(&accepted).analyse()?.set;
+        self.compare(&set)?;
+        let calls = set.syscalls.iter().map(|call| call.number);
+        let known = |n: &Sysno| self.set.get(*n).is_some();
+        self.added.extend(calls.filter(|n| !known(n)));
+        self.accepted = accepted;
+        Ok(())
+    }
+
+    /// What was analysed now is the program as it was at first, and files that may count themselves. The
+    /// program can have put others in their places while they were read, so this comes afterwards.
+    fn compare(&self, set: &SyscallSet) -> Result<()> {
+        ensure!(
+            set.binary == self.set.binary,
+            "the program is not the one that was analysed"
+        );
+        for object in &set.objects {
+            let same =
+                |known: &ScannedObject| known.path == object.path && known.sha256 == object.sha256;
+            if !self.set.objects.iter().any(same) {
+                self.counts(object)
+                    .with_context(|| neutral::text(&object.path).into_owned())?;
             }
         }
+        Ok(())
+    }
+
+    /// A file that the first analysis did not see may count itself, and has the content that was
+    /// analysed.
+    fn counts(&self, object: &ScannedObject) -> Result<()> {
+        let path = std::fs::canonicalize(&object.path)?;
+        let stays = || match self.modules.refusal(&path) {
+            None => Ok(()),
+            Some(reason) => bail!("{reason}"),
+        };
+        stays()?;
+        let content: [u8; 32] = Sha256::digest(std::fs::read(&path)?).into();
+        ensure!(content == object.sha256, "it changed while it was analysed");
+        stays()
+    }
+
+    fn tell(&mut self, path: &Path, refused: Option<String>) {
+        self.told.push(json::Module {
+            path: path.display().to_string(),
+            refused,
+        });
     }
 
     /// For the verdict: what was loaded, and the calls that it added.
     pub(super) fn told(&self) -> json::Late {
-        let name = |n: &Sysno| self.arch.name(*n).map_or(n.to_string(), str::to_owned);
+        let name = |n: &Sysno| {
+            self.set
+                .binary
+                .arch
+                .name(*n)
+                .map_or(n.to_string(), str::to_owned)
+        };
         json::Late {
             modules: self.told.clone(),
             added: self.added.iter().map(name).collect(),

@@ -18,6 +18,8 @@ pub(super) struct Tracing<'a> {
 }
 
 impl<'a> Tracing<'a> {
+    /// `policy` has no launch rule: when the tracer is asked, the launch is over, and what the rule
+    /// holds at rest is no secret.
     pub(super) fn new(policy: &'a Policy, mode: Mode, late: Option<Late<'a>>) -> Tracing<'a> {
         Tracing {
             policy,
@@ -36,8 +38,7 @@ impl<'a> Tracing<'a> {
 }
 
 impl watch::Decide for Tracing<'_> {
-    /// The policy's answer. Its launch rule holds the placeholder, so that no call of the program
-    /// is taken for the launch.
+    /// The policy's answer.
     fn decide(&self, call: &watch::Call) -> watch::Decision {
         let decision = self.policy.decide(&Call {
             arch: call.arch,
