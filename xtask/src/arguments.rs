@@ -17,9 +17,13 @@ enum Known {
 
 impl Known {
     fn holds(&self, traced: u64) -> bool {
-        // An argument that the kernel declares as 32 bits is traced so, whatever is above them.
-        let narrow = traced <= u64::from(u32::MAX) || traced >= i32::MIN as i64 as u64;
-        let same = |said: u64| said == traced || (narrow && said as u32 == traced as u32);
+        // An argument that the kernel declares as 32 bits is traced as a signed or an unsigned number
+        // of these, and said as the other one perhaps.
+        let is_narrow = |v: u64| v <= u64::from(u32::MAX) || v >= i32::MIN as i64 as u64;
+        let narrow = is_narrow(traced);
+        let same = |said: u64| {
+            said == traced || (narrow && is_narrow(said) && said as u32 == traced as u32)
+        };
         match self {
             Known::Values(all) => all.iter().any(|said| same(*said)),
             Known::Ranges(all) => all.iter().any(|&[low, high, stride]| {

@@ -219,6 +219,13 @@ impl Wanted {
     }
 }
 
+/// Applies what the user states to a set that was analysed before.
+pub(crate) fn assume(set: &mut SyscallSet, closure: &ClosureArgs) -> Result<()> {
+    let stated = assumptions(closure)?;
+    stated.iter().for_each(|assumptions| assumptions.apply(set));
+    Ok(())
+}
+
 /// What the user states of residuals.
 fn assumptions(closure: &ClosureArgs) -> Result<Vec<Assumptions>> {
     let read = |path: &PathBuf| {

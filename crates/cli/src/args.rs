@@ -131,7 +131,7 @@ pub(crate) struct ScanArgs {
     #[arg(long, conflicts_with = "format")]
     pub(crate) list: bool,
     /// Show where time and imprecision come from
-    #[arg(long, conflicts_with_all = ["why", "list", "format", "strict"])]
+    #[arg(long, conflicts_with_all = ["why", "list", "format", "strict", "assume"])]
     pub(crate) stats: bool,
     /// Exit with 1 when anything was not resolved
     #[arg(long)]

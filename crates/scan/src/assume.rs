@@ -11,7 +11,7 @@
 //! most. The residual then is an [`Assumed`] of the set, and the calls are in it.
 
 use portcullis_abi::{
-    Arch, Assumed, Confidence, Origin, Site, Syscall, SyscallSet, Sysno, Warning,
+    Arch, Assumed, Confidence, Mode, Origin, Site, Syscall, SyscallSet, Sysno, Tuple, Warning,
 };
 
 /// Statements of one file.
@@ -44,12 +44,8 @@ impl Assumptions {
     pub fn parse(text: &str) -> Result<Assumptions, NotAStatement> {
         let mut all: Vec<(String, Vec<Sysno>)> = Vec::new();
         for (line, number) in text.lines().zip(1..) {
-            // A residual's id has a `#` of its own, but never behind a blank.
-            let line = match line.trim_start() {
-                comment if comment.starts_with('#') => "",
-                line => line.split(" #").next().unwrap_or_default().trim(),
-            };
-            if line.is_empty() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let (id, calls) = statement(line).ok_or(NotAStatement::Form(number))?;
@@ -87,20 +83,31 @@ impl Assumptions {
             };
             let residual = set.residuals.remove(at);
             for &number in calls {
-                if set.get(number).is_none() {
-                    let place = set.syscalls.partition_point(|s| s.number < number);
-                    let call = Syscall {
-                        number,
-                        origin: Origin::Program,
-                        confidence: Confidence::Sound,
+                // With which arguments it is made there is not stated: with any.
+                let site = Site {
+                    at: residual.at.clone(),
+                    tuples: vec![Tuple {
+                        mode: Mode::Sound,
+                        via: Vec::new(),
                         args: Vec::new(),
-                        sites: vec![Site {
-                            at: residual.at.clone(),
-                            tuples: Vec::new(),
-                        }],
-                        why: residual.why.clone(),
-                    };
-                    set.syscalls.insert(place, call);
+                    }],
+                };
+                match set.syscalls.binary_search_by_key(&number, |s| s.number) {
+                    Ok(known) => {
+                        set.syscalls[known].args.clear();
+                        set.syscalls[known].sites.push(site);
+                    }
+                    Err(place) => set.syscalls.insert(
+                        place,
+                        Syscall {
+                            number,
+                            origin: Origin::Program,
+                            confidence: Confidence::Sound,
+                            args: Vec::new(),
+                            sites: vec![site],
+                            why: residual.why.clone(),
+                        },
+                    ),
                 }
             }
             for thread in &mut set.sets {
@@ -116,12 +123,14 @@ impl Assumptions {
     }
 }
 
-/// The two sides of `ID = { CALLS }`.
+/// The two sides of `ID = { CALLS } # comment`. An id can hold a function's name, and that can hold
+/// everything else (`operator==(A const&, B)`), so the sides part at the last brace.
 fn statement(line: &str) -> Option<(&str, &str)> {
-    let (id, calls) = line.split_once('=')?;
-    let calls = calls.trim().strip_prefix('{')?.strip_suffix('}')?;
-    let id = id.trim();
-    (!id.is_empty() && !id.contains(char::is_whitespace)).then_some((id, calls))
+    let (id, calls) = line.rsplit_once('{')?;
+    let (calls, after) = calls.split_once('}')?;
+    let after = after.trim();
+    let id = id.trim_end().strip_suffix('=')?.trim();
+    (!id.is_empty() && (after.is_empty() || after.starts_with('#'))).then_some((id, calls))
 }
 
 #[cfg(test)]
@@ -130,19 +139,20 @@ mod tests {
 
     #[test]
     fn statements_are_read_strictly() {
-        let text = "# why\n\nnumber:a:f#2 = { getpid, read write }  # because\nexec:a:g = {}\n";
+        let text = "# why\n\nnumber:a:f#2 = { getpid, read write }  # because\n\
+            exec:a:operator==(A const&, B) = {}\n";
         let read = Assumptions::parse(text).expect("two statements");
         let numbers = [0, 1, 39].map(Sysno).to_vec();
         assert_eq!(
             read.0,
             [
                 ("number:a:f#2".into(), numbers),
-                ("exec:a:g".into(), vec![])
+                ("exec:a:operator==(A const&, B)".into(), vec![])
             ]
         );
         let wrong = |text| Assumptions::parse(text).unwrap_err();
         assert_eq!(wrong("x = getpid"), NotAStatement::Form(1));
-        assert_eq!(wrong("\nx y = {}"), NotAStatement::Form(2));
+        assert_eq!(wrong("\nx = {} y"), NotAStatement::Form(2));
         assert_eq!(wrong("= {}"), NotAStatement::Form(1));
         assert_eq!(
             wrong("x = { getpit }"),

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use portcullis_abi::SyscallSet;
 use portcullis_policy::{Policy, toml};
 
-use crate::analysis::Wanted;
+use crate::analysis::{self, Wanted};
 use crate::args::PolicyArgs;
 use crate::exit::Exit;
 use crate::json::scan_input;
@@ -27,7 +27,10 @@ pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
         None => scan_document(&typed.program)?,
     };
     let set = match document {
-        Some(set) => set,
+        Some(mut set) => {
+            analysis::assume(&mut set, &typed.closure)?;
+            set
+        }
         None => {
             Wanted::of(&typed.root, &typed.program, &typed.closure)?
                 .analyse()?

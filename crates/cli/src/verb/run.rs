@@ -179,6 +179,9 @@ fn say_before(typed: &RunArgs, set: &SyscallSet, plan: &Plan) {
     if let Some(counts) = text::scan::residual_counts(set) {
         say(&format!("the analysis could not tell: {counts}"));
     }
+    for stale in set.warnings.iter().filter(|w| w.code == "PC0205") {
+        say(&neutral::text(&stale.message));
+    }
     if let Some((script, _)) = &set.binary.script {
         say(&format!(
             "{} is a script: the set is that of {}",
