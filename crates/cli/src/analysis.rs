@@ -27,7 +27,7 @@ pub(crate) struct Wanted {
     program: PathBuf,
     files: HostFiles,
     request: LinkRequest,
-    assumptions: Vec<Assumptions>,
+    assumptions: Assumptions,
     cache: bool,
 }
 
@@ -124,9 +124,7 @@ impl Wanted {
             Some(set) => (set, true),
             None => (self.analyse_now(store.as_ref(), &key)?, false),
         };
-        for assumptions in &self.assumptions {
-            assumptions.apply(&mut set);
-        }
+        self.assumptions.apply(&mut set);
         Ok(Analysis {
             set,
             timing: Timing {
@@ -219,21 +217,15 @@ impl Wanted {
     }
 }
 
-/// Applies what the user states to a set that was analysed before.
-pub(crate) fn assume(set: &mut SyscallSet, closure: &ClosureArgs) -> Result<()> {
-    let stated = assumptions(closure)?;
-    stated.iter().for_each(|assumptions| assumptions.apply(set));
-    Ok(())
-}
-
 /// What the user states of residuals.
-fn assumptions(closure: &ClosureArgs) -> Result<Vec<Assumptions>> {
-    let read = |path: &PathBuf| {
+pub(crate) fn assumptions(closure: &ClosureArgs) -> Result<Assumptions> {
+    let mut all = Assumptions::default();
+    for path in &closure.assume {
         let reading = || format!("reading the statements of {}", neutral::path(path));
         let text = std::fs::read_to_string(path).with_context(reading)?;
-        Assumptions::parse(&text).with_context(reading)
-    };
-    closure.assume.iter().map(read).collect()
+        all.add(&text).with_context(reading)?;
+    }
+    Ok(all)
 }
 
 /// What tells this build from another one: the command's own file. A build that was changed

@@ -14,7 +14,7 @@ use portcullis_abi::{
     Arch, Assumed, Confidence, Mode, Origin, Site, Syscall, SyscallSet, Sysno, Tuple, Warning,
 };
 
-/// Statements of one file.
+/// Statements, of one file or several.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Assumptions(Vec<(String, Vec<Sysno>)>);
 
@@ -27,22 +27,22 @@ pub enum NotAStatement {
     /// It names a call that the kernel does not have.
     #[error("line {0}: no system call is called {1:?}")]
     Call(usize, String),
-    /// Another line says something else of the same residual.
-    #[error("line {0} says something else of {1} than a line before it")]
+    /// Another statement says something else of the same residual.
+    #[error("line {0} says something else of {1} than a statement before it")]
     Contradicts(usize, String),
 }
 
 impl Assumptions {
-    /// Reads a file's text, a statement per line; `#` starts a comment.
+    /// Adds those of a file's text, a statement per line; `#` starts a comment.
     ///
     /// ```
     /// use portcullis_scan::assume::Assumptions;
     ///
-    /// assert!(Assumptions::parse("number:libc.so.6:syscall = { getpid }").is_ok());
-    /// assert!(Assumptions::parse("number:libc.so.6:syscall = { getpit }").is_err());
+    /// let mut all = Assumptions::default();
+    /// assert!(all.add("number:libc.so.6:syscall = { getpid }").is_ok());
+    /// assert!(all.add("number:libc.so.6:syscall = { getuid }").is_err());
     /// ```
-    pub fn parse(text: &str) -> Result<Assumptions, NotAStatement> {
-        let mut all: Vec<(String, Vec<Sysno>)> = Vec::new();
+    pub fn add(&mut self, text: &str) -> Result<(), NotAStatement> {
         for (line, number) in text.lines().zip(1..) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -59,13 +59,13 @@ impl Assumptions {
                 .collect::<Result<Vec<Sysno>, _>>()?;
             calls.sort_unstable();
             calls.dedup();
-            match all.iter().find(|(known, _)| known == id) {
+            match self.0.iter().find(|(known, _)| known == id) {
                 Some((_, same)) if *same == calls => {}
                 Some(_) => return Err(NotAStatement::Contradicts(number, id.to_owned())),
-                None => all.push((id.to_owned(), calls)),
+                None => self.0.push((id.to_owned(), calls)),
             }
         }
-        Ok(Assumptions(all))
+        Ok(())
     }
 
     /// Resolves the residuals of `set` that are named; a statement about none is stale, which is a
@@ -141,7 +141,8 @@ mod tests {
     fn statements_are_read_strictly() {
         let text = "# why\n\nnumber:a:f#2 = { getpid, read write }  # because\n\
             exec:a:operator==(A const&, B) = {}\n";
-        let read = Assumptions::parse(text).expect("two statements");
+        let mut read = Assumptions::default();
+        read.add(text).expect("two statements");
         let numbers = [0, 1, 39].map(Sysno).to_vec();
         assert_eq!(
             read.0,
@@ -150,7 +151,11 @@ mod tests {
                 ("exec:a:operator==(A const&, B)".into(), vec![])
             ]
         );
-        let wrong = |text| Assumptions::parse(text).unwrap_err();
+        assert_eq!(
+            read.add("number:a:f#2 = {}"),
+            Err(NotAStatement::Contradicts(1, "number:a:f#2".into()))
+        );
+        let wrong = |text| Assumptions::default().add(text).unwrap_err();
         assert_eq!(wrong("x = getpid"), NotAStatement::Form(1));
         assert_eq!(wrong("\nx = {} y"), NotAStatement::Form(2));
         assert_eq!(wrong("= {}"), NotAStatement::Form(1));

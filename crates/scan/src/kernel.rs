@@ -54,7 +54,7 @@ pub(crate) struct Deciding {
 }
 
 /// By number; what each means is in the call's man page, section 2.
-pub(crate) const DECIDING: &[Deciding] = {
+const DECIDING: &[Deciding] = {
     const fn int(number: u64, argument: usize) -> Deciding {
         Deciding {
             number,

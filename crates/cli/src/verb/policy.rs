@@ -28,7 +28,7 @@ pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
     };
     let set = match document {
         Some(mut set) => {
-            analysis::assume(&mut set, &typed.closure)?;
+            analysis::assumptions(&typed.closure)?.apply(&mut set);
             set
         }
         None => {
