@@ -1,6 +1,7 @@
 //! The verdict of a run as a document.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use portcullis_abi::{Assumed, ResidualKind, SyscallSet, Sysno};
 use portcullis_policy::{Class, Policy};
@@ -104,10 +105,9 @@ fn denial(
     let number = Sysno(call.number);
     let name = policy.arch.name(number);
     let class = policy.class(call.arch, call.number);
-    let backtrace = frames(image, denial);
     let rule = match (denial.rule, class) {
         (Some(rule), _) => format!("of rule {}", rule + 1),
-        (None, Class::Known) => match contradicted(set, &backtrace) {
+        (None, Class::Known) => match contradicted(set, denial) {
             Some(id) => format!("the call contradicts what is assumed about {id}"),
             None => "the call is not in the derived set".into(),
         },
@@ -115,6 +115,7 @@ fn denial(
         (None, Class::Foreign) => "it is a call of another architecture or ABI".into(),
     };
     let path = denial.strings.first().map(|(_, bytes)| bytes);
+    let backtrace = frames(image, denial);
     json::Denial {
         code: match (denial.answer, class) {
             (_, Class::Foreign) => "PC0303",
@@ -141,24 +142,23 @@ fn denial(
 }
 
 /// The statement about the place where the call was made, if there is one: its residual's id.
-fn contradicted<'a>(set: &'a SyscallSet, backtrace: &[json::Frame]) -> Option<&'a str> {
-    let made = backtrace.first()?;
-    let at = |assumed: &&Assumed| {
+fn contradicted<'a>(set: &'a SyscallSet, denial: &Denial) -> Option<&'a str> {
+    let made = denial.backtrace.first()?;
+    let mapped = made.object.as_deref()?;
+    let is_there = |assumed: &&Assumed| {
         let at = &assumed.residual.at;
-        made.address == format!("{:#x}", at.address)
-            && is_same(
-                set.objects.get(at.object).map_or("", |o| &o.path),
-                made.object.as_deref(),
-            )
+        made.file_address == Some(at.address)
+            && set
+                .objects
+                .get(at.object)
+                .is_some_and(|o| is_same(Path::new(&o.path), mapped))
     };
-    Some(&set.assumed.iter().find(at)?.residual.id)
+    Some(&set.assumed.iter().find(is_there)?.residual.id)
 }
 
-/// Whether a scanned path leads to the file that a frame is in.
-fn is_same(scanned: &str, mapped: Option<&str>) -> bool {
-    mapped.is_some_and(|mapped| {
-        scanned == mapped || std::fs::canonicalize(scanned).is_ok_and(|p| p.as_os_str() == mapped)
-    })
+/// Whether a scanned path leads to the file that is mapped.
+fn is_same(scanned: &Path, mapped: &Path) -> bool {
+    scanned == mapped || std::fs::canonicalize(scanned).is_ok_and(|path| path == mapped)
 }
 
 fn frames(image: Option<&Image>, denial: &Denial) -> Vec<json::Frame> {
@@ -180,18 +180,18 @@ fn frames(image: Option<&Image>, denial: &Denial) -> Vec<json::Frame> {
 }
 
 fn name(image: &Image, path: &str, at: u64) -> Option<String> {
-    let same = |o: &&portcullis_scan::image::ImageObject| {
-        o.path.as_os_str() == path
-            || std::fs::canonicalize(&o.path).is_ok_and(|p| p.as_os_str() == path)
-    };
-    let object = image.objects.iter().find(same)?;
+    let mut objects = image.objects.iter();
+    let object = objects.find(|o| is_same(&o.path, Path::new(path)))?;
     let (name, _) = image.function_name(Addr(object.base.wrapping_add(at)))?;
     Some(portcullis_scan::demangle(name))
 }
 
 /// A call of a library that was not analysed is answered by naming the library.
 fn suggestion(set: &SyscallSet, backtrace: &[json::Frame]) -> Option<String> {
-    let known = |path: &str| set.objects.iter().any(|o| is_same(&o.path, Some(path)));
+    let known = |path: &str| {
+        let mut objects = set.objects.iter();
+        objects.any(|o| is_same(Path::new(&o.path), Path::new(path)))
+    };
     let paths = backtrace.iter().filter_map(|f| f.object.as_deref());
     let strange = paths
         .filter(|p| p.starts_with('/'))
