@@ -2,7 +2,6 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
-// gap: getpid getuid — the contents of vector registers
 #include "freestanding.h"
 
 void run(long *stack) {

@@ -10,6 +10,10 @@ pub mod x86_64;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Reg(pub u8);
 
+/// A 64-bit part of a vector register: the register's number, and the part's, lowest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Lane(pub u8, pub u8);
+
 /// Operations on two 64-bit values; the result wraps.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Binary {
@@ -137,6 +141,14 @@ pub trait Machine {
     fn get(&mut self, reg: Reg) -> Self::V;
     /// Writes a register.
     fn put(&mut self, reg: Reg, value: Self::V);
+    /// Reads a part of a vector register.
+    fn lane(&mut self, lane: Lane) -> Self::V;
+    /// Writes a part of a vector register.
+    fn put_lane(&mut self, lane: Lane, value: Self::V);
+    /// Nothing is known of a part of a vector register any more.
+    fn forget_lane(&mut self, lane: Lane);
+    /// A value goes where it is not followed: whoever reads it there can have it.
+    fn lose(&mut self, value: Self::V);
     /// Combines two values.
     fn binary(&mut self, op: Binary, a: Self::V, b: Self::V) -> Self::V;
     /// The low `bits` bits, zero-extended.

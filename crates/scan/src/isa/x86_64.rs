@@ -4,6 +4,8 @@
 //! facts the decoder does not give: `syscall` writes rax, and a write of a 32-bit register
 //! clears the upper half while narrower writes keep it.
 
+mod vector;
+
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory,
     InstructionInfoOptions, MemorySize, Mnemonic, OpAccess, OpKind, Register,
@@ -362,6 +364,7 @@ impl Lifter {
                 let r = m.select(c, a, b);
                 self.write(i, 0, r, m);
             }
+            _ if self.vector(i, m) => {}
             _ => self.clobber(i, m),
         }
     }
@@ -467,7 +470,7 @@ impl Lifter {
                 let size = i.memory_size().size();
                 let place = address(i, m);
                 if thread_local(i) {
-                    return;
+                    return m.lose(value);
                 }
                 match size {
                     1 | 2 | 4 | 8 => m.store(place, size as u8, value),
@@ -522,7 +525,19 @@ impl Lifter {
                 m.read_unknown(place, if string { None } else { size });
             }
         }
+        for used in registers.iter().filter(|used| reads(used.access())) {
+            if let Some((full, _)) = general_register(used.register())
+                && !addresses(i, full)
+            {
+                let v = m.get(full);
+                m.lose(v);
+            }
+            Lifter::lose_lanes(used.register(), m);
+        }
         for (n, used) in registers.iter().enumerate() {
+            if writes(used.access()) {
+                Lifter::forget_lanes(used.register(), m);
+            }
             if writes(used.access())
                 && let Some((full, _)) = general_register(used.register())
                 && full != RSP
@@ -567,6 +582,16 @@ fn is_near(i: &Instruction) -> bool {
         i.op0_kind(),
         OpKind::NearBranch64 | OpKind::NearBranch32 | OpKind::NearBranch16
     )
+}
+
+/// Whether the register is a part of a memory operand's address and nothing else: what is read or
+/// written there is told by the operand.
+fn addresses(i: &Instruction, reg: Reg) -> bool {
+    let is = |r: Register| general_register(r).is_some_and(|(full, _)| full == reg);
+    let plain = (0..i.op_count())
+        .filter(|&n| i.op_kind(n) == OpKind::Register)
+        .any(|n| is(i.op_register(n)));
+    !plain && (is(i.memory_base()) || is(i.memory_index()))
 }
 
 fn far(i: &Instruction) -> bool {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 
 use crate::image::{Addr, Image};
-use crate::isa::{Binary, Compare, Condition, Flow, Machine, Reg, x86_64::Lifter};
+use crate::isa::{Binary, Compare, Condition, Flow, Lane, Machine, Reg, x86_64::Lifter};
 
 /// No function of a real program comes near; generated tables of instructions and hostile
 /// files would.
@@ -137,6 +137,10 @@ impl Machine for Blind {
     fn opaque(&mut self, _: u8) {}
     fn get(&mut self, _: Reg) {}
     fn put(&mut self, _: Reg, (): ()) {}
+    fn lane(&mut self, _: Lane) {}
+    fn put_lane(&mut self, _: Lane, (): ()) {}
+    fn forget_lane(&mut self, _: Lane) {}
+    fn lose(&mut self, (): ()) {}
     fn binary(&mut self, _: Binary, (): (), (): ()) {}
     fn zero_extend(&mut self, (): (), _: u8) {}
     fn sign_extend(&mut self, (): (), _: u8) {}

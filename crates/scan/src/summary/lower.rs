@@ -7,7 +7,7 @@ use super::value::{ANY, Graph, Input, Value, ValueId};
 use super::{Reference, Trust};
 use crate::image::{Addr, Image};
 use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX, RCX, RSP};
-use crate::isa::{Binary, Compare, Condition, Machine, Reg};
+use crate::isa::{Binary, Compare, Condition, Lane, Machine, Reg};
 
 /// What a function uses of the image, collected in the last pass.
 #[derive(Default)]
@@ -87,6 +87,7 @@ impl Lower<'_> {
             let after = self.graph.intern(after);
             self.state.set_register(reg, after);
         }
+        self.state.forget_lanes();
         let result = self.graph.intern(Value::Ret(self.at));
         self.state.set_register(RAX, result);
         self.state.set_flags(ANY);
@@ -98,6 +99,7 @@ impl Lower<'_> {
         for reg in CALLER_SAVED {
             self.state.set_register(reg, ANY);
         }
+        self.state.forget_lanes();
         self.state.set_flags(ANY);
     }
 
@@ -321,6 +323,30 @@ impl Machine for Lower<'_> {
             self.materialise(value);
         }
         self.state.set_register(reg, value);
+    }
+
+    fn lane(&mut self, lane: Lane) -> ValueId {
+        match self.state.lane(lane) {
+            Some(known) => known,
+            None => self.opaque(100 + 4 * (lane.0 & 31) + (lane.1 & 3)),
+        }
+    }
+
+    fn put_lane(&mut self, lane: Lane, value: ValueId) {
+        self.expose(value);
+        self.materialise(value);
+        match self.graph.get(value) {
+            Value::Any | Value::Opaque(..) => self.state.forget_lane(lane),
+            _ => self.state.set_lane(lane, value),
+        }
+    }
+
+    fn forget_lane(&mut self, lane: Lane) {
+        self.state.forget_lane(lane);
+    }
+
+    fn lose(&mut self, value: ValueId) {
+        self.escape(value);
     }
 
     fn binary(&mut self, op: Binary, a: ValueId, b: ValueId) -> ValueId {

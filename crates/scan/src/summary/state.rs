@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::settle::OneValue;
 use super::value::{ANY, Graph, Input, Phi, Value, ValueId};
-use crate::isa::{Binary, Condition, Reg, x86_64::RSP};
+use crate::isa::{Binary, Condition, Lane, Reg, x86_64::RSP};
 
 /// Registers, then the flags, then the version of memory.
 const PLACES: usize = 18;
@@ -38,6 +38,14 @@ pub(super) type Exposed = BTreeMap<i64, i64>;
 /// Parts of the stack that cannot overlap: caller's side, own frame, each dynamic allocation.
 pub(super) fn part(offset: i64) -> i64 {
     offset >> 32
+}
+
+/// Vector registers are words of a part of the stack that no address leads to: few of them hold
+/// anything that is known.
+const LANES: i64 = 1 << 40;
+
+fn lane_offset(lane: Lane) -> i64 {
+    LANES + (i64::from(lane.0) * 4 + i64::from(lane.1)) * 8
 }
 
 impl State {
@@ -80,6 +88,29 @@ impl State {
         let mut all = [ANY; 16];
         all.copy_from_slice(&self.places[..16]);
         all
+    }
+
+    /// What a part of a vector register holds, when it is known.
+    pub(super) fn lane(&self, lane: Lane) -> Option<ValueId> {
+        let offset = lane_offset(lane);
+        let at = self.slots.binary_search_by_key(&offset, |s| s.offset);
+        at.ok().map(|at| self.slots[at].value)
+    }
+
+    pub(super) fn set_lane(&mut self, lane: Lane, value: ValueId) {
+        self.store(lane_offset(lane), 8, value);
+    }
+
+    pub(super) fn forget_lane(&mut self, lane: Lane) {
+        let offset = lane_offset(lane);
+        if let Ok(at) = self.slots.binary_search_by_key(&offset, |s| s.offset) {
+            self.slots.remove(at);
+        }
+    }
+
+    pub(super) fn forget_lanes(&mut self) {
+        let first = self.slots.partition_point(|s| s.offset < LANES);
+        self.slots.truncate(first);
     }
 
     pub(super) fn flags(&self) -> ValueId {
@@ -229,7 +260,7 @@ impl State {
         for slot in &self.slots {
             let theirs = match other.slots.binary_search_by_key(&slot.offset, |s| s.offset) {
                 Ok(at) if other.slots[at].size == slot.size => Some(other.slots[at].value),
-                _ if slot.offset >= 8 => other.load(graph, slot.offset, slot.size),
+                _ if (8..LANES).contains(&slot.offset) => other.load(graph, slot.offset, slot.size),
                 _ => None,
             };
             let Some(theirs) = theirs else {
@@ -244,13 +275,11 @@ impl State {
             });
         }
         // A slot that only the other edge has, over an argument that this side still has.
-        if self.incoming && other.slots.iter().any(|s| s.offset >= 8) {
+        let argument = |s: &&Slot| (8..LANES).contains(&s.offset);
+        if self.incoming && other.slots.iter().any(|s| argument(&s)) {
             let ours = self.slots.iter().map(|s| s.offset).collect::<Vec<_>>();
-            if other
-                .slots
-                .iter()
-                .any(|s| s.offset >= 8 && !ours.contains(&s.offset))
-            {
+            let mut theirs = other.slots.iter().filter(argument);
+            if theirs.any(|s| !ours.contains(&s.offset)) {
                 self.incoming = false;
                 changed = true;
             }
