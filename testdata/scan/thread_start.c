@@ -1,6 +1,8 @@
 // A thread by raw clone: its function and argument lie on its new stack.
 // builds: freestanding
 // calls: clone getuid getpid sched_yield exit exit_group
+// phase: main/startup clone sched_yield getpid exit_group -getuid -exit
+// phase: spawn/main getuid exit -sched_yield -getpid -exit_group
 // run: all
 #include "freestanding.h"
 

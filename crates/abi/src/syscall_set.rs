@@ -40,6 +40,29 @@ impl SyscallSet {
             .any(|r| matches!(r.kind, ResidualKind::Module | ResidualKind::Exec))
     }
 
+    /// The same with the calls alone that the tight answer has.
+    pub fn tight(&self) -> SyscallSet {
+        let mut tight = self.clone();
+        tight
+            .syscalls
+            .retain(|call| call.confidence != Confidence::Sound);
+        tight.sets.retain(|s| s.mode == Mode::Tight);
+        tight
+    }
+
+    /// The same with the calls alone that one thread can make in one phase, by one of the answers;
+    /// `None` when there is no such thread or phase.
+    pub fn narrowed(&self, thread: &str, phase: &str, mode: Mode) -> Option<SyscallSet> {
+        let is = |s: &&ThreadSet| (&*s.thread, &*s.phase, s.mode) == (thread, phase, mode);
+        let own = self.sets.iter().find(is)?;
+        let mut narrowed = self.clone();
+        narrowed
+            .syscalls
+            .retain(|call| own.numbers.contains(&call.number));
+        narrowed.sets.retain(|s| is(&s));
+        Some(narrowed)
+    }
+
     /// The call with this number.
     pub fn get(&self, number: Sysno) -> Option<&Syscall> {
         self.syscalls.iter().find(|s| s.number == number)
@@ -216,6 +239,8 @@ pub struct ThreadSet {
     pub thread: String,
     /// `startup`, `main`, `after:NAME`, `after:install`, `loop`.
     pub phase: String,
+    /// Which of the two answers.
+    pub mode: Mode,
     /// Ascending.
     pub numbers: Vec<Sysno>,
 }

@@ -156,6 +156,8 @@ proptest! {
             default: Action::Trap,
             newer: Action::Trap,
             foreign: Action::KillProcess,
+        phases: Vec::new(),
+            phases: Vec::new(),
         };
         // x32 numbers are trapped there and foreign here: the proof must find just that.
         match verify(theirs, &policy) {
@@ -265,6 +267,7 @@ fn the_order_of_masked_words_is_followed() {
         default: Action::KillProcess,
         newer: Action::KillProcess,
         foreign: Action::KillProcess,
+        phases: Vec::new(),
     };
     verify(program.clone(), &policy(1)).expect("equal");
     assert!(matches!(

@@ -28,6 +28,8 @@ pub(crate) struct Wanted {
     files: HostFiles,
     request: LinkRequest,
     assumptions: Assumptions,
+    /// Functions of which it is asked what can be done once they are entered.
+    from: Vec<String>,
     cache: bool,
 }
 
@@ -65,6 +67,7 @@ impl Wanted {
                 ..LinkRequest::default()
             },
             assumptions: assumptions(closure)?,
+            from: Vec::new(),
             cache: !closure.no_cache,
         })
     }
@@ -87,6 +90,7 @@ impl Wanted {
                 ..LinkRequest::default()
             },
             assumptions: assumptions(closure)?,
+            from: Vec::new(),
             cache: false,
         })
     }
@@ -97,6 +101,14 @@ impl Wanted {
             Some(root) => Wanted::below(root, program, closure),
             None => Wanted::of_file(program, closure, &closure.plugins),
         }
+    }
+
+    /// The same, asked also what can be done once these functions are entered. That is remembered by
+    /// nobody.
+    pub(crate) fn from(mut self, functions: &[String]) -> Wanted {
+        self.cache &= functions.is_empty();
+        self.from = functions.to_vec();
+        self
     }
 
     /// The same, neither read from the cache nor written to it.
@@ -168,7 +180,7 @@ impl Wanted {
             files: &self.files,
             recorder: &recorder,
         };
-        let scan = portcullis_scan::scan(&files, &self.program, &self.request)?;
+        let scan = portcullis_scan::scan_from(&files, &self.program, &self.request, &self.from)?;
         if let Some(store) = store {
             let hashes = |path: &Path| {
                 let seen = scan.consulted.iter().find(|c| c.path == path)?;

@@ -47,6 +47,13 @@ pub(crate) struct PolicyArgs {
     /// Write the policy to FILE; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Say also what each thread still needs in each phase
+    #[arg(long, conflicts_with = "exec")]
+    pub(crate) phases: bool,
+    /// A phase that begins where FUNCTION is entered: a symbol, a demangled name, or an address in the
+    /// program's file, 0x… (repeatable)
+    #[arg(long, value_name = "FUNCTION", requires = "phases")]
+    pub(crate) from: Vec<String>,
     #[command(flatten)]
     pub(crate) images: ImagesArgs,
     #[command(flatten)]
@@ -61,6 +68,12 @@ pub(crate) struct CompileArgs {
     /// The policy, in the native form; `-` is standard input
     #[arg(value_name = "POLICY")]
     pub(crate) policy: PathBuf,
+    /// The filter for the thread NAME in a phase
+    #[arg(long, value_name = "NAME", default_value = "main", requires = "phase")]
+    pub(crate) thread: String,
+    /// The filter for the phase NAME of a thread, instead of the whole policy's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) phase: Option<String>,
     /// How the filter is written
     #[arg(long, value_enum, default_value_t = FilterFormat::Text)]
     pub(crate) format: FilterFormat,
@@ -130,8 +143,21 @@ pub(crate) struct ScanArgs {
     /// Print only the names, one per line
     #[arg(long, conflicts_with = "format")]
     pub(crate) list: bool,
+    /// Only what the thread NAME can do (`main`, or a start routine)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) thread: Option<String>,
+    /// Only what can be done from the point NAME on (startup, main, loop, after:install, after:FUNCTION)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) phase: Option<String>,
+    /// Only the tight answer, which is not enforced
+    #[arg(long)]
+    pub(crate) tight: bool,
+    /// Also what can be done once FUNCTION is entered: a symbol, a demangled name, or an address in the
+    /// program's file, 0x… (repeatable)
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) from: Vec<String>,
     /// Show where time and imprecision come from
-    #[arg(long, conflicts_with_all = ["why", "list", "format", "strict", "assume"])]
+    #[arg(long, conflicts_with_all = ["why", "list", "format", "strict", "assume", "thread", "phase", "tight", "from"])]
     pub(crate) stats: bool,
     /// Exit with 1 when anything was not resolved
     #[arg(long)]

@@ -96,11 +96,13 @@ pub(crate) fn set() -> SyscallSet {
             ThreadSet {
                 thread: "main".to_owned(),
                 phase: "startup".to_owned(),
+                mode: Mode::Sound,
                 numbers: vec![Sysno(0), Sysno(9)],
             },
             ThreadSet {
                 thread: "main".to_owned(),
                 phase: "main".to_owned(),
+                mode: Mode::Tight,
                 numbers: vec![Sysno(0), Sysno(1), Sysno(41)],
             },
         ],

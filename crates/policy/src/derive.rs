@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_abi::{Arch, SyscallSet, Sysno};
+use portcullis_abi::{Arch, Mode, SyscallSet, Sysno};
 
-use crate::{Action, Policy, Provenance, Rule};
+use crate::{Action, Phase, Policy, Provenance, Rule};
 
 /// Sites that a rule names as its reason; a call that a whole library makes has thousands.
 const MOST_SITES: usize = 8;
@@ -96,11 +96,26 @@ impl Derivation {
             default: Action::KillProcess,
             newer: Action::ENOSYS,
             foreign: Action::KillProcess,
+            phases: Vec::new(),
         }
     }
 }
 
 impl Policy {
+    /// The policy of a scanned program with what each of its threads still needs in each phase.
+    pub fn with_phases(set: &SyscallSet) -> Policy {
+        let sound = set.sets.iter().filter(|s| s.mode == Mode::Sound);
+        let phases = sound.map(|s| Phase {
+            thread: s.thread.clone(),
+            phase: s.phase.clone(),
+            calls: s.numbers.clone(),
+        });
+        Policy {
+            phases: phases.collect(),
+            ..Policy::from_scans(set, &[])
+        }
+    }
+
     /// The policy that lets a scanned program, and the others that it may start, do what they can and
     /// nothing else.
     pub fn from_scans<'a>(

@@ -15,4 +15,4 @@ pub use action::{Action, ActionMap};
 pub use condition::{Condition, Op, Width};
 pub use derive::Derivation;
 pub use launch::{Armed, PLACEHOLDER};
-pub use model::{Call, Class, Decision, Policy, Provenance, Rule};
+pub use model::{Call, Class, Decision, Phase, Policy, Provenance, Rule};

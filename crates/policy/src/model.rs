@@ -25,6 +25,32 @@ pub struct Policy {
     pub newer: Action,
     /// The answer to calls of another architecture or of the x32 ABI.
     pub foreign: Action,
+    /// What of it threads still need from some point on; it answers as if there were none.
+    pub phases: Vec<Phase>,
+}
+
+/// The calls that a thread still makes from some point on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Phase {
+    /// `main`, or the start routine's name.
+    pub thread: String,
+    /// `startup`, `main`, `after:NAME`, `after:install`, `loop`.
+    pub phase: String,
+    /// Ascending.
+    pub calls: Vec<Sysno>,
+}
+
+impl Policy {
+    /// The same for one thread from some point on: what it no longer needs is no longer allowed.
+    pub fn phase(&self, thread: &str, phase: &str) -> Option<Policy> {
+        let mut all = self.phases.iter();
+        let own = all.find(|p| (&*p.thread, &*p.phase) == (thread, phase))?;
+        let mut narrowed = self.clone();
+        let needed = |rule: &Rule| rule.action != Action::Allow || own.calls.contains(&rule.number);
+        narrowed.rules.retain(needed);
+        narrowed.phases.clear();
+        Some(narrowed)
+    }
 }
 
 /// The answer to some calls.
@@ -177,6 +203,7 @@ mod tests {
             default: Action::KillProcess,
             newer: Action::ENOSYS,
             foreign: Action::KillThread,
+            phases: Vec::new(),
         }
     }
 

@@ -14,8 +14,14 @@
 //! when = ["arg1 as u32 == 0x5401"]
 //! action = "allow"
 //! from = ["site /usr/lib/x86_64-linux-gnu/libc.so.6 0x1234 tcgetattr"]
+//!
+//! [[phase]]
+//! thread = "main"
+//! phase = "loop"
+//! calls = ["ioctl"]
 //! ```
 //!
+//! A phase says which of the calls a thread still makes from some point on; the rules hold without it.
 //! A call is written by its name, or by its number when no table knows it; what is left out of a
 //! rule is empty, and `action` is `allow`. Unknown keys are errors: a misspelt condition must not
 //! become no condition.
@@ -25,7 +31,7 @@ mod phrase;
 use portcullis_abi::{Arch, Sysno};
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, Policy, Rule};
+use crate::{Action, Phase, Policy, Rule};
 use phrase::Phrase as _;
 
 /// Larger files are no policies.
@@ -78,6 +84,16 @@ struct Document {
     foreign: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rule: Vec<RuleEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    phase: Vec<PhaseEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhaseEntry {
+    thread: String,
+    phase: String,
+    calls: Vec<CallName>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,13 +133,23 @@ pub fn write(policy: &Policy) -> String {
             .rules
             .iter()
             .map(|rule| RuleEntry {
-                call: match policy.arch.name(rule.number) {
-                    Some(name) => CallName::Name(name.into()),
-                    None => CallName::Number(rule.number.0),
-                },
+                call: call_name(policy.arch, rule.number),
                 when: rule.conditions.iter().map(phrase::Phrase::phrase).collect(),
                 action: rule.action.phrase(),
                 from: rule.provenance.iter().map(phrase::Phrase::phrase).collect(),
+            })
+            .collect(),
+        phase: policy
+            .phases
+            .iter()
+            .map(|phase| PhaseEntry {
+                thread: phase.thread.clone(),
+                phase: phase.phase.clone(),
+                calls: phase
+                    .calls
+                    .iter()
+                    .map(|n| call_name(policy.arch, *n))
+                    .collect(),
             })
             .collect(),
     };
@@ -159,8 +185,25 @@ pub fn read(text: &str) -> Result<Policy, Error> {
     for (index, entry) in document.rule.into_iter().enumerate() {
         rules.push(rule(arch, index, entry)?);
     }
+    let mut phases = Vec::with_capacity(document.phase.len());
+    for entry in document.phase {
+        let place = || format!("phase {} of thread {}", entry.phase, entry.thread);
+        let calls = entry
+            .calls
+            .into_iter()
+            .map(|call| number(arch, call, place));
+        let mut calls: Vec<Sysno> = calls.collect::<Result<_, _>>()?;
+        calls.sort_unstable();
+        calls.dedup();
+        phases.push(Phase {
+            calls,
+            thread: entry.thread,
+            phase: entry.phase,
+        });
+    }
     Ok(Policy {
         arch,
+        phases,
         newest: Sysno(document.newest),
         rules,
         default: top("default", &document.default)?,
@@ -169,20 +212,32 @@ pub fn read(text: &str) -> Result<Policy, Error> {
     })
 }
 
-fn rule(arch: Arch, index: usize, entry: RuleEntry) -> Result<Rule, Error> {
-    let (number, shown) = match entry.call {
-        CallName::Number(number) => (Some(Sysno(number)), number.to_string()),
-        CallName::Name(name) => (arch.number(&name), name),
-    };
-    let place = || format!("rule {} ({shown})", index + 1);
-    let Some(number) = number else {
-        return Err(Error::Word {
+fn call_name(arch: Arch, number: Sysno) -> CallName {
+    match arch.name(number) {
+        Some(name) => CallName::Name(name.into()),
+        None => CallName::Number(number.0),
+    }
+}
+
+fn number(arch: Arch, call: CallName, place: impl Fn() -> String) -> Result<Sysno, Error> {
+    match call {
+        CallName::Number(number) => Ok(Sysno(number)),
+        CallName::Name(name) => arch.number(&name).ok_or_else(|| Error::Word {
             place: place(),
             what: "the call",
-            text: shown.clone(),
+            text: name.clone(),
             advice: "write a name of the architecture's table, or a number",
-        });
+        }),
+    }
+}
+
+fn rule(arch: Arch, index: usize, entry: RuleEntry) -> Result<Rule, Error> {
+    let shown = match &entry.call {
+        CallName::Number(number) => number.to_string(),
+        CallName::Name(name) => name.clone(),
     };
+    let place = || format!("rule {} ({shown})", index + 1);
+    let number = number(arch, entry.call, place)?;
     let conditions = entry.when.iter().map(|w| phrase::parse(w, place));
     let provenance = entry.from.iter().map(|f| phrase::parse(f, place));
     Ok(Rule {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use portcullis_abi::{Arch, Binary, Linkage, ScannedObject, Warning};
 
+use crate::demangle::demangle;
 use crate::files::Identity;
 use crate::load::{FIRST_BASE, Object, gnu_hash, region_of, text};
 
@@ -357,6 +358,55 @@ impl Image {
         let found = near.into_iter().find(|f| covers(f.end, f.start))?;
         let name = std::str::from_utf8(object.file.memory.name(found.name)).ok()?;
         Some((name, Addr(found.start.wrapping_add(object.base))))
+    }
+
+    /// Where functions of a name begin: exported ones, and in the program's own file those that a
+    /// symbol names.
+    pub fn functions_named(&self, name: &[u8]) -> Vec<Addr> {
+        let exported = self
+            .exports(name)
+            .into_iter()
+            .filter(|(_, resolver)| !resolver);
+        let mut found: Vec<Addr> = exported.map(|(at, _)| at).collect();
+        if let Some(program) = self.objects.first() {
+            let functions = program.file.names.functions.iter();
+            let named = functions.filter(|f| program.file.memory.name(f.name) == name);
+            found.extend(named.map(|f| Addr(f.start.wrapping_add(program.base))));
+        }
+        found.retain(|at| self.is_code(*at));
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The functions that a person means by a symbol, a demangled name, or an address in the program's
+    /// file.
+    pub fn functions_called(&self, name: &str) -> Vec<Addr> {
+        let Some(program) = self.objects.first() else {
+            return Vec::new();
+        };
+        if let Some(address) = name.strip_prefix("0x")
+            && let Ok(address) = u64::from_str_radix(address, 16)
+        {
+            let at = Addr(address.wrapping_add(program.base));
+            return self.is_code(at).then_some(at).into_iter().collect();
+        }
+        let named = self.functions_named(name.as_bytes());
+        if !named.is_empty() {
+            return named;
+        }
+        let functions = program.file.names.functions.iter();
+        let demangled = functions.filter(|f| {
+            let symbol = std::str::from_utf8(program.file.memory.name(f.name));
+            symbol.is_ok_and(|symbol| demangle(symbol) == name)
+        });
+        let mut found: Vec<Addr> = demangled
+            .map(|f| Addr(f.start.wrapping_add(program.base)))
+            .filter(|at| self.is_code(*at))
+            .collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// What the objects export under a name, and whether it is an IFUNC resolver: one of each

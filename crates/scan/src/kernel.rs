@@ -16,6 +16,35 @@ pub(crate) const RESTARTED: [u64; 6] = [7, 23, 35, 202, 230, 271];
 pub(crate) const RESTART: u64 = 219;
 /// Calls that start another program: execve(2), execveat(2).
 pub(crate) const STARTS_PROGRAM: [u64; 2] = [59, 322];
+/// A call that starts a thread when it is passed [`THREAD_FLAG`].
+pub(crate) struct StartsThread {
+    /// The call.
+    pub(crate) number: u64,
+    /// The argument that has the flags; of clone3(2) they are in memory.
+    pub(crate) flags: Option<usize>,
+}
+
+/// clone(2), clone3(2).
+pub(crate) const STARTS_THREAD: [StartsThread; 2] = [
+    StartsThread {
+        number: 56,
+        flags: Some(0),
+    },
+    StartsThread {
+        number: 435,
+        flags: None,
+    },
+];
+/// `CLONE_THREAD` (`include/uapi/linux/sched.h`).
+pub(crate) const THREAD_FLAG: u64 = 0x1_0000;
+/// Calls that wait for what others do, the most telling first: epoll_wait(2), epoll_pwait(2),
+/// epoll_pwait2(2), accept(2), accept4(2); then poll(2), select(2), pselect6(2), ppoll(2); then
+/// recvfrom(2), recvmsg(2), read(2).
+pub(crate) const WAITS: [&[u64]; 3] = [&[232, 281, 441, 43, 288], &[7, 23, 270, 271], &[45, 47, 0]];
+/// Calls that install a filter: seccomp(2) with `SECCOMP_SET_MODE_STRICT` or
+/// `SECCOMP_SET_MODE_FILTER`, prctl(2) with `PR_SET_SECCOMP`; by number, the operations in the first
+/// argument.
+pub(crate) const INSTALLS: [(u64, &[u64]); 2] = [(317, &[0, 1]), (157, &[22])];
 /// Marks an x32 call (`__X32_SYSCALL_BIT`, `arch/x86/include/uapi/asm/unistd.h`).
 pub(crate) const X32: u64 = 0x4000_0000;
 

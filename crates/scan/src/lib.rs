@@ -1,7 +1,9 @@
 //! From an ELF binary to the system calls it can make, with evidence.
 
 pub mod assume;
+mod demangle;
 pub mod files;
+mod graph;
 pub mod image;
 pub mod isa;
 mod kernel;
@@ -16,10 +18,10 @@ use std::time::Instant;
 
 use portcullis_abi::{Arch, SyscallSet};
 
+pub use demangle::demangle;
 use files::Files;
 use image::Consulted;
 pub use link::{Error, LinkRequest};
-pub use report::demangle::demangle;
 pub use report::stats::{Holder, Stats};
 
 /// A program's set, and what it was made from.
@@ -49,10 +51,29 @@ pub struct Scan {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn scan(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<Scan, Error> {
+    scan_from(files, program, request, &[])
+}
+
+/// The same, and what can be called once the functions `from` are entered: phases `after:NAME`. A
+/// function is named by its symbol, its demangled name, or its address in the program's file (`0x…`).
+pub fn scan_from(
+    files: &dyn Files,
+    program: &Path,
+    request: &LinkRequest,
+    from: &[String],
+) -> Result<Scan, Error> {
     let image = link::link(files, program, request)?;
+    let mut starts = Vec::new();
+    for name in from {
+        let at = image.functions_called(name);
+        if at.is_empty() {
+            return Err(Error::Function { name: name.clone() });
+        }
+        starts.push((name.clone(), at.into_iter().map(|a| a.0).collect()));
+    }
     let solution = solve::solve(&image);
     Ok(Scan {
-        set: report::report(&image, &solution, Arch::X86_64),
+        set: report::report(&image, &solution, Arch::X86_64, &starts),
         consulted: image.files().to_vec(),
     })
 }
@@ -69,7 +90,7 @@ pub fn stats(
     let linked = start.elapsed();
     let solution = solve::solve(&image);
     let solved = start.elapsed();
-    let set = report::report(&image, &solution, Arch::X86_64);
+    let set = report::report(&image, &solution, Arch::X86_64, &[]);
     let calls = set.syscalls.iter().map(|call| call.number);
     let times = [linked, solved.saturating_sub(linked)];
     let stats = report::stats::stats(&image, &solution, calls, times);

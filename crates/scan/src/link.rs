@@ -67,6 +67,14 @@ pub enum Error {
         /// What the caller can do.
         advice: &'static str,
     },
+    /// The program has no such function.
+    #[error(
+        "the program has no function `{name}`; name one by its symbol, its demangled name, or its address (0x…)"
+    )]
+    Function {
+        /// As it was named.
+        name: String,
+    },
     /// A file that the program cannot start without is no object for this machine.
     #[error("cannot use {path:?}{}: {reason}; {advice}", because(needed_by))]
     Object {

@@ -1,17 +1,19 @@
 //! From a solution to what a person or a later stage reads: calls with sites and witnesses,
 //! residuals, warnings.
 
-pub(crate) mod demangle;
+mod sets;
 pub(crate) mod stats;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_abi::{
-    Arch, ArgValue, Confidence, Location, Mode, Origin, Residual, ResidualKind, Site, Syscall,
+    Arch, ArgValue, Confidence, Location, Origin, Residual, ResidualKind, Site, Syscall,
     SyscallSet, Sysno, ThreadSet, Tuple, Warning,
 };
 
+use crate::demangle::demangle;
+use crate::graph::CallGraph;
 use crate::image::{Addr, Image, Role};
 use crate::kernel::{
     HANDLER_RETURN, MAKES_EXECUTABLE, RESTART, RESTARTED, STARTS_PROGRAM, TAKES_HANDLER, X32,
@@ -25,8 +27,17 @@ use witness::Witness;
 const MOST_NUMBERS: u64 = 512;
 
 /// Puts the solution into the form that travels.
-pub(crate) fn report(image: &Image, solution: &Solution, arch: Arch) -> SyscallSet {
-    let witness = Witness::new(image, solution);
+///
+/// `from` are functions of which it is asked what can be called once they are entered: their names,
+/// and where they begin.
+pub(crate) fn report(
+    image: &Image,
+    solution: &Solution,
+    arch: Arch,
+    from: &[(String, Vec<u64>)],
+) -> SyscallSet {
+    let graph = CallGraph::new(image, solution);
+    let witness = Witness::new(image, &graph);
     let mut report = Report {
         image,
         solution,
@@ -42,7 +53,8 @@ pub(crate) fn report(image: &Image, solution: &Solution, arch: Arch) -> SyscallS
     report.add_vdsos();
     report.announced();
     report.executable_memory();
-    report.finish()
+    let sets = report.sets(&graph, from);
+    report.finish(sets)
 }
 
 /// Where a call is made, by address: by which instances, with which arguments.
@@ -316,22 +328,17 @@ impl Report<'_> {
         self.residuals.insert((kind, at), residual);
     }
 
-    fn finish(self) -> SyscallSet {
+    fn finish(self, sets: Vec<ThreadSet>) -> SyscallSet {
         let syscalls: Vec<Syscall> = self
             .calls
             .iter()
             .map(|(&number, sites)| self.syscall(number, sites))
             .collect();
-        let numbers = syscalls.iter().map(|s| s.number).collect();
         SyscallSet {
             binary: self.image.binary(),
             objects: self.image.scanned_objects(),
             syscalls,
-            sets: vec![ThreadSet {
-                thread: "main".into(),
-                phase: "startup".into(),
-                numbers,
-            }],
+            sets,
             residuals: self.residuals.into_values().collect(),
             assumed: Vec::new(),
             warnings: self.warnings.into_iter().collect(),
@@ -374,7 +381,7 @@ impl Report<'_> {
                 let mut tuples: Vec<Tuple> = Vec::new();
                 for (id, args) in found {
                     let tuple = Tuple {
-                        mode: Mode::Sound,
+                        mode: self.witness.mode(*id),
                         via: if found.len() > 1 {
                             self.witness.via(*id)
                         } else {
@@ -453,6 +460,6 @@ pub(crate) fn location(image: &Image, at: u64) -> Location {
         address,
         function: image
             .function_name(Addr(at))
-            .map(|(name, _)| demangle::demangle(name)),
+            .map(|(name, _)| demangle(name)),
     }
 }

@@ -19,6 +19,7 @@ mod instance;
 mod lookup;
 mod reach;
 mod relevance;
+mod start;
 mod walk;
 mod written;
 
@@ -31,7 +32,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::image::{Addr, Image};
 use crate::isa::x86_64::CALLEE_SAVED;
-use crate::summary::{Exit, Input, ValueId};
+use crate::summary::{Exit, Input, Summary, ValueId};
 use ahead::Ahead;
 use data::Data;
 use domain::Domain;
@@ -43,6 +44,8 @@ pub use function::Function;
 pub use instance::{Instance, SiteCall};
 pub use lookup::Lookups;
 use relevance::KnownSources;
+use start::Starters;
+pub use start::{Start, Starts};
 use written::Written;
 
 /// Contexts of one function that are told apart; callers beyond share one in which nothing is
@@ -162,6 +165,8 @@ pub struct Solution {
     /// Functions whose address somebody holds, and the first place that hands it out: code, or a
     /// word of data.
     pub taken: BTreeMap<u64, u64>,
+    /// Those of them that more than one place hands out, or that are put into memory.
+    pub shared: FxHashSet<u64>,
     /// Strings that reached code refers to and that announce something (see `data.rs`).
     pub strings: BTreeMap<String, (InstanceId, u64)>,
     /// Functions that look up names.
@@ -170,6 +175,19 @@ pub struct Solution {
     pub rounds: usize,
     /// Not all inputs that matter were told apart in the end.
     pub unsettled: bool,
+}
+
+impl Solution {
+    /// Where the function of an instance begins.
+    pub fn entry(&self, id: InstanceId) -> u64 {
+        self.summary(id).entry
+    }
+
+    /// What the function of an instance does.
+    pub fn summary(&self, id: InstanceId) -> &Summary {
+        let function = self.instances[id.0 as usize].function;
+        &self.functions[function.0 as usize].summary
+    }
 }
 
 /// Solves the program from its roots.
@@ -271,6 +289,7 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
             entries: solver.entries,
             open: solver.open,
             taken: solver.taken,
+            shared: solver.shared,
             strings: solver.data.strings,
             lookups: solver.lookups,
             rounds: round,
@@ -295,6 +314,9 @@ struct Solver<'a> {
     /// Function addresses that reached code or data can hand to somebody, and the place that was the
     /// first to.
     taken: BTreeMap<u64, u64>,
+    /// The first place that handed out each address of code, and the addresses that others do as well.
+    holders: FxHashMap<u64, u64>,
+    shared: FxHashSet<u64>,
     /// Addresses inside functions, on the way to be taken, and where they are handed out.
     labels: BTreeMap<u64, u64>,
     /// Resolvers whose results are taken.
@@ -334,6 +356,7 @@ struct Solver<'a> {
     /// Calls that may still be followed at once.
     deeper: u32,
     lookups: Lookups,
+    starters: Starters,
     /// Summaries stay as they are within a round.
     sources: KnownSources,
 }
@@ -357,6 +380,8 @@ impl<'a> Solver<'a> {
             pending: BTreeSet::new(),
             data: Data::default(),
             taken: BTreeMap::new(),
+            holders: FxHashMap::default(),
+            shared: FxHashSet::default(),
             labels: BTreeMap::new(),
             resolvers: BTreeSet::new(),
             referred: FxHashSet::default(),
@@ -378,6 +403,7 @@ impl<'a> Solver<'a> {
             scratch: Vec::new(),
             deeper: 0,
             lookups: Lookups::new(image),
+            starters: Starters::of(image),
             sources: KnownSources::default(),
         }
     }

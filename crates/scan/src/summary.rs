@@ -20,7 +20,7 @@ mod state;
 pub mod value;
 
 pub use build::{OUTSIDE, Trust, summarise};
-pub use value::{ANY, Graph, Input, Phi, Value, ValueId};
+pub use value::{ANY, Graph, Input, OUTCOME, Phi, Value, ValueId};
 
 /// A function's blocks and values.
 #[derive(Clone, Debug)]
@@ -39,6 +39,9 @@ pub struct Summary {
     /// It puts another address in place of its return address: what it jumps to returns to its
     /// caller's caller.
     pub replaces_return_address: bool,
+    /// Registers of which it uses what they hold at entry, otherwise than to pass it on in the same
+    /// place, as far as is seen: a bit each.
+    pub reads: u16,
     /// Registers that the convention tells it to preserve and that it saves, a bit each.
     pub saved: u16,
 }
@@ -61,6 +64,8 @@ pub struct Block {
 pub enum Reference {
     /// The address is in a register or in memory: whoever holds it may use all of the object.
     Address(u64),
+    /// The address of code is put into memory.
+    Stored(u64),
     /// Only these bytes are read.
     Bytes {
         /// Where.
@@ -88,7 +93,7 @@ pub enum Reference {
 
 impl Block {
     /// The blocks that control can go on to.
-    fn successors(&self) -> impl Iterator<Item = u32> {
+    pub fn successors(&self) -> impl Iterator<Item = u32> {
         let (some, list) = match &self.exit {
             Exit::Jump(to) => ([Some(*to), None], &[][..]),
             Exit::Branch(_, yes, no) => ([Some(*yes), Some(*no)], &[][..]),

@@ -86,13 +86,18 @@ enum {
   NR_getegid = 108,
   NR_getppid = 110,
   NR_getpgrp = 111,
+  NR_setsid = 112,
   NR_personality = 135,
+  NR_prctl = 157,
   NR_sync = 162,
   NR_mount = 165,
   NR_reboot = 169,
   NR_gettid = 186,
   NR_time = 201,
   NR_exit_group = 231,
+  NR_epoll_wait = 232,
+  NR_epoll_create1 = 291,
+  NR_seccomp = 317,
 };
 
 INLINE void quit(void) {

@@ -18,7 +18,7 @@ struct StoredSet {
     /// Function names occur thousands of times in witness paths; each is kept once.
     names: Vec<String>,
     syscalls: Vec<StoredCall>,
-    sets: Vec<(String, String, Vec<u32>)>,
+    sets: Vec<(String, String, u8, Vec<u32>)>,
     residuals: Vec<StoredResidual>,
     warnings: Vec<(String, String)>,
 }
@@ -155,9 +155,14 @@ pub(crate) fn encode(set: &SyscallSet) -> Option<Vec<u8>> {
             .iter()
             .map(|s| {
                 let numbers = s.numbers.iter().map(|n| n.0).collect();
-                (s.thread.clone(), s.phase.clone(), numbers)
+                Some((
+                    s.thread.clone(),
+                    s.phase.clone(),
+                    code(&MODES, s.mode)?,
+                    numbers,
+                ))
             })
-            .collect(),
+            .collect::<Option<_>>()?,
         residuals,
         warnings: set
             .warnings
@@ -272,12 +277,15 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SyscallSet> {
         sets: stored
             .sets
             .into_iter()
-            .map(|(thread, phase, numbers)| ThreadSet {
-                thread,
-                phase,
-                numbers: numbers.into_iter().map(Sysno).collect(),
+            .map(|(thread, phase, mode, numbers)| {
+                Some(ThreadSet {
+                    thread,
+                    phase,
+                    mode: *MODES.get(usize::from(mode))?,
+                    numbers: numbers.into_iter().map(Sysno).collect(),
+                })
             })
-            .collect(),
+            .collect::<Option<_>>()?,
         residuals,
         assumed: Vec::new(),
         warnings,

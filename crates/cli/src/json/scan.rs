@@ -101,6 +101,7 @@ struct Place<'a> {
 struct Set<'a> {
     thread: &'a str,
     phase: &'a str,
+    mode: &'static str,
     numbers: Vec<u32>,
 }
 
@@ -208,6 +209,7 @@ impl<'a> Document<'a> {
                 .map(|s| Set {
                     thread: &s.thread,
                     phase: &s.phase,
+                    mode: mode(s.mode),
                     numbers: s.numbers.iter().map(|n| n.0).collect(),
                 })
                 .collect(),

@@ -32,6 +32,12 @@ struct Document {
     warnings: Vec<WarningIn>,
 }
 
+const MODES: [Mode; 2] = [Mode::Sound, Mode::Tight];
+
+fn sound() -> String {
+    names::mode(Mode::Sound).to_owned()
+}
+
 #[derive(Deserialize)]
 struct BinaryIn {
     path: String,
@@ -102,6 +108,9 @@ struct PlaceIn {
 struct SetIn {
     thread: String,
     phase: String,
+    /// Older documents have only the one.
+    #[serde(default = "sound")]
+    mode: String,
     numbers: Vec<u32>,
 }
 
@@ -200,11 +209,7 @@ pub(crate) fn parse(json: &[u8]) -> Result<SyscallSet> {
                                 .into_iter()
                                 .map(|tuple| {
                                     Ok(Tuple {
-                                        mode: one_of(
-                                            &[Mode::Sound, Mode::Tight],
-                                            names::mode,
-                                            &tuple.mode,
-                                        )?,
+                                        mode: one_of(&MODES, names::mode, &tuple.mode)?,
                                         via: places(tuple.via)?,
                                         args: args(tuple.args)?,
                                     })
@@ -243,12 +248,15 @@ pub(crate) fn parse(json: &[u8]) -> Result<SyscallSet> {
         sets: document
             .sets
             .into_iter()
-            .map(|s| ThreadSet {
-                thread: s.thread,
-                phase: s.phase,
-                numbers: s.numbers.into_iter().map(Sysno).collect(),
+            .map(|s| {
+                Ok(ThreadSet {
+                    thread: s.thread,
+                    phase: s.phase,
+                    mode: one_of(&MODES, names::mode, &s.mode)?,
+                    numbers: s.numbers.into_iter().map(Sysno).collect(),
+                })
             })
-            .collect(),
+            .collect::<Result<_>>()?,
         residuals: document
             .residuals
             .into_iter()

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use portcullis_bpf::{Program, compile as to_filter, verify};
-use portcullis_policy::toml;
+use portcullis_policy::{Policy, toml};
 
 use crate::args::{CompileArgs, FilterFormat};
 use crate::exit::Exit;
@@ -19,7 +19,12 @@ const MOST_BYTES: u64 = 16 << 20;
 /// Runs the verb.
 pub(crate) fn compile(typed: CompileArgs) -> Result<Exit> {
     let output = Output::from_option(typed.output);
-    let policy = toml::read(&read(&typed.policy)?)?;
+    let mut policy = toml::read(&read(&typed.policy)?)?;
+    if let Some(phase) = &typed.phase {
+        policy = policy
+            .phase(&typed.thread, phase)
+            .with_context(|| no_phase(&policy, &typed.thread, phase))?;
+    }
     let proved = verify(to_filter(&policy)?, &policy)?;
     let program = proved.program();
     match typed.format {
@@ -29,6 +34,22 @@ pub(crate) fn compile(typed: CompileArgs) -> Result<Exit> {
         FilterFormat::Rust => output.write_bytes(rust(program).as_bytes())?,
     }
     Ok(Exit::Success)
+}
+
+fn no_phase(policy: &Policy, thread: &str, phase: &str) -> String {
+    let all = policy
+        .phases
+        .iter()
+        .map(|p| format!("{}/{}", p.thread, p.phase));
+    let all: Vec<String> = all.collect();
+    neutral::text(&match all.is_empty() {
+        true => "the policy has no phases; derive it with --phases".to_owned(),
+        false => format!(
+            "the policy has no phase {phase} of a thread {thread}; it has: {}",
+            all.join(" ")
+        ),
+    })
+    .to_string()
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use portcullis_abi::SyscallSet;
 use portcullis_policy::{Policy, toml};
 
@@ -27,12 +27,16 @@ pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
         None => scan_document(&typed.program)?,
     };
     let set = match document {
+        Some(_) if !typed.from.is_empty() => {
+            bail!("--from is for a program, and this is the document of a scan; scan with --from")
+        }
         Some(mut set) => {
             analysis::assumptions(&typed.closure)?.apply(&mut set);
             set
         }
         None => {
             Wanted::of(&typed.root, &typed.program, &typed.closure)?
+                .from(&typed.from)
                 .analyse()?
                 .set
         }
@@ -42,7 +46,11 @@ pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
         Ok(wanted.analyse()?.set)
     });
     let others: Vec<SyscallSet> = others.collect::<Result<_>>()?;
-    output.write_bytes(toml::write(&Policy::from_scans(&set, &others)).as_bytes())?;
+    let policy = match typed.phases {
+        true => Policy::with_phases(&set),
+        false => Policy::from_scans(&set, &others),
+    };
+    output.write_bytes(toml::write(&policy).as_bytes())?;
     Ok(Exit::Success)
 }
 

@@ -1,7 +1,7 @@
 //! `portcullis scan BIN`.
 
-use anyhow::{Result, bail};
-use portcullis_abi::Sysno;
+use anyhow::{Context as _, Result, bail};
+use portcullis_abi::{Mode, SyscallSet, Sysno};
 
 use crate::analysis::{Analysis, Wanted};
 use crate::args::{Format, ScanArgs};
@@ -20,15 +20,16 @@ enum View {
 /// Runs the verb.
 pub(crate) fn scan(typed: ScanArgs) -> Result<Exit> {
     let view = view(&typed)?;
-    let output = Output::from_option(typed.output);
+    let output = Output::from_option(typed.output.clone());
     if typed.stats {
         let wanted = Wanted::of(&typed.root, &typed.program, &typed.closure)?;
         let (set, stats) = wanted.stats()?;
         output.write_text(&text::stats::report(&set, &stats))?;
         return Ok(Exit::Success);
     }
-    let Analysis { set, timing, .. } =
-        Wanted::of(&typed.root, &typed.program, &typed.closure)?.analyse()?;
+    let wanted = Wanted::of(&typed.root, &typed.program, &typed.closure)?;
+    let Analysis { set, timing, .. } = wanted.from(&typed.from).analyse()?;
+    let set = narrowed(set, &typed)?;
     let mut exit = if typed.strict && !set.residuals.is_empty() {
         Exit::Findings
     } else {
@@ -48,6 +49,33 @@ pub(crate) fn scan(typed: ScanArgs) -> Result<Exit> {
         },
     }
     Ok(exit)
+}
+
+/// The part of the set that was asked for.
+fn narrowed(set: SyscallSet, typed: &ScanArgs) -> Result<SyscallSet> {
+    let mode = match typed.tight {
+        true => Mode::Tight,
+        false => Mode::Sound,
+    };
+    if typed.thread.is_none() && typed.phase.is_none() {
+        if !typed.tight {
+            return Ok(set);
+        }
+        return Ok(set.tight());
+    }
+    let thread = typed.thread.as_deref().unwrap_or("main");
+    // The first phase of the first thread is the start of the program.
+    let first = if thread == "main" { "startup" } else { "main" };
+    let phase = typed.phase.as_deref().unwrap_or(first);
+    set.narrowed(thread, phase, mode).with_context(|| {
+        let all = set.sets.iter().filter(|s| s.mode == mode);
+        let all: Vec<String> = all.map(|s| format!("{}/{}", s.thread, s.phase)).collect();
+        let all = all.join(" ");
+        neutral::text(&format!(
+            "there is no phase {phase} of a thread {thread}; there are: {all}"
+        ))
+        .to_string()
+    })
 }
 
 fn view(typed: &ScanArgs) -> Result<View> {

@@ -46,6 +46,9 @@ pub const CALLER_SAVED: [Reg; 9] = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11];
 /// Number and arguments of a system call.
 pub const SYSCALL_ARGUMENTS: [Reg; 6] = [RDI, RSI, RDX, R10, R8, R9];
 
+/// Arguments of a function that registers pass.
+pub const ARGUMENTS: [Reg; 6] = [RDI, RSI, RDX, RCX, R8, R9];
+
 /// Decodes and lifts instructions of one function after another.
 pub struct Lifter {
     info: InstructionInfoFactory,

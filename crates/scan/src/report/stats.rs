@@ -8,6 +8,7 @@ use portcullis_abi::{Location, Sysno};
 
 use super::witness::Witness;
 use super::{MOST_NUMBERS, location};
+use crate::graph::CallGraph;
 use crate::image::{Addr, Image};
 use crate::solve::{Entered, InstanceId, SiteCall, Solution};
 
@@ -74,7 +75,7 @@ pub(crate) fn stats(
     let looked = Looked {
         image,
         solution,
-        witness: Witness::new(image, solution),
+        witness: Witness::new(image, &CallGraph::new(image, solution)),
     };
     let mut contexts: BTreeMap<u64, usize> = BTreeMap::new();
     let mut callees: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();

@@ -1,12 +1,13 @@
 //! Who reached what first: shortest ways from the roots, by direct calls before others.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
-use portcullis_abi::{Confidence, Location};
+use portcullis_abi::{Confidence, Location, Mode};
 
 use super::location;
+use crate::graph::CallGraph;
 use crate::image::Image;
-use crate::solve::{Entered, InstanceId, Solution};
+use crate::solve::{InstanceId, Solution};
 
 /// Shortest ways to every instance.
 pub(super) struct Witness<'a> {
@@ -22,68 +23,77 @@ enum Step {
     /// From an instance at an address.
     Call(InstanceId, u64),
     /// From a call of unknown target there.
-    Open(InstanceId, u64),
+    Open(InstanceId, u64, Mode),
 }
 
 impl<'a> Witness<'a> {
-    pub(super) fn new(image: &'a Image, solution: &'a Solution) -> Self {
-        let mut callees: BTreeMap<InstanceId, Vec<(u64, InstanceId)>> = BTreeMap::new();
-        let mut taken = Vec::new();
-        let mut queue = VecDeque::new();
-        let mut steps: Vec<Option<(Step, u32)>> = vec![None; solution.instances.len()];
-        for &(id, entered) in &solution.entries {
-            match entered {
-                Entered::Root => {
-                    if steps[id.0 as usize].is_none() {
-                        steps[id.0 as usize] = Some((Step::Root, 0));
-                        queue.push_back(id);
-                    }
-                }
-                Entered::From(caller, at) => callees.entry(caller).or_default().push((at, id)),
-                Entered::Taken => taken.push(id),
-            }
-        }
+    pub(super) fn new(image: &'a Image, graph: &CallGraph<'a>) -> Self {
         let mut witness = Witness {
             image,
-            solution,
-            steps,
+            solution: graph.solution,
+            steps: vec![None; graph.solution.instances.len()],
         };
-        witness.walk(&mut queue, &callees);
-        // What only a call of unknown target reaches comes after all that direct calls reach.
-        let first = solution
-            .open
-            .iter()
-            .filter_map(|&(id, at)| Some((witness.steps[id.0 as usize]?.1, id, at)))
-            .min();
-        if let Some((distance, id, at)) = first {
-            for callee in taken {
-                let step = &mut witness.steps[callee.0 as usize];
-                if step.is_none() {
-                    *step = Some((Step::Open(id, at), distance + 1));
-                    queue.push_back(callee);
-                }
+        let mut queue = VecDeque::new();
+        for &root in &graph.roots {
+            witness.step(root, Step::Root, 0, &mut queue);
+        }
+        witness.walk(graph, &mut queue, None);
+        // What only calls of unknown target reach comes after all that others reach, and what only the
+        // sound answer reaches comes last.
+        for mode in [Mode::Tight, Mode::Sound] {
+            let mut reached: Vec<(u32, InstanceId)> = Vec::new();
+            for (step, n) in witness.steps.iter().zip(0..) {
+                reached.extend(step.map(|(_, distance)| (distance, InstanceId(n))));
             }
-            witness.walk(&mut queue, &callees);
+            reached.sort_unstable();
+            queue.extend(reached.into_iter().map(|r| r.1));
+            witness.walk(graph, &mut queue, Some(mode));
         }
         witness
     }
 
+    /// Follows calls of known target, and those of unknown target in one of the answers.
     fn walk(
         &mut self,
+        graph: &CallGraph<'_>,
         queue: &mut VecDeque<InstanceId>,
-        callees: &BTreeMap<InstanceId, Vec<(u64, InstanceId)>>,
+        mode: Option<Mode>,
     ) {
+        let mut followed = BTreeSet::new();
         while let Some(id) = queue.pop_front() {
             let Some((_, distance)) = self.steps[id.0 as usize] else {
                 continue;
             };
-            for &(at, callee) in callees.get(&id).into_iter().flatten() {
-                let step = &mut self.steps[callee.0 as usize];
-                if step.is_none() {
-                    *step = Some((Step::Call(id, at), distance + 1));
-                    queue.push_back(callee);
+            for &(at, callee) in graph.callees(id) {
+                self.step(callee, Step::Call(id, at), distance + 1, queue);
+            }
+            for &(_, at, routine) in graph.starts(id) {
+                self.step(routine, Step::Call(id, at), distance + 1, queue);
+            }
+            let Some(mode) = mode else { continue };
+            for open in graph.open(id) {
+                let shape = (mode == Mode::Tight).then_some(open.shape);
+                if followed.insert(shape) {
+                    for callee in graph.enters(open.shape, mode) {
+                        let step = Step::Open(id, open.at, mode);
+                        self.step(callee, step, distance + 1, queue);
+                    }
                 }
             }
+        }
+    }
+
+    fn step(
+        &mut self,
+        id: InstanceId,
+        step: Step,
+        distance: u32,
+        queue: &mut VecDeque<InstanceId>,
+    ) {
+        let known = &mut self.steps[id.0 as usize];
+        if known.is_none() {
+            *known = Some((step, distance));
+            queue.push_back(id);
         }
     }
 
@@ -104,17 +114,25 @@ impl<'a> Witness<'a> {
         }
     }
 
+    /// The tightest answer in which an instance runs.
+    pub(super) fn mode(&self, id: InstanceId) -> Mode {
+        match self.trail(id).1 {
+            Confidence::Direct | Confidence::Tight => Mode::Tight,
+            Confidence::Sound => Mode::Sound,
+        }
+    }
+
     /// Orders instances: direct before others, near before far.
-    pub(super) fn rank(&self, id: InstanceId) -> (bool, u32) {
+    pub(super) fn rank(&self, id: InstanceId) -> (Confidence, u32) {
         let (_, confidence) = self.trail(id);
         let distance = self.steps[id.0 as usize].map_or(u32::MAX, |s| s.1);
-        (confidence != Confidence::Direct, distance)
+        (confidence, distance)
     }
 
     /// The call that distinguishes an instance from its siblings.
     pub(super) fn via(&self, id: InstanceId) -> Vec<Location> {
         match self.steps[id.0 as usize] {
-            Some((Step::Call(_, at) | Step::Open(_, at), _)) => vec![self.location(at)],
+            Some((Step::Call(_, at) | Step::Open(_, at, _), _)) => vec![self.location(at)],
             _ => Vec::new(),
         }
     }
@@ -144,9 +162,12 @@ impl<'a> Witness<'a> {
                     places.push(at);
                     current = from;
                 }
-                Step::Open(from, at) => {
+                Step::Open(from, at, mode) => {
                     places.push(at);
-                    confidence = Confidence::Sound;
+                    confidence = confidence.max(match mode {
+                        Mode::Sound => Confidence::Sound,
+                        Mode::Tight => Confidence::Tight,
+                    });
                     current = from;
                 }
             }

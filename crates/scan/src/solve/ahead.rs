@@ -141,7 +141,9 @@ impl Named {
                         let found = self.data.reach_bytes(image, at, u64::from(size));
                         self.slots(image, found.into_iter().map(|(_, slot)| slot).collect());
                     }
-                    Reference::Written { .. } | Reference::Indexed { .. } => {}
+                    Reference::Stored(_)
+                    | Reference::Written { .. }
+                    | Reference::Indexed { .. } => {}
                 }
             }
         }

@@ -65,6 +65,7 @@ impl Solver<'_> {
             if self.lookups.contains(address) {
                 self.look_up(walk, at, call);
             }
+            self.start(walk, at, address, call);
             let callee = self.functions.at(self.image, address);
             if self.callees.entry(at).or_default().insert(callee) {
                 let callers = self.callers.entry(callee).or_default();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::domain::Domain;
 use super::evaluate::Found;
+use super::start::Start;
 use super::walk::Pass;
 use super::{CONVENTION, Context, FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::kernel::TAKES_HANDLER;
@@ -52,6 +53,8 @@ pub struct Instance {
     pub lost: BTreeMap<u64, Lost>,
     /// Calls that look up a name that is not known, by address.
     pub lookups: BTreeSet<u64>,
+    /// Calls that start something, by address.
+    pub starts: BTreeMap<u64, Start>,
     /// Calls and jumps whose target may be any taken function, by address.
     pub unresolved: BTreeSet<u64>,
 }
@@ -65,7 +68,20 @@ pub struct SiteCall {
     pub arguments: [Domain; 6],
 }
 
+impl SiteCall {
+    /// Whether it can be the call `number`, as far as is known.
+    pub fn can_be(&self, number: u64) -> bool {
+        let all = self.number.values(MOST_NUMBERS);
+        all.is_none_or(|all| all.contains(&number))
+    }
+}
+
 impl Instance {
+    /// Whether control can go from block to block.
+    pub fn goes(&self, from: u32, to: u32) -> bool {
+        self.found.goes(from, to)
+    }
+
     pub(super) fn new(function: FunctionId, context: Arc<Context>) -> Instance {
         Instance {
             function,
@@ -84,6 +100,7 @@ impl Instance {
             foreign: BTreeMap::new(),
             lost: BTreeMap::new(),
             lookups: BTreeSet::new(),
+            starts: BTreeMap::new(),
             unresolved: BTreeSet::new(),
         }
     }
@@ -92,11 +109,8 @@ impl Instance {
 impl Solver<'_> {
     /// Takes over what a walk found; who depends on it walks again if that is more.
     pub(super) fn conclude(&mut self, id: InstanceId, pass: Pass) {
-        let takes_handler = pass.sites.iter().find(|(_, site)| {
-            site.number
-                .values(MOST_NUMBERS)
-                .is_none_or(|all| all.contains(&TAKES_HANDLER))
-        });
+        let mut sites = pass.sites.iter();
+        let takes_handler = sites.find(|(_, site)| site.can_be(TAKES_HANDLER));
         let takes_handler = takes_handler.map(|(at, _)| *at);
         let spent = self.is_spent();
         let instance = &mut self.instances[id.0 as usize];
@@ -130,6 +144,7 @@ impl Solver<'_> {
         instance.foreign = pass.foreign;
         instance.lost = pass.lost;
         instance.lookups = pass.lookups;
+        instance.starts = pass.starts;
         instance.unresolved = pass.unresolved;
         if changed {
             self.pending.extend(&instance.dependents);

@@ -12,6 +12,9 @@ impl Solver<'_> {
         if !self.image.is_code(Addr(address)) {
             return;
         }
+        if *self.holders.entry(address).or_insert(by) != by {
+            self.shared.insert(address);
+        }
         if self.image.function_around(Addr(address)).is_some() {
             self.labels.entry(address).or_insert(by);
         } else {

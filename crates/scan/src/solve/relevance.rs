@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::{Context, Entered, FunctionId, InstanceId, Matter, Solution, Solver};
 use crate::image::{Addr, Image, ObjectId};
 use crate::isa::x86_64::RAX;
-use crate::summary::{Call, Exit, Graph, Input, Summary, Value, ValueId};
+use crate::summary::{Call, Exit, Graph, Input, Value, ValueId};
 
 impl Solver<'_> {
     /// Notes that something of a function matters, unless that is known.
@@ -285,11 +285,6 @@ impl Solution {
                 _ => false,
             })
         })
-    }
-
-    fn summary(&self, id: InstanceId) -> &Summary {
-        let function = self.instances[id.0 as usize].function;
-        &self.functions[function.0 as usize].summary
     }
 }
 

@@ -13,6 +13,7 @@ use super::call::Outcome;
 use super::domain::Domain;
 use super::evaluate::{Evaluator, Surroundings};
 use super::instance::SiteCall;
+use super::start::Start;
 use super::{CONVENTION, FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::image::Addr;
 use crate::isa::Reg;
@@ -46,6 +47,8 @@ pub(super) struct Pass {
     pub lost: BTreeMap<u64, Lost>,
     /// Calls that look up a name that is not known, by address.
     pub lookups: BTreeSet<u64>,
+    /// Calls that start something, by address.
+    pub starts: BTreeMap<u64, Start>,
     /// Calls and jumps whose target may be any taken function, by address.
     pub unresolved: BTreeSet<u64>,
 }
@@ -318,8 +321,12 @@ impl Solver<'_> {
     ) {
         for reference in &block.references {
             match *reference {
-                Reference::Address(_) | Reference::Bytes { .. } | Reference::Written { .. }
+                Reference::Address(_)
+                | Reference::Stored(_)
+                | Reference::Bytes { .. }
+                | Reference::Written { .. }
                     if !first => {}
+                Reference::Stored(at) => _ = self.shared.insert(at),
                 Reference::Address(at) => {
                     if self.image.is_code(Addr(at)) {
                         self.take(at, block.start);

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashSet;
 
 use super::state::{Exposed, State, detached, part};
-use super::value::{ANY, Graph, Input, Value, ValueId};
+use super::value::{ANY, Graph, Input, OUTCOME, Value, ValueId};
 use super::{Reference, Trust};
 use crate::image::{Addr, Image};
 use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX, RCX, RSP};
@@ -17,6 +17,8 @@ pub(super) struct Uses {
     /// Values that leave the function's sight: stored, passed, or used as a pointer that is
     /// not a constant plus an index.
     pub(super) escaping: Vec<ValueId>,
+    /// Registers of which it uses what they hold at entry, a bit each.
+    pub(super) reads: u16,
 }
 
 /// Lowers the instructions of one block after another.
@@ -118,8 +120,8 @@ impl Lower<'_> {
             // The return address was taken off the stack: a call that lets a child use it.
             *self.keeps_return_address = true;
         }
-        for (n, reg) in [RAX, RCX, Reg(11)].into_iter().enumerate() {
-            let unknown = self.graph.intern(Value::Opaque(self.at, n as u8));
+        for (n, reg) in (OUTCOME..).zip([RAX, RCX, Reg(11)]) {
+            let unknown = self.graph.intern(Value::Opaque(self.at, n));
             self.state.set_register(reg, unknown);
         }
         self.state.set_flags(ANY);
@@ -136,6 +138,15 @@ impl Lower<'_> {
     fn escape(&mut self, value: ValueId) {
         if let Some(uses) = &mut self.uses {
             uses.escaping.push(value);
+        }
+    }
+
+    /// A value is calculated with, tested, or read or written through.
+    fn note_use(&mut self, value: ValueId) {
+        if let Some(uses) = &mut self.uses
+            && let Value::Entry(Input::Register(reg)) = self.graph.get(value)
+        {
+            uses.reads |= 1 << reg.0;
         }
     }
 
@@ -350,18 +361,23 @@ impl Machine for Lower<'_> {
     }
 
     fn binary(&mut self, op: Binary, a: ValueId, b: ValueId) -> ValueId {
+        self.note_use(a);
+        self.note_use(b);
         self.graph.binary(op, a, b)
     }
 
     fn zero_extend(&mut self, value: ValueId, bits: u8) -> ValueId {
+        self.note_use(value);
         self.graph.zero_extend(value, bits)
     }
 
     fn sign_extend(&mut self, value: ValueId, bits: u8) -> ValueId {
+        self.note_use(value);
         self.graph.sign_extend(value, bits)
     }
 
     fn load(&mut self, address: ValueId, size: u8) -> ValueId {
+        self.note_use(address);
         match self.graph.get(address) {
             Value::Frame(offset) => match self.state.load(self.graph, offset, size) {
                 Some(known) => known,
@@ -403,6 +419,12 @@ impl Machine for Lower<'_> {
     fn store(&mut self, address: ValueId, size: u8, value: ValueId) {
         self.expose(value);
         self.materialise(value);
+        if self.uses.is_some()
+            && let Some(code) = self.graph.constant_of(value)
+            && self.image.is_code(Addr(code))
+        {
+            self.refer(Reference::Stored(code));
+        }
         if let Value::Frame(offset) = self.graph.get(address) {
             if let Value::Entry(Input::Register(reg)) = self.graph.get(value) {
                 *self.saved |= 1 << reg.0;
@@ -419,6 +441,8 @@ impl Machine for Lower<'_> {
                 self.renew_memory();
             }
         } else {
+            self.note_use(address);
+            self.note_use(value);
             *self.keeps_return_address |=
                 self.uses.is_some() && holds_return_address(self.graph, value);
             self.escape(value);
@@ -458,6 +482,8 @@ impl Machine for Lower<'_> {
     }
 
     fn compare(&mut self, kind: Compare, bits: u8, a: ValueId, b: ValueId) {
+        self.note_use(a);
+        self.note_use(b);
         let flags = self.graph.intern(Value::Flags(kind, bits, a, b));
         self.state.set_flags(flags);
     }

@@ -3,7 +3,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::value::{ANY, Graph, Value, ValueId};
+use super::value::{ANY, Graph, OUTCOME, Value, ValueId};
 use super::{Block, Exit, Reference};
 
 /// Values below a branch that are looked at to see whether it can be told.
@@ -65,6 +65,8 @@ fn tellable(graph: &Graph, value: ValueId) -> bool {
         }
         match graph.get(v) {
             Value::Const(_) | Value::Entry(_) | Value::Ret(_) => told = true,
+            // Which side of a clone(2) it is.
+            Value::Opaque(_, OUTCOME) => told = true,
             Value::Any | Value::Opaque(..) | Value::Frame(_) => {}
             Value::Binary(_, a, b) => pending.extend([a, b]),
             Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Refine(a, ..) => {
@@ -93,6 +95,7 @@ fn tellable(graph: &Graph, value: ValueId) -> bool {
 
 fn hopeless(graph: &Graph, value: ValueId) -> bool {
     match graph.get(value) {
+        Value::Opaque(_, OUTCOME) => false,
         Value::Any | Value::Opaque(..) | Value::Frame(_) => true,
         Value::ZeroExtend(a, _) | Value::SignExtend(a, _) => hopeless(graph, a),
         Value::Load(a, ..) => !matches!(

@@ -16,6 +16,9 @@ pub struct ValueId(pub u32);
 /// The node of which nothing is known and which is not even equal to itself.
 pub const ANY: ValueId = ValueId(0);
 
+/// The index of what a system call returned, as a [`Value::Opaque`].
+pub const OUTCOME: u8 = 48;
+
 /// Something that a caller supplies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Input {

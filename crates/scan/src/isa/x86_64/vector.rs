@@ -21,8 +21,19 @@ impl Lifter {
             return false;
         }
         match i.mnemonic() {
-            N::Movdqu | N::Movdqa | N::Movups | N::Movaps | N::Movupd | N::Movapd | N::Lddqu
-            | N::Vmovdqu | N::Vmovdqa | N::Vmovups | N::Vmovaps | N::Vmovupd | N::Vmovapd
+            N::Movdqu
+            | N::Movdqa
+            | N::Movups
+            | N::Movaps
+            | N::Movupd
+            | N::Movapd
+            | N::Lddqu
+            | N::Vmovdqu
+            | N::Vmovdqa
+            | N::Vmovups
+            | N::Vmovaps
+            | N::Vmovupd
+            | N::Vmovapd
             | N::Vlddqu => whole(i, m),
             N::Movq | N::Vmovq => low(i, 64, m),
             N::Movd | N::Vmovd => low(i, 32, m),

@@ -22,6 +22,7 @@ impl Builder<'_> {
         let mut blocks = Vec::with_capacity(self.extents.len());
         let mut stubs = Vec::new();
         let mut escaping = Vec::new();
+        let mut reads = 0;
         for block in 0..self.extents.len() as u32 {
             let Extent { start, last, .. } = self.extents[block as usize];
             let Some((state, _)) = self.states[block as usize].take() else {
@@ -36,6 +37,7 @@ impl Builder<'_> {
             };
             let (flow, state, uses) = self.run(block, state, true);
             escaping.extend(uses.escaping);
+            reads |= uses.reads;
             let exit = self.exit(block, flow, state, tables, &mut stubs, too_large);
             escape_by(&exit, &mut escaping);
             blocks.push(Block {
@@ -68,6 +70,7 @@ impl Builder<'_> {
         Summary {
             entry: self.entry,
             saved: self.saved,
+            reads,
             blocks,
             places,
             graph: self.graph,
@@ -117,7 +120,7 @@ impl Builder<'_> {
                     constants.contains(a) || self.image.function_start(Addr(*a))
                 }
                 Reference::Indexed { address, .. } => !tables.contains(address),
-                Reference::Bytes { .. } | Reference::Written { .. } => true,
+                Reference::Stored(_) | Reference::Bytes { .. } | Reference::Written { .. } => true,
             });
         }
     }

@@ -1,0 +1,355 @@
+//! What can run from a point of the program on: the rest of the function, of its callers, and all that
+//! they call.
+
+use portcullis_abi::Mode;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::{CallGraph, Shape};
+use crate::kernel::{STARTS_THREAD, THREAD_FLAG};
+use crate::solve::domain::{Domain, decide};
+use crate::solve::{FunctionId, InstanceId, Solution};
+use crate::summary::{Exit, Graph, OUTCOME, Value, ValueId};
+
+/// Points that a phase begins at.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Phase {
+    /// Entered by the kernel or the loader; who they return to is nobody.
+    pub(crate) roots: Vec<InstanceId>,
+    /// Blocks of instances that run on, and then return to their callers.
+    pub(crate) blocks: Vec<(InstanceId, u32)>,
+    /// Where these instances return to besides their callers: blocks after calls that are known to
+    /// enter them.
+    pub(crate) returns: Vec<(InstanceId, InstanceId, u64)>,
+    /// Begins on the new side of these calls of clone(2).
+    pub(crate) clones: Vec<(InstanceId, u64)>,
+}
+
+/// What runs in a phase.
+pub(crate) struct Covered {
+    whole: Vec<bool>,
+    /// Instances of which at least a part runs.
+    runs: FxHashSet<InstanceId>,
+    /// System calls of instances of which only a part runs.
+    sites: FxHashSet<(InstanceId, u64)>,
+    /// Control can go on where nothing is known of it.
+    lost: bool,
+}
+
+impl Covered {
+    /// Whether an instance makes its system call at `at`.
+    pub(crate) fn makes(&self, id: InstanceId, at: u64) -> bool {
+        self.whole[id.0 as usize] || self.sites.contains(&(id, at))
+    }
+
+    /// Whether nothing is known of where control can go on: it can do all that its thread can.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Whether some part of an instance runs.
+    fn runs(&self, id: InstanceId) -> bool {
+        self.whole[id.0 as usize] || self.runs.contains(&id)
+    }
+}
+
+/// What can run from the points of a phase on, in the thread that is there: what the threads do that it
+/// starts is theirs. `within` is what the thread can do in all its life: it returns to nothing else.
+pub(crate) fn continuation(
+    graph: &CallGraph<'_>,
+    phase: &Phase,
+    mode: Mode,
+    within: Option<&Covered>,
+) -> Covered {
+    let mut walk = Walk {
+        graph,
+        mode,
+        clones: clones(graph.solution),
+        covered: Covered {
+            whole: vec![false; graph.solution.instances.len()],
+            runs: FxHashSet::default(),
+            sites: FxHashSet::default(),
+            lost: false,
+        },
+        shapes: FxHashSet::default(),
+        pending: Vec::new(),
+        parts: Vec::new(),
+        seen: FxHashSet::default(),
+        returned: FxHashSet::default(),
+        ends: FxHashMap::default(),
+        returns: &phase.returns,
+        within,
+    };
+    for &root in &phase.roots {
+        walk.enter(root);
+    }
+    for &(id, block) in &phase.blocks {
+        walk.part(id, block, true);
+    }
+    for &(id, at) in &phase.clones {
+        walk.new_side(id, at);
+    }
+    // A signal can come in any thread at any time.
+    for shape in graph.handlers() {
+        walk.open(shape);
+    }
+    walk.run();
+    walk.covered
+}
+
+struct Walk<'g, 'a> {
+    graph: &'g CallGraph<'a>,
+    mode: Mode,
+    /// Calls of clone(2) that start threads, by instance.
+    clones: FxHashMap<InstanceId, Vec<u64>>,
+    covered: Covered,
+    /// Calls of unknown target that were followed.
+    shapes: FxHashSet<Option<Shape>>,
+    pending: Vec<InstanceId>,
+    /// Blocks to look at, and whether the instance was entered before the phase began.
+    parts: Vec<(InstanceId, u32, bool)>,
+    seen: FxHashSet<(InstanceId, u32, bool)>,
+    returned: FxHashSet<InstanceId>,
+    /// Blocks by their last address, of functions that were returned to.
+    ends: FxHashMap<FunctionId, FxHashMap<u64, Vec<u32>>>,
+    returns: &'g [(InstanceId, InstanceId, u64)],
+    within: Option<&'g Covered>,
+}
+
+impl Walk<'_, '_> {
+    fn run(&mut self) {
+        while !self.covered.lost {
+            if let Some(id) = self.pending.pop() {
+                for &(_, callee) in self.graph.callees(id) {
+                    self.enter(callee);
+                }
+                for open in self.graph.open(id) {
+                    self.open(open.shape);
+                }
+            } else if let Some((id, block, before)) = self.parts.pop() {
+                self.step(id, block, before);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// An instance runs from its entry on.
+    fn enter(&mut self, id: InstanceId) {
+        if self.clones.contains_key(&id) {
+            self.part(id, 0, false);
+        } else if !std::mem::replace(&mut self.covered.whole[id.0 as usize], true) {
+            self.pending.push(id);
+        }
+    }
+
+    fn part(&mut self, id: InstanceId, block: u32, before: bool) {
+        self.covered.runs.insert(id);
+        if self.seen.insert((id, block, before)) {
+            self.parts.push((id, block, before));
+        }
+    }
+
+    fn open(&mut self, shape: Shape) {
+        // In the sound answer all calls are alike.
+        let kind = (self.mode == Mode::Tight).then_some(shape);
+        if self.shapes.insert(kind) {
+            let entered: Vec<InstanceId> = self.graph.enters(shape, self.mode).collect();
+            for id in entered {
+                self.enter(id);
+            }
+        }
+    }
+
+    /// What a block does at its end.
+    fn step(&mut self, id: InstanceId, block: u32, before: bool) {
+        let graph = self.graph;
+        let body = &graph.solution.summary(id).blocks[block as usize];
+        let at = body.last;
+        for callee in graph.callees_at(id, at) {
+            self.enter(callee);
+        }
+        for open in graph.open(id).iter().filter(|open| open.at == at) {
+            self.open(open.shape);
+        }
+        match &body.exit {
+            Exit::Syscall(..) => _ = self.covered.sites.insert((id, at)),
+            Exit::Return(_) | Exit::TailCall(_) if before => self.leave(id),
+            _ => {}
+        }
+        for to in body.successors() {
+            if graph.solution.instances[id.0 as usize].goes(block, to)
+                && self.is_own_side(id, block, to)
+            {
+                self.part(id, to, before);
+            }
+        }
+    }
+
+    /// An instance that was entered before the phase began returns.
+    fn leave(&mut self, id: InstanceId) {
+        if !self.returned.insert(id) {
+            return;
+        }
+        let graph = self.graph;
+        let known = self.returns.iter().filter(|r| r.0 == id);
+        let known: Vec<(InstanceId, u64)> = known.map(|r| (r.1, r.2)).collect();
+        for &(caller, at) in graph.callers(id).iter().chain(&known) {
+            self.go_on_after(caller, at);
+        }
+        // Somebody called it who is not known: where it returns to is anywhere.
+        self.covered.lost |= known.is_empty() && graph.is_taken(id);
+    }
+
+    fn go_on_after(&mut self, caller: InstanceId, at: u64) {
+        if self.within.is_some_and(|within| !within.runs(caller)) {
+            return;
+        }
+        let solution = self.graph.solution;
+        let function = solution.instances[caller.0 as usize].function;
+        let blocks = &solution.summary(caller).blocks;
+        let ends = self.ends.entry(function).or_insert_with(|| {
+            let mut ends: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+            for (block, n) in blocks.iter().zip(0..) {
+                ends.entry(block.last).or_default().push(n);
+            }
+            ends
+        });
+        for n in ends.get(&at).cloned().unwrap_or_default() {
+            let body = &blocks[n as usize];
+            match &body.exit {
+                Exit::Call(..) => {
+                    for to in body.successors() {
+                        if solution.instances[caller.0 as usize].goes(n, to) {
+                            self.part(caller, to, true);
+                        }
+                    }
+                }
+                Exit::TailCall(_) => self.leave(caller),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether control goes from block to block in the thread that calls clone(2), not only in the
+    /// new one.
+    fn is_own_side(&self, id: InstanceId, block: u32, to: u32) -> bool {
+        let Some(clones) = self.clones.get(&id) else {
+            return true;
+        };
+        // It is told the new thread's number, or an error.
+        let outcomes = [1, u64::MAX];
+        let mut goes = clones.iter().map(|&at| {
+            outcomes
+                .iter()
+                .any(|&o| leads(self.graph.solution, id, block, to, at, o))
+        });
+        goes.all(|goes| goes)
+    }
+
+    /// The new thread goes on after the clone(2) at `at`.
+    fn new_side(&mut self, id: InstanceId, at: u64) {
+        let solution = self.graph.solution;
+        let summary = solution.summary(id);
+        let starts = summary.blocks.iter().filter(|b| b.last == at);
+        let mut pending: Vec<u32> = starts.flat_map(|b| b.successors()).collect();
+        let mut seen = FxHashSet::default();
+        while let Some(block) = pending.pop() {
+            if !seen.insert(block) {
+                continue;
+            }
+            self.seen.insert((id, block, false));
+            self.parts.push((id, block, false));
+            for to in summary.blocks[block as usize].successors() {
+                if solution.instances[id.0 as usize].goes(block, to)
+                    && leads(solution, id, block, to, at, 0)
+                {
+                    pending.push(to);
+                }
+            }
+        }
+        // Its blocks are all known: what the other side does from them is not its own.
+        let parts = std::mem::take(&mut self.parts);
+        for (part, block, before) in parts {
+            match part == id && seen.contains(&block) {
+                true => self.step_alone(id, block),
+                false => self.parts.push((part, block, before)),
+            }
+        }
+    }
+
+    /// What a block does at its end, but for where it goes on in its function.
+    fn step_alone(&mut self, id: InstanceId, block: u32) {
+        let graph = self.graph;
+        let body = &graph.solution.summary(id).blocks[block as usize];
+        for callee in graph.callees_at(id, body.last) {
+            self.enter(callee);
+        }
+        for open in graph.open(id).iter().filter(|open| open.at == body.last) {
+            self.open(open.shape);
+        }
+        if let Exit::Syscall(..) = body.exit {
+            self.covered.sites.insert((id, body.last));
+        }
+    }
+}
+
+/// Calls of clone(2) that start threads: who shares memory but not the stack goes on elsewhere.
+pub(super) fn clones(solution: &Solution) -> FxHashMap<InstanceId, Vec<u64>> {
+    let mut found: FxHashMap<InstanceId, Vec<u64>> = FxHashMap::default();
+    for (instance, n) in solution.instances.iter().zip(0..) {
+        for (&at, site) in &instance.sites {
+            let starts = STARTS_THREAD.iter().any(|call| {
+                let known = site.number.single() == Some(call.number);
+                let flags = call.flags.map(|argument| &site.arguments[argument]);
+                known && flags.is_none_or(|flags| flags.may_have(THREAD_FLAG))
+            });
+            if starts {
+                found.entry(InstanceId(n)).or_default().push(at);
+            }
+        }
+    }
+    found
+}
+
+/// Whether control can go from block to block when the system call at `at` returned `outcome`.
+fn leads(solution: &Solution, id: InstanceId, block: u32, to: u32, at: u64, outcome: u64) -> bool {
+    let summary = solution.summary(id);
+    let Exit::Branch(test, yes, no) = summary.blocks[block as usize].exit else {
+        return true;
+    };
+    match holds(&summary.graph, test, at, outcome) {
+        Some(true) => to == yes,
+        Some(false) => to == no,
+        None => true,
+    }
+}
+
+fn holds(graph: &Graph, test: ValueId, at: u64, outcome: u64) -> Option<bool> {
+    let Value::Test(condition, flags) = graph.get(test) else {
+        return None;
+    };
+    let Value::Flags(kind, bits, a, b) = graph.get(flags) else {
+        return None;
+    };
+    let a = Domain::one(given(graph, a, at, outcome)?);
+    let b = Domain::one(given(graph, b, at, outcome)?);
+    decide(condition, kind, bits, &a, &b)
+}
+
+/// The value of a node that depends on nothing but what the system call at `at` returned.
+fn given(graph: &Graph, v: ValueId, at: u64, outcome: u64) -> Option<u64> {
+    match graph.get(v) {
+        Value::Const(c) => Some(c),
+        Value::Opaque(by, OUTCOME) if by == at => Some(outcome),
+        Value::ZeroExtend(a, bits) => {
+            let value = Domain::one(given(graph, a, at, outcome)?);
+            value.zero_extend(bits).single()
+        }
+        Value::SignExtend(a, bits) => {
+            let value = Domain::one(given(graph, a, at, outcome)?);
+            value.sign_extend(bits).single()
+        }
+        Value::Refine(a, ..) => given(graph, a, at, outcome),
+        _ => None,
+    }
+}

@@ -1,0 +1,221 @@
+//! The threads of a program: what each begins with.
+
+use std::collections::BTreeMap;
+
+use super::phase::clones;
+use super::{CallGraph, Phase};
+use crate::image::{Addr, Image, Slot};
+use crate::isa::x86_64::RDI;
+use crate::solve::domain::MOST_VALUES;
+use crate::solve::{InstanceId, Starts};
+use crate::summary::{Exit, Value};
+
+/// Threads that are told apart; more are one.
+const MOST_THREADS: usize = 64;
+/// Where the function stands that a boxed closure is called by, in its table of operations: after how
+/// it is dropped, its size and its alignment (Rust's layout of `dyn FnOnce`).
+const CALL_ONCE: u64 = 24;
+
+/// A thread, or all that begin alike.
+#[derive(Debug)]
+pub(crate) struct Thread {
+    /// What it runs: an address of code; `None` when that is not known.
+    pub(crate) routine: Option<u64>,
+    /// Where it begins.
+    pub(crate) phase: Phase,
+}
+
+/// The threads that the program starts, besides its first.
+pub(crate) fn threads(image: &Image, graph: &CallGraph<'_>) -> Vec<Thread> {
+    let mut found: BTreeMap<Option<u64>, Phase> = BTreeMap::new();
+    let clones: Vec<(InstanceId, u64)> = {
+        let all = clones(graph.solution).into_iter();
+        let mut all: Vec<_> = all
+            .flat_map(|(id, sites)| sites.into_iter().map(move |at| (id, at)))
+            .collect();
+        all.sort_unstable();
+        all
+    };
+    let mut told = false;
+    for (instance, n) in graph.solution.instances.iter().zip(0..) {
+        let starts = instance
+            .starts
+            .values()
+            .filter(|s| s.starts == Starts::Thread);
+        for start in starts {
+            told = true;
+            let routines = start.routine.values(MOST_VALUES as u64);
+            let Some(routines) = routines.filter(|all| !all.is_empty()) else {
+                found.entry(None).or_default();
+                continue;
+            };
+            for routine in routines {
+                let Some(entered) = graph.entered_at(routine) else {
+                    found.entry(None).or_default();
+                    continue;
+                };
+                let closures = closures(image, graph, InstanceId(n));
+                match closures.is_empty() {
+                    true => found.entry(Some(routine)).or_default().roots.push(entered),
+                    false => {
+                        for (closure, runs) in closures {
+                            let phase = found.entry(Some(closure)).or_default();
+                            phase.roots.extend([entered, runs]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    if !told {
+        // Whoever starts threads does so without the C library: each call of clone(2) is one.
+        for &(id, at) in &clones {
+            let phase = found.entry(Some(at)).or_default();
+            phase.clones.push((id, at));
+        }
+    }
+    let mut threads: Vec<Thread> = Vec::new();
+    for (routine, mut phase) in found {
+        if told {
+            // Where the C library begins each of them.
+            phase.clones.clone_from(&clones);
+        }
+        if threads.len() < MOST_THREADS {
+            threads.push(Thread { routine, phase });
+        } else if let Some(last) = threads.last_mut() {
+            last.routine = None;
+            last.phase.roots.extend(phase.roots);
+            last.phase.clones.extend(phase.clones);
+        }
+    }
+    let begin = graph.beginning(clones.iter().map(|c| c.0));
+    for phase in threads.iter_mut().map(|t| &mut t.phase) {
+        let roots = phase.roots.iter();
+        phase.returns = roots
+            .flat_map(|&root| begin.iter().map(move |&(id, at)| (root, id, at)))
+            .collect();
+    }
+    threads
+}
+
+/// How far into the C library the call of a routine is that it was told to run.
+const DEPTH: usize = 2;
+
+impl CallGraph<'_> {
+    /// Calls of unknown target in these instances and in what they call directly: one of them enters
+    /// what the C library was told to run.
+    fn beginning(&self, from: impl Iterator<Item = InstanceId>) -> Vec<(InstanceId, u64)> {
+        let mut level: Vec<InstanceId> = from.collect();
+        let mut seen: Vec<InstanceId> = level.clone();
+        for _ in 0..DEPTH {
+            let callees = level.iter().flat_map(|id| self.callees(*id)).map(|c| c.1);
+            level = callees.filter(|id| !seen.contains(id)).collect();
+            level.sort_unstable();
+            level.dedup();
+            seen.extend(&level);
+        }
+        let open = seen
+            .iter()
+            .flat_map(|id| self.open(*id).iter().map(|o| (*id, o.at)));
+        open.collect()
+    }
+}
+
+/// The main function, where the program has one that its start code names: its instances run on from
+/// their first blocks, and return to who calls what it was told to run.
+pub(crate) fn main(image: &Image, graph: &CallGraph<'_>) -> Option<Phase> {
+    let mut told: Vec<(InstanceId, u64, u64)> = Vec::new();
+    for (instance, n) in graph.solution.instances.iter().zip(0..) {
+        for (&at, start) in instance
+            .starts
+            .iter()
+            .filter(|s| s.1.starts == Starts::Main)
+        {
+            told.extend(start.routine.single().map(|main| (InstanceId(n), at, main)));
+        }
+    }
+    if told.is_empty() {
+        told.extend(told_by_shape(image, graph));
+    }
+    let mut phase = Phase::default();
+    for (caller, at, main) in told {
+        let callees = graph
+            .callees(caller)
+            .iter()
+            .filter(|c| c.0 == at)
+            .map(|c| c.1);
+        let begin = graph.beginning(callees);
+        for n in 0..graph.solution.instances.len() as u32 {
+            if graph.solution.entry(InstanceId(n)) == main {
+                let id = InstanceId(n);
+                phase.blocks.push((id, 0));
+                phase
+                    .returns
+                    .extend(begin.iter().map(|&(by, at)| (id, by, at)));
+            }
+        }
+    }
+    (!phase.blocks.is_empty()).then_some(phase)
+}
+
+/// The same of a program without symbols: what its entry, or what that calls, passes first to
+/// another function is its main function (`_start` of glibc, `_start_c` of musl).
+fn told_by_shape(image: &Image, graph: &CallGraph<'_>) -> Option<(InstanceId, u64, u64)> {
+    let program = image.objects.first()?;
+    let entry = program.file.entry.wrapping_add(program.base);
+    let roots = graph.roots.iter().copied();
+    let first = roots
+        .clone()
+        .find(|&id| graph.solution.entry(id) == entry)?;
+    let next = graph.callees(first).iter().map(|c| c.1);
+    std::iter::once(first).chain(next).find_map(|id| {
+        let summary = graph.solution.summary(id);
+        summary.blocks.iter().find_map(|block| {
+            let (Exit::Call(call, ..) | Exit::TailCall(call)) = &block.exit else {
+                return None;
+            };
+            let passed = call.registers[usize::from(RDI.0)];
+            let main = summary.graph.constant_of(passed)?;
+            image.is_code(Addr(main)).then_some((id, block.last, main))
+        })
+    })
+}
+
+/// The closures that callers of an instance pass to it in a box: by their tables of operations.
+fn closures(image: &Image, graph: &CallGraph<'_>, id: InstanceId) -> Vec<(u64, InstanceId)> {
+    let mut found = Vec::new();
+    for &(caller, at) in graph.callers(id) {
+        let summary = graph.solution.summary(caller);
+        for block in summary.blocks.iter().filter(|b| b.last == at) {
+            let (Exit::Call(call, ..) | Exit::TailCall(call)) = &block.exit else {
+                continue;
+            };
+            for value in call.registers {
+                if let Value::Const(table) = summary.graph.get(value)
+                    && let Some(Slot::Address(closure)) = image.fixed_slot(Addr(table + CALL_ONCE))
+                    && !image.is_code(Addr(table))
+                    && is_boxed(image, table)
+                    && let Some(runs) = graph.entered_at(closure.0)
+                {
+                    found.push((closure.0, runs));
+                }
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Whether a table of operations begins so: how to drop it or nothing, a size, an alignment.
+fn is_boxed(image: &Image, table: u64) -> bool {
+    let first = match image.fixed_slot(Addr(table)) {
+        Some(Slot::Address(drop)) => image.is_code(drop),
+        Some(_) => false,
+        None => image.constant(Addr(table), 8) == Some(0),
+    };
+    let align = image.constant(Addr(table + 16), 8);
+    first
+        && image.constant(Addr(table + 8), 8).is_some()
+        && align.is_some_and(|align| align.is_power_of_two() && align <= 4096)
+}

@@ -1,0 +1,70 @@
+//! Where the C library is told what to run: the main function, and the start routines of threads.
+//!
+//! What it does with them goes through its own memory, which a later call reads like any other. That it
+//! runs them is what its manual says.
+
+use rustc_hash::FxHashMap;
+
+use super::Solver;
+use super::domain::Domain;
+use super::walk::Walk;
+use crate::image::Image;
+use crate::isa::Reg;
+use crate::isa::x86_64::{RDI, RDX, RSI};
+use crate::summary::{Call, Input};
+
+/// What is started.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Starts {
+    /// The main function, in the first thread.
+    Main,
+    /// The start routine of a thread.
+    Thread,
+}
+
+/// A call that starts something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Start {
+    /// What.
+    pub starts: Starts,
+    /// The addresses that it can have.
+    pub routine: Domain,
+}
+
+/// Functions that start what they are passed, and where: `__libc_start_main` (Linux Standard Base,
+/// libc), pthread_create(3), thrd_create(3).
+const STARTERS: [(&[u8], Reg, Starts); 3] = [
+    (b"__libc_start_main", RDI, Starts::Main),
+    (b"pthread_create", RDX, Starts::Thread),
+    (b"thrd_create", RSI, Starts::Thread),
+];
+
+/// Where these functions begin.
+pub(super) struct Starters(FxHashMap<u64, (Reg, Starts)>);
+
+impl Starters {
+    pub(super) fn of(image: &Image) -> Starters {
+        let mut found = FxHashMap::default();
+        for (name, reg, starts) in STARTERS {
+            for at in image.functions_named(name) {
+                found.insert(at.0, (reg, starts));
+            }
+        }
+        Starters(found)
+    }
+}
+
+impl Solver<'_> {
+    /// Notes what the call at `at` of the function at `address` starts, if it does.
+    pub(super) fn start(&mut self, walk: &mut Walk<'_>, at: u64, address: u64, call: &Call) {
+        let Some(&(reg, starts)) = self.starters.0.get(&address) else {
+            return;
+        };
+        let passed = call.passed(Input::Register(reg));
+        let routine = walk.evaluator.value(passed);
+        if routine.single().is_none() {
+            self.argues(walk.function, &walk.body.graph, passed);
+        }
+        walk.pass.starts.insert(at, Start { starts, routine });
+    }
+}
