@@ -65,6 +65,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         default,
         newer,
         foreign,
+        phases: Vec::new(),
     })
 }
 
@@ -156,7 +157,6 @@ proptest! {
             default: Action::Trap,
             newer: Action::Trap,
             foreign: Action::KillProcess,
-        phases: Vec::new(),
             phases: Vec::new(),
         };
         // x32 numbers are trapped there and foreign here: the proof must find just that.

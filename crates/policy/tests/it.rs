@@ -1,7 +1,7 @@
 //! Policies as a whole.
 
 use portcullis_abi::{Arch, Sysno};
-use portcullis_policy::{Action, Condition, Op, Policy, Provenance, Rule, Width, toml};
+use portcullis_policy::{Action, Condition, Op, Phase, Policy, Provenance, Rule, Width, toml};
 use proptest::prelude::*;
 
 fn action() -> impl Strategy<Value = Action> {
@@ -49,6 +49,15 @@ fn provenance() -> impl Strategy<Value = Provenance> {
     ]
 }
 
+fn phase() -> impl Strategy<Value = Phase> {
+    let calls = prop::collection::btree_set(0u32..600, 0..6);
+    (".{0,8}", ".{0,8}", calls).prop_map(|(thread, phase, calls)| Phase {
+        thread,
+        phase,
+        calls: calls.into_iter().map(Sysno).collect(),
+    })
+}
+
 fn policy() -> impl Strategy<Value = Policy> {
     let rule = (
         0u32..600,
@@ -68,8 +77,10 @@ fn policy() -> impl Strategy<Value = Policy> {
         action(),
         action(),
         action(),
+        prop::collection::vec(phase(), 0..4),
     )
-        .prop_map(|(newest, rules, default, newer, foreign)| Policy {
+        .prop_map(|(newest, rules, default, newer, foreign, phases)| Policy {
+            phases,
             arch: Arch::X86_64,
             newest: Sysno(newest),
             rules,
@@ -111,4 +122,36 @@ fn what_means_nothing_is_an_error_with_its_rule() {
         let error = toml::read(&form(wrong)).expect_err(wrong).to_string();
         assert!(error.contains("rule 1 (read)"), "{error}");
     }
+}
+
+/// A phase takes away, and gives nothing.
+#[test]
+fn a_phase_allows_what_it_has_of_the_policy() {
+    let rule = |number, action| Rule {
+        number: Sysno(number),
+        conditions: Vec::new(),
+        action,
+        provenance: Vec::new(),
+    };
+    let policy = Policy {
+        arch: Arch::X86_64,
+        newest: Sysno(470),
+        rules: vec![
+            rule(0, Action::Allow),
+            rule(1, Action::Errno(1)),
+            rule(2, Action::Allow),
+        ],
+        default: Action::KillProcess,
+        newer: Action::ENOSYS,
+        foreign: Action::KillProcess,
+        phases: vec![Phase {
+            thread: "main".into(),
+            phase: "loop".into(),
+            calls: vec![Sysno(1), Sysno(2), Sysno(3)],
+        }],
+    };
+    let narrowed = policy.phase("main", "loop").expect("it is there");
+    let numbers: Vec<u32> = narrowed.rules.iter().map(|r| r.number.0).collect();
+    assert_eq!(numbers, [1, 2]);
+    assert!(policy.phase("main", "startup").is_none());
 }

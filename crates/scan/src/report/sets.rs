@@ -190,7 +190,7 @@ impl Report<'_> {
                     all.any(|(n, operations)| *n == number && operations.contains(&operation))
                 })
             };
-            if !self.witness.reached(id) || !instance.sites.keys().any(|at| installs(at)) {
+            if !self.witness.reached(id) || !instance.sites.keys().any(&installs) {
                 continue;
             }
             for (block, n) in graph.solution.summary(id).blocks.iter().zip(0..) {
