@@ -128,6 +128,9 @@ impl<'a> CallGraph<'a> {
             open[id.0 as usize].push(Open { at, shape });
         }
         let loader = image.objects.iter().position(|o| o.role == Role::Loader);
+        // Code compares its own entry point with others; who enters it is the kernel, or the loader.
+        let entries = image.entries();
+        taken.retain(|id, _| !entries.contains(&solution.entry(*id)));
         let private = start::private(solution);
         let mut starts = Vec::new();
         let mut own = FxHashMap::default();

@@ -379,6 +379,13 @@ impl Image {
         found
     }
 
+    /// Where the kernel enters the program and its loader.
+    pub fn entries(&self) -> Vec<u64> {
+        let entered = |o: &&ImageObject| matches!(o.role, Role::Program | Role::Loader);
+        let objects = self.objects.iter().filter(entered);
+        objects.map(|o| o.file.entry.wrapping_add(o.base)).collect()
+    }
+
     /// The functions that a person means by a symbol, a demangled name, or an address in the program's
     /// file.
     pub fn functions_called(&self, name: &str) -> Vec<Addr> {

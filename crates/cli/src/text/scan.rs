@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use portcullis_abi::{
-    ArgValue, Confidence, Location, Residual, ResidualKind, Syscall, SyscallSet, Sysno,
+    ArgValue, Confidence, Location, Mode, Residual, ResidualKind, Syscall, SyscallSet, Sysno,
+    ThreadSet,
 };
 
 use super::purpose_table::{self, PURPOSES};
@@ -17,6 +18,8 @@ use crate::neutral;
 const WIDTH: usize = 80;
 /// Characters of a function's name before it is cut.
 const NAME: usize = 100;
+/// Threads that text shows; JSON has all.
+const THREADS: usize = 12;
 /// Residuals of one kind that text shows; JSON has all.
 const RESIDUALS: usize = 5;
 /// Steps of a chain that text shows at each end.
@@ -37,6 +40,7 @@ pub(crate) fn report(set: &SyscallSet, timing: Timing) -> String {
     // Writing to a String cannot fail; the results of `write!` are dropped throughout.
     head(&mut out, set);
     calls(&mut out, set);
+    phases(&mut out, set);
     residuals(&mut out, set);
     assumed(&mut out, set);
     warnings(&mut out, set);
@@ -179,6 +183,36 @@ fn head(out: &mut String, set: &SyscallSet) {
         )
     };
     let _ = writeln!(out, "  {complete}\n  {closed}");
+}
+
+/// How many calls each thread can make in each phase; nothing when there is but one set.
+fn phases(out: &mut String, set: &SyscallSet) {
+    let sound: Vec<&ThreadSet> = set.sets.iter().filter(|s| s.mode == Mode::Sound).collect();
+    if sound.len() < 2 {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", Styled(HEADING, "threads and phases"));
+    let mut threads: Vec<&str> = sound.iter().map(|s| &*s.thread).collect();
+    threads.dedup();
+    let shown = threads.len().min(THREADS);
+    for &thread in &threads[..shown] {
+        let own = sound.iter().filter(|s| s.thread == thread);
+        let counts: Vec<String> = own
+            .map(|s| {
+                let is = |t: &&ThreadSet| {
+                    (&t.thread, &t.phase, t.mode) == (&s.thread, &s.phase, Mode::Tight)
+                };
+                let tight = set.sets.iter().find(is).map_or(0, |t| t.numbers.len());
+                let phase = neutral::text(&s.phase);
+                format!("{phase} {} ({tight} tight)", s.numbers.len())
+            })
+            .collect();
+        let name: String = thread.chars().take(NAME).collect();
+        let _ = writeln!(out, "  {}: {}", neutral::text(&name), counts.join(", "));
+    }
+    if shown < threads.len() {
+        let _ = writeln!(out, "  … and {} more", threads.len() - shown);
+    }
 }
 
 fn calls(out: &mut String, set: &SyscallSet) {

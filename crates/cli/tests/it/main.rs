@@ -2,6 +2,7 @@
 
 mod hostile;
 mod late;
+mod phases;
 mod place;
 mod run;
 mod scan;

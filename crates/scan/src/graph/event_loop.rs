@@ -6,18 +6,33 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use super::CallGraph;
+use crate::image::{Addr, Image, ObjectId};
 use crate::kernel::WAITS;
 use crate::solve::InstanceId;
 
 impl CallGraph<'_> {
     /// The block that the event loop of a thread begins with, which runs these instances first.
     ///
-    /// Calls of unknown target are not followed: whom they enter says too little.
-    pub(crate) fn event_loop(&self, from: &[InstanceId]) -> Option<(InstanceId, u32)> {
-        WAITS.iter().find_map(|calls| self.loop_around(from, calls))
+    /// Calls of unknown target are not followed: whom they enter says too little. The loop is one of the
+    /// program's own code: libraries wait for answers in loops as well.
+    pub(crate) fn event_loop(
+        &self,
+        image: &Image,
+        from: &[InstanceId],
+    ) -> Option<(InstanceId, u32)> {
+        let own =
+            |id: InstanceId| image.object_of(Addr(self.solution.entry(id))) == Some(ObjectId(0));
+        WAITS
+            .iter()
+            .find_map(|calls| self.loop_around(from, calls, &own))
     }
 
-    fn loop_around(&self, from: &[InstanceId], calls: &[u64]) -> Option<(InstanceId, u32)> {
+    fn loop_around(
+        &self,
+        from: &[InstanceId],
+        calls: &[u64],
+        own: &dyn Fn(InstanceId) -> bool,
+    ) -> Option<(InstanceId, u32)> {
         let distances = self.distances(calls);
         let mut best: Option<(u32, InstanceId, u32)> = None;
         let mut seen = vec![false; self.solution.instances.len()];
@@ -28,7 +43,8 @@ impl CallGraph<'_> {
             }
             // Only these lead there.
             if distances.contains_key(&id) {
-                if let Some((distance, block)) = self.nearest_loop(id, calls, &distances)
+                if own(id)
+                    && let Some((distance, block)) = self.nearest_loop(id, calls, &distances)
                     && best.is_none_or(|(known, ..)| distance < known)
                 {
                     best = Some((distance, id, block));

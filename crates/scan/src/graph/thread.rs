@@ -105,7 +105,8 @@ impl CallGraph<'_> {
     /// Calls of unknown target in these instances and in what they call directly: one of them enters
     /// what the C library was told to run.
     fn beginning(&self, from: impl Iterator<Item = InstanceId>) -> Vec<(InstanceId, u64)> {
-        let mut level: Vec<InstanceId> = from.collect();
+        let first: Vec<InstanceId> = from.collect();
+        let mut level = first.clone();
         let mut seen: Vec<InstanceId> = level.clone();
         for _ in 0..DEPTH {
             let callees = level.iter().flat_map(|id| self.callees(*id)).map(|c| c.1);
@@ -114,10 +115,21 @@ impl CallGraph<'_> {
             level.dedup();
             seen.extend(&level);
         }
-        let open = seen
-            .iter()
-            .flat_map(|id| self.open(*id).iter().map(|o| (*id, o.at)));
-        open.collect()
+        let sites = |own: &dyn Fn(InstanceId) -> bool| -> Vec<(InstanceId, u64)> {
+            let own = seen.iter().copied().filter(|id| own(*id));
+            own.flat_map(|id| self.open(id).iter().map(move |o| (id, o.at)))
+                .collect()
+        };
+        // What others call as well is a helper, and calls what these pass.
+        let only = |id: InstanceId| {
+            let mut callers = self.callers(id).iter();
+            first.contains(&id) || callers.all(|(caller, _)| seen.contains(caller))
+        };
+        let found = sites(&only);
+        match found.is_empty() {
+            true => sites(&|_| true),
+            false => found,
+        }
     }
 }
 
@@ -144,7 +156,11 @@ pub(crate) fn main(image: &Image, graph: &CallGraph<'_>) -> Option<Phase> {
             .iter()
             .filter(|c| c.0 == at)
             .map(|c| c.1);
-        let begin = graph.beginning(callees);
+        let mut begin = graph.beginning(callees);
+        // Who is entered by its address is not who the start code calls.
+        if begin.iter().any(|(by, _)| !graph.is_taken(*by)) {
+            begin.retain(|(by, _)| !graph.is_taken(*by));
+        }
         for n in 0..graph.solution.instances.len() as u32 {
             if graph.solution.entry(InstanceId(n)) == main {
                 let id = InstanceId(n);

@@ -4,6 +4,9 @@
 use crate::image::{Addr, ImageObject, Slot, Word};
 use crate::load::{region_of, word32, word64};
 
+/// Bytes of an ELF file's header (`Elf64_Ehdr`).
+const HEADER: u64 = 64;
+
 /// Adds what looks like a pointer in the object's data.
 ///
 /// At every multiple of 8, a word that is any mapped address; elsewhere, where only packed
@@ -15,6 +18,9 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
         let inside = word >= first && word < end;
         (inside && file.starts.all.binary_search(&word).is_ok()).then_some(word)
     };
+    // The file's header names the entry point, for the kernel.
+    let headed = file.memory.segments.iter().find(|s| s.offset == 0);
+    let header = headed.map_or(0..0, |s| s.address..s.address + HEADER);
     for region in object.regions.iter().filter(|r| !r.executable) {
         let Some(bytes) = file.memory.from(region.range.start) else {
             continue;
@@ -24,9 +30,13 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
         let mut at = 0;
         // The last word is short: a table of 32-bit pointers may end there.
         while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= 4) {
+            let address = region.range.start + at as u64;
+            at += 1;
+            if header.contains(&address) {
+                continue;
+            }
             let word = word64(rest, 0).or_else(|| word32(rest, 0).map(u64::from));
             let Some(word) = word else { break };
-            let address = region.range.start + at as u64;
             let whole = word >= first && word < end;
             let pointer = if whole && address.is_multiple_of(8) {
                 region_of(&object.regions, word).map(|_| word)
@@ -44,7 +54,6 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
                 guessed: true,
             });
             words.extend(found);
-            at += 1;
         }
     }
 }

@@ -94,9 +94,7 @@ impl Report<'_> {
 
     /// Functions that run at the exit: whatever the loader enters, but for entry points.
     fn exits(&self, graph: &CallGraph<'_>) -> Vec<InstanceId> {
-        let objects = self.image.objects.iter();
-        let entries = objects.map(|o| o.file.entry.wrapping_add(o.base));
-        let entries: BTreeSet<u64> = entries.collect();
+        let entries = self.image.entries();
         let roots = graph.roots.iter().copied();
         roots
             .filter(|&id| !entries.contains(&self.solution.entry(id)))
@@ -113,7 +111,7 @@ impl Report<'_> {
         (exits, returns): (&[InstanceId], Vec<(InstanceId, InstanceId, u64)>),
         life: Option<&Life>,
     ) {
-        if let Some(first) = graph.event_loop(begins) {
+        if let Some(first) = graph.event_loop(self.image, begins) {
             let phase = Phase {
                 blocks: vec![first],
                 roots: exits.to_vec(),
