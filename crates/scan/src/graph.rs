@@ -24,6 +24,7 @@ use crate::solve::{Entered, InstanceId, Solution, Starts};
 use crate::summary::Exit;
 use arity::Arity;
 use kin::Kin;
+use phase::Sure;
 
 pub(crate) use phase::{Covered, Phase, continuation};
 pub(crate) use thread::{Thread, main, threads};
@@ -45,6 +46,10 @@ pub(crate) struct CallGraph<'a> {
     /// Routines of threads that nobody else enters, and who starts them, where.
     starts: Vec<(InstanceId, u64, InstanceId)>,
     kin: Kin,
+    /// Calls of clone(2) that surely start threads.
+    clones: FxHashMap<InstanceId, Vec<u64>>,
+    /// The program's own entry: what it returns to is nobody.
+    entry: Option<u64>,
 }
 
 /// A call of unknown target, or a system call that registers a handler.
@@ -135,11 +140,12 @@ impl<'a> CallGraph<'a> {
         let mut starts = Vec::new();
         let mut own = FxHashMap::default();
         for start in private {
-            let routines = taken
-                .iter()
-                .filter(|(id, _)| solution.entry(**id) == start.routine);
-            let routines: Vec<InstanceId> = routines.map(|t| *t.0).collect();
-            for routine in routines {
+            // Several instances can start the same.
+            let mut here = taken
+                .keys()
+                .filter(|id| solution.entry(**id) == start.routine);
+            let known = own.get(&start.routine).or_else(|| here.next()).copied();
+            if let Some(routine) = known {
                 own.insert(start.routine, routine);
                 taken.remove(&routine);
                 match start.starts {
@@ -167,6 +173,8 @@ impl<'a> CallGraph<'a> {
             callers,
             open,
             taken,
+            clones: phase::clones(solution, Sure::Certain),
+            entry: image.entries().first().copied(),
             kin: Kin::of(image, loader, solution.lookups.library()),
         }
     }
@@ -240,6 +248,18 @@ impl<'a> CallGraph<'a> {
     /// Whether calls of unknown target enter an instance.
     pub(crate) fn is_taken(&self, id: InstanceId) -> bool {
         self.taken.contains_key(&id)
+    }
+
+    /// Whether somebody enters an instance of whom it is not known where.
+    pub(crate) fn is_entered_from_anywhere(&self, id: InstanceId) -> bool {
+        let at = self.solution.entry(id);
+        let root = self.roots.contains(&id) && self.entry != Some(at);
+        root || self.taken_at.get(&at) == Some(&id)
+    }
+
+    /// Calls of clone(2) that surely start threads, by instance.
+    pub(crate) fn clones(&self) -> &FxHashMap<InstanceId, Vec<u64>> {
+        &self.clones
     }
 
     /// The instance that a function runs as when it is entered by its address.

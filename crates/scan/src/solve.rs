@@ -369,6 +369,7 @@ impl<'a> Solver<'a> {
         targets_matter: bool,
         written: Rc<Written>,
     ) -> Self {
+        let lookups = Lookups::new(image);
         Solver {
             image,
             functions,
@@ -402,8 +403,8 @@ impl<'a> Solver<'a> {
             hopeless: false,
             scratch: Vec::new(),
             deeper: 0,
-            lookups: Lookups::new(image),
-            starters: Starters::of(image),
+            starters: Starters::of(image, &lookups),
+            lookups,
             sources: KnownSources::default(),
         }
     }

@@ -10,6 +10,9 @@ use crate::image::{Addr, Image, ObjectId};
 use crate::kernel::WAITS;
 use crate::solve::InstanceId;
 
+/// Loops of larger functions are not looked for: servers' are not in them.
+const MOST_BLOCKS: usize = 1 << 14;
+
 impl CallGraph<'_> {
     /// The block that the event loop of a thread begins with, which runs these instances first.
     ///
@@ -88,14 +91,17 @@ impl CallGraph<'_> {
         let instance = &self.solution.instances[id.0 as usize];
         let summary = self.solution.summary(id);
         let mut best: Option<(u32, u32)> = None;
+        if summary.blocks.len() > MOST_BLOCKS {
+            return None;
+        }
         for (body, block) in summary.blocks.iter().zip(0..) {
             let waits = instance
                 .sites
                 .get(&body.last)
                 .and_then(|s| s.number.single())
                 .is_some_and(|number| calls.contains(&number));
-            let callees = self.callees(id).iter().filter(|c| c.0 == body.last);
-            let near = callees.filter_map(|c| Some(distances.get(&c.1)? + 1)).min();
+            let callees = self.callees_at(id, body.last);
+            let near = callees.filter_map(|c| Some(distances.get(&c)? + 1)).min();
             let Some(distance) = (if waits { Some(0) } else { near }) else {
                 continue;
             };

@@ -5,8 +5,9 @@ use portcullis_abi::Mode;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{CallGraph, Shape};
+use crate::isa::{Compare, Condition};
 use crate::kernel::{STARTS_THREAD, THREAD_FLAG};
-use crate::solve::domain::{Domain, decide};
+use crate::solve::domain::{Domain, MOST_VALUES, decide};
 use crate::solve::{FunctionId, InstanceId, Solution};
 use crate::summary::{Exit, Graph, OUTCOME, Value, ValueId};
 
@@ -63,7 +64,7 @@ pub(crate) fn continuation(
     let mut walk = Walk {
         graph,
         mode,
-        clones: clones(graph.solution),
+        clones: graph.clones(),
         covered: Covered {
             whole: vec![false; graph.solution.instances.len()],
             runs: FxHashSet::default(),
@@ -75,6 +76,7 @@ pub(crate) fn continuation(
         parts: Vec::new(),
         seen: FxHashSet::default(),
         returned: FxHashSet::default(),
+        unwound: FxHashSet::default(),
         ends: FxHashMap::default(),
         returns: &phase.returns,
         within,
@@ -99,8 +101,8 @@ pub(crate) fn continuation(
 struct Walk<'g, 'a> {
     graph: &'g CallGraph<'a>,
     mode: Mode,
-    /// Calls of clone(2) that start threads, by instance.
-    clones: FxHashMap<InstanceId, Vec<u64>>,
+    /// Calls of clone(2) that surely start threads, by instance.
+    clones: &'g FxHashMap<InstanceId, Vec<u64>>,
     covered: Covered,
     /// Calls of unknown target that were followed.
     shapes: FxHashSet<Option<Shape>>,
@@ -109,6 +111,7 @@ struct Walk<'g, 'a> {
     parts: Vec<(InstanceId, u32, bool)>,
     seen: FxHashSet<(InstanceId, u32, bool)>,
     returned: FxHashSet<InstanceId>,
+    unwound: FxHashSet<InstanceId>,
     /// Blocks by their last address, of functions that were returned to.
     ends: FxHashMap<FunctionId, FxHashMap<u64, Vec<u32>>>,
     returns: &'g [(InstanceId, InstanceId, u64)],
@@ -144,9 +147,87 @@ impl Walk<'_, '_> {
 
     fn part(&mut self, id: InstanceId, block: u32, before: bool) {
         self.covered.runs.insert(id);
+        if before {
+            self.unwind(id);
+        }
         if self.seen.insert((id, block, before)) {
             self.parts.push((id, block, before));
         }
+    }
+
+    /// An instance was entered before the phase began: its callers were as well. Exceptions lead into
+    /// their landing pads, and jumps to where they saved their state, whether it returns or not.
+    fn unwind(&mut self, id: InstanceId) {
+        let mut pending = vec![id];
+        while let Some(id) = pending.pop() {
+            if !self.unwound.insert(id) || !self.may_run(id) {
+                continue;
+            }
+            self.resume_saved(id);
+            for (caller, at) in self.callers(id) {
+                if self.may_run(caller) {
+                    self.catch(caller, at);
+                    pending.push(caller);
+                }
+            }
+        }
+    }
+
+    /// What follows calls in an instance that return more than once.
+    fn resume_saved(&mut self, id: InstanceId) {
+        let graph = self.graph;
+        for &(at, callee) in graph.callees(id) {
+            if graph.solution.instances[callee.0 as usize].returns_twice() {
+                self.go_on_after(id, at);
+            }
+        }
+    }
+
+    /// Blocks of an instance that end at an address.
+    fn blocks_at(&mut self, id: InstanceId, at: u64) -> Vec<u32> {
+        let solution = self.graph.solution;
+        let function = solution.instances[id.0 as usize].function;
+        let ends = self.ends.entry(function).or_insert_with(|| {
+            let mut ends: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+            for (block, n) in solution.summary(id).blocks.iter().zip(0..) {
+                ends.entry(block.last).or_default().push(n);
+            }
+            ends
+        });
+        ends.get(&at).cloned().unwrap_or_default()
+    }
+
+    /// The landing pads of the call at `at`.
+    fn catch(&mut self, caller: InstanceId, at: u64) {
+        let blocks = &self.graph.solution.summary(caller).blocks;
+        let pads: Vec<u32> = self
+            .blocks_at(caller, at)
+            .into_iter()
+            .filter_map(|n| match blocks[n as usize].exit {
+                Exit::Call(_, _, pad) => pad,
+                _ => None,
+            })
+            .collect();
+        for pad in pads {
+            self.part(caller, pad, true);
+        }
+    }
+
+    /// Who entered an instance, as far as is known.
+    fn callers(&self, id: InstanceId) -> Vec<(InstanceId, u64)> {
+        let known = self.returns.iter().filter(|r| r.0 == id);
+        let known = known.map(|r| (r.1, r.2));
+        self.graph
+            .callers(id)
+            .iter()
+            .copied()
+            .chain(known)
+            .collect()
+    }
+
+    /// Whether the thread can be in an instance.
+    fn may_run(&self, id: InstanceId) -> bool {
+        self.within.is_none_or(|within| within.runs(id))
     }
 
     fn open(&mut self, shape: Shape) {
@@ -174,6 +255,7 @@ impl Walk<'_, '_> {
         match &body.exit {
             Exit::Syscall(..) => _ = self.covered.sites.insert((id, at)),
             Exit::Return(_) | Exit::TailCall(_) if before => self.leave(id),
+            Exit::Lost(_) if before => self.covered.lost = true,
             _ => {}
         }
         for to in body.successors() {
@@ -190,31 +272,21 @@ impl Walk<'_, '_> {
         if !self.returned.insert(id) {
             return;
         }
-        let graph = self.graph;
-        let known = self.returns.iter().filter(|r| r.0 == id);
-        let known: Vec<(InstanceId, u64)> = known.map(|r| (r.1, r.2)).collect();
-        for &(caller, at) in graph.callers(id).iter().chain(&known) {
+        for (caller, at) in self.callers(id) {
             self.go_on_after(caller, at);
         }
+        let known = self.returns.iter().any(|r| r.0 == id);
         // Somebody called it who is not known: where it returns to is anywhere.
-        self.covered.lost |= known.is_empty() && graph.is_taken(id);
+        self.covered.lost |= !known && self.graph.is_entered_from_anywhere(id);
     }
 
     fn go_on_after(&mut self, caller: InstanceId, at: u64) {
-        if self.within.is_some_and(|within| !within.runs(caller)) {
+        if !self.may_run(caller) {
             return;
         }
         let solution = self.graph.solution;
-        let function = solution.instances[caller.0 as usize].function;
         let blocks = &solution.summary(caller).blocks;
-        let ends = self.ends.entry(function).or_insert_with(|| {
-            let mut ends: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
-            for (block, n) in blocks.iter().zip(0..) {
-                ends.entry(block.last).or_default().push(n);
-            }
-            ends
-        });
-        for n in ends.get(&at).cloned().unwrap_or_default() {
+        for n in self.blocks_at(caller, at) {
             let body = &blocks[n as usize];
             match &body.exit {
                 Exit::Call(..) => {
@@ -236,14 +308,17 @@ impl Walk<'_, '_> {
         let Some(clones) = self.clones.get(&id) else {
             return true;
         };
-        // It is told the new thread's number, or an error.
-        let outcomes = [1, u64::MAX];
-        let mut goes = clones.iter().map(|&at| {
-            outcomes
-                .iter()
-                .any(|&o| leads(self.graph.solution, id, block, to, at, o))
-        });
-        goes.all(|goes| goes)
+        // It is told the new thread's number, or an error: anything but zero.
+        let summary = self.graph.solution.summary(id);
+        let Exit::Branch(test, yes, no) = summary.blocks[block as usize].exit else {
+            return true;
+        };
+        let asks = |&at: &u64| is_zero(&summary.graph, test, at);
+        match clones.iter().find_map(asks) {
+            Some(true) => to == no,
+            Some(false) => to == yes,
+            None => true,
+        }
     }
 
     /// The new thread goes on after the clone(2) at `at`.
@@ -257,8 +332,6 @@ impl Walk<'_, '_> {
             if !seen.insert(block) {
                 continue;
             }
-            self.seen.insert((id, block, false));
-            self.parts.push((id, block, false));
             for to in summary.blocks[block as usize].successors() {
                 if solution.instances[id.0 as usize].goes(block, to)
                     && leads(solution, id, block, to, at, 0)
@@ -267,13 +340,9 @@ impl Walk<'_, '_> {
                 }
             }
         }
-        // Its blocks are all known: what the other side does from them is not its own.
-        let parts = std::mem::take(&mut self.parts);
-        for (part, block, before) in parts {
-            match part == id && seen.contains(&block) {
-                true => self.step_alone(id, block),
-                false => self.parts.push((part, block, before)),
-            }
+        self.covered.runs.insert(id);
+        for block in seen {
+            self.step_alone(id, block);
         }
     }
 
@@ -293,15 +362,31 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Calls of clone(2) that start threads: who shares memory but not the stack goes on elsewhere.
-pub(super) fn clones(solution: &Solution) -> FxHashMap<InstanceId, Vec<u64>> {
+/// How sure it is that a call of clone(2) starts a thread, and no process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sure {
+    /// Its flags say so.
+    Certain,
+    /// They can.
+    Perhaps,
+}
+
+/// Calls of clone(2) that start threads, as sure as is asked. What a new process does is its parent's:
+/// it has the same filter.
+pub(super) fn clones(solution: &Solution, sure: Sure) -> FxHashMap<InstanceId, Vec<u64>> {
     let mut found: FxHashMap<InstanceId, Vec<u64>> = FxHashMap::default();
     for (instance, n) in solution.instances.iter().zip(0..) {
         for (&at, site) in &instance.sites {
             let starts = STARTS_THREAD.iter().any(|call| {
                 let known = site.number.single() == Some(call.number);
                 let flags = call.flags.map(|argument| &site.arguments[argument]);
-                known && flags.is_none_or(|flags| flags.may_have(THREAD_FLAG))
+                known
+                    && match sure {
+                        Sure::Perhaps => flags.is_none_or(|flags| flags.may_have(THREAD_FLAG)),
+                        Sure::Certain => flags
+                            .and_then(|flags| flags.values(MOST_VALUES as u64))
+                            .is_some_and(|all| all.iter().all(|f| f & THREAD_FLAG != 0)),
+                    }
             });
             if starts {
                 found.entry(InstanceId(n)).or_default().push(at);
@@ -322,6 +407,23 @@ fn leads(solution: &Solution, id: InstanceId, block: u32, to: u32, at: u64, outc
         Some(false) => to == no,
         None => true,
     }
+}
+
+/// Whether a test asks if the system call at `at` returned zero (`Some(true)`), or anything else.
+fn is_zero(graph: &Graph, test: ValueId, at: u64) -> Option<bool> {
+    let Value::Test(condition @ (Condition::Eq | Condition::Ne), flags) = graph.get(test) else {
+        return None;
+    };
+    let Value::Flags(kind, _, a, b) = graph.get(flags) else {
+        return None;
+    };
+    let own = given(graph, a, at, 1)? == 1 && given(graph, a, at, 0)? == 0;
+    let with_zero = match kind {
+        Compare::Difference => graph.constant_of(b) == Some(0),
+        Compare::Conjunction => a == b,
+        Compare::Result => true,
+    };
+    (own && with_zero).then_some(condition == Condition::Eq)
 }
 
 fn holds(graph: &Graph, test: ValueId, at: u64, outcome: u64) -> Option<bool> {

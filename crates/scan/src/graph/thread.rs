@@ -1,8 +1,8 @@
 //! The threads of a program: what each begins with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::phase::clones;
+use super::phase::{Sure, clones};
 use super::{CallGraph, Phase};
 use crate::image::{Addr, Image, Slot};
 use crate::isa::x86_64::RDI;
@@ -21,6 +21,8 @@ const CALL_ONCE: u64 = 24;
 pub(crate) struct Thread {
     /// What it runs: an address of code; `None` when that is not known.
     pub(crate) routine: Option<u64>,
+    /// It is a closure.
+    boxed: bool,
     /// Where it begins.
     pub(crate) phase: Phase,
 }
@@ -29,13 +31,14 @@ pub(crate) struct Thread {
 pub(crate) fn threads(image: &Image, graph: &CallGraph<'_>) -> Vec<Thread> {
     let mut found: BTreeMap<Option<u64>, Phase> = BTreeMap::new();
     let clones: Vec<(InstanceId, u64)> = {
-        let all = clones(graph.solution).into_iter();
+        let all = clones(graph.solution, Sure::Perhaps).into_iter();
         let mut all: Vec<_> = all
             .flat_map(|(id, sites)| sites.into_iter().map(move |at| (id, at)))
             .collect();
         all.sort_unstable();
         all
     };
+    let mut boxes = BTreeSet::new();
     let mut told = false;
     for (instance, n) in graph.solution.instances.iter().zip(0..) {
         let starts = instance
@@ -59,6 +62,7 @@ pub(crate) fn threads(image: &Image, graph: &CallGraph<'_>) -> Vec<Thread> {
                     true => found.entry(Some(routine)).or_default().roots.push(entered),
                     false => {
                         for (closure, runs) in closures {
+                            boxes.insert(closure);
                             let phase = found.entry(Some(closure)).or_default();
                             phase.roots.extend([entered, runs]);
                         }
@@ -77,11 +81,19 @@ pub(crate) fn threads(image: &Image, graph: &CallGraph<'_>) -> Vec<Thread> {
     let mut threads: Vec<Thread> = Vec::new();
     for (routine, mut phase) in found {
         if told {
-            // Where the C library begins each of them.
+            // Where the C library begins each of them; without that they can be anything.
             phase.clones.clone_from(&clones);
+            if clones.is_empty() {
+                phase.roots.extend(&graph.roots);
+            }
         }
         if threads.len() < MOST_THREADS {
-            threads.push(Thread { routine, phase });
+            let boxed = routine.is_some_and(|at| boxes.contains(&at));
+            threads.push(Thread {
+                routine,
+                boxed,
+                phase,
+            });
         } else if let Some(last) = threads.last_mut() {
             last.routine = None;
             last.phase.roots.extend(phase.roots);
@@ -89,7 +101,9 @@ pub(crate) fn threads(image: &Image, graph: &CallGraph<'_>) -> Vec<Thread> {
         }
     }
     let begin = graph.beginning(clones.iter().map(|c| c.0));
-    for phase in threads.iter_mut().map(|t| &mut t.phase) {
+    // A closure returns to who called it out of its box: that is not looked for.
+    let plain = threads.iter_mut().filter(|t| !t.boxed);
+    for phase in plain.map(|t| &mut t.phase) {
         let roots = phase.roots.iter();
         phase.returns = roots
             .flat_map(|&root| begin.iter().map(move |&(id, at)| (root, id, at)))
@@ -171,6 +185,16 @@ pub(crate) fn main(image: &Image, graph: &CallGraph<'_>) -> Option<Phase> {
             }
         }
     }
+    // Its result is passed to exit(3): C17 5.1.2.2.3.
+    let exits: Vec<u64> = image.functions_named(b"exit").iter().map(|a| a.0).collect();
+    let all = (0..graph.solution.instances.len() as u32).map(InstanceId);
+    phase.roots = all
+        .filter(|id| exits.contains(&graph.solution.entry(*id)))
+        .collect();
+    if phase.roots.is_empty() {
+        // That is somewhere, then, that is not known.
+        phase.returns.clear();
+    }
     (!phase.blocks.is_empty()).then_some(phase)
 }
 
@@ -208,7 +232,8 @@ fn closures(image: &Image, graph: &CallGraph<'_>, id: InstanceId) -> Vec<(u64, I
             };
             for value in call.registers {
                 if let Value::Const(table) = summary.graph.get(value)
-                    && let Some(Slot::Address(closure)) = image.fixed_slot(Addr(table + CALL_ONCE))
+                    && let Some(Slot::Address(closure)) =
+                        image.fixed_slot(Addr(table.wrapping_add(CALL_ONCE)))
                     && !image.is_code(Addr(table))
                     && is_boxed(image, table)
                     && let Some(runs) = graph.entered_at(closure.0)
@@ -230,8 +255,8 @@ fn is_boxed(image: &Image, table: u64) -> bool {
         Some(_) => false,
         None => image.constant(Addr(table), 8) == Some(0),
     };
-    let align = image.constant(Addr(table + 16), 8);
+    let align = image.constant(Addr(table.wrapping_add(16)), 8);
     first
-        && image.constant(Addr(table + 8), 8).is_some()
+        && image.constant(Addr(table.wrapping_add(8)), 8).is_some()
         && align.is_some_and(|align| align.is_power_of_two() && align <= 4096)
 }

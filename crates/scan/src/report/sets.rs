@@ -16,6 +16,15 @@ use crate::solve::InstanceId;
 /// What a thread does in all its life, and its calls, in the sound and in the tight answer.
 type Life = [(Covered, Vec<Sysno>); 2];
 
+/// The phase that begins where a function is entered.
+fn after_name(function: &str) -> String {
+    match function {
+        // That is the phase after the program's own filter.
+        "install" => "after:function:install".into(),
+        name => format!("after:{name}"),
+    }
+}
+
 impl Report<'_> {
     /// A set of each thread and phase.
     pub(super) fn sets(
@@ -30,12 +39,13 @@ impl Report<'_> {
         };
         let life = self.add(&mut sets, graph, "main", "startup", &first, None);
         // What runs at the exit, in whatever thread that is.
-        let exits = self.exits(graph);
+        let mut exits = self.exits(graph);
         let life = Some(&life);
         let mut main = main(self.image, graph);
         let mut begins = graph.roots.clone();
         let mut returns = Vec::new();
         if let Some(main) = &mut main {
+            exits.extend(&main.roots);
             main.roots.clone_from(&exits);
             self.add(&mut sets, graph, "main", "main", main, life);
             begins = main.blocks.iter().map(|b| b.0).collect();
@@ -64,18 +74,16 @@ impl Report<'_> {
                     format!("no way leads to `{name}`: nothing comes after it"),
                 );
             }
-            self.add(
-                &mut sets,
-                graph,
-                "main",
-                &format!("after:{name}"),
-                &after,
-                life,
-            );
+            self.add(&mut sets, graph, "main", &after_name(name), &after, life);
         }
-        self.add_loop(&mut sets, graph, "main", &begins, (&exits, returns), life);
+        let ends = Phase {
+            roots: exits.clone(),
+            returns,
+            ..Phase::default()
+        };
+        self.add_loop(&mut sets, graph, "main", &begins, ends, life);
         let mut names = BTreeSet::from(["main".to_owned()]);
-        for Thread { routine, phase } in threads(self.image, graph) {
+        for Thread { routine, phase, .. } in threads(self.image, graph) {
             let mut name = self.thread_name(routine);
             if !names.insert(name.clone()) {
                 let at = routine.map_or(0, |at| self.witness.location(at).address);
@@ -86,7 +94,11 @@ impl Report<'_> {
             let mut phase = phase;
             phase.roots.extend(&exits);
             let life = self.add(&mut sets, graph, &name, "main", &phase, None);
-            let ends = (&exits[..], phase.returns);
+            let ends = Phase {
+                blocks: Vec::new(),
+                roots: exits.clone(),
+                ..phase
+            };
             self.add_loop(&mut sets, graph, &name, &begins, ends, Some(&life));
         }
         sets
@@ -108,15 +120,13 @@ impl Report<'_> {
         graph: &CallGraph<'_>,
         thread: &str,
         begins: &[InstanceId],
-        (exits, returns): (&[InstanceId], Vec<(InstanceId, InstanceId, u64)>),
+        ends: Phase,
         life: Option<&Life>,
     ) {
         if let Some(first) = graph.event_loop(self.image, begins) {
             let phase = Phase {
                 blocks: vec![first],
-                roots: exits.to_vec(),
-                returns,
-                ..Phase::default()
+                ..ends
             };
             self.add(sets, graph, thread, "loop", &phase, life);
         }

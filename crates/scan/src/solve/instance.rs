@@ -77,6 +77,11 @@ impl SiteCall {
 }
 
 impl Instance {
+    /// Whether its caller may see it return more than once.
+    pub fn returns_twice(&self) -> bool {
+        self.twice || self.over
+    }
+
     /// Whether control can go from block to block.
     pub fn goes(&self, from: u32, to: u32) -> bool {
         self.found.goes(from, to)

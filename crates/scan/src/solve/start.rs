@@ -5,10 +5,10 @@
 
 use rustc_hash::FxHashMap;
 
-use super::Solver;
 use super::domain::Domain;
 use super::walk::Walk;
-use crate::image::Image;
+use super::{Lookups, Solver};
+use crate::image::{Image, ObjectId};
 use crate::isa::Reg;
 use crate::isa::x86_64::{RDI, RDX, RSI};
 use crate::summary::{Call, Input};
@@ -43,11 +43,18 @@ const STARTERS: [(&[u8], Reg, Starts); 3] = [
 pub(super) struct Starters(FxHashMap<u64, (Reg, Starts)>);
 
 impl Starters {
-    pub(super) fn of(image: &Image) -> Starters {
+    /// Those of the C library, which is a part of a program without an interpreter.
+    pub(super) fn of(image: &Image, lookups: &Lookups) -> Starters {
+        let library = match image.objects.first() {
+            Some(program) if program.file.interpreter.is_none() => Some(ObjectId(0)),
+            _ => lookups.library(),
+        };
         let mut found = FxHashMap::default();
         for (name, reg, starts) in STARTERS {
             for at in image.functions_named(name) {
-                found.insert(at.0, (reg, starts));
+                if image.object_of(at) == library {
+                    found.insert(at.0, (reg, starts));
+                }
             }
         }
         Starters(found)

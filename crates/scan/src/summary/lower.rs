@@ -150,6 +150,16 @@ impl Lower<'_> {
         }
     }
 
+    /// A value is put where others can read it: noted if it is the address of code.
+    fn note_stored(&mut self, value: ValueId) {
+        if self.uses.is_some()
+            && let Some(code) = self.graph.constant_of(value)
+            && self.image.is_code(Addr(code))
+        {
+            self.refer(Reference::Stored(code));
+        }
+    }
+
     /// A value was put where code can find it: note image addresses in it.
     fn materialise(&mut self, value: ValueId) {
         if self.uses.is_none() {
@@ -346,6 +356,8 @@ impl Machine for Lower<'_> {
     fn put_lane(&mut self, lane: Lane, value: ValueId) {
         self.expose(value);
         self.materialise(value);
+        // A lane can be forgotten before it is stored.
+        self.escape(value);
         match self.graph.get(value) {
             Value::Any | Value::Opaque(..) => self.state.forget_lane(lane),
             _ => self.state.set_lane(lane, value),
@@ -357,6 +369,7 @@ impl Machine for Lower<'_> {
     }
 
     fn lose(&mut self, value: ValueId) {
+        self.note_stored(value);
         self.escape(value);
     }
 
@@ -419,12 +432,7 @@ impl Machine for Lower<'_> {
     fn store(&mut self, address: ValueId, size: u8, value: ValueId) {
         self.expose(value);
         self.materialise(value);
-        if self.uses.is_some()
-            && let Some(code) = self.graph.constant_of(value)
-            && self.image.is_code(Addr(code))
-        {
-            self.refer(Reference::Stored(code));
-        }
+        self.note_stored(value);
         if let Value::Frame(offset) = self.graph.get(address) {
             if let Value::Entry(Input::Register(reg)) = self.graph.get(value) {
                 *self.saved |= 1 << reg.0;

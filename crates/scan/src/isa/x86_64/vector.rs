@@ -17,7 +17,7 @@ impl Lifter {
     /// something else.
     pub(super) fn vector<M: Machine>(&mut self, i: &Instruction, m: &mut M) -> bool {
         use Mnemonic as N;
-        if i.has_op_mask() || i.op_count() == 0 || thread_local(i) {
+        if i.has_op_mask() || i.is_broadcast() || i.op_count() == 0 || thread_local(i) {
             return false;
         }
         match i.mnemonic() {

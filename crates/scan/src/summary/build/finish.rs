@@ -84,6 +84,9 @@ impl Builder<'_> {
     fn prune_references(&self, blocks: &mut [Block], escaping: Vec<ValueId>) {
         let mut seen: FxHashSet<ValueId> = FxHashSet::default();
         let mut constants: FxHashSet<u64> = FxHashSet::default();
+        // Addresses of code that leave as one of several values: nobody else tells of these.
+        let mut below: FxHashSet<ValueId> = FxHashSet::default();
+        let mut chosen: BTreeSet<u64> = BTreeSet::new();
         let mut pending = escaping;
         while let Some(v) = pending.pop() {
             if !seen.insert(v) {
@@ -93,19 +96,35 @@ impl Builder<'_> {
                 Value::Const(c) => {
                     constants.insert(c);
                 }
-                Value::Binary(_, a, b) | Value::Select(_, a, b) => pending.extend([a, b]),
+                Value::Binary(_, a, b) | Value::Select(_, a, b) => {
+                    below.extend([a, b]);
+                    pending.extend([a, b]);
+                }
                 Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Refine(a, ..) => {
                     pending.push(a);
                 }
                 Value::Kept(_, _, before) => pending.push(before),
                 Value::Phi(index) => {
                     let phi = &self.graph.phis[index as usize];
+                    below.extend(phi.operands.iter().map(|o| o.1));
                     pending.extend(phi.operands.iter().map(|o| o.1));
                 }
                 // The loaded word leaves, not the address it was loaded from.
                 Value::Load(..) => {}
                 _ => {}
             }
+        }
+        for v in below {
+            if let Some(code) = self.graph.constant_of(v)
+                && self.image.is_code(Addr(code))
+            {
+                chosen.insert(code);
+            }
+        }
+        if let Some(first) = blocks.first_mut() {
+            first
+                .references
+                .extend(chosen.into_iter().map(Reference::Stored));
         }
         let function = self.jumping();
         let tables: FxHashSet<ValueId> = self
