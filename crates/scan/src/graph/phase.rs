@@ -164,6 +164,7 @@ impl Walk<'_, '_> {
                 continue;
             }
             self.resume_saved(id);
+            self.covered.lost |= self.is_called_by_unknown(id);
             for (caller, at) in self.callers(id) {
                 if self.may_run(caller) {
                     self.catch(caller, at);
@@ -241,19 +242,12 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// What a block does at its end.
+    /// What a block does at its end, and where it goes on.
     fn step(&mut self, id: InstanceId, block: u32, before: bool) {
+        self.step_alone(id, block);
         let graph = self.graph;
         let body = &graph.solution.summary(id).blocks[block as usize];
-        let at = body.last;
-        for callee in graph.callees_at(id, at) {
-            self.enter(callee);
-        }
-        for open in graph.open(id).iter().filter(|open| open.at == at) {
-            self.open(open.shape);
-        }
         match &body.exit {
-            Exit::Syscall(..) => _ = self.covered.sites.insert((id, at)),
             Exit::Return(_) | Exit::TailCall(_) if before => self.leave(id),
             Exit::Lost(_) if before => self.covered.lost = true,
             _ => {}
@@ -275,9 +269,12 @@ impl Walk<'_, '_> {
         for (caller, at) in self.callers(id) {
             self.go_on_after(caller, at);
         }
+    }
+
+    /// Whether somebody can have called it who is not known: what comes then is anywhere.
+    fn is_called_by_unknown(&self, id: InstanceId) -> bool {
         let known = self.returns.iter().any(|r| r.0 == id);
-        // Somebody called it who is not known: where it returns to is anywhere.
-        self.covered.lost |= !known && self.graph.is_entered_from_anywhere(id);
+        !known && self.graph.is_entered_from_anywhere(id)
     }
 
     fn go_on_after(&mut self, caller: InstanceId, at: u64) {

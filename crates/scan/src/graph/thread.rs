@@ -165,12 +165,7 @@ pub(crate) fn main(image: &Image, graph: &CallGraph<'_>) -> Option<Phase> {
     }
     let mut phase = Phase::default();
     for (caller, at, main) in told {
-        let callees = graph
-            .callees(caller)
-            .iter()
-            .filter(|c| c.0 == at)
-            .map(|c| c.1);
-        let mut begin = graph.beginning(callees);
+        let mut begin = graph.beginning(graph.callees_at(caller, at));
         // Who is entered by its address is not who the start code calls.
         if begin.iter().any(|(by, _)| !graph.is_taken(*by)) {
             begin.retain(|(by, _)| !graph.is_taken(*by));
@@ -201,8 +196,7 @@ pub(crate) fn main(image: &Image, graph: &CallGraph<'_>) -> Option<Phase> {
 /// The same of a program without symbols: what its entry, or what that calls, passes first to
 /// another function is its main function (`_start` of glibc, `_start_c` of musl).
 fn told_by_shape(image: &Image, graph: &CallGraph<'_>) -> Option<(InstanceId, u64, u64)> {
-    let program = image.objects.first()?;
-    let entry = program.file.entry.wrapping_add(program.base);
+    let entry = graph.entry?;
     let roots = graph.roots.iter().copied();
     let first = roots
         .clone()

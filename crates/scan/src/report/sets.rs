@@ -9,7 +9,6 @@ use portcullis_abi::{Mode, Sysno, ThreadSet};
 
 use super::Report;
 use crate::graph::{CallGraph, Covered, Phase, Thread, continuation, main, threads};
-use crate::image::Addr;
 use crate::kernel::{HANDLER_RETURN, INSTALLS, RESTART, RESTARTED, TAKES_HANDLER};
 use crate::solve::InstanceId;
 
@@ -83,7 +82,10 @@ impl Report<'_> {
         };
         self.add_loop(&mut sets, graph, "main", &begins, ends, life);
         let mut names = BTreeSet::from(["main".to_owned()]);
-        for Thread { routine, phase, .. } in threads(self.image, graph) {
+        for Thread {
+            routine, mut phase, ..
+        } in threads(self.image, graph)
+        {
             let mut name = self.thread_name(routine);
             if !names.insert(name.clone()) {
                 let at = routine.map_or(0, |at| self.witness.location(at).address);
@@ -91,7 +93,6 @@ impl Report<'_> {
                 names.insert(name.clone());
             }
             let begins = phase.roots.clone();
-            let mut phase = phase;
             phase.roots.extend(&exits);
             let life = self.add(&mut sets, graph, &name, "main", &phase, None);
             let ends = Phase {
@@ -224,10 +225,7 @@ impl Report<'_> {
         let Some(at) = routine else {
             return "?".into();
         };
-        let location = self.witness.location(at);
-        match (location.function, self.image.function_start(Addr(at))) {
-            (Some(name), _) => name,
-            _ => self.place(at),
-        }
+        let function = self.witness.location(at).function;
+        function.unwrap_or_else(|| self.place(at))
     }
 }
