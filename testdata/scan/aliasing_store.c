@@ -2,7 +2,6 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: some
-// gap: getpid getuid — a store through a pointer that may be either of two variables
 #include "freestanding.h"
 
 void run(long *stack) {

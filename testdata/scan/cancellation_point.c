@@ -2,7 +2,6 @@
 // number first; an assembly routine with a label between which it may be cancelled.
 // builds: freestanding
 // calls: getpid write exit_group
-// gap: getpid write exit_group — a call whose target is not known passes nothing on
 // run: all
 #include "freestanding.h"
 

@@ -2,7 +2,6 @@
 // builds: freestanding
 // calls: getpid exit_group
 // run: all
-// gap: getpid — the values of writable cells are not followed yet
 #include "freestanding.h"
 
 volatile int KEEP(number) = NR_getpid;

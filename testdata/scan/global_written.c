@@ -2,7 +2,6 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
-// gap: getpid getuid — the values of writable cells are not followed yet
 // not: unlink — stored by a function that is never called
 #include "freestanding.h"
 

@@ -1,7 +1,6 @@
 // A loop around a switch over a state that the cases set.
 // builds: freestanding
 // calls: getpid getuid getgid geteuid getegid exit_group
-// gap: getpid getuid getgid geteuid getegid exit_group — a state in a slot of the frame that a loop joins
 // run: all
 // extra: getppid — a state that is never set: the states of a loop are joined
 #include "freestanding.h"

@@ -1,7 +1,6 @@
 // The number is a field of a structure on the caller's stack, passed by address.
 // builds: freestanding
 // calls: getpid umask exit_group
-// gap: getpid umask exit_group — a load through a pointer into the caller's frame
 // run: all
 // not: unlink — another field of the same structure
 #include "freestanding.h"

@@ -254,6 +254,13 @@ impl Image {
             .map(|w| (Addr(w.at), w.slot))
     }
 
+    /// The words of linkage tables.
+    pub fn linkage(&self) -> impl Iterator<Item = (Addr, Slot)> + '_ {
+        let regions = self.objects.iter().flat_map(|o| &o.regions);
+        let tables = regions.filter(|r| r.linkage);
+        tables.flat_map(|table| self.slots(table.range.clone()))
+    }
+
     /// No word of the section of `at`, or near it, holds an address: whatever an index is that is
     /// added to `at`, nothing is found by it. (A base can lie before the table that it is for, by
     /// as much as the index is at least.)
@@ -290,6 +297,33 @@ impl Image {
         word[..usize::from(size)].copy_from_slice(self.bytes(at, usize::from(size))?);
         let value = u64::from_le_bytes(word);
         (!self.written_early(object, at)).then_some(value)
+    }
+
+    /// The number of `size` bytes at `at` when the program begins, in data that it can change.
+    pub fn initial(&self, at: Addr, size: u8) -> Option<u64> {
+        let object = self.object(at)?;
+        let range = at.0..at.0.checked_add(u64::from(size))?;
+        let region = region_of(&object.regions, at.0)?;
+        if range.end > region.range.end || object.blurred(&range) || object.copied(at.0).is_some() {
+            return None;
+        }
+        match object.words(range).next().map(|w| (w.at, w.slot)) {
+            Some((word, Slot::Address(held))) if word == at.0 && size == 8 => Some(held.0),
+            Some((word, Slot::Value(held))) if word == at.0 && size == 8 => Some(held),
+            Some(_) => None,
+            None => {
+                let address = at.0.wrapping_sub(object.base);
+                let memory = &object.file.memory;
+                let segment = memory.segment(address)?;
+                let mut word = [0; 8];
+                for (n, byte) in (address..).zip(&mut word[..usize::from(size)]) {
+                    if segment.contains(n) && n - segment.address < segment.from_file {
+                        *byte = *memory.bytes(n, 1)?.first()?;
+                    }
+                }
+                Some(u64::from_le_bytes(word))
+            }
+        }
     }
 
     /// Whether code of the object itself writes to this protected data before it is protected.
@@ -471,6 +505,16 @@ impl Image {
         let data = &object.file.names.data;
         let (start, _) = data.get(data.partition_point(|d| d.0 <= address))?;
         Some(Addr(start.wrapping_add(object.base)))
+    }
+
+    /// Where the last data symbol that begins at `at` or before it ends.
+    pub fn data_symbol_end(&self, at: Addr) -> Option<Addr> {
+        let object = self.object(at)?;
+        let address = at.0.wrapping_sub(object.base);
+        let data = &object.file.names.data;
+        let before = data[..data.partition_point(|d| d.0 <= address)].iter();
+        let end = before.map(|d| d.1).max()?;
+        Some(Addr(end.wrapping_add(object.base)))
     }
 
     /// Where control goes when the call at `call`, which ends at `after`, throws.

@@ -163,6 +163,36 @@ pub(crate) fn deciding(number: u64) -> &'static [Deciding] {
     &DECIDING[from..to]
 }
 
+/// Calls that change no memory of who makes them, whatever their registers hold: some are passed
+/// numbers, some read what they are passed the address of (man pages, section 2). By number.
+const ONLY_READS: &[u64] = &[
+    // write, open, close, lseek, writev, access, sched_yield
+    1, 2, 3, 8, 20, 21, 24,
+    // dup, dup2, pause, alarm, getpid, socket, connect, sendto, sendmsg, shutdown, bind, listen
+    32, 33, 34, 37, 39, 41, 42, 44, 46, 48, 49, 50,
+    // exit, kill, flock, fsync, fdatasync, ftruncate, chdir, fchdir, rename, mkdir, rmdir
+    60, 62, 73, 74, 75, 77, 80, 81, 82, 83, 84,
+    // link, unlink, symlink, chmod, fchmod, chown, fchown, lchown, umask
+    86, 87, 88, 90, 91, 92, 93, 94, 95,
+    // getuid, getgid, setuid, setgid, geteuid, getegid, setpgid, getppid, getpgrp, setsid
+    102, 104, 105, 106, 107, 108, 109, 110, 111, 112,
+    // setreuid, setregid, setgroups, setresuid, setresgid, getpgid, setfsuid, setfsgid, getsid
+    113, 114, 116, 117, 119, 121, 122, 123, 124,
+    // chroot, gettid, tkill, exit_group, tgkill, openat, mkdirat, unlinkat, dup3
+    161, 186, 200, 231, 234, 257, 258, 263, 292,
+];
+
+/// At most how many bytes the call `number` writes where an argument points; `None` where that is
+/// not known here. A word that threads wait at is changed, if at all, by itself (futex(2)).
+pub(crate) fn written_through(number: u64, argument: usize) -> Option<u8> {
+    /// futex(2), and which of its arguments are addresses of such words.
+    const FUTEX: (u64, [usize; 2]) = (202, [0, 4]);
+    if ONLY_READS.binary_search(&number).is_ok() {
+        return Some(0);
+    }
+    (number == FUTEX.0 && FUTEX.1.contains(&argument)).then_some(4)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +209,7 @@ mod tests {
         };
         assert_eq!(places(41), [0, 1, 2]);
         assert_eq!(places(0), []);
+        assert!(ONLY_READS.is_sorted());
         for call in MAKES_EXECUTABLE {
             assert!(places(call.number).contains(&call.argument));
         }

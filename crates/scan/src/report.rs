@@ -82,8 +82,9 @@ impl Report<'_> {
             }
             for (&at, site) in &instance.sites {
                 let numbers = match site.number.values(MOST_NUMBERS) {
-                    Some(all) if !all.is_empty() => all,
-                    _ => {
+                    // None at all: what it is read from is no memory, and the read faults.
+                    Some(all) => all,
+                    None => {
                         let detail = "the number of this system call is not known";
                         self.residual(ResidualKind::Number, id, at, detail.into());
                         continue;
@@ -137,6 +138,11 @@ impl Report<'_> {
                 "PC0203",
                 "not all callers could be told apart; the set is larger than needed".into(),
             );
+        }
+        if !self.solution.apart.is_empty() {
+            let message =
+                "the C library has no symbols for some variables: they are taken to be apart";
+            self.warn("PC0207", format!("{message} from what lies before them"));
         }
     }
 
@@ -441,7 +447,7 @@ fn argument(number: u64, place: usize, domain: &Domain) -> ArgValue {
     let declared = deciding(number).iter().find(|d| d.argument == place);
     let bits = declared.map_or(64, |d| d.bits);
     match domain {
-        Domain::Nothing | Domain::Anything => ArgValue::Any,
+        Domain::Nothing | Domain::Anything | Domain::Frames(..) => ArgValue::Any,
         Domain::Set(_) if bits < 64 => match domain.zero_extend(bits) {
             Domain::Set(all) => ArgValue::Values(all.to_vec()),
             _ => ArgValue::Any,

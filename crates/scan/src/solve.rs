@@ -17,9 +17,11 @@ mod evaluate;
 mod function;
 mod instance;
 mod lookup;
+mod memory;
 mod reach;
 mod relevance;
 mod start;
+mod track;
 mod walk;
 mod written;
 
@@ -36,16 +38,18 @@ use crate::summary::{Exit, Input, Summary, ValueId};
 use ahead::Ahead;
 use data::Data;
 use domain::Domain;
-use evaluate::Scratch;
+use evaluate::{Scratch, Surroundings};
 use function::{Functions, Revision};
 
 pub use crate::summary::Lost;
 pub use function::Function;
 pub use instance::{Instance, SiteCall};
 pub use lookup::Lookups;
+use memory::Memory;
 use relevance::KnownSources;
 use start::Starters;
 pub use start::{Start, Starts};
+use track::Wants;
 use written::Written;
 
 /// Contexts of one function that are told apart; callers beyond share one in which nothing is
@@ -73,6 +77,8 @@ const CONVENTION: u16 = {
 const LEAST_SHARE: usize = 10;
 /// Rounds in which new inputs may be found to matter.
 const MOST_ROUNDS: usize = 24;
+/// How often what is known of memory may be learnt or put right; the last times it is only given up.
+const MOST_CORRECTIONS: usize = 16;
 
 /// Index of a function in [`Solution::functions`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -171,6 +177,8 @@ pub struct Solution {
     pub strings: BTreeMap<String, (InstanceId, u64)>,
     /// Functions that look up names.
     pub lookups: Lookups,
+    /// Data of the C library that is taken to be variables of their own.
+    pub apart: BTreeSet<u64>,
     /// Rounds that were needed.
     pub rounds: usize,
     /// Not all inputs that matter were told apart in the end.
@@ -241,6 +249,9 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
     let mut relevance: FxHashMap<FunctionId, Rc<Relevance>> = FxHashMap::default();
     let mut targets_matter = true;
     let mut written = Rc::new(Written::default());
+    let mut memory = Rc::new(Memory::default());
+    let mut wants = Wants::default();
+    let mut corrections = 0;
     for round in 1.. {
         let mut solver = Solver::new(
             image,
@@ -248,6 +259,7 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
             relevance,
             targets_matter,
             Rc::clone(&written),
+            Rc::clone(&memory),
         );
         solver.deeper = depth;
         solver.run();
@@ -263,8 +275,23 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
         if again || round == 1 {
             revision.stops = solver.stops();
         }
-        let again = again || !revision.stops.is_empty();
-        if again && round < MOST_ROUNDS {
+        let mut again = again || !revision.stops.is_empty();
+        let settled = !again || round >= MOST_ROUNDS;
+        // What was relied on must hold in what came of it.
+        let mut relies = false;
+        if settled && corrections < MOST_CORRECTIONS {
+            let more = solver.want(&mut wants);
+            if more || *memory != Memory::default() {
+                let found = solver.track(&mut wants);
+                relies = Rc::make_mut(&mut memory).learn(found, corrections > 2);
+                corrections += usize::from(relies);
+            }
+            if corrections == MOST_CORRECTIONS {
+                memory = Rc::default();
+            }
+        }
+        again |= relies;
+        if relies || (again && round < MOST_ROUNDS) {
             solver.spread();
             Rc::make_mut(&mut written).add_all(&solver.newly_written);
             relevance = solver.relevance;
@@ -292,6 +319,7 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
             shared: solver.shared,
             strings: solver.data.strings,
             lookups: solver.lookups,
+            apart: memory.apart.clone(),
             rounds: round,
             unsettled,
         };
@@ -345,6 +373,10 @@ struct Solver<'a> {
     targets_matter: bool,
     /// Words of protected data that earlier rounds saw written.
     written: Rc<Written>,
+    /// Memory that earlier rounds found to be known.
+    memory: Rc<Memory>,
+    /// Data that lookups by name handed out.
+    handed: BTreeSet<u64>,
     /// And this round, beyond those.
     newly_written: Written,
     /// Blocks that were visited, each as often as it was.
@@ -368,6 +400,7 @@ impl<'a> Solver<'a> {
         relevance: FxHashMap<FunctionId, Rc<Relevance>>,
         targets_matter: bool,
         written: Rc<Written>,
+        memory: Rc<Memory>,
     ) -> Self {
         let lookups = Lookups::new(image);
         Solver {
@@ -398,6 +431,8 @@ impl<'a> Solver<'a> {
             guard_contexts: FxHashMap::default(),
             targets_matter,
             written,
+            memory,
+            handed: BTreeSet::new(),
             newly_written: Written::default(),
             visits: 0,
             hopeless: false,
@@ -471,6 +506,17 @@ impl<'a> Solver<'a> {
         self.visits > MOST_VISITS * self.functions.blocks
     }
 
+    /// What the outside supplies to a function.
+    fn surroundings<'b>(&'b self, function: FunctionId, context: &'b Context) -> Surroundings<'b> {
+        Surroundings {
+            image: self.image,
+            context,
+            written: &self.written,
+            function,
+            memory: &self.memory,
+        }
+    }
+
     fn enter(&mut self, id: InstanceId, entered: Entered) {
         if self.entered.insert((id, entered)) {
             self.entries.push((id, entered));
@@ -514,7 +560,9 @@ impl<'a> Solver<'a> {
         for &input in relevance.pointer.iter().filter(|i| !relevance.keeps(i)) {
             match passed(input) {
                 Domain::Nothing => return None,
-                d if self.points_to_constants(&d) => context.push((input, d)),
+                d if self.points_to_constants(&d) || self.memory.knows(&d) => {
+                    context.push((input, d));
+                }
                 _ => {}
             }
         }

@@ -19,7 +19,7 @@ mod settle;
 mod state;
 pub mod value;
 
-pub use build::{OUTSIDE, Trust, summarise};
+pub use build::{OUTSIDE, Trust, summarise, watch};
 pub use value::{ANY, Graph, Input, OUTCOME, Phi, Value, ValueId};
 
 /// A function's blocks and values.
@@ -44,6 +44,21 @@ pub struct Summary {
     pub reads: u16,
     /// Registers that the convention tells it to preserve and that it saves, a bit each.
     pub saved: u16,
+    /// What it does to memory, where that was asked for ([`watch`]).
+    pub traffic: Vec<Traffic>,
+}
+
+/// What a block does to memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Traffic {
+    /// The block.
+    pub block: u32,
+    /// Where it writes; of what it loses sight of, [`ANY`].
+    pub address: ValueId,
+    /// How many bytes, 0 when that is not known.
+    pub size: u8,
+    /// What it writes, or loses sight of: whoever it goes to can have it.
+    pub value: ValueId,
 }
 
 /// Instructions that run one after the other.
@@ -75,6 +90,13 @@ pub enum Reference {
     },
     /// Written although the program may not once it runs (RELRO): start code fills it in.
     Written {
+        /// Where.
+        at: u64,
+        /// How many bytes, 0 when an index decides.
+        size: u8,
+    },
+    /// Written, as the program may.
+    Assigned {
         /// Where.
         at: u64,
         /// How many bytes, 0 when an index decides.

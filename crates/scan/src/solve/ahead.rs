@@ -143,6 +143,7 @@ impl Named {
                     }
                     Reference::Stored(_)
                     | Reference::Written { .. }
+                    | Reference::Assigned { .. }
                     | Reference::Indexed { .. } => {}
                 }
             }

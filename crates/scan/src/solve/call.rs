@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::domain::{Domain, MOST_VALUES};
-use super::evaluate::fixed_slot;
+use super::evaluate::{NEVER_MAPPED, fixed_slot};
 use super::walk::Walk;
 use super::{CONVENTION, Context, Entered, InstanceId, Solver};
 use crate::image::{Addr, Slot};
 use crate::summary::{Call, Value};
 
-/// Addresses below are never mapped (`CONFIG_DEFAULT_MMAP_MIN_ADDR`, at least a page).
-const NEVER_MAPPED: u64 = 4096;
 /// Linkage stubs that one call may lead through.
 const MOST_STUBS: usize = 8;
 
@@ -60,6 +58,9 @@ impl Solver<'_> {
             walk.pass.unresolved.insert(at);
             self.open(walk.id, at);
             sum = Outcome::unknown();
+            if let Some(private) = self.memory.called.get(&at) {
+                targets.extend(private);
+            }
         }
         for address in targets {
             if self.lookups.contains(address) {

@@ -30,6 +30,12 @@ pub(super) struct Data {
 }
 
 impl Data {
+    /// The words that were reached.
+    pub(super) fn slots<'a>(&'a self, image: &'a Image) -> impl Iterator<Item = (Addr, Slot)> + 'a {
+        let words = self.words.iter();
+        words.filter_map(|&at| Some((Addr(at), image.slot(Addr(at))?)))
+    }
+
     /// New words of the object that `at` is in: somebody holds its address.
     ///
     /// A sized symbol says how far an object goes. Without one it may go on to the next

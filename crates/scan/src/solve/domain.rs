@@ -1,7 +1,11 @@
 //! What a value can be, when the callers are known: a finite set, a strided range, anything.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use smallvec::{SmallVec, smallvec};
 
+use super::FunctionId;
 use crate::isa::{Binary, Compare, Condition};
 use crate::summary::value::fold;
 
@@ -19,11 +23,14 @@ pub enum Domain {
     Set(SmallVec<[u64; 2]>),
     /// From the first to the second in steps of the third.
     Range(u64, u64, u64),
+    /// Addresses in frames of functions: whose, and how far from the stack pointer at entry. With
+    /// them a null pointer, if the flag is set.
+    Frames(Arc<BTreeSet<(FunctionId, i64)>>, bool),
     /// Any.
     Anything,
 }
 
-use Domain::{Anything, Nothing, Range, Set};
+use Domain::{Anything, Frames, Nothing, Range, Set};
 
 impl Domain {
     /// Exactly this.
@@ -60,7 +67,20 @@ impl Domain {
                 let steps = (hi - lo) / stride;
                 (steps < most).then(|| (0..=steps).map(|n| lo + n * stride).collect())
             }
-            Anything => None,
+            Anything | Frames(..) => None,
+        }
+    }
+
+    /// An address in the frame of a function.
+    pub fn frame(function: FunctionId, offset: i64) -> Domain {
+        Frames(Arc::new(BTreeSet::from([(function, offset)])), false)
+    }
+
+    /// The same, with addresses of frames as unknown numbers.
+    pub fn number(self) -> Domain {
+        match self {
+            Frames(..) => Anything,
+            known => known,
         }
     }
 
@@ -77,7 +97,7 @@ impl Domain {
         match self {
             Set(all) => Some((*all.first()?, *all.last()?)),
             Range(lo, hi, _) => Some((*lo, *hi)),
-            Nothing | Anything => None,
+            Nothing | Anything | Frames(..) => None,
         }
     }
 
@@ -86,6 +106,13 @@ impl Domain {
         match (self, other) {
             (Nothing, d) | (d, Nothing) => d.clone(),
             (Anything, _) | (_, Anything) => Anything,
+            (Frames(a, n), Frames(b, m)) if a.len() + b.len() <= MOST_VALUES => {
+                Frames(Arc::new(a.union(b).copied().collect()), *n || *m)
+            }
+            (Frames(a, _), Set(b)) | (Set(b), Frames(a, _)) if b[..] == [0] => {
+                Frames(Arc::clone(a), true)
+            }
+            (Frames(..), _) | (_, Frames(..)) => Anything,
             (Set(a), Set(b)) if b.iter().all(|v| a.contains(v)) => self.clone(),
             (Set(a), Set(b)) => Domain::of(a.iter().chain(b).copied()),
             (Range(lo, hi, stride), d) | (d, Range(lo, hi, stride)) => {
@@ -113,7 +140,7 @@ impl Domain {
         let stride = match grown {
             Range(_, _, stride) => *stride,
             Set(all) => all.windows(2).fold(0, |g, w| gcd(g, w[1] - w[0])).max(1),
-            Nothing | Anything => return grown.clone(),
+            Nothing | Anything | Frames(..) => return grown.clone(),
         };
         // A loop leaves at the bound or one step before it.
         if lo == low && lo != hi {
@@ -153,6 +180,12 @@ impl Domain {
                 x.iter()
                     .flat_map(|&x| y.iter().map(move |&y| fold(op, x, y))),
             ),
+            (Frames(all, false), Set(by)) | (Set(by), Frames(all, false))
+                if op == Binary::Add && by.len() == 1 =>
+            {
+                let moved = all.iter().map(|&(f, o)| (f, o.wrapping_add(by[0] as i64)));
+                Frames(Arc::new(moved.collect()), false)
+            }
             (Set(_), _) if commutes(op) => Domain::binary_by(op, b, a),
             _ => Domain::binary_by(op, a, b),
         }
@@ -232,6 +265,10 @@ impl Domain {
             }
             Range(_, hi, _) if bits < 64 && *hi >= 1 << bits => self.clone(),
             Anything if bits < 64 => Anything,
+            Frames(all, _) if condition == Condition::Ne && bits == 64 && bound == 0 => {
+                Frames(Arc::clone(all), false)
+            }
+            Frames(..) => self.clone(),
             Range(..) | Anything => {
                 let (lo, hi, stride) = match self {
                     Range(lo, hi, stride) => (*lo, *hi, *stride),

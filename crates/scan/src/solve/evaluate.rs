@@ -4,7 +4,9 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::FunctionId;
 use super::domain::{Domain, decide};
+use super::memory::Memory;
 use super::written::Written;
 use crate::image::{Addr, Image, Slot};
 use crate::isa::Reg;
@@ -16,6 +18,8 @@ const PATIENCE: u32 = 8;
 const MOST_BOUNDS: usize = 8;
 /// Entries of a table that are read one by one.
 const MOST_READS: u64 = 1024;
+/// Addresses below are never mapped (`CONFIG_DEFAULT_MMAP_MIN_ADDR`, at least a page).
+pub(super) const NEVER_MAPPED: u64 = 4096;
 
 /// What the outside supplies to a function.
 #[derive(Clone, Copy)]
@@ -26,10 +30,14 @@ pub(super) struct Surroundings<'a> {
     pub context: &'a [(Input, Domain)],
     /// Words that are protected later, and written before.
     pub written: &'a Written,
+    /// The function.
+    pub function: FunctionId,
+    /// Memory that is written to, and known.
+    pub memory: &'a Memory,
 }
 
 /// What was found so far of the ways through a function and of its calls; it only grows.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(super) struct Found {
     /// Edges between blocks that can be taken.
     edges: FxHashSet<(u32, u32)>,
@@ -219,7 +227,16 @@ impl<'a> Evaluator<'a> {
     fn get(&mut self, value: ValueId) -> Domain {
         match self.graph.get(value) {
             Value::Const(c) => Domain::one(c),
-            Value::Any | Value::Opaque(..) | Value::Frame(_) | Value::Flags(..) => Domain::Anything,
+            Value::Any | Value::Opaque(..) | Value::Flags(..) => Domain::Anything,
+            Value::Frame(offset) => {
+                let Surroundings {
+                    memory, function, ..
+                } = self.around;
+                match memory.frames.contains_key(&function) {
+                    true => Domain::frame(function, offset),
+                    false => Domain::Anything,
+                }
+            }
             Value::Entry(input) => self
                 .around
                 .context
@@ -492,23 +509,46 @@ impl<'a> Evaluator<'a> {
             })
     }
 
-    /// What memory that the program cannot write to holds.
+    /// What memory holds that the program cannot write to, or of which all writes are known.
     fn read(&self, address: &Domain, size: u8) -> Domain {
-        let Surroundings { image, written, .. } = self.around;
+        let Surroundings {
+            image,
+            written,
+            memory,
+            ..
+        } = self.around;
+        if let Domain::Frames(all, _) = address {
+            // A null pointer that comes along faults.
+            let reads = all
+                .iter()
+                .map(|&(f, offset)| memory.in_frame(f, offset, size));
+            let sum = reads.fold(Domain::Nothing, |sum, one| sum.join(&one));
+            return if sum == Domain::Anything {
+                narrow(size)
+            } else {
+                sum
+            };
+        }
         let Some(places) = address.values(MOST_READS) else {
             return narrow(size);
         };
         let mut sum = Domain::Nothing;
-        for at in places {
+        for at in places.into_iter().filter(|&at| at >= NEVER_MAPPED) {
             let constant = image.constant(Addr(at), size);
             let one = match (constant.filter(|_| !written.holds(at)), size) {
                 (Some(c), _) => Domain::one(c),
                 (None, 8) => match fixed_slot(image, written, at) {
                     Some(Slot::Address(a)) => Domain::one(a.0),
                     Some(Slot::Value(v)) => Domain::one(v),
-                    _ => return Domain::Anything,
+                    _ => match memory.in_data(image, at, size) {
+                        Some(known) => known,
+                        None => return Domain::Anything,
+                    },
                 },
-                _ => return narrow(size),
+                _ => match memory.in_data(image, at, size) {
+                    Some(known) => known,
+                    None => return narrow(size),
+                },
             };
             sum = sum.join(&one);
         }

@@ -10,7 +10,7 @@ use super::FunctionId;
 use super::ahead::Ahead;
 use crate::image::{Addr, Image};
 use crate::isa::x86_64::Lifter;
-use crate::summary::{Exit, Lost, Summary, Trust, Value, ValueId, summarise};
+use crate::summary::{Exit, Lost, Summary, Trust, Value, ValueId, summarise, watch};
 
 /// What a function relies on until it is found to be wrong.
 const TRUSTING: Trust = Trust {
@@ -164,6 +164,15 @@ impl<'a> Functions<'a> {
         self.all.push(function);
         self.by_address.insert(address, id);
         id
+    }
+
+    /// What a function does, with what it does to memory.
+    pub(super) fn watched(&mut self, image: &Image, id: FunctionId) -> Summary {
+        let entry = self.all[id.0 as usize].summary.entry;
+        let none = BTreeSet::new();
+        let stops = self.stops.get(&id).unwrap_or(&none);
+        let trust = self.distrusted.get(&id).copied().unwrap_or(TRUSTING);
+        watch(image, &mut self.lifter, entry, trust, stops)
     }
 
     /// What the function may rely on.

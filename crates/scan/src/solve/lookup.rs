@@ -153,6 +153,7 @@ impl Solver<'_> {
             } else if self.image.is_code(at) {
                 self.take(at.0, by);
             } else {
+                self.handed.insert(at.0);
                 self.reach_object(at.0);
             }
         }

@@ -90,7 +90,11 @@ impl Solver<'_> {
     /// A relocated word that code can read.
     fn reach_slot(&mut self, (at, slot): (Addr, Slot)) {
         match slot {
-            Slot::Address(a) if self.image.is_code(a) => self.take(a.0, at.0),
+            Slot::Address(a) if self.image.is_code(a) => {
+                if !self.memory.private.contains(&at.0) {
+                    self.take(a.0, at.0);
+                }
+            }
             Slot::Address(a) => self.reach_object(a.0),
             Slot::Resolver(a) => self.take_results(a.0),
             Slot::Value(_) => {}

@@ -135,10 +135,13 @@ impl Solver<'_> {
         let found = std::mem::take(&mut instance.found);
         let body = Arc::clone(&self.functions.all[function.0 as usize].summary);
         let written = Rc::clone(&self.written);
+        let memory = Rc::clone(&self.memory);
         let around = Surroundings {
             image: self.image,
             context: &context,
             written: &written,
+            function,
+            memory: &memory,
         };
         let scratch = self.scratch.pop().unwrap_or_default();
         let mut walk = Walk {
@@ -326,6 +329,7 @@ impl Solver<'_> {
                 | Reference::Bytes { .. }
                 | Reference::Written { .. }
                     if !first => {}
+                Reference::Assigned { .. } => {}
                 Reference::Stored(at) => _ = self.shared.insert(at),
                 Reference::Address(at) => {
                     if self.image.is_code(Addr(at)) {
@@ -388,8 +392,8 @@ impl Solver<'_> {
             }
         }
         SiteCall {
-            number: number.zero_extend(32),
-            arguments: entry.arguments.map(|a| walk.evaluator.value(a)),
+            number: number.number().zero_extend(32),
+            arguments: entry.arguments.map(|a| walk.evaluator.value(a).number()),
         }
     }
 }

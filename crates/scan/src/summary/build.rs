@@ -45,11 +45,32 @@ pub fn summarise(
     trust: Trust,
     stops: &BTreeSet<u64>,
 ) -> Summary {
+    make(image, lifter, entry, Calls { trust, stops }, false)
+}
+
+/// The same summary, with what the function does to memory.
+pub fn watch(
+    image: &Image,
+    lifter: &mut Lifter,
+    entry: u64,
+    trust: Trust,
+    stops: &BTreeSet<u64>,
+) -> Summary {
+    make(image, lifter, entry, Calls { trust, stops }, true)
+}
+
+fn make(
+    image: &Image,
+    lifter: &mut Lifter,
+    entry: u64,
+    calls: Calls<'_>,
+    watched: bool,
+) -> Summary {
     let mut tables = Tables::new();
     loop {
-        let (extents, too_large) = explore(image, lifter, entry, &tables, stops);
-        let calls = Calls { trust, stops };
+        let (extents, too_large) = explore(image, lifter, entry, &tables, calls.stops);
         let mut builder = Builder::new(image, lifter, entry, calls, extents, tables.clone());
+        builder.watched = watched;
         builder.solve();
         if builder.find_tables(&mut tables) {
             continue;
@@ -83,6 +104,8 @@ struct Builder<'a> {
     keeps_return_address: bool,
     replaces_return_address: bool,
     saved: u16,
+    /// What it does to memory is wanted.
+    watched: bool,
     /// State at the start of each block, with the predecessors that brought it.
     states: Vec<Option<(State, Vec<u32>)>>,
     /// The jump's target per block that ends in a computed jump.
@@ -139,6 +162,7 @@ impl<'a> Builder<'a> {
             keeps_return_address: false,
             replaces_return_address: false,
             saved: 0,
+            watched: false,
             states,
             jumps: BTreeMap::new(),
         }
@@ -319,6 +343,7 @@ impl<'a> Builder<'a> {
             trust: self.calls.trust,
             keeps_return_address: &mut self.keeps_return_address,
             saved: &mut self.saved,
+            watched: self.watched && record,
             uses: record.then(Uses::default),
         };
         let mut flow = Flow::Invalid;
@@ -356,6 +381,7 @@ impl<'a> Builder<'a> {
             trust: self.calls.trust,
             keeps_return_address: &mut self.keeps_return_address,
             saved: &mut self.saved,
+            watched: false,
             uses: None,
         }
     }

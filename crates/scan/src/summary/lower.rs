@@ -19,6 +19,8 @@ pub(super) struct Uses {
     pub(super) escaping: Vec<ValueId>,
     /// Registers of which it uses what they hold at entry, a bit each.
     pub(super) reads: u16,
+    /// What the block does to memory: where, how many bytes, what.
+    pub(super) traffic: Vec<(ValueId, u8, ValueId)>,
 }
 
 /// Lowers the instructions of one block after another.
@@ -33,10 +35,39 @@ pub(super) struct Lower<'a> {
     pub(super) keeps_return_address: &'a mut bool,
     /// Callee-saved registers whose first value was put on the stack, a bit each.
     pub(super) saved: &'a mut u16,
+    /// What is done to memory is wanted.
+    pub(super) watched: bool,
     pub(super) uses: Option<Uses>,
 }
 
 impl Lower<'_> {
+    /// Notes a write, or, to [`ANY`], a value that goes out of sight.
+    fn watch(&mut self, address: ValueId, size: u8, value: ValueId) {
+        if self.watched
+            && let Some(uses) = &mut self.uses
+        {
+            uses.traffic.push((address, size, value));
+        }
+    }
+
+    /// Notes that what so many bytes hold goes out of sight; without a size, all around them.
+    fn watch_read(&mut self, address: ValueId, size: Option<u64>) {
+        /// As long as vectors are.
+        const LONGEST: u64 = 64;
+        match size.filter(|&size| size <= LONGEST && self.watched) {
+            None => self.watch(ANY, 0, address),
+            Some(size) => {
+                for word in (0..size).step_by(8) {
+                    let step = self.graph.constant(word);
+                    let place = self.graph.binary(Binary::Add, address, step);
+                    let left = (size - word).min(8) as u8;
+                    let held = self.graph.intern(Value::Load(place, left, ANY));
+                    self.watch(ANY, 0, held);
+                }
+            }
+        }
+    }
+
     fn expose(&mut self, value: ValueId) {
         if let Value::Frame(offset) = self.graph.get(value) {
             let lowest = self.exposed.entry(part(offset)).or_insert(offset);
@@ -201,8 +232,8 @@ impl Lower<'_> {
         }
     }
 
-    /// Notes a write to memory that is protected later.
-    fn write_early(&mut self, address: ValueId, size: u8) {
+    /// Notes a write to memory of the image.
+    fn assign(&mut self, address: ValueId, size: u8) {
         if self.uses.is_none() {
             return;
         }
@@ -212,9 +243,11 @@ impl Lower<'_> {
         };
         if let Some((at, size)) = place
             && let Some(region) = self.image.region(Addr(at))
-            && !region.writable
         {
-            self.refer(Reference::Written { at, size });
+            self.refer(match region.writable {
+                true => Reference::Assigned { at, size },
+                false => Reference::Written { at, size },
+            });
         }
     }
 
@@ -358,6 +391,7 @@ impl Machine for Lower<'_> {
         self.materialise(value);
         // A lane can be forgotten before it is stored.
         self.escape(value);
+        self.watch(ANY, 0, value);
         match self.graph.get(value) {
             Value::Any | Value::Opaque(..) => self.state.forget_lane(lane),
             _ => self.state.set_lane(lane, value),
@@ -371,6 +405,7 @@ impl Machine for Lower<'_> {
     fn lose(&mut self, value: ValueId) {
         self.note_stored(value);
         self.escape(value);
+        self.watch(ANY, 0, value);
     }
 
     fn binary(&mut self, op: Binary, a: ValueId, b: ValueId) -> ValueId {
@@ -397,7 +432,11 @@ impl Machine for Lower<'_> {
                 None if offset == 0 && size == 8 && self.trust.frame => {
                     self.graph.intern(Value::Entry(Input::Stack(0)))
                 }
-                None => self.opaque(250),
+                None => {
+                    // Stores to the frame are no states of memory: each load is one of its own.
+                    let now = self.opaque(250);
+                    self.graph.intern(Value::Load(address, size, now))
+                }
             },
             Value::Const(at) => match self.image.constant(Addr(at), size) {
                 Some(c) => self.graph.constant(c),
@@ -433,6 +472,7 @@ impl Machine for Lower<'_> {
         self.expose(value);
         self.materialise(value);
         self.note_stored(value);
+        self.watch(address, size, value);
         if let Value::Frame(offset) = self.graph.get(address) {
             if let Value::Entry(Input::Register(reg)) = self.graph.get(value) {
                 *self.saved |= 1 << reg.0;
@@ -454,23 +494,25 @@ impl Machine for Lower<'_> {
             *self.keeps_return_address |=
                 self.uses.is_some() && holds_return_address(self.graph, value);
             self.escape(value);
-            self.write_early(address, size);
+            self.assign(address, size);
             self.written(address);
         }
     }
 
     fn store_unknown(&mut self, address: ValueId) {
+        self.watch(address, 0, ANY);
         if let Value::Frame(offset) = self.graph.get(address) {
             let lowest = self.exposed.entry(part(offset)).or_insert(offset);
             *lowest = offset.min(*lowest);
             self.disturb();
         } else {
-            self.write_early(address, 0);
+            self.assign(address, 0);
             self.written(address);
         }
     }
 
     fn read_unknown(&mut self, address: ValueId, size: Option<u64>) {
+        self.watch_read(address, size);
         match (self.graph.get(address), size) {
             (Value::Const(at), Some(size)) => {
                 for word in 0..size.div_ceil(8).min(128) {

@@ -4,13 +4,13 @@
 use rustc_hash::FxHashSet;
 
 use super::value::{ANY, Graph, OUTCOME, Value, ValueId};
-use super::{Block, Exit, Reference};
+use super::{Block, Exit, Reference, Traffic};
 
 /// Values below a branch that are looked at to see whether it can be told.
 const MOST_TOLD: usize = 64;
 
 /// Forgets tests that nothing can tell, and all values that no block names.
-pub(super) fn prune(graph: &mut Graph, blocks: &mut [Block]) {
+pub(super) fn prune(graph: &mut Graph, blocks: &mut [Block], traffic: &mut [Traffic]) {
     for block in &mut *blocks {
         if let Exit::Branch(test, ..) = &mut block.exit
             && !tellable(graph, *test)
@@ -22,9 +22,15 @@ pub(super) fn prune(graph: &mut Graph, blocks: &mut [Block]) {
     for block in &mut *blocks {
         each_value(block, |v| roots.push(*v));
     }
+    roots.extend(traffic.iter().flat_map(|t| [t.address, t.value]));
     let places = graph.seal(roots);
+    let moved = |v: &mut ValueId| *v = places[v.0 as usize].unwrap_or(ANY);
     for block in blocks {
-        each_value(block, |v| *v = places[v.0 as usize].unwrap_or(ANY));
+        each_value(block, moved);
+    }
+    for Traffic { address, value, .. } in traffic {
+        moved(address);
+        moved(value);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::summary::jump_table::{self, Target, trusted};
 use crate::summary::prune::prune;
 use crate::summary::state::{State, part};
 use crate::summary::value::{Input, Value, ValueId};
-use crate::summary::{Block, Call, Entry, Exit, Lost, Reference, Summary};
+use crate::summary::{Block, Call, Entry, Exit, Lost, Reference, Summary, Traffic};
 
 impl Builder<'_> {
     /// Writes down what each block does, now that the states are known.
@@ -23,6 +23,7 @@ impl Builder<'_> {
         let mut stubs = Vec::new();
         let mut escaping = Vec::new();
         let mut reads = 0;
+        let mut traffic = Vec::new();
         for block in 0..self.extents.len() as u32 {
             let Extent { start, last, .. } = self.extents[block as usize];
             let Some((state, _)) = self.states[block as usize].take() else {
@@ -38,6 +39,16 @@ impl Builder<'_> {
             let (flow, state, uses) = self.run(block, state, true);
             escaping.extend(uses.escaping);
             reads |= uses.reads;
+            traffic.extend(
+                uses.traffic
+                    .into_iter()
+                    .map(|(address, size, value)| Traffic {
+                        block,
+                        address,
+                        size,
+                        value,
+                    }),
+            );
             let exit = self.exit(block, flow, state, tables, &mut stubs, too_large);
             escape_by(&exit, &mut escaping);
             blocks.push(Block {
@@ -66,11 +77,12 @@ impl Builder<'_> {
         }
         self.prune_references(&mut blocks, escaping);
         let places = places(blocks.len(), |b| blocks[b as usize].successors().collect());
-        prune(&mut self.graph, &mut blocks);
+        prune(&mut self.graph, &mut blocks, &mut traffic);
         Summary {
             entry: self.entry,
             saved: self.saved,
             reads,
+            traffic,
             blocks,
             places,
             graph: self.graph,
@@ -139,7 +151,10 @@ impl Builder<'_> {
                     constants.contains(a) || self.image.function_start(Addr(*a))
                 }
                 Reference::Indexed { address, .. } => !tables.contains(address),
-                Reference::Stored(_) | Reference::Bytes { .. } | Reference::Written { .. } => true,
+                Reference::Stored(_)
+                | Reference::Bytes { .. }
+                | Reference::Written { .. }
+                | Reference::Assigned { .. } => true,
             });
         }
     }

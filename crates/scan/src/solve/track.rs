@@ -1,0 +1,413 @@
+//! Where addresses of data and of frames go: memory whose address goes nowhere unseen is only
+//! written by those who are seen to.
+//!
+//! Asked for numbers of system calls that are read from memory. What leads there is followed by
+//! places, a piece of memory and an offset, through the values of each function that comes to hold
+//! one, its calls, and memory that is followed itself. A place that goes anywhere else (into memory
+//! that is not followed, to a callee that is not known, to the kernel) is lost, and with it all that
+//! was known of its piece.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::memory::{Content, Memory};
+use super::{FunctionId, Solver};
+use crate::image::{Addr, Slot};
+use crate::summary::{Exit, Graph, Input, Reference, Summary, Value, ValueId};
+
+mod flow;
+mod want;
+
+pub(super) use want::Wants;
+
+/// Functions that may come to hold a place; with more, nothing is known.
+const MOST_FUNCTIONS: usize = 400;
+/// Pieces that are given up so that the others can be followed.
+const MOST_DROPPED: usize = 32;
+/// Places that one value can be; beyond, they are lost.
+const MOST_PLACES: usize = 64;
+
+/// A piece of memory, or a function whose address is followed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Piece {
+    /// The stretch of data that begins here.
+    Data(u64),
+    /// The frame of a function.
+    Frame(FunctionId),
+    /// The code at an address.
+    Code(u64),
+}
+
+/// An address: in data itself, in a frame the distance from the stack pointer at entry; without
+/// that, anywhere in the piece or about it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Place {
+    piece: Piece,
+    offset: Option<i64>,
+}
+
+type Places = BTreeSet<Place>;
+
+/// A function that may hold places.
+struct Holder {
+    summary: Summary,
+    /// Blocks that some instance of it comes to.
+    reached: Vec<bool>,
+    /// Its frame has parts of unknown size.
+    shifts: bool,
+    /// What its values are, as far as they are places.
+    values: Vec<Places>,
+}
+
+/// What was found of places so far; it only grows.
+#[derive(Default)]
+struct Track {
+    /// Stretches of data that are followed: start and end, and whether each is taken to be a
+    /// variable of its own.
+    data: BTreeMap<u64, (u64, bool)>,
+    holders: BTreeMap<FunctionId, Holder>,
+    /// What is passed to functions.
+    passed: BTreeMap<(FunctionId, Input), Places>,
+    /// What calls return, by function and address.
+    returned: BTreeMap<(FunctionId, u64), Places>,
+    /// Places in followed memory, by piece and offset.
+    held: BTreeMap<(Piece, i64), Places>,
+    /// Where something else is written to followed memory than addresses of functions.
+    mixed: BTreeSet<(Piece, i64)>,
+    lost: BTreeSet<Piece>,
+    /// Calls of functions whose addresses are followed.
+    called: BTreeMap<u64, BTreeSet<u64>>,
+    changed: bool,
+    /// Data that is not followed and that addresses of what is are put into.
+    variables: BTreeSet<u64>,
+    /// There was too much to follow.
+    gave_up: bool,
+}
+
+impl Solver<'_> {
+    /// What is known of the memory that is wanted, and of variables that addresses of it are put into:
+    /// these are wanted from then on.
+    pub(super) fn track(&mut self, wants: &mut Wants) -> Memory {
+        loop {
+            let track = self.track_once(wants);
+            if track.gave_up {
+                match track.widest() {
+                    Some(piece) if wants.dropped.len() < MOST_DROPPED => {
+                        wants.dropped.insert(piece);
+                        continue;
+                    }
+                    _ => return Memory::default(),
+                }
+            }
+            let before = wants.clone();
+            for &at in &track.variables {
+                self.want_data(at, wants);
+            }
+            if *wants == before {
+                return self.contents(&track, wants);
+            }
+        }
+    }
+
+    fn track_once(&mut self, wants: &Wants) -> Track {
+        let mut track = Track {
+            lost: wants.dropped.clone(),
+            ..Track::default()
+        };
+        for (range, apart) in &wants.data {
+            track.data.insert(range.start, (range.end, *apart));
+        }
+        for &function in &wants.frames {
+            self.hold(&mut track, function);
+        }
+        self.seed(&mut track);
+        while std::mem::take(&mut track.changed) && !track.gave_up {
+            let holders: Vec<FunctionId> = track.holders.keys().copied().collect();
+            for function in holders {
+                self.follow(&mut track, function);
+            }
+        }
+        track
+    }
+    /// Lets a function's values be followed.
+    fn hold(&mut self, track: &mut Track, function: FunctionId) {
+        if track.holders.contains_key(&function) || track.gave_up {
+            return;
+        }
+        if track.holders.len() >= MOST_FUNCTIONS {
+            track.gave_up = true;
+            return;
+        }
+        let summary = self.functions.watched(self.image, function);
+        let usual = &self.functions.all[function.0 as usize].summary;
+        let same = usual.blocks.len() == summary.blocks.len()
+            && usual
+                .blocks
+                .iter()
+                .zip(&summary.blocks)
+                .all(|(a, b)| (a.start, a.last) == (b.start, b.last));
+        // What was found of one holds for the other only if they have the same blocks.
+        track.gave_up |= !same;
+        let mut reached = vec![false; summary.blocks.len()];
+        for (_, id) in self.by_context.get(&function).into_iter().flatten() {
+            let instance = &self.instances[id.0 as usize];
+            if instance.begun {
+                for (block, reached) in (0..).zip(&mut reached) {
+                    *reached |= instance.found.comes_to(block);
+                }
+            }
+        }
+        let nodes = (0..summary.graph.len() as u32).map(ValueId);
+        let shifts = nodes
+            .filter_map(|v| match summary.graph.get(v) {
+                Value::Frame(offset) => Some(offset >> 32),
+                _ => None,
+            })
+            .any(|part| part != 0 && part != -1);
+        if shifts {
+            track.lost.insert(Piece::Frame(function));
+        }
+        let values = vec![Places::new(); summary.graph.len()];
+        track.changed = true;
+        track.holders.insert(
+            function,
+            Holder {
+                summary,
+                reached,
+                shifts,
+                values,
+            },
+        );
+    }
+
+    /// Finds who names followed data, and what it holds at first.
+    fn seed(&mut self, track: &mut Track) {
+        if track.data.is_empty() {
+            return;
+        }
+        let mut named = BTreeSet::new();
+        for &(function, block) in &self.referred {
+            let summary = &self.functions.all[function.0 as usize].summary;
+            for reference in &summary.blocks[block as usize].references {
+                let (at, size) = match *reference {
+                    Reference::Address(at) => (at, 1),
+                    Reference::Bytes { at, size } => (at, size),
+                    Reference::Assigned { at, size } => (at, size),
+                    Reference::Indexed { base, .. } => (base, 0),
+                    Reference::Written { .. } | Reference::Stored(_) => continue,
+                };
+                // A base can lie before what an index leads to, or after it, in its section.
+                let range = match (size, self.image.region(Addr(at))) {
+                    (0, Some(region)) => region.range.clone(),
+                    _ => at..at.saturating_add(u64::from(size)),
+                };
+                // Whoever holds the address behind a piece can come to it from there.
+                if let (Reference::Address(_), Some(before)) = (reference, at.checked_sub(1))
+                    && track.piece_of(at).is_none()
+                    && let Some(piece) = track.piece_of(before)
+                    && !track.is_apart(piece)
+                {
+                    track.lose(piece);
+                }
+                for piece in track.over(range) {
+                    let inside = track.piece_of(at) == Some(piece);
+                    if inside {
+                        named.insert(function);
+                    } else if size > 0 || !track.is_apart(piece) {
+                        track.lose(piece);
+                    }
+                }
+            }
+        }
+        for function in named {
+            self.hold(track, function);
+        }
+        for &at in &self.handed {
+            if let Some(piece) = track.piece_of(at) {
+                track.lose(piece);
+            }
+        }
+        for (at, held) in self.data.slots(self.image).chain(self.image.linkage()) {
+            let Slot::Address(held) = held else { continue };
+            if let Some(piece) = track.piece_of(held.0)
+                && track.piece_of(at.0).is_none()
+            {
+                track.lose(piece);
+            }
+        }
+        let ranges: Vec<Range<u64>> = track.data.iter().map(|(&s, &(e, _))| s..e).collect();
+        for range in ranges {
+            let piece = Piece::Data(range.start);
+            for (at, slot) in self.image.slots(range) {
+                let place = match slot {
+                    Slot::Address(a) if self.image.is_code(a) => Place {
+                        piece: Piece::Code(a.0),
+                        offset: Some(0),
+                    },
+                    Slot::Address(a) => match track.piece_of(a.0) {
+                        Some(piece) => Place {
+                            piece,
+                            offset: Some(a.0 as i64),
+                        },
+                        None => continue,
+                    },
+                    Slot::Value(_) => continue,
+                    Slot::Resolver(_) => {
+                        track.lose(piece);
+                        continue;
+                    }
+                };
+                let held = track.held.entry((piece, at.0 as i64)).or_default();
+                held.insert(place);
+            }
+        }
+    }
+
+    /// What followed memory that was not lost can hold.
+    fn contents(&self, track: &Track, wants: &Wants) -> Memory {
+        let mut memory = Memory::default();
+        let lost = track.all_lost();
+        for (&start, &(end, apart)) in &track.data {
+            if !lost.contains(&Piece::Data(start)) {
+                memory.data.insert(start, (end, Content::default()));
+                if apart {
+                    memory.apart.insert(start);
+                }
+            }
+        }
+        for &function in &wants.frames {
+            if !lost.contains(&Piece::Frame(function)) {
+                memory.frames.insert(function, Content::default());
+            }
+        }
+        self.writes(track, &lost, &mut memory);
+        for (&(piece, at), places) in &track.held {
+            if let Piece::Data(start) = piece
+                && memory.data.contains_key(&start)
+                && let Some(Slot::Address(code)) = self.image.slot(Addr(at as u64))
+                && places.iter().any(|p| p.piece == Piece::Code(code.0))
+                && !lost.contains(&Piece::Code(code.0))
+            {
+                memory.private.insert(at as u64);
+            }
+        }
+        memory.called = track.called.clone();
+        memory
+    }
+}
+
+impl Track {
+    /// What most functions come to hold.
+    fn widest(&self) -> Option<Piece> {
+        let mut held: BTreeMap<Piece, usize> = BTreeMap::new();
+        for holder in self.holders.values() {
+            let pieces: BTreeSet<Piece> = holder.values.iter().flatten().map(|p| p.piece).collect();
+            for piece in pieces {
+                *held.entry(piece).or_default() += 1;
+            }
+        }
+        held.into_iter()
+            .max_by_key(|&(_, count)| count)
+            .map(|(piece, _)| piece)
+    }
+
+    /// The followed data that `at` is in.
+    fn piece_of(&self, at: u64) -> Option<Piece> {
+        let (&start, &(end, _)) = self.data.range(..=at).next_back()?;
+        (at < end).then_some(Piece::Data(start))
+    }
+
+    /// The followed data that overlaps a range.
+    fn over(&self, range: Range<u64>) -> Vec<Piece> {
+        let before = self.piece_of(range.start);
+        let inside = self.data.range(range.start..range.end.max(range.start));
+        let mut all: BTreeSet<Piece> = inside.map(|(&start, _)| Piece::Data(start)).collect();
+        all.extend(before);
+        all.into_iter().collect()
+    }
+
+    fn is_apart(&self, piece: Piece) -> bool {
+        match piece {
+            Piece::Data(start) => self.data.get(&start).is_some_and(|d| d.1),
+            _ => false,
+        }
+    }
+
+    fn lose(&mut self, piece: Piece) {
+        self.changed |= self.lost.insert(piece);
+    }
+
+    fn lose_all(&mut self, places: &Places) {
+        for place in places {
+            self.lose(place.piece);
+        }
+    }
+
+    /// All that is lost, with what lost memory holds.
+    fn all_lost(&self) -> BTreeSet<Piece> {
+        let mut lost = self.lost.clone();
+        loop {
+            let before = lost.len();
+            for ((piece, _), places) in &self.held {
+                if lost.contains(piece) {
+                    lost.extend(places.iter().map(|p| p.piece));
+                }
+            }
+            if lost.len() == before {
+                return lost;
+            }
+        }
+    }
+
+    /// Places that `size` bytes at a place hold.
+    fn load(&mut self, place: Place, size: u8) -> Places {
+        let Some(offset) = place.offset else {
+            let all = self
+                .held
+                .range((place.piece, i64::MIN)..=(place.piece, i64::MAX));
+            return all.flat_map(|(_, places)| places).copied().collect();
+        };
+        let around = (place.piece, offset.saturating_sub(7))
+            ..(place.piece, offset.saturating_add(i64::from(size)));
+        let found: Vec<(i64, Places)> = self
+            .held
+            .range(around)
+            .map(|(&(_, at), places)| (at, places.clone()))
+            .collect();
+        let mut all = Places::new();
+        for (at, places) in found {
+            if at == offset && size == 8 {
+                all.extend(places);
+            } else {
+                // A part of an address.
+                self.lose_all(&places);
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, known: impl FnOnce(&mut Self) -> &mut Places, places: &Places) {
+        let known = known(self);
+        let before = known.len();
+        known.extend(places);
+        let grown = known.len() != before;
+        self.changed |= grown;
+    }
+
+    /// The rest of what `function` does is not understood: all that it holds is lost.
+    fn lose_held_by(&mut self, function: FunctionId) {
+        let holder = &self.holders[&function];
+        let all: Places = holder.values.iter().flatten().copied().collect();
+        self.lose_all(&all);
+    }
+}
+
+/// The offset of a sum, when one side is a constant.
+fn constant(graph: &Graph, value: ValueId) -> Option<i64> {
+    graph.constant_of(value).map(|c| c as i64)
+}
+
+/// What control finds at the end of a block, for those who hold places.
+fn exit(holder: &Holder, block: usize) -> Exit {
+    holder.summary.blocks[block].exit.clone()
+}

@@ -1,0 +1,568 @@
+//! What one function does with the places that it holds.
+
+use std::collections::BTreeSet;
+
+use super::super::domain::Domain;
+use super::super::evaluate::Evaluator;
+use super::super::memory::Memory;
+use super::super::{FunctionId, Solver};
+use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, constant, exit};
+use crate::image::Addr;
+use crate::isa::x86_64::{ARGUMENTS, R10, RAX, RDX, RSP};
+use crate::isa::{Binary, Reg};
+use crate::kernel::written_through;
+use crate::summary::{Call, Exit, Input, Traffic, Value, ValueId};
+
+impl Solver<'_> {
+    /// Follows what is known of a function's values once more.
+    pub(super) fn follow(&mut self, track: &mut Track, function: FunctionId) {
+        self.values(track, function);
+        let blocks = track.holders[&function].summary.blocks.len();
+        let holds_any = track.holders[&function]
+            .values
+            .iter()
+            .any(|p| !p.is_empty());
+        if !holds_any {
+            return;
+        }
+        let traffic = track.holders[&function].summary.traffic.clone();
+        for one in traffic {
+            if track.holders[&function].reached[one.block as usize] {
+                self.traffic(track, function, one);
+            }
+        }
+        for block in 0..blocks {
+            if track.holders[&function].reached[block] {
+                let exit = exit(&track.holders[&function], block);
+                let at = track.holders[&function].summary.blocks[block].last;
+                self.leave(track, function, at, &exit);
+            }
+        }
+    }
+
+    /// Brings the places of all values of a function up to date.
+    fn values(&self, track: &mut Track, function: FunctionId) {
+        loop {
+            let mut changed = false;
+            let count = track.holders[&function].values.len() as u32;
+            for value in (0..count).map(ValueId) {
+                let mut places = self.places(track, function, value);
+                // Of what is lost nothing will be known, wherever it goes.
+                places.retain(|p| !track.lost.contains(&p.piece));
+                if places.len() > MOST_PLACES {
+                    track.lose_all(&places);
+                    places = places.into_iter().take(MOST_PLACES).collect();
+                }
+                if let Some(holder) = track.holders.get_mut(&function) {
+                    let known = &mut holder.values[value.0 as usize];
+                    let before = known.len();
+                    if before <= MOST_PLACES {
+                        known.extend(places);
+                    }
+                    changed |= known.len() != before;
+                }
+            }
+            track.changed |= changed;
+            if !changed {
+                return;
+            }
+        }
+    }
+
+    /// What a value is, given what its operands are.
+    fn places(&self, track: &mut Track, function: FunctionId, value: ValueId) -> Places {
+        let holder = &track.holders[&function];
+        let graph = &holder.summary.graph;
+        let of = |v: ValueId| &holder.values[v.0 as usize];
+        let somewhere = |v: ValueId| {
+            let all = of(v).iter();
+            all.map(|p| Place { offset: None, ..*p })
+                .collect::<Places>()
+        };
+        match graph.get(value) {
+            Value::Const(at) => match track.piece_of(at) {
+                Some(piece) => Places::from([Place {
+                    piece,
+                    offset: Some(at as i64),
+                }]),
+                None => Places::new(),
+            },
+            Value::Frame(offset) => Places::from([Place {
+                piece: Piece::Frame(function),
+                offset: (!holder.shifts).then_some(offset),
+            }]),
+            Value::Entry(input) => {
+                let passed = track.passed.get(&(function, input));
+                passed.cloned().unwrap_or_default()
+            }
+            Value::Ret(at) => {
+                let returned = track.returned.get(&(function, at));
+                returned.cloned().unwrap_or_default()
+            }
+            Value::Load(address, size, _) => {
+                let from = of(address).clone();
+                let held = from.into_iter().map(|place| track.load(place, size));
+                held.flatten().collect()
+            }
+            Value::Binary(Binary::Add, a, b) => {
+                let moved = |v: ValueId, by: i64| {
+                    let all = of(v).iter();
+                    let moved = all.map(|p| Place {
+                        offset: p.offset.map(|o| o.wrapping_add(by)),
+                        ..*p
+                    });
+                    moved.collect::<Places>()
+                };
+                match (constant(graph, a), constant(graph, b)) {
+                    (_, Some(by)) if of(b).is_empty() => moved(a, by),
+                    (Some(by), _) if of(a).is_empty() => moved(b, by),
+                    _ => somewhere(a).union(&somewhere(b)).copied().collect(),
+                }
+            }
+            Value::Binary(_, a, b) => somewhere(a).union(&somewhere(b)).copied().collect(),
+            Value::ZeroExtend(a, _) | Value::SignExtend(a, _) => somewhere(a),
+            Value::Refine(a, ..) | Value::Kept(_, _, a) => of(a).clone(),
+            Value::Select(_, a, b) => of(a).union(of(b)).copied().collect(),
+            Value::Phi(index) => {
+                let operands = graph.phis[index as usize].operands.iter();
+                operands.flat_map(|o| of(o.1)).copied().collect()
+            }
+            Value::Any | Value::Opaque(..) | Value::Test(..) | Value::Flags(..) => Places::new(),
+        }
+    }
+
+    /// A write, or a value that goes out of sight.
+    fn traffic(&self, track: &mut Track, function: FunctionId, one: Traffic) {
+        let holder = &track.holders[&function];
+        let to = holder.values[one.address.0 as usize].clone();
+        let what = holder.values[one.value.0 as usize].clone();
+        let variable = holder.summary.graph.constant_of(one.address);
+        for place in &to {
+            if place.offset.is_none() || one.size == 0 {
+                track.lose(place.piece);
+            }
+        }
+        let is_code = |p: &Place| matches!(p.piece, Piece::Code(_)) && p.offset == Some(0);
+        if one.size != 8
+            || what.is_empty()
+            || !what.iter().all(is_code)
+            || !self.is_exact(track, function, one.value)
+        {
+            for place in &to {
+                let words = place.offset.map(|o| (o - 7)..(o + i64::from(one.size)));
+                for word in words.into_iter().flatten() {
+                    track.changed |= track.mixed.insert((place.piece, word));
+                }
+            }
+        }
+        if what.is_empty() {
+            return;
+        }
+        track.variables.extend(variable);
+        if one.size != 8 || to.is_empty() || !self.is_exact(track, function, one.address) {
+            track.lose_all(&what);
+        }
+        for place in &to {
+            if let Some(offset) = place.offset {
+                track.add(|t| t.held.entry((place.piece, offset)).or_default(), &what);
+            }
+        }
+    }
+
+    /// What a block does with places at its end.
+    fn leave(&mut self, track: &mut Track, function: FunctionId, at: u64, exit: &Exit) {
+        match exit {
+            Exit::Call(call, ..) | Exit::TailCall(call) => self.pass(track, function, at, call),
+            Exit::Return(registers) => {
+                let values = &track.holders[&function].values;
+                let own = |p: &&Place| p.piece != Piece::Frame(function);
+                let of = |reg: Reg| {
+                    let all = values[registers[usize::from(reg.0)].0 as usize].iter();
+                    all.filter(own).copied().collect::<Places>()
+                };
+                let (result, second) = (of(RAX), of(RDX));
+                track.lose_all(&second);
+                self.give_back(track, function, &result);
+            }
+            Exit::Syscall(entry, _) => {
+                let numbers = self.numbers(function, at);
+                for (n, argument) in entry.arguments.iter().enumerate() {
+                    let written = numbers.as_ref().and_then(|all| {
+                        let each = all.iter().map(|&number| written_through(number, n));
+                        each.fold(Some(0), |most, one| Some(most?.max(one?)))
+                    });
+                    let places = track.holders[&function].values[argument.0 as usize].clone();
+                    for place in places {
+                        if written.is_none_or(|size| size > 0 && place.offset.is_none()) {
+                            track.lose(place.piece);
+                        }
+                    }
+                }
+            }
+            Exit::Foreign(..) | Exit::Lost(_) => track.lose_held_by(function),
+            Exit::Switch(_, trusted) => {
+                if !trusted.is_empty() && self.is_unresolved(function, at) {
+                    track.lose_held_by(function);
+                }
+            }
+            Exit::Jump(_) | Exit::Branch(..) | Exit::Stop => {}
+        }
+    }
+
+    /// A call, with what it passes.
+    fn pass(&mut self, track: &mut Track, function: FunctionId, at: u64, call: &Call) {
+        let values = &track.holders[&function].values;
+        let of = |v: ValueId| values[v.0 as usize].clone();
+        let registers: Vec<(Reg, Places)> = (0..16u8)
+            .map(|n| (Reg(n), of(call.registers[usize::from(n)])))
+            .filter(|(_, places)| !places.is_empty())
+            .collect();
+        let stack: Vec<(i32, Places)> = call
+            .stack
+            .iter()
+            .map(|&(offset, v)| (offset, of(v)))
+            .filter(|(_, places)| !places.is_empty())
+            .collect();
+        for place in of(call.target) {
+            match place.piece {
+                Piece::Code(code) => {
+                    track.changed |= track.called.entry(at).or_default().insert(code);
+                }
+                piece => track.lose(piece),
+            }
+        }
+        let passes = |reg: Reg| ARGUMENTS.contains(&reg);
+        let mut callees: BTreeSet<FunctionId> = self
+            .callees
+            .get(&at)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        if self.is_unresolved(function, at) {
+            match self.only_functions(track, function, call.target) {
+                // It will be known once it is known what the memory holds.
+                Some(all) => {
+                    callees.extend(
+                        all.into_iter()
+                            .map(|code| self.functions.at(self.image, code)),
+                    );
+                }
+                None => {
+                    let unknown = |reg: Reg| passes(reg) || reg == R10;
+                    for (_, places) in registers.iter().filter(|(reg, _)| unknown(*reg)) {
+                        track.lose_all(places);
+                    }
+                    for (_, places) in &stack {
+                        track.lose_all(places);
+                    }
+                }
+            }
+        }
+        for callee in callees {
+            let summary = &self.functions.all[callee.0 as usize].summary;
+            // What is passed on in the same place is read by whoever it is passed to.
+            let reads = summary.reads;
+            for (reg, places) in &registers {
+                if stack_pointer(*reg) || (!passes(*reg) && reads & (1 << reg.0) == 0) {
+                    continue;
+                }
+                let input = Input::Register(*reg);
+                track.add(|t| t.passed.entry((callee, input)).or_default(), places);
+                self.hold(track, callee);
+            }
+            for (offset, places) in &stack {
+                let input = Input::Stack(*offset);
+                track.add(|t| t.passed.entry((callee, input)).or_default(), places);
+                let at = (Piece::Frame(callee), i64::from(*offset));
+                track.add(|t| t.held.entry(at).or_default(), places);
+                self.hold(track, callee);
+            }
+            self.pass_far(track, function, callee, call);
+        }
+    }
+
+    /// Arguments on the stack that are farther than calls are summarised with; a part of a function
+    /// that lies elsewhere reads all of its frame so.
+    fn pass_far(
+        &mut self,
+        track: &mut Track,
+        function: FunctionId,
+        callee: FunctionId,
+        call: &Call,
+    ) {
+        const FARTHEST: i32 = 64;
+        let top = call.registers[usize::from(RSP.0)];
+        let Value::Frame(top) = track.holders[&function].summary.graph.get(top) else {
+            return;
+        };
+        let graph = &self.functions.all[callee.0 as usize].summary.graph;
+        let far: Vec<i32> = (0..graph.len() as u32)
+            .filter_map(|v| match graph.get(ValueId(v)) {
+                Value::Entry(Input::Stack(n)) if n > FARTHEST => Some(n),
+                _ => None,
+            })
+            .collect();
+        for offset in far {
+            // Below, at or above where a return address goes.
+            for pushed in [8, 0, -8] {
+                let at = (Piece::Frame(function), top + i64::from(offset) - pushed);
+                let Some(places) = track.held.get(&at).cloned() else {
+                    continue;
+                };
+                let input = Input::Stack(offset);
+                track.add(|t| t.passed.entry((callee, input)).or_default(), &places);
+                self.hold(track, callee);
+            }
+        }
+    }
+
+    /// What a function returns goes to who calls it.
+    fn give_back(&mut self, track: &mut Track, function: FunctionId, places: &Places) {
+        if places.is_empty() {
+            return;
+        }
+        if returns_nothing(&track.holders[&function]) {
+            return;
+        }
+        if self.is_entered_otherwise(function) {
+            track.lose_all(places);
+        }
+        let callers: Vec<(FunctionId, u64)> = self
+            .callers
+            .get(&function)
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        for (caller, at) in callers {
+            track.add(|t| t.returned.entry((caller, at)).or_default(), places);
+            self.hold(track, caller);
+            // A tail call returns to somebody else.
+            let summary = &self.functions.all[caller.0 as usize].summary;
+            let tail = summary
+                .blocks
+                .iter()
+                .any(|b| b.last == at && matches!(b.exit, Exit::TailCall(_)));
+            if tail {
+                self.give_back_through(track, caller, places);
+            }
+        }
+    }
+
+    fn give_back_through(&mut self, track: &mut Track, function: FunctionId, places: &Places) {
+        // Deeper chains of tail calls are rare: what they return is lost.
+        let known = track.returned.entry((function, u64::MAX)).or_default();
+        let before = known.len();
+        known.extend(places);
+        if known.len() != before {
+            self.give_back(track, function, places);
+        }
+    }
+
+    /// The numbers that the system call at `at` can be.
+    fn numbers(&self, function: FunctionId, at: u64) -> Option<BTreeSet<u64>> {
+        let mut all = BTreeSet::new();
+        for (_, id) in self.by_context.get(&function).into_iter().flatten() {
+            if let Some(site) = self.instances[id.0 as usize].sites.get(&at) {
+                all.extend(site.number.values(8)?);
+            }
+        }
+        Some(all)
+    }
+
+    /// Whether the target of the call at `at` may be anything.
+    fn is_unresolved(&self, function: FunctionId, at: u64) -> bool {
+        let mut ids = self.by_context.get(&function).into_iter().flatten();
+        ids.any(|(_, id)| self.instances[id.0 as usize].unresolved.contains(&at))
+    }
+
+    /// The functions that a value is one of, when it is read from followed memory that holds nothing
+    /// else.
+    fn only_functions(
+        &self,
+        track: &Track,
+        function: FunctionId,
+        target: ValueId,
+    ) -> Option<BTreeSet<u64>> {
+        let holder = &track.holders[&function];
+        let Value::Load(address, 8, _) = holder.summary.graph.get(target) else {
+            return None;
+        };
+        let from = &holder.values[address.0 as usize];
+        if from.is_empty() || !self.is_exact(track, function, address) {
+            return None;
+        }
+        let mut all = BTreeSet::new();
+        for place in from {
+            let key = (place.piece, place.offset?);
+            if track.lost.contains(&place.piece) || track.mixed.contains(&key) {
+                return None;
+            }
+            for held in track.held.get(&key)? {
+                match held.piece {
+                    Piece::Code(code) if held.offset == Some(0) => _ = all.insert(code),
+                    _ => return None,
+                }
+            }
+        }
+        Some(all)
+    }
+
+    /// Whether a value is one of its places, and nothing else.
+    fn is_exact(&self, track: &Track, function: FunctionId, value: ValueId) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut pending = vec![(function, value)];
+        while let Some((function, value)) = pending.pop() {
+            if !seen.insert((function, value)) {
+                continue;
+            }
+            if seen.len() > 1000 {
+                return false;
+            }
+            let Some(Holder { summary, .. }) = track.holders.get(&function) else {
+                return false;
+            };
+            let graph = &summary.graph;
+            match graph.get(value) {
+                Value::Const(at)
+                    if track.piece_of(at).is_some() || self.image.is_code(Addr(at)) => {}
+                Value::Frame(_) => {}
+                Value::Binary(Binary::Add, a, b) => {
+                    match (constant(graph, a), constant(graph, b)) {
+                        (_, Some(_)) => pending.push((function, a)),
+                        (Some(_), _) => pending.push((function, b)),
+                        _ => return false,
+                    }
+                }
+                Value::Refine(a, ..) | Value::Kept(_, _, a) => pending.push((function, a)),
+                Value::Select(_, a, b) => pending.extend([(function, a), (function, b)]),
+                Value::Phi(index) => {
+                    let operands = graph.phis[index as usize].operands.iter();
+                    pending.extend(operands.map(|o| (function, o.1)));
+                }
+                Value::Entry(input) => {
+                    if self.is_entered_otherwise(function) {
+                        return false;
+                    }
+                    for &(caller, at) in self.callers.get(&function).into_iter().flatten() {
+                        let Some(holder) = track.holders.get(&caller) else {
+                            return false;
+                        };
+                        for block in holder.summary.blocks.iter().filter(|b| b.last == at) {
+                            if let Exit::Call(call, ..) | Exit::TailCall(call) = &block.exit {
+                                pending.push((caller, call.passed(input)));
+                            }
+                        }
+                    }
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// Adds what is written to followed memory that was not lost.
+    pub(super) fn writes(&self, track: &Track, lost: &BTreeSet<Piece>, memory: &mut Memory) {
+        for (&function, holder) in &track.holders {
+            for one in &holder.summary.traffic {
+                let to = &holder.values[one.address.0 as usize];
+                let known = |p: &&Place| !lost.contains(&p.piece);
+                if !holder.reached[one.block as usize] || !to.iter().any(|p| known(&p)) {
+                    continue;
+                }
+                let value = self.written(track, function, one);
+                for place in to.iter().filter(known) {
+                    write(memory, *place, one.size, &value);
+                }
+            }
+            // What the kernel writes where it is told to.
+            for (block, reached) in holder.summary.blocks.iter().zip(&holder.reached) {
+                let Exit::Syscall(entry, _) = &block.exit else {
+                    continue;
+                };
+                let numbers = self.numbers(function, block.last).unwrap_or_default();
+                for (n, argument) in entry.arguments.iter().enumerate().filter(|_| *reached) {
+                    let size = numbers
+                        .iter()
+                        .filter_map(|&nr| written_through(nr, n))
+                        .max();
+                    for place in &holder.values[argument.0 as usize] {
+                        if let Some(size) = size.filter(|&s| s > 0) {
+                            write(memory, *place, size, &Domain::Anything);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a write can write.
+    fn written(&self, track: &Track, function: FunctionId, one: &Traffic) -> Domain {
+        let holder = &track.holders[&function];
+        let places = &holder.values[one.value.0 as usize];
+        if !places.is_empty() {
+            if one.size != 8 || !self.is_exact(track, function, one.value) {
+                return Domain::Anything;
+            }
+            let all = places
+                .iter()
+                .map(|place| match (place.piece, place.offset) {
+                    (Piece::Frame(f), Some(offset)) => Domain::frame(f, offset),
+                    (Piece::Data(_), Some(at)) => Domain::one(at as u64),
+                    (Piece::Code(code), Some(0)) if self.image.is_code(Addr(code)) => {
+                        Domain::one(code)
+                    }
+                    _ => Domain::Anything,
+                });
+            return all.fold(Domain::Nothing, |sum, d| sum.join(&d));
+        }
+        let mut sum = Domain::Nothing;
+        for (context, id) in self.by_context.get(&function).into_iter().flatten() {
+            let instance = &self.instances[id.0 as usize];
+            if !instance.begun || !instance.found.comes_to(one.block) {
+                continue;
+            }
+            let around = self.surroundings(function, context);
+            let graph = &holder.summary.graph;
+            let mut evaluator =
+                Evaluator::new(graph, around, instance.found.clone(), Default::default());
+            sum = sum.join(&evaluator.value(one.value));
+        }
+        sum
+    }
+}
+
+/// Whether it returns on some way with what the result register held at entry, which nobody chose.
+fn returns_nothing(holder: &Holder) -> bool {
+    let blocks = holder.summary.blocks.iter().zip(&holder.reached);
+    let mut reached = blocks.filter(|(_, reached)| **reached);
+    reached.any(|(block, _)| match &block.exit {
+        Exit::Return(registers) => {
+            let result = registers[usize::from(RAX.0)];
+            holder.summary.graph.get(result) == Value::Entry(Input::Register(RAX))
+        }
+        _ => false,
+    })
+}
+
+fn stack_pointer(reg: Reg) -> bool {
+    reg == RSP
+}
+
+fn write(memory: &mut Memory, place: Place, size: u8, value: &Domain) {
+    let Some(offset) = place.offset else { return };
+    match place.piece {
+        Piece::Frame(function) => {
+            if let Some(content) = memory.frames.get_mut(&function) {
+                content.write(offset, size, value);
+            }
+        }
+        Piece::Data(start) => {
+            if let Some((_, content)) = memory.data.get_mut(&start) {
+                content.write(offset, size, value);
+            }
+        }
+        Piece::Code(_) => {}
+    }
+}

@@ -1,0 +1,186 @@
+//! Which memory it would be good to know: what numbers of system calls are read from.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use rustc_hash::FxHashSet;
+
+use super::super::{Entered, FunctionId, MOST_NUMBERS, Solver};
+use super::Piece;
+use crate::image::{Addr, Slot};
+use crate::isa::Binary;
+use crate::summary::{Exit, Input, Value, ValueId};
+
+/// Values that are looked at for all of it.
+const MOST_LOOKED_AT: usize = 20_000;
+/// Pieces that are followed.
+const MOST_WANTED: usize = 256;
+
+/// Memory that is wanted.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(in super::super) struct Wants {
+    /// Stretches of data; of each, whether it is taken to be a variable of its own.
+    pub(super) data: Vec<(Range<u64>, bool)>,
+    /// Frames of functions.
+    pub(super) frames: BTreeSet<FunctionId>,
+    /// What too many functions come to hold: of that nothing is known.
+    pub(super) dropped: BTreeSet<Piece>,
+}
+
+impl Wants {
+    fn is_full(&self) -> bool {
+        self.data.len() + self.frames.len() >= MOST_WANTED
+    }
+}
+
+/// On the way to what is wanted.
+struct Search {
+    pending: Vec<(FunctionId, ValueId, Role)>,
+    seen: FxHashSet<(FunctionId, ValueId, Role)>,
+}
+
+/// What a value is to the number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Role {
+    /// It, or a part of it.
+    Number,
+    /// The address that it is read from.
+    Address,
+}
+
+impl Solver<'_> {
+    /// Adds to `wants` what unknown numbers of system calls are read from; whether that is more.
+    pub(in super::super) fn want(&self, wants: &mut Wants) -> bool {
+        let before = wants.clone();
+        let mut search = Search {
+            pending: Vec::new(),
+            seen: FxHashSet::default(),
+        };
+        for instance in &self.instances {
+            let unknown = instance
+                .sites
+                .iter()
+                .filter(|(_, site)| site.number.values(MOST_NUMBERS).is_none());
+            for (&at, _) in unknown {
+                let summary = &self.functions.all[instance.function.0 as usize].summary;
+                for block in summary.blocks.iter().filter(|b| b.last == at) {
+                    if let Exit::Syscall(entry, _) = &block.exit {
+                        let found = (instance.function, entry.number, Role::Number);
+                        search.pending.push(found);
+                    }
+                }
+            }
+        }
+        while let Some(next) = search.pending.pop() {
+            if search.seen.len() < MOST_LOOKED_AT && !wants.is_full() && search.seen.insert(next) {
+                self.look(next, &mut search, wants);
+            }
+        }
+        *wants != before
+    }
+
+    fn look(
+        &self,
+        (function, value, role): (FunctionId, ValueId, Role),
+        search: &mut Search,
+        wants: &mut Wants,
+    ) {
+        let summary = &self.functions.all[function.0 as usize].summary;
+        let graph = &summary.graph;
+        let mut below = |v: ValueId| search.pending.push((function, v, role));
+        match graph.get(value) {
+            Value::Const(at) if role == Role::Address => self.want_data(at, wants),
+            Value::Frame(_) if role == Role::Address => _ = wants.frames.insert(function),
+            Value::Load(address, ..) => {
+                search.pending.push((function, address, Role::Address));
+            }
+            Value::Binary(Binary::Add, a, b) => {
+                below(a);
+                below(b);
+            }
+            Value::ZeroExtend(a, _)
+            | Value::SignExtend(a, _)
+            | Value::Refine(a, ..)
+            | Value::Kept(_, _, a) => below(a),
+            Value::Select(_, a, b) => {
+                below(a);
+                below(b);
+            }
+            Value::Phi(index) => {
+                let operands = &graph.phis[index as usize].operands;
+                operands.iter().for_each(|o| below(o.1));
+            }
+            Value::Entry(input) if input != Input::Stack(0) => {
+                self.look_at_callers(function, input, role, search, wants);
+            }
+            _ => {}
+        }
+    }
+
+    fn look_at_callers(
+        &self,
+        function: FunctionId,
+        input: Input,
+        role: Role,
+        search: &mut Search,
+        wants: &mut Wants,
+    ) {
+        for &(caller, at) in self.callers.get(&function).into_iter().flatten() {
+            let summary = &self.functions.all[caller.0 as usize].summary;
+            for block in summary.blocks.iter().filter(|b| b.last == at) {
+                if let Exit::Call(call, ..) | Exit::TailCall(call) = &block.exit {
+                    search.pending.push((caller, call.passed(input), role));
+                }
+            }
+        }
+        let entry = self.functions.all[function.0 as usize].summary.entry;
+        if self.free.contains(&function) {
+            // Whoever holds its address enters it: data that has it, above all.
+            for (at, slot) in self.data.slots(self.image) {
+                if slot == Slot::Address(Addr(entry)) {
+                    self.want_data(at.0, wants);
+                }
+            }
+        }
+    }
+
+    /// Wants the data that `at` is in.
+    pub(super) fn want_data(&self, at: u64, wants: &mut Wants) {
+        let Some(region) = self.image.region(Addr(at)) else {
+            return;
+        };
+        if !region.writable || region.linkage || region.executable {
+            return;
+        }
+        let (range, apart) = match self.image.data_extent(Addr(at)) {
+            Some(extent) => (extent, false),
+            None if self.image.object_of(Addr(at)) == self.lookups.library() => {
+                // glibc's data has few symbols: see docs/soundness.md.
+                (at..at.saturating_add(8), true)
+            }
+            None => {
+                let start = self.image.data_symbol_end(Addr(at));
+                let start = start.map_or(region.range.start, |s| s.0.max(region.range.start));
+                let end = self.image.next_data_symbol(Addr(at));
+                let end = end.map_or(region.range.end, |e| e.0.min(region.range.end));
+                (start..end, false)
+            }
+        };
+        let overlaps =
+            |(other, _): &(Range<u64>, bool)| other.start < range.end && range.start < other.end;
+        if !wants.data.iter().any(overlaps) && !wants.is_full() {
+            wants.data.push((range, apart));
+        }
+    }
+
+    /// Whether somebody else than the calls that are known can enter the function.
+    pub(super) fn is_entered_otherwise(&self, function: FunctionId) -> bool {
+        let instances = self.by_context.get(&function).into_iter().flatten();
+        let ids: BTreeSet<_> = instances.map(|(_, id)| *id).collect();
+        self.free.contains(&function)
+            || self
+                .entries
+                .iter()
+                .any(|(id, by)| ids.contains(id) && !matches!(by, Entered::From(..)))
+    }
+}
