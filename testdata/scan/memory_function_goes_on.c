@@ -3,7 +3,6 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
-// gap: getuid — a function that is handed on and called by somebody unknown
 #include "freestanding.h"
 
 struct operations {

@@ -14,6 +14,6 @@ mod x86_64_table;
 
 pub use arch::{Arch, Sysno};
 pub use syscall_set::{
-    ArgValue, Assumed, Binary, Confidence, Language, Linkage, Location, Mode, Origin, Residual,
-    ResidualKind, ScannedObject, Site, Syscall, SyscallSet, ThreadSet, Tuple, Warning,
+    ArgValue, Assumed, Binary, Confidence, Language, Linkage, Location, Mode, Origin, Paths,
+    Residual, ResidualKind, ScannedObject, Site, Syscall, SyscallSet, ThreadSet, Tuple, Warning,
 };

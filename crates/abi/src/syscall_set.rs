@@ -174,6 +174,21 @@ pub enum Confidence {
     Sound,
 }
 
+impl Syscall {
+    /// The paths that it is passed at any of its sites; `None` when it takes none.
+    pub fn paths(&self) -> Option<Paths> {
+        let all = self.sites.iter().filter_map(|s| s.paths.as_ref());
+        all.fold(None, |sum: Option<Paths>, one| {
+            let mut sum = sum.unwrap_or_default();
+            sum.known.extend(one.known.iter().cloned());
+            sum.known.sort();
+            sum.known.dedup();
+            sum.others |= one.others;
+            Some(sum)
+        })
+    }
+}
+
 /// One `syscall` instruction that can make the call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Site {
@@ -181,6 +196,17 @@ pub struct Site {
     pub at: Location,
     /// Argument combinations kept apart by call chain.
     pub tuples: Vec<Tuple>,
+    /// The paths that it is passed, if the call takes any.
+    pub paths: Option<Paths>,
+}
+
+/// Paths that a call is passed.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Paths {
+    /// Constant ones, as they are passed, in ascending order.
+    pub known: Vec<String>,
+    /// It may be passed others as well.
+    pub others: bool,
 }
 
 /// Arguments that occur together.

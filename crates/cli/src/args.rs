@@ -48,7 +48,7 @@ pub(crate) struct PolicyArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Say also what each thread still needs in each phase
-    #[arg(long, conflicts_with = "exec")]
+    #[arg(long, conflicts_with_all = ["exec", "follow_exec"])]
     pub(crate) phases: bool,
     /// A phase that begins where FUNCTION is entered: a symbol, a demangled name, or an address in the
     /// program's file, 0x… (repeatable)
@@ -144,24 +144,26 @@ pub(crate) struct ScanArgs {
     #[arg(long, conflicts_with = "format")]
     pub(crate) list: bool,
     /// Only what the thread NAME can do (`main`, or a start routine)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["exec", "follow_exec"])]
     pub(crate) thread: Option<String>,
     /// Only what can be done from the point NAME on (startup, main, loop, after:install, after:FUNCTION)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["exec", "follow_exec"])]
     pub(crate) phase: Option<String>,
     /// Only the tight answer, which is not enforced
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["exec", "follow_exec"])]
     pub(crate) tight: bool,
     /// Also what can be done once FUNCTION is entered: a symbol, a demangled name, or an address in the
     /// program's file, 0x… (repeatable)
     #[arg(long, value_name = "FUNCTION")]
     pub(crate) from: Vec<String>,
     /// Show where time and imprecision come from
-    #[arg(long, conflicts_with_all = ["why", "list", "format", "strict", "assume", "thread", "phase", "tight", "from"])]
+    #[arg(long, conflicts_with_all = ["why", "list", "format", "strict", "assume", "thread", "phase", "tight", "from", "exec", "follow_exec"])]
     pub(crate) stats: bool,
     /// Exit with 1 when anything was not resolved
     #[arg(long)]
     pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) images: ImagesArgs,
     #[command(flatten)]
     pub(crate) root: RootArgs,
     #[command(flatten)]
@@ -179,9 +181,12 @@ pub(crate) struct RootArgs {
 /// What else runs behind the same filter.
 #[derive(Args, Debug)]
 pub(crate) struct ImagesArgs {
-    /// Allow what PROGRAM can do as well, because the program may start it; a path (repeatable)
+    /// Count what PROGRAM can do as well, because the program may start it; a path (repeatable)
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) exec: Vec<PathBuf>,
+    /// Count also what the programs can do that it, and they, start by a constant path
+    #[arg(long)]
+    pub(crate) follow_exec: bool,
 }
 
 /// What changes which code belongs to a program.

@@ -8,6 +8,7 @@ mod analysis;
 mod args;
 mod cache;
 mod exit;
+mod images;
 mod json;
 mod neutral;
 mod output;

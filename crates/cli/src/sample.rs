@@ -23,6 +23,7 @@ fn call(number: u32, origin: Origin, confidence: Confidence) -> Syscall {
         sites: vec![Site {
             at: at(1, 0x9_1020, "syscall"),
             tuples: Vec::new(),
+            paths: None,
         }],
         why: vec![
             at(0, 0x1040, "_start"),

@@ -91,6 +91,7 @@ impl Assumptions {
                         via: Vec::new(),
                         args: Vec::new(),
                     }],
+                    paths: None,
                 };
                 match set.syscalls.binary_search_by_key(&number, |s| s.number) {
                     Ok(known) => {

@@ -192,6 +192,13 @@ impl Image {
         object.mapped(at).then_some(ObjectId(id))
     }
 
+    /// Whether the last byte of writable data lies before: whoever walks an array down from its end
+    /// holds such an address.
+    pub fn is_end(&self, at: Addr) -> bool {
+        let before = Addr(at.0.wrapping_sub(1));
+        self.object_of(at).is_none() && self.region(before).is_some_and(|r| r.writable)
+    }
+
     /// The region that has this byte.
     pub fn region(&self, at: Addr) -> Option<&Region> {
         region_of(&self.object(at)?.regions, at.0)

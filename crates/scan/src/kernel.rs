@@ -182,6 +182,84 @@ const ONLY_READS: &[u64] = &[
     161, 186, 200, 231, 234, 257, 258, 263, 292,
 ];
 
+/// Which arguments of a call are paths of files (man pages, section 2), by number.
+const PATHS: &[(u64, &[usize])] = &[
+    // open, stat, lstat, access
+    (2, &[0]),
+    (4, &[0]),
+    (6, &[0]),
+    (21, &[0]),
+    // execve, truncate, chdir
+    (59, &[0]),
+    (76, &[0]),
+    (80, &[0]),
+    // rename, mkdir, rmdir, creat, link, unlink, symlink, readlink
+    (82, &[0, 1]),
+    (83, &[0]),
+    (84, &[0]),
+    (85, &[0]),
+    (86, &[0, 1]),
+    (87, &[0]),
+    (88, &[0, 1]),
+    (89, &[0]),
+    // chmod, chown, lchown, utime, mknod, statfs
+    (90, &[0]),
+    (92, &[0]),
+    (94, &[0]),
+    (132, &[0]),
+    (133, &[0]),
+    (137, &[0]),
+    // pivot_root, chroot, mount (source and target), umount2, swapon, swapoff
+    (155, &[0, 1]),
+    (161, &[0]),
+    (165, &[0, 1]),
+    (166, &[0]),
+    (167, &[0]),
+    (168, &[0]),
+    // setxattr to lremovexattr, without those of descriptors
+    (188, &[0]),
+    (189, &[0]),
+    (191, &[0]),
+    (192, &[0]),
+    (194, &[0]),
+    (195, &[0]),
+    (197, &[0]),
+    (198, &[0]),
+    // utimes, inotify_add_watch
+    (235, &[0]),
+    (254, &[1]),
+    // openat, mkdirat, mknodat, fchownat, futimesat, newfstatat, unlinkat
+    (257, &[1]),
+    (258, &[1]),
+    (259, &[1]),
+    (260, &[1]),
+    (261, &[1]),
+    (262, &[1]),
+    (263, &[1]),
+    // renameat, linkat, symlinkat, readlinkat, fchmodat, faccessat, utimensat
+    (264, &[1, 3]),
+    (265, &[1, 3]),
+    (266, &[0, 2]),
+    (267, &[1]),
+    (268, &[1]),
+    (269, &[1]),
+    (280, &[1]),
+    // name_to_handle_at, renameat2, execveat, statx, openat2, faccessat2, fchmodat2
+    (303, &[1]),
+    (316, &[1, 3]),
+    (322, &[1]),
+    (332, &[1]),
+    (437, &[1]),
+    (439, &[1]),
+    (452, &[1]),
+];
+
+/// The arguments of the call `number` that are paths.
+pub(crate) fn path_arguments(number: u64) -> &'static [usize] {
+    let at = PATHS.binary_search_by_key(&number, |(n, _)| *n);
+    at.map_or(&[], |at| PATHS[at].1)
+}
+
 /// At most how many bytes the call `number` writes where an argument points; `None` where that is
 /// not known here. A word that threads wait at is changed, if at all, by itself (futex(2)).
 pub(crate) fn written_through(number: u64, argument: usize) -> Option<u8> {
@@ -210,6 +288,8 @@ mod tests {
         assert_eq!(places(41), [0, 1, 2]);
         assert_eq!(places(0), []);
         assert!(ONLY_READS.is_sorted());
+        assert!(PATHS.is_sorted_by_key(|(n, _)| n));
+        assert_eq!(path_arguments(264), [1, 3]);
         for call in MAKES_EXECUTABLE {
             assert!(places(call.number).contains(&call.argument));
         }

@@ -1,6 +1,7 @@
 //! From a solution to what a person or a later stage reads: calls with sites and witnesses,
 //! residuals, warnings.
 
+mod paths;
 mod sets;
 pub(crate) mod stats;
 mod witness;
@@ -21,6 +22,7 @@ use crate::kernel::{
 };
 use crate::solve::domain::Domain;
 use crate::solve::{Entered, InstanceId, Lost, Solution};
+use paths::Callers;
 use witness::Witness;
 
 /// Numbers of one site that are told one by one; more are a residual.
@@ -43,6 +45,7 @@ pub(crate) fn report(
         solution,
         arch,
         witness,
+        callers: Callers::new(image, solution),
         calls: BTreeMap::new(),
         residuals: BTreeMap::new(),
         warnings: BTreeSet::new(),
@@ -67,6 +70,7 @@ struct Report<'a> {
     solution: &'a Solution,
     arch: Arch,
     witness: Witness<'a>,
+    callers: Callers<'a>,
     calls: BTreeMap<Sysno, Made>,
     residuals: BTreeMap<(ResidualKind, u64), Residual>,
     warnings: BTreeSet<Warning>,
@@ -183,11 +187,25 @@ impl Report<'_> {
         for number in STARTS_PROGRAM {
             let found: Vec<_> = self
                 .made(number)
-                .filter_map(|(at, found)| Some((at, found.first()?.0)))
+                .map(|(at, found)| (at, found.iter().map(|(id, _)| *id).collect::<Vec<_>>()))
                 .collect();
-            for (at, id) in found {
-                let detail = "starts a program that is not known: it runs under the same filter";
-                self.residual(ResidualKind::Exec, id, at, detail.into());
+            for (at, ids) in found {
+                let paths = self.callers.paths(number, at, ids.iter().copied());
+                let paths = paths.unwrap_or_default();
+                let what = match (paths.known.is_empty(), paths.others) {
+                    (false, false) => paths.known.join(", "),
+                    (false, true) => {
+                        format!(
+                            "{}, and programs that are not known",
+                            paths.known.join(", ")
+                        )
+                    }
+                    (true, _) => "a program that is not known".to_owned(),
+                };
+                let detail = format!("starts {what}: it runs under the same filter");
+                if let Some(&id) = ids.first() {
+                    self.residual(ResidualKind::Exec, id, at, detail);
+                }
             }
         }
         for (name, &(id, at)) in &self.solution.strings {
@@ -405,9 +423,11 @@ impl Report<'_> {
                         tuples.push(tuple);
                     }
                 }
+                let made = found.iter().map(|(id, _)| *id);
                 Site {
                     at: self.witness.location(at),
                     tuples,
+                    paths: self.callers.paths(number.0.into(), at, made),
                 }
             })
             .collect();

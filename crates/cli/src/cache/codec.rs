@@ -2,7 +2,7 @@
 //! like is no file format. Decoding checks everything that later code relies on.
 
 use portcullis_abi::{
-    Arch, ArgValue, Binary, Confidence, Language, Linkage, Location, Mode, Origin, Residual,
+    Arch, ArgValue, Binary, Confidence, Language, Linkage, Location, Mode, Origin, Paths, Residual,
     ResidualKind, ScannedObject, Site, Syscall, SyscallSet, Sysno, ThreadSet, Tuple, Warning,
 };
 use serde::{Deserialize, Serialize};
@@ -29,9 +29,12 @@ struct StoredCall {
     origin: u8,
     confidence: u8,
     args: Vec<(u8, StoredArg)>,
-    sites: Vec<(Place, Vec<StoredTuple>)>,
+    sites: Vec<(Place, Vec<StoredTuple>, Option<StoredPaths>)>,
     why: Vec<Place>,
 }
+
+/// Known ones, and whether there are others.
+type StoredPaths = (Vec<String>, bool);
 
 #[derive(Serialize, Deserialize)]
 struct StoredTuple {
@@ -111,7 +114,8 @@ pub(crate) fn encode(set: &SyscallSet) -> Option<Vec<u8>> {
                                 })
                             })
                             .collect::<Option<_>>()?;
-                        Some((names.place(&site.at)?, tuples))
+                        let paths = site.paths.clone().map(|p| (p.known, p.others));
+                        Some((names.place(&site.at)?, tuples, paths))
                     })
                     .collect::<Option<_>>()?,
                 why: names.places(&call.why)?,
@@ -214,7 +218,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SyscallSet> {
                 sites: call
                     .sites
                     .into_iter()
-                    .map(|(at, tuples)| {
+                    .map(|(at, tuples, paths)| {
                         Some(Site {
                             at: place(at)?,
                             tuples: tuples
@@ -227,6 +231,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SyscallSet> {
                                     })
                                 })
                                 .collect::<Option<_>>()?,
+                            paths: paths.map(|(known, others)| Paths { known, others }),
                         })
                     })
                     .collect::<Option<_>>()?,

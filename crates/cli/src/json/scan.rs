@@ -1,9 +1,14 @@
 //! `scan --format json`: the document `portcullis.scan`, version 1.
 
-use portcullis_abi::{ArgValue, Confidence, Language, Linkage, Location, Mode, Origin, SyscallSet};
+use std::collections::BTreeSet;
+
+use portcullis_abi::{
+    self as abi, ArgValue, Confidence, Language, Linkage, Location, Mode, Origin, SyscallSet,
+};
 use serde::Serialize;
 
 use super::symbol_table;
+use crate::images::Images;
 
 /// The whole document, borrowed from the result.
 #[derive(Serialize)]
@@ -20,6 +25,12 @@ pub(crate) struct Document<'a> {
     /// Residuals that a statement resolved.
     assumed: Vec<Assumed<'a>>,
     warnings: Vec<Warning<'a>>,
+    /// Programs that it may start, each as a document without images.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<Document<'a>>,
+    /// What any of them can do, the program included; absent when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    union: Option<BTreeSet<u32>>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +64,9 @@ struct Syscall<'a> {
     origin: &'static str,
     confidence: &'static str,
     args: Vec<Arg<'a>>,
+    /// Of all sites; absent when the call takes no path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paths: Option<Paths>,
     sites: Vec<Site<'a>>,
     why: Vec<Place<'a>>,
 }
@@ -81,6 +95,21 @@ struct Site<'a> {
     address: String,
     function: Option<&'a str>,
     tuples: Vec<Tuple<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paths: Option<Paths>,
+}
+
+/// Constant paths that a call is passed, and whether it may be passed others.
+#[derive(Serialize)]
+struct Paths {
+    known: Vec<String>,
+    others: bool,
+}
+
+impl From<abi::Paths> for Paths {
+    fn from(abi::Paths { known, others }: abi::Paths) -> Paths {
+        Paths { known, others }
+    }
 }
 
 #[derive(Serialize)]
@@ -129,6 +158,15 @@ struct Warning<'a> {
 }
 
 impl<'a> Document<'a> {
+    /// The document of a program with those that it may start.
+    pub(crate) fn with(images: &'a Images) -> Document<'a> {
+        Document {
+            images: images.others.iter().map(Document::new).collect(),
+            union: (!images.others.is_empty()).then(|| images.union()),
+            ..Document::new(&images.first)
+        }
+    }
+
     /// The document that says what `set` says.
     pub(crate) fn new(set: &'a SyscallSet) -> Document<'a> {
         let arch = set.binary.arch;
@@ -182,6 +220,7 @@ impl<'a> Document<'a> {
                     origin: origin(call.origin),
                     confidence: confidence(call.confidence),
                     args: args(name, &call.args),
+                    paths: call.paths().map(Paths::from),
                     sites: call
                         .sites
                         .iter()
@@ -198,6 +237,7 @@ impl<'a> Document<'a> {
                                     args: args(name, &tuple.args),
                                 })
                                 .collect(),
+                            paths: site.paths.clone().map(Paths::from),
                         })
                         .collect(),
                     why: places(&call.why),
@@ -230,6 +270,8 @@ impl<'a> Document<'a> {
                     message: &w.message,
                 })
                 .collect(),
+            images: Vec::new(),
+            union: None,
         }
     }
 }

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_abi::{
-    Arch, ArgValue, Assumed, Binary, Confidence, Language, Linkage, Location, Mode, Origin,
+    Arch, ArgValue, Assumed, Binary, Confidence, Language, Linkage, Location, Mode, Origin, Paths,
     Residual, ResidualKind, ScannedObject, Site, Syscall, SyscallSet, Sysno, ThreadSet, Tuple,
     Warning,
 };
 use serde::Deserialize;
 
 use super::scan as names;
+use crate::images::Images;
 
 #[derive(Deserialize)]
 struct Header {
@@ -30,6 +31,8 @@ struct Document {
     #[serde(default)]
     assumed: Vec<AssumedIn>,
     warnings: Vec<WarningIn>,
+    #[serde(default)]
+    images: Vec<Document>,
 }
 
 const MODES: [Mode; 2] = [Mode::Sound, Mode::Tight];
@@ -88,6 +91,13 @@ struct SiteIn {
     #[serde(flatten)]
     at: PlaceIn,
     tuples: Vec<TupleIn>,
+    paths: Option<PathsIn>,
+}
+
+#[derive(Deserialize)]
+struct PathsIn {
+    known: Vec<String>,
+    others: bool,
 }
 
 #[derive(Deserialize)]
@@ -136,8 +146,8 @@ struct WarningIn {
     message: String,
 }
 
-/// The result that the document `json` describes.
-pub(crate) fn parse(json: &[u8]) -> Result<SyscallSet> {
+/// The results that the document `json` describes.
+pub(crate) fn parse(json: &[u8]) -> Result<Images> {
     let header: Header =
         serde_json::from_slice(json).context("not a JSON document with `schema` and `version`")?;
     ensure!(
@@ -150,7 +160,16 @@ pub(crate) fn parse(json: &[u8]) -> Result<SyscallSet> {
         "version {} of `portcullis.scan` is not known here (1 is)",
         header.version
     );
-    let document: Document = serde_json::from_slice(json)?;
+    let mut document: Document = serde_json::from_slice(json)?;
+    let others = std::mem::take(&mut document.images).into_iter();
+    Ok(Images {
+        others: others.map(set).collect::<Result<_>>()?,
+        first: set(document)?,
+    })
+}
+
+/// The result of one program.
+fn set(document: Document) -> Result<SyscallSet> {
     let arch = match document.binary.arch.as_str() {
         "x86_64" => Arch::X86_64,
         other => bail!("the architecture `{other}` is not known"),
@@ -215,6 +234,9 @@ pub(crate) fn parse(json: &[u8]) -> Result<SyscallSet> {
                                     })
                                 })
                                 .collect::<Result<_>>()?,
+                            paths: site
+                                .paths
+                                .map(|PathsIn { known, others }| Paths { known, others }),
                         })
                     })
                     .collect::<Result<_>>()?,
@@ -397,7 +419,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        assert_eq!(parse(document().as_bytes()).unwrap(), sample::set());
+        assert_eq!(parse(document().as_bytes()).unwrap().first, sample::set());
     }
 
     #[test]

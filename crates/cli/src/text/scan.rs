@@ -11,6 +11,7 @@ use portcullis_abi::{
 
 use super::purpose_table::{self, PURPOSES};
 use super::style::{CAUTION, GOOD, HEADING, QUIET, Styled};
+use crate::images::Images;
 use crate::json;
 use crate::neutral;
 
@@ -35,15 +36,28 @@ pub(crate) struct Timing {
 }
 
 /// The whole report.
-pub(crate) fn report(set: &SyscallSet, timing: Timing) -> String {
+pub(crate) fn report(images: &Images, timing: Timing) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail; the results of `write!` are dropped throughout.
-    head(&mut out, set);
-    calls(&mut out, set);
-    phases(&mut out, set);
-    residuals(&mut out, set);
-    assumed(&mut out, set);
-    warnings(&mut out, set);
+    for set in images.sets() {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        head(&mut out, set);
+        calls(&mut out, set);
+        phases(&mut out, set);
+        residuals(&mut out, set);
+        assumed(&mut out, set);
+        warnings(&mut out, set);
+    }
+    if !images.others.is_empty() {
+        let programs = plural(images.others.len() + 1, "program");
+        let line = format!(
+            "{} of {programs}",
+            plural(images.union().len(), "system call")
+        );
+        let _ = writeln!(out, "\n{}", Styled(HEADING, line));
+    }
     let source = if timing.cached {
         "from the cache"
     } else {
@@ -55,8 +69,9 @@ pub(crate) fn report(set: &SyscallSet, timing: Timing) -> String {
 }
 
 /// The names alone, sorted, one per line; a number that no table knows stands for itself.
-pub(crate) fn list(set: &SyscallSet) -> String {
-    let mut names: Vec<String> = set.syscalls.iter().map(|s| name(set, s.number)).collect();
+pub(crate) fn list(images: &Images) -> String {
+    let calls = images.sets().flat_map(|set| &set.syscalls);
+    let mut names: Vec<String> = calls.map(|s| name(&images.first, s.number)).collect();
     names.sort_unstable();
     names.dedup();
     names.iter().fold(String::new(), |mut out, name| {
@@ -99,6 +114,15 @@ pub(crate) fn why(set: &SyscallSet, call: &Syscall) -> String {
     for (index, value) in &call.args {
         if !matches!(value, ArgValue::Any) {
             let _ = writeln!(out, "  argument {index}: {}", argument(value));
+        }
+    }
+    if let Some(paths) = call.paths() {
+        for path in &paths.known {
+            let path = neutral::text(&neutral::short(path, 200)).to_string();
+            let _ = writeln!(out, "  path: {path}");
+        }
+        if paths.others {
+            let _ = writeln!(out, "  path: others that are not known");
         }
     }
     out
@@ -464,7 +488,7 @@ mod tests {
             elapsed: Duration::from_millis(412),
             cached: false,
         };
-        insta::assert_snapshot!(plain(&report(&sample::set(), timing)));
+        insta::assert_snapshot!(plain(&report(&Images::alone(sample::set()), timing)));
     }
 
     #[test]
@@ -479,7 +503,7 @@ mod tests {
 
     #[test]
     fn the_list_is_sorted() {
-        let list = list(&sample::set());
+        let list = list(&Images::alone(sample::set()));
         let lines: Vec<&str> = list.lines().collect();
         assert!(lines.is_sorted(), "{lines:?}");
         assert_eq!(lines.len(), sample::set().syscalls.len());
@@ -490,13 +514,13 @@ mod tests {
     fn nothing_of_a_binary_reaches_the_terminal_raw() {
         let set = sample::set();
         let mut all = report(
-            &set,
+            &Images::alone(set),
             Timing {
                 elapsed: Duration::ZERO,
                 cached: true,
             },
         );
-        for call in &set.syscalls {
+        for call in &sample::set().syscalls {
             all.push_str(&why(&set, call));
         }
         let all = plain(&all);

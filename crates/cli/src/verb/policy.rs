@@ -5,12 +5,12 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use portcullis_abi::SyscallSet;
 use portcullis_policy::{Policy, toml};
 
 use crate::analysis::{self, Wanted};
 use crate::args::PolicyArgs;
 use crate::exit::Exit;
+use crate::images::Images;
 use crate::json::scan_input;
 use crate::neutral;
 use crate::output::Output;
@@ -26,36 +26,35 @@ pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
         Some(_) => None,
         None => scan_document(&typed.program)?,
     };
-    let set = match document {
+    let images = match document {
         Some(_) if !typed.from.is_empty() => {
             bail!("--from is for a program, and this is the document of a scan; scan with --from")
         }
-        Some(mut set) => {
-            analysis::assumptions(&typed.closure)?.apply(&mut set);
-            set
+        Some(mut images) => {
+            analysis::assumptions(&typed.closure)?.apply(&mut images.first);
+            images
         }
         None => {
-            Wanted::of(&typed.root, &typed.program, &typed.closure)?
-                .from(&typed.from)
-                .analyse()?
-                .set
+            let wanted = Wanted::of(&typed.root, &typed.program, &typed.closure)?;
+            Images::alone(wanted.from(&typed.from).analyse()?.set)
         }
     };
-    let others = typed.images.exec.iter().map(|program| {
-        let wanted = Wanted::of(&typed.root, program, &typed.closure)?;
-        Ok(wanted.analyse()?.set)
-    });
-    let others: Vec<SyscallSet> = others.collect::<Result<_>>()?;
+    let images = images.with(&typed.images, |program| {
+        Wanted::of(&typed.root, program, &typed.closure)
+    })?;
+    if typed.phases && !images.others.is_empty() {
+        bail!("phases are those of one program, and this is the document of several")
+    }
     let policy = match typed.phases {
-        true => Policy::with_phases(&set),
-        false => Policy::from_scans(&set, &others),
+        true => Policy::with_phases(&images.first),
+        false => Policy::from_scans(&images.first, &images.others),
     };
     output.write_bytes(toml::write(&policy).as_bytes())?;
     Ok(Exit::Success)
 }
 
-/// The set in a scan document that was saved; `None` when the file is something else.
-fn scan_document(path: &Path) -> Result<Option<SyscallSet>> {
+/// The sets in a scan document that was saved; `None` when the file is something else.
+fn scan_document(path: &Path) -> Result<Option<Images>> {
     let reading = || format!("reading {}", neutral::path(path));
     // A FIFO or device would be waited for: what they hold is no document.
     if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {

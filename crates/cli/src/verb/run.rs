@@ -21,6 +21,7 @@ use portcullis_watch::Record;
 use crate::analysis::Wanted;
 use crate::args::RunArgs;
 use crate::exit::Exit;
+use crate::images::Images;
 use crate::output::{self, say};
 use crate::{neutral, program, text};
 use late::Late;
@@ -61,8 +62,11 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     let plugins = typed.closure.plugins.iter();
     let (directories, files): (Vec<_>, Vec<_>) = plugins.partition(|path| path.is_dir());
     let wanted = Wanted::of_file(program, &typed.closure, files)?;
-    let set = wanted.analyse()?.set;
-    let derived = policy(typed, &set)?;
+    let images = Images::alone(wanted.analyse()?.set).with(&typed.images, |program| {
+        Wanted::of_file(program, &typed.closure, [])
+    })?;
+    let derived = Policy::from_scans(&images.first, &images.others);
+    let set = images.first;
     let policy = derived.clone().with_launch();
     let mode = if typed.observe {
         Mode::Observe
@@ -96,16 +100,6 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
             .context("writing the verdict")?;
     }
     Ok(exit(&verdict))
-}
-
-/// What the program, and those that it is said to start, can do.
-fn policy(typed: &RunArgs, set: &SyscallSet) -> Result<Policy> {
-    let started = typed.images.exec.iter().map(|program| {
-        let wanted = Wanted::of_file(program, &typed.closure, [])?;
-        Ok(wanted.analyse()?.set)
-    });
-    let started: Vec<SyscallSet> = started.collect::<Result<_>>()?;
-    Ok(Policy::from_scans(set, &started))
 }
 
 fn exit(verdict: &Verdict<Record>) -> Exit {

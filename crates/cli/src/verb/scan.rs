@@ -6,6 +6,7 @@ use portcullis_abi::{Mode, SyscallSet, Sysno};
 use crate::analysis::{Analysis, Wanted};
 use crate::args::{Format, ScanArgs};
 use crate::exit::Exit;
+use crate::images::Images;
 use crate::output::Output;
 use crate::{json, neutral, text};
 
@@ -30,19 +31,22 @@ pub(crate) fn scan(typed: ScanArgs) -> Result<Exit> {
     let wanted = Wanted::of(&typed.root, &typed.program, &typed.closure)?;
     let Analysis { set, timing, .. } = wanted.from(&typed.from).analyse()?;
     let set = narrowed(set, &typed)?;
-    let mut exit = if typed.strict && !set.residuals.is_empty() {
+    let images = Images::alone(set).with(&typed.images, |program| {
+        Wanted::of(&typed.root, program, &typed.closure)
+    })?;
+    let mut exit = if typed.strict && images.sets().any(|set| !set.residuals.is_empty()) {
         Exit::Findings
     } else {
         Exit::Success
     };
     match view {
-        View::Text => output.write_text(&text::scan::report(&set, timing))?,
-        View::Json => output.write_json(&json::scan::Document::new(&set))?,
-        View::List => output.write_text(&text::scan::list(&set))?,
-        View::Why(number) => match set.get(number) {
-            Some(call) => output.write_text(&text::scan::why(&set, call))?,
+        View::Text => output.write_text(&text::scan::report(&images, timing))?,
+        View::Json => output.write_json(&json::scan::Document::with(&images))?,
+        View::List => output.write_text(&text::scan::list(&images))?,
+        View::Why(number) => match images.sets().find_map(|s| Some((s, s.get(number)?))) {
+            Some((set, call)) => output.write_text(&text::scan::why(set, call))?,
             None => {
-                let name = text::scan::name(&set, number);
+                let name = text::scan::name(&images.first, number);
                 output.write_text(&format!("{name} ({number}) is not in the set\n"))?;
                 exit = Exit::Findings;
             }

@@ -44,6 +44,9 @@ impl Data {
     /// where another begins that anything refers to.
     pub(super) fn reach_object(&mut self, image: &Image, at: u64) -> Vec<(Addr, Slot)> {
         let mut found = Vec::new();
+        if image.is_end(Addr(at)) {
+            return self.reach_around(image, at.wrapping_sub(1));
+        }
         if image.region(Addr(at)).is_some_and(|r| r.linkage) {
             return found;
         }

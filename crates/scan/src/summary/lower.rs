@@ -197,7 +197,9 @@ impl Lower<'_> {
             return;
         }
         match self.graph.get(value) {
-            Value::Const(c) if self.image.object_of(Addr(c)).is_some() => {
+            Value::Const(c)
+                if self.image.object_of(Addr(c)).is_some() || self.image.is_end(Addr(c)) =>
+            {
                 self.refer(Reference::Address(c));
             }
             Value::Binary(Binary::Add, ..) => {

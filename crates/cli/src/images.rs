@@ -1,0 +1,126 @@
+//! The programs that a program may start: they run behind the same filter.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::path::Path;
+
+use anyhow::Result;
+use portcullis_abi::{Residual, ResidualKind, SyscallSet};
+
+use crate::analysis::Wanted;
+use crate::args::ImagesArgs;
+use crate::neutral;
+use crate::output::say;
+
+/// Programs that are followed; what the others start stays a residual.
+const MOST_IMAGES: usize = 64;
+/// The program itself, whichever it is (proc(5)).
+const ITSELF: &str = "/proc/self/exe";
+
+/// A program, and those that it may start.
+#[derive(Debug)]
+pub(crate) struct Images {
+    /// What the program itself can do.
+    pub(crate) first: SyscallSet,
+    /// What each of the others can do, in order of discovery.
+    pub(crate) others: Vec<SyscallSet>,
+}
+
+impl Images {
+    /// The program of a scan alone.
+    pub(crate) fn alone(first: SyscallSet) -> Images {
+        Images {
+            first,
+            others: Vec::new(),
+        }
+    }
+
+    /// With the programs that were named and, if that was asked for, those that it and they start by a
+    /// constant path. A place that starts nothing else is no residual any more.
+    pub(crate) fn with(
+        mut self,
+        typed: &ImagesArgs,
+        wanted: impl Fn(&Path) -> Result<Wanted>,
+    ) -> Result<Images> {
+        let mut seen = BTreeSet::from([self.first.binary.path.clone()]);
+        for program in &typed.exec {
+            let set = wanted(program)?.analyse()?.set;
+            if seen.insert(set.binary.path.clone()) {
+                self.others.push(set);
+            }
+        }
+        if !typed.follow_exec {
+            return Ok(self);
+        }
+        let mut known = BTreeSet::from([ITSELF.to_owned()]);
+        known.extend(seen);
+        let mut pending: VecDeque<String> = self.sets().flat_map(started).collect();
+        let mut asked = BTreeSet::new();
+        while let Some(path) = pending.pop_front() {
+            if known.contains(&path) || !asked.insert(path.clone()) {
+                continue;
+            }
+            if self.others.len() >= MOST_IMAGES {
+                say(&format!(
+                    "not followed, there are too many: {}",
+                    neutral::text(&path)
+                ));
+                continue;
+            }
+            match wanted(Path::new(&path)).and_then(|wanted| wanted.analyse()) {
+                Ok(analysis) => {
+                    let set = analysis.set;
+                    pending.extend(started(&set));
+                    known.insert(path);
+                    if known.insert(set.binary.path.clone()) {
+                        self.others.push(set);
+                    }
+                }
+                Err(reason) => say(&format!(
+                    "not followed: {}: {}",
+                    neutral::text(&path),
+                    neutral::text(&format!("{reason:#}"))
+                )),
+            }
+        }
+        let is_known = |path: &String| known.contains(path);
+        for set in std::iter::once(&mut self.first).chain(&mut self.others) {
+            let all = |r: &Residual, set: &SyscallSet| {
+                paths(set, r).is_some_and(|p| !p.others && p.known.iter().all(is_known))
+            };
+            let told: Vec<String> = set
+                .residuals
+                .iter()
+                .filter(|r| r.kind == ResidualKind::Exec && all(r, set))
+                .map(|r| r.id.clone())
+                .collect();
+            set.residuals.retain(|r| !told.contains(&r.id));
+        }
+        Ok(self)
+    }
+
+    /// The program's set, then the others'.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &SyscallSet> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// The numbers that any of them can make, ascending.
+    pub(crate) fn union(&self) -> BTreeSet<u32> {
+        let calls = self.sets().flat_map(|set| &set.syscalls);
+        calls.map(|call| call.number.0).collect()
+    }
+}
+
+/// The constant absolute paths of programs that a program starts.
+fn started(set: &SyscallSet) -> Vec<String> {
+    let residuals = set.residuals.iter();
+    let exec = residuals.filter(|r| r.kind == ResidualKind::Exec);
+    let all = exec.filter_map(|r| paths(set, r)).flat_map(|p| &p.known);
+    all.filter(|path| path.starts_with('/')).cloned().collect()
+}
+
+/// The paths at the place of an exec residual.
+fn paths<'a>(set: &'a SyscallSet, residual: &Residual) -> Option<&'a portcullis_abi::Paths> {
+    let sites = set.syscalls.iter().flat_map(|call| &call.sites);
+    let mut own = sites.filter(|site| site.at == residual.at && site.paths.is_some());
+    own.next()?.paths.as_ref()
+}
