@@ -1,0 +1,23 @@
+// A newer call first; when the kernel does not know it, the older one from then on.
+// builds: freestanding
+// calls: 439 access exit_group
+// run: some
+#include "freestanding.h"
+
+static int missing;
+
+NOINLINE long reachable(const char *path) {
+  if (!missing) {
+    long r = sys4(439, -100, (long)path, 0, 0);
+    if (r != -38) return r;
+    missing = 1;
+  }
+  return sys2(21, (long)path, 0);
+}
+
+void run(long *stack) {
+  (void)stack;
+  reachable("/");
+  reachable("/nonexistent");
+  quit();
+}
