@@ -44,6 +44,8 @@ pub struct Region {
     /// The loader fills it for calls between objects (`.got`, `.got.plt`, `.plt.got`): writable
     /// perhaps, but only the loader writes there.
     pub linkage: bool,
+    /// What the linker collects for a walk from its start to its end: its section's name is one of C.
+    pub set: bool,
 }
 
 /// Why an object is part of the image.
@@ -116,6 +118,9 @@ pub(crate) struct Word {
     /// Found by its value, in a file without relocations: it may be a plain number.
     pub(crate) guessed: bool,
 }
+
+/// How far before an array the address is that a loop begins to count from: one element.
+pub const STEP: u64 = 64;
 
 /// A file that was looked for: what a later run must find unchanged to get the same image.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -192,11 +197,16 @@ impl Image {
         object.mapped(at).then_some(ObjectId(id))
     }
 
-    /// Whether the last byte of writable data lies before: whoever walks an array down from its end
-    /// holds such an address.
-    pub fn is_end(&self, at: Addr) -> bool {
-        let before = Addr(at.0.wrapping_sub(1));
-        self.object_of(at).is_none() && self.region(before).is_some_and(|r| r.writable)
+    /// The writable data that an address outside of all data is meant for: whoever walks an array down
+    /// from its end, or up from the element before its first, holds such an address.
+    pub fn beside(&self, at: Addr) -> Option<Addr> {
+        if self.object_of(at).is_some() {
+            return None;
+        }
+        let near = [at.0.wrapping_sub(1)].into_iter();
+        let mut near = near.chain((8..=STEP).step_by(8).map(|by| at.0.wrapping_add(by)));
+        let is_data = |at: &u64| self.region(Addr(*at)).is_some_and(|r| r.writable);
+        near.find(is_data).map(Addr)
     }
 
     /// The region that has this byte.
@@ -475,6 +485,17 @@ impl Image {
         let near = data[..after].iter().rev().take(NEAR);
         let (start, end) = *near.into_iter().find(|d| address < d.1)?;
         Some(start.wrapping_add(object.base)..end.wrapping_add(object.base))
+    }
+
+    /// The last address before `at` that code of its file takes.
+    pub fn reference_before(&self, at: Addr) -> Option<Addr> {
+        let object = self.object(at)?;
+        let referenced = &object.file.referenced;
+        let address = at.0.wrapping_sub(object.base);
+        let before = referenced
+            .partition_point(|&r| r < address)
+            .checked_sub(1)?;
+        Some(Addr(referenced[before].wrapping_add(object.base)))
     }
 
     /// The first address after `at` that code of its file takes.

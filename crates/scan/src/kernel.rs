@@ -182,6 +182,14 @@ const ONLY_READS: &[u64] = &[
     161, 186, 200, 231, 234, 257, 258, 263, 292,
 ];
 
+/// Where the kernel serves calls by itself on a page at a fixed address, and which: gettimeofday(2),
+/// time(2), getcpu(2) (`arch/x86/entry/vsyscall/vsyscall_emu_64.S`). A filter sees them.
+pub(crate) const VSYSCALLS: [(u64, u64); 3] = [
+    (0xffff_ffff_ff60_0000, 96),
+    (0xffff_ffff_ff60_0400, 201),
+    (0xffff_ffff_ff60_0800, 309),
+];
+
 /// Which arguments of a call are paths of files (man pages, section 2), by number.
 const PATHS: &[(u64, &[usize])] = &[
     // open, stat, lstat, access

@@ -287,6 +287,16 @@ impl Report<'_> {
                 }
             }
         }
+        // Without an interpreter or a library nobody but the kernel makes the stack so.
+        let root = self
+            .solution
+            .entries
+            .iter()
+            .find(|(_, by)| *by == Entered::Root);
+        if let Some(&(id, _)) = root.filter(|_| self.image.executable_stacks()) {
+            let detail = "the stack is executable (PT_GNU_STACK): what runs there is not known";
+            self.residual(ResidualKind::Code, id, self.entry(id), detail.into());
+        }
         // Of several at one place the first is told.
         for (id, at) in found {
             let detail = "memory can become executable here: what runs there is not known";

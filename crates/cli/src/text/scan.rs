@@ -514,13 +514,13 @@ mod tests {
     fn nothing_of_a_binary_reaches_the_terminal_raw() {
         let set = sample::set();
         let mut all = report(
-            &Images::alone(set),
+            &Images::alone(set.clone()),
             Timing {
                 elapsed: Duration::ZERO,
                 cached: true,
             },
         );
-        for call in &sample::set().syscalls {
+        for call in &set.syscalls {
             all.push_str(&why(&set, call));
         }
         let all = plain(&all);

@@ -486,7 +486,10 @@ impl Lifter {
 
     /// An instruction that is not modelled: what the decoder says it writes becomes unknown.
     fn clobber<M: Machine>(&mut self, i: &Instruction, m: &mut M) {
-        let string = i.is_string_instruction();
+        // A bit is numbered from the operand on, however far.
+        let far_bit = i.op1_kind() == OpKind::Register
+            && matches!(i.mnemonic(), Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc);
+        let string = i.is_string_instruction() || far_bit;
         let info = self.info.info_options(i, InstructionInfoOptions::NONE);
         let memory: Vec<_> = info.used_memory().to_vec();
         let registers: Vec<_> = info.used_registers().to_vec();

@@ -38,12 +38,20 @@ pub(crate) fn cut(memory: &Memory, header: &Header) -> Vec<Region> {
                 executable: segment.executable && code,
                 writable: writable(header, segment, &range),
                 linkage: section.name.starts_with(b".got"),
+                set: is_identifier(&section.name),
                 range,
             });
         }
         gap(&mut regions, header, segment, at..segment.end());
     }
     regions
+}
+
+/// Whether the linker defines symbols for both ends of a section of this name, if anybody asks for them
+/// (`__start_NAME`, `__stop_NAME`; ld(1)).
+fn is_identifier(name: &[u8]) -> bool {
+    let part = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    name.first().is_some_and(|b| !b.is_ascii_digit()) && name.iter().all(part)
 }
 
 /// Mapped bytes that no section claims. Without any sections that is the whole segment; with
@@ -63,6 +71,7 @@ fn gap(regions: &mut Vec<Region>, header: &Header, segment: &Segment, range: std
                 executable: segment.executable,
                 writable: writable(header, segment, &range),
                 linkage: false,
+                set: false,
                 range,
             });
         }

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use super::domain::{Domain, MOST_VALUES};
 use super::evaluate::{NEVER_MAPPED, fixed_slot};
+use super::instance::SiteCall;
 use super::walk::Walk;
 use super::{CONVENTION, Context, Entered, InstanceId, Solver};
 use crate::image::{Addr, Slot};
+use crate::kernel::VSYSCALLS;
 use crate::summary::{Call, Value};
 
 /// Linkage stubs that one call may lead through.
@@ -62,6 +64,7 @@ impl Solver<'_> {
                 targets.extend(private);
             }
         }
+        self.vsyscall(walk, at, call);
         for address in targets {
             if self.lookups.contains(address) {
                 self.look_up(walk, at, call);
@@ -91,6 +94,20 @@ impl Solver<'_> {
             sum.result = sum.result.join(&found.result);
         }
         sum
+    }
+
+    /// Notes what the kernel serves where the call goes.
+    fn vsyscall(&mut self, walk: &mut Walk<'_>, at: u64, call: &Call) {
+        let target = walk.evaluator.value(call.target);
+        let Some(all) = target.values(MOST_VALUES as u64) else {
+            return;
+        };
+        let served = VSYSCALLS.iter().filter(|(page, _)| all.contains(page));
+        let number = Domain::of(served.map(|&(_, number)| number));
+        if number != Domain::Nothing {
+            let arguments = std::array::from_fn(|_| Domain::Anything);
+            walk.pass.sites.insert(at, SiteCall { number, arguments });
+        }
     }
 
     /// Adds the functions that a call enters; `false` when that is not known.

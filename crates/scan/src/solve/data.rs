@@ -6,7 +6,7 @@ use std::ops::Range;
 use rustc_hash::FxHashSet;
 
 use super::InstanceId;
-use crate::image::{Addr, Image, Slot};
+use crate::image::{Addr, Image, STEP, Slot};
 
 /// Prefixes of strings that announce code beyond the scanned files or kernel code that may
 /// fall back on system calls: what libc looks up to load name services and character sets,
@@ -38,36 +38,52 @@ impl Data {
 
     /// New words of the object that `at` is in: somebody holds its address.
     ///
-    /// A sized symbol says how far an object goes. Without one it may go on to the next
-    /// symbol or the section's end; compilers hand out addresses of an object's inside too,
-    /// but always some that is no higher than its first used byte. An object of constant data ends
-    /// where another begins that anything refers to.
+    /// A sized symbol says how far an object goes. Without one it may go on to the next symbol or the
+    /// section's end; an object of constant data ends where another begins that anything refers to.
+    /// Compilers hand out addresses of an object's inside, of its end, and a step before it: in data
+    /// that the program can write to, what is beside such an address counts as well.
     pub(super) fn reach_object(&mut self, image: &Image, at: u64) -> Vec<(Addr, Slot)> {
         let mut found = Vec::new();
-        if image.is_end(Addr(at)) {
-            return self.reach_around(image, at.wrapping_sub(1));
+        if image.beside(Addr(at)).is_some() {
+            return self.reach_around(image, at);
         }
-        if image.region(Addr(at)).is_some_and(|r| r.linkage) {
+        let Some(region) = image.region(Addr(at)).filter(|r| !r.linkage) else {
             return found;
+        };
+        // A step before the first object of a section lies in another one.
+        let ahead = image.region(Addr(at.wrapping_add(STEP)));
+        if let Some(ahead) = ahead.filter(|r| r.writable && r.range.start > at) {
+            let first = image.data_extent(Addr(ahead.range.start));
+            self.stretch(
+                image,
+                first.unwrap_or_else(|| ahead.range.clone()),
+                &mut found,
+            );
+        }
+        if let Some(set) = set_at(image, at) {
+            self.stretch(image, set, &mut found);
         }
         if let Some(extent) = image.data_extent(Addr(at)) {
-            self.stretch(image, extent.clone(), &mut found);
-            // One past the end of an object is an address of that object as well.
-            if extent.start == at
-                && let Some(before) = image.data_extent(Addr(at.wrapping_sub(1)))
-            {
-                self.stretch(image, before, &mut found);
+            let (start, end) = (extent.start, extent.end);
+            self.stretch(image, extent, &mut found);
+            let beside = match start == at {
+                true => image.data_extent(Addr(at.wrapping_sub(1))),
+                false if region.writable && end - at <= STEP => image.data_extent(Addr(end)),
+                false => None,
+            };
+            if let Some(beside) = beside {
+                self.stretch(image, beside, &mut found);
             }
             return found;
         }
-        if let Some(region) = image.region(Addr(at)) {
-            let end = image
-                .next_data_symbol(Addr(at))
-                .map_or(region.range.end, |a| a.0.min(region.range.end));
-            let constant = (!region.writable).then(|| image.constant_end(Addr(at)));
-            let end = constant.flatten().map_or(end, |next| next.0.min(end));
-            self.stretch(image, at & !7..end, &mut found);
-        }
+        let end = image
+            .next_data_symbol(Addr(at))
+            .map_or(region.range.end, |a| a.0.min(region.range.end));
+        let constant = (!region.writable).then(|| image.constant_end(Addr(at)));
+        let end = constant.flatten().map_or(end, |next| next.0.min(end));
+        let before = region.writable.then(|| image.reference_before(Addr(at)));
+        let start = before.map_or(at, |before| before.map_or(0, |b| b.0));
+        self.stretch(image, start.max(region.range.start) & !7..end, &mut found);
         found
     }
 
@@ -75,6 +91,7 @@ impl Data {
     /// data do: an access with an index that nothing bounds.
     pub(super) fn reach_around(&mut self, image: &Image, at: u64) -> Vec<(Addr, Slot)> {
         let mut found = Vec::new();
+        let at = image.beside(Addr(at)).map_or(at, |beside| beside.0);
         if let Some(region) = image.region(Addr(at))
             && !region.linkage
         {
@@ -127,4 +144,11 @@ impl Data {
             }
         }
     }
+}
+
+/// What the linker collected around `at`, or before it.
+fn set_at(image: &Image, at: u64) -> Option<Range<u64>> {
+    let regions = [at, at.wrapping_sub(1)].map(|at| image.region(Addr(at)));
+    let set = regions.into_iter().flatten().find(|r| r.set)?;
+    Some(set.range.clone())
 }

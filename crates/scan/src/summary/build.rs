@@ -394,6 +394,8 @@ impl<'a> Builder<'a> {
         let ways: SmallVec<[(u64, State); 2]> = match flow {
             Flow::Next => smallvec![(after, state)],
             Flow::Jump(to) => smallvec![(to, state)],
+            // Wherever it goes, nothing is known by that.
+            Flow::Branch(_, to) if to == after => smallvec![(after, state)],
             Flow::Branch(test, to) => {
                 let mut taken = state.clone();
                 let mut not_taken = state;

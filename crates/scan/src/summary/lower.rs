@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::state::{Exposed, State, detached, part};
+use super::state::{Exposed, FOREIGN, State, detached, part};
 use super::value::{ANY, Graph, Input, OUTCOME, Value, ValueId};
 use super::{Reference, Trust};
 use crate::image::{Addr, Image};
@@ -197,9 +197,7 @@ impl Lower<'_> {
             return;
         }
         match self.graph.get(value) {
-            Value::Const(c)
-                if self.image.object_of(Addr(c)).is_some() || self.image.is_end(Addr(c)) =>
-            {
+            Value::Const(c) if is_address(self.image, c) => {
                 self.refer(Reference::Address(c));
             }
             Value::Binary(Binary::Add, ..) => {
@@ -334,6 +332,11 @@ fn pointer(image: &Image, graph: &Graph, address: ValueId) -> Pointer {
     }
 }
 
+/// Whether a number is an address of the image, or one beside its data.
+fn is_address(image: &Image, number: u64) -> bool {
+    image.object_of(Addr(number)).is_some() || image.beside(Addr(number)).is_some()
+}
+
 /// The image address in a sum.
 pub(super) fn constant_base(image: &Image, graph: &Graph, address: ValueId) -> Option<u64> {
     let mut terms = vec![address];
@@ -341,7 +344,7 @@ pub(super) fn constant_base(image: &Image, graph: &Graph, address: ValueId) -> O
         match graph.get(terms.pop()?) {
             Value::Binary(Binary::Add, a, b) => terms.extend([a, b]),
             Value::Binary(Binary::Sub, a, _) => terms.push(a),
-            Value::Const(c) if image.object_of(Addr(c)).is_some() => return Some(c),
+            Value::Const(c) if is_address(image, c) => return Some(c),
             _ => {}
         }
     }
@@ -368,11 +371,13 @@ impl Machine for Lower<'_> {
         if reg == RSP {
             if !matches!(self.graph.get(value), Value::Frame(_)) {
                 // A dynamic allocation keeps the frame; any other stack is not ours.
-                if !matches!(pointer(self.image, self.graph, value), Pointer::Frame(_)) {
+                let own = matches!(pointer(self.image, self.graph, value), Pointer::Frame(_));
+                if !own {
                     self.state.forget_frame();
                 }
-                let key = self.at.wrapping_sub(self.entry);
-                value = self.graph.intern(Value::Frame(detached(key & 0x0fff_ffff)));
+                let key = self.at.wrapping_sub(self.entry) & (FOREIGN - 1);
+                let key = if own { key } else { key | FOREIGN };
+                value = self.graph.intern(Value::Frame(detached(key)));
             }
         } else {
             self.expose(value);
@@ -405,6 +410,8 @@ impl Machine for Lower<'_> {
     }
 
     fn lose(&mut self, value: ValueId) {
+        self.expose(value);
+        self.materialise(value);
         self.note_stored(value);
         self.escape(value);
         self.watch(ANY, 0, value);

@@ -295,6 +295,15 @@ impl State {
     }
 }
 
+/// In the key of a part of the stack: it is not the function's own.
+pub(super) const FOREIGN: u64 = 1 << 27;
+
+/// Whether an address is on a stack that the function was not entered on.
+pub(super) fn is_foreign(offset: i64) -> bool {
+    let key = (-2i64).wrapping_sub(part(offset)) as u64;
+    key < 2 * FOREIGN && key & FOREIGN != 0
+}
+
 /// An offset in a part of the stack that nothing else is in.
 pub(super) fn detached(key: u64) -> i64 {
     let key = (key & 0x3fff_ffff) as i64;

@@ -12,7 +12,7 @@ use crate::isa::x86_64::{CALLER_SAVED, RAX, RSP, SYSCALL_ARGUMENTS};
 use crate::summary::explore::{Extent, Tables, inside};
 use crate::summary::jump_table::{self, Target, trusted};
 use crate::summary::prune::prune;
-use crate::summary::state::{State, part};
+use crate::summary::state::{State, is_foreign, part};
 use crate::summary::value::{Input, Value, ValueId};
 use crate::summary::{Block, Call, Entry, Exit, Lost, Reference, Summary, Traffic};
 
@@ -261,6 +261,12 @@ impl Builder<'_> {
     /// return address, or under it.
     fn elsewhere(&mut self, state: &State) -> Option<ValueId> {
         let top = state.frame_offset(&self.graph, RSP)?;
+        if is_foreign(top) {
+            // Another stack: it goes where somebody put an address there, and may come back.
+            self.replaces_return_address = true;
+            let held = state.load(&mut self.graph, top, 8);
+            return Some(held.unwrap_or_else(|| self.graph.intern(Value::Opaque(u64::MAX, 0))));
+        }
         if part(top) != 0 && part(top) != -1 {
             // A stack of another height: what is there is not known, nor that it is not ours.
             return None;

@@ -1,0 +1,25 @@
+// Thread-local storage that the program sets up itself, with a function pointer in it.
+// builds: gcc -O0 | gcc -O2 | gcc -Os -s | gcc -O1 -fno-asynchronous-unwind-tables -s | musl-gcc -O2
+// calls: arch_prctl getpid getuid exit_group
+// run: all
+#include "freestanding.h"
+
+typedef void (*function)(long);
+
+static void first(long x) { sys1(NR_getpid, x); }
+static void second(long x) { sys1(NR_getuid, x); }
+
+static __thread function hook;
+
+NOINLINE void use(long x) { hook(x); }
+
+void run(long *stack) {
+  static long block[32];
+  block[31] = (long)&block[31];
+  sys2(158, 0x1002, block[31]);
+  hook = first;
+  use(stack[0]);
+  hook = second;
+  use(stack[0]);
+  quit();
+}
