@@ -41,7 +41,7 @@ fn begins_object(image: &Image, at: u64) -> bool {
     const ALIGNMENT: u64 = 32;
     /// Larger than any object of a class.
     const LARGEST: u64 = 1 << 24;
-    if at.is_multiple_of(ALIGNMENT) {
+    if at.is_multiple_of(ALIGNMENT) && !may_continue(image, at) {
         return true;
     }
     let number = |at: u64| image.constant(Addr(at), 8);
@@ -60,6 +60,45 @@ fn begins_object(image: &Image, at: u64) -> bool {
         && size.is_some_and(|n| n < LARGEST)
         && alignment.is_some_and(u64::is_power_of_two);
     class || dynamic
+}
+
+/// What a word of a table holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Zero,
+    Number,
+    Code,
+    Data,
+}
+
+/// Whether an array of records with pointers to code can go on here: the words before and after look
+/// like two of its elements. Code that takes the address of an element says nothing of where the
+/// array begins.
+fn may_continue(image: &Image, at: u64) -> bool {
+    /// Longest record of which that is seen, in words.
+    const LONGEST: u64 = 16;
+    let kind = |at: u64| match image.slot(Addr(at)) {
+        Some(Slot::Address(a)) if image.is_code(a) => Some(Kind::Code),
+        Some(_) => Some(Kind::Data),
+        None => image
+            .constant(Addr(at), 8)
+            .map(|n| if n == 0 { Kind::Zero } else { Kind::Number }),
+    };
+    let before: Vec<Option<Kind>> = (1..=LONGEST)
+        .map(|n| kind(at.wrapping_sub(8 * n)))
+        .collect();
+    let after: Vec<Option<Kind>> = (0..LONGEST).map(|n| kind(at.wrapping_add(8 * n))).collect();
+    (1..=LONGEST as usize).any(|words| {
+        let mut code = false;
+        let alike = (0..words).all(|n| match (before[words - 1 - n], after[n]) {
+            (Some(a), Some(b)) => {
+                code |= a == Kind::Code || b == Kind::Code;
+                a == b || a == Kind::Zero || b == Kind::Zero
+            }
+            _ => false,
+        });
+        code && alike
+    })
 }
 
 #[cfg(test)]

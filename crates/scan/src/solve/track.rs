@@ -201,14 +201,6 @@ impl Solver<'_> {
                     (0, Some(region)) => region.range.clone(),
                     _ => at..at.saturating_add(u64::from(size)),
                 };
-                // Whoever holds the address behind a piece can come to it from there.
-                if let (Reference::Address(_), Some(before)) = (reference, at.checked_sub(1))
-                    && track.piece_of(at).is_none()
-                    && let Some(piece) = track.piece_of(before)
-                    && !track.is_apart(piece)
-                {
-                    track.lose(piece);
-                }
                 for piece in track.over(range) {
                     let inside = track.piece_of(at) == Some(piece);
                     if inside {
@@ -311,10 +303,11 @@ impl Track {
             .map(|(piece, _)| piece)
     }
 
-    /// The followed data that `at` is in.
+    /// The followed data that `at` is in. Whoever holds the address behind it can come to it from
+    /// there.
     fn piece_of(&self, at: u64) -> Option<Piece> {
-        let (&start, &(end, _)) = self.data.range(..=at).next_back()?;
-        (at < end).then_some(Piece::Data(start))
+        let (&start, &(end, apart)) = self.data.range(..=at).next_back()?;
+        (at < end || (at == end && !apart)).then_some(Piece::Data(start))
     }
 
     /// The followed data that overlaps a range.
