@@ -70,8 +70,32 @@ fn number(text: &Value) -> Result<u64> {
     u64::from_str_radix(digits, 16).with_context(|| format!("the number {text:?}"))
 }
 
-/// What `strace -X raw` shows after a call's opening bracket: `None` for what it shows as no number.
-pub(crate) fn traced(rest: &str) -> Vec<Option<u64>> {
+/// What `strace -X raw` shows of the call `name` after its opening bracket, each argument in its
+/// place: `None` for what it shows as no number or leaves out.
+pub(crate) fn traced(name: &str, rest: &str) -> Vec<Option<u64>> {
+    let mut all = shown(rest);
+    if name == "futex" {
+        // FUTEX_WAIT_BITSET and FUTEX_WAKE_BITSET without what they ignore (futex(2)): strace shows
+        // the last argument right behind. FUTEX_LOCK_PI: the fourth, a pointer.
+        let operation = all.get(1).copied().flatten().unwrap_or(0) & !FUTEX_FLAGS;
+        match operation {
+            9 | 10 if all.len() < 6 => {
+                let last = all.pop().flatten();
+                all.resize(5, None);
+                all.push(last);
+            }
+            6 | 13 => all.truncate(2),
+            _ => {}
+        }
+    }
+    all
+}
+
+/// FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME (linux/futex.h).
+const FUTEX_FLAGS: u64 = 0x180;
+
+/// The arguments as they are shown.
+fn shown(rest: &str) -> Vec<Option<u64>> {
     let mut all = Vec::new();
     let mut depth = 0_u32;
     let mut string = false;
@@ -135,11 +159,25 @@ mod tests {
             Some(0o644),
             Some(0),
         ];
-        assert_eq!(traced(rest), expected);
+        assert_eq!(traced("openat", rest), expected);
         assert_eq!(
-            traced("3, 0x7ff,  <unfinished ...>"),
+            traced("read", "3, 0x7ff,  <unfinished ...>"),
             [Some(3), Some(0x7ff), None]
         );
+    }
+
+    #[test]
+    fn what_strace_leaves_out_of_a_futex_keeps_its_place() {
+        let last = Some(u64::from(u32::MAX));
+        assert_eq!(
+            traced("futex", "0x7f0, 0x109, 0xd03, NULL, 0xffffffff) = 0"),
+            [Some(0x7f0), Some(0x109), Some(0xd03), Some(0), None, last]
+        );
+        assert_eq!(
+            traced("futex", "0x7f0, 0x8a, 1, 0xffffffff) = 0"),
+            [Some(0x7f0), Some(0x8a), Some(1), None, None, last]
+        );
+        assert_eq!(traced("futex", "0x7f0, 0x86, NULL) = 0").len(), 2);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result};
 
@@ -82,6 +83,46 @@ pub(crate) fn built(name: &str) -> Result<PathBuf> {
     )?;
     Ok(binary)
 }
+
+/// A certificate of localhost that signs itself, with its key: one file, as servers take it.
+pub(crate) fn certificate() -> Result<&'static Path> {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(made);
+    }
+    let dir = place::target().join("programs");
+    fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
+    let file = dir.join("tls.pem");
+    // Only the first of two threads gets to write; both look at the same file afterwards.
+    let _one = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    if !file.exists() {
+        let part = |name: &str| dir.join(name).to_string_lossy().into_owned();
+        process::show(Command::new("openssl").args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "3650",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            &part("tls.key"),
+            "-out",
+            &part("tls.crt"),
+        ]))?;
+        let mut both = fs::read(dir.join("tls.crt"))?;
+        both.extend(fs::read(dir.join("tls.key"))?);
+        fs::write(&file, both)?;
+    }
+    Ok(MADE.get_or_init(|| file))
+}
+
+/// Held while a certificate is made.
+static MAKING: Mutex<()> = Mutex::new(());
 
 /// True when `made` exists and is newer than `from`.
 fn newer(made: &Path, from: &Path) -> Result<bool> {

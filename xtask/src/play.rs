@@ -102,9 +102,7 @@ fn play_step(
         } => {
             let errors = scratch.path().join("standard-error");
             let mut server = serve(command, &errors)?;
-            let mut client = Client {
-                port: scratch.values.port,
-            };
+            let mut client = Client::new(&scratch.values, &server, image);
             let said = ready(&mut server, &client).and_then(|()| load(&mut client));
             let stopped = end(&mut server, image, *signal, stop);
             clear(server.id());
@@ -167,7 +165,7 @@ pub(crate) fn ready(server: &mut Child, client: &Client) -> Result<()> {
         if let Some(status) = server.try_wait()? {
             bail!("it ended before it served: {status}");
         }
-        Ok(client.connect().is_ok().then_some(()))
+        Ok(client.is_served().then_some(()))
     })
 }
 

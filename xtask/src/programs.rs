@@ -445,9 +445,7 @@ fn injected(
         Step::Serve { .. } => {
             let log = scratch.path().join("standard-error");
             let mut server = play::serve(&mut start, &log)?;
-            let client = Client {
-                port: scratch.values.port,
-            };
+            let client = Client::new(&scratch.values, &server, &image);
             let held = play::ready(&mut server, &client).and_then(|()| {
                 let program = hold(&mut server, &image, &code, |_, (number, ..)| {
                     WAITING.contains(&number)

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::workload::Values;
+use crate::{fixture, place};
 
 /// A fresh directory with everything that any workload reads.
 pub(crate) struct Scratch {
@@ -31,6 +32,8 @@ impl Scratch {
         let values = Values {
             dir: dir.path().to_owned(),
             port: free_port()?,
+            second: free_port()?,
+            third: free_port()?,
             http,
         };
         fill(&values).with_context(|| format!("fill {}", dir.path().display()))?;
@@ -64,14 +67,9 @@ fn fill(values: &Values) -> Result<()> {
     fs::create_dir(dir.join("www"))?;
     fs::write(dir.join("www/file"), "served from a file\n")?;
     fs::write(dir.join("www/large"), "0123456789abcdef".repeat(16_384))?;
-    for (name, text) in [
-        ("nginx.conf", NGINX),
-        ("lighttpd.conf", LIGHTTPD),
-        ("haproxy.cfg", HAPROXY),
-    ] {
-        fs::write(dir.join(name), values.fill(text))?;
-    }
-    for name in ["", "tree", "tree/deep", "www"] {
+    fs::copy(fixture::certificate()?, dir.join("tls.pem"))?;
+    copy(&place::root().join("testdata/scratch"), dir, values)?;
+    for name in ["", "tree", "tree/deep"] {
         fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o755))?;
     }
     // For programs that have given up root's rights.
@@ -80,48 +78,21 @@ fn fill(values: &Values) -> Result<()> {
     Ok(())
 }
 
-/// A master and two workers, as Debian runs it.
-const NGINX: &str = "\
-daemon off;
-worker_processes 2;
-pid {dir}/nginx.pid;
-error_log {dir}/nginx.errors;
-events { worker_connections 64; }
-http {
-    access_log {dir}/nginx.access;
-    client_body_temp_path {dir}/nginx.body;
-    proxy_temp_path {dir}/nginx.proxy;
-    fastcgi_temp_path {dir}/nginx.fastcgi;
-    uwsgi_temp_path {dir}/nginx.uwsgi;
-    scgi_temp_path {dir}/nginx.scgi;
-    sendfile on;
-    gzip on;
-    server { listen 127.0.0.1:{port}; root {dir}/www; }
+/// Copies what workloads read, with the placeholders of texts filled in.
+fn copy(from: &Path, to: &Path, values: &Values) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("list {}", from.display()))? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            if !to.exists() {
+                fs::create_dir(&to)?;
+            }
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o755))?;
+            copy(&from, &to, values)?;
+        } else {
+            let text = fs::read_to_string(&from).with_context(|| from.display().to_string())?;
+            fs::write(&to, values.fill(&text))?;
+        }
+    }
+    Ok(())
 }
-";
-
-/// One process with the modules that Debian builds in, and one that is loaded.
-const LIGHTTPD: &str = "\
-server.port = {port}
-server.bind = \"127.0.0.1\"
-server.document-root = \"{dir}/www\"
-server.errorlog = \"{dir}/lighttpd.errors\"
-server.modules = ( \"mod_access\", \"mod_accesslog\" )
-accesslog.filename = \"{dir}/lighttpd.access\"
-";
-
-/// A proxy in front of the web server that stands beside the workload.
-const HAPROXY: &str = "\
-global
-    maxconn 64
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 10s
-    timeout server 10s
-frontend front
-    bind 127.0.0.1:{port}
-    default_backend back
-backend back
-    server one 127.0.0.1:{http}
-";

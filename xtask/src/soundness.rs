@@ -23,6 +23,7 @@ struct Finding {
     traced: usize,
     set: usize,
     found: usize,
+    unseen: Vec<String>,
     by_module: BTreeMap<String, PathBuf>,
     missed: Vec<String>,
 }
@@ -55,17 +56,18 @@ fn ratio(part: usize, whole: usize) -> f64 {
     }
 }
 
-/// `cargo xtask soundness [NAME…]`; `--trace-only` runs natively and traced without any scan, to
-/// work on the workloads themselves.
+/// `cargo xtask soundness [NAME…]`. To work on the workloads themselves, `--trace-only` runs natively
+/// and traced without any scan, and `--unseen` tells which calls of a set no trace has.
 pub(crate) fn run(words: &[String]) -> Result<()> {
     let (flags, names): (Vec<_>, Vec<_>) = words
         .iter()
         .cloned()
         .partition(|word| word.starts_with('-'));
-    let trace_only = match flags.as_slice() {
-        [] => false,
-        [flag] if flag == "--trace-only" => true,
-        other => bail!("unknown: {}", other.join(" ")),
+    let (trace_only, unseen) = match flags.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => (false, false),
+        ["--trace-only"] => (true, false),
+        ["--unseen"] => (false, true),
+        _ => bail!("unknown: {}", flags.join(" ")),
     };
     needs::provide()?;
     let chosen = workload::chosen(&names)?;
@@ -103,6 +105,9 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
                 for (call, module) in &finding.by_module {
                     println!("    {call}: by {} (--plugin)", module.display());
                 }
+                if unseen {
+                    println!("    unseen: {}", finding.unseen.join(" "));
+                }
                 if !finding.missed.is_empty() {
                     println!("    MISSED {}", finding.missed.join(" "));
                     failed.push(workload.name);
@@ -129,6 +134,7 @@ fn one(workload: &Workload, http: u16, command: Option<&Path>) -> Result<Finding
             traced: traced.len(),
             set: 0,
             found: 0,
+            unseen: Vec::new(),
             by_module: BTreeMap::new(),
             missed: Vec::new(),
         });
@@ -158,10 +164,13 @@ fn one(workload: &Workload, http: u16, command: Option<&Path>) -> Result<Finding
             None => vec![name],
         });
     let missed = missed.flatten().collect();
+    let all = scan.calls.values();
+    let unseen = all.filter(|name| !traced.contains_key(*name));
     Ok(Finding {
         traced: traced.len(),
         set: scan.calls.len(),
         found,
+        unseen: unseen.cloned().collect(),
         by_module,
         missed,
     })

@@ -73,7 +73,7 @@ pub(crate) fn calls(trace: &str, dir: &Path) -> Vec<Call> {
         .filter_map(|(at, line)| {
             Some(Call {
                 name: line.name.to_owned(),
-                arguments: arguments::traced(line.rest),
+                arguments: arguments::traced(line.name, line.rest),
                 image: image_at(&images, &parents, line.pid, at)?,
                 frames: line.frames.clone(),
             })

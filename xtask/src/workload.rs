@@ -1,8 +1,12 @@
-//! What each real program does when it is traced, confined and measured: data, in one table that
+//! What each real program does when it is traced, confined and measured: data, in tables that
 //! `soundness`, `programs` and `bench` share.
 
 mod applets;
-mod table;
+mod row;
+mod servers;
+mod shells;
+mod sqlite;
+mod tools;
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +15,6 @@ use rustix::process::Signal;
 
 use crate::client::Client;
 use crate::fixture;
-
-pub(crate) use table::WORKLOADS;
 
 /// One program and what it is given to do.
 pub(crate) struct Workload {
@@ -41,8 +43,8 @@ pub(crate) enum Program {
 
 /// One start of the program.
 ///
-/// In arguments `{dir}` is the scratch directory, `{port}` a port for the program itself, `{http}`
-/// the port of a web server that stands beside it.
+/// In arguments `{dir}` is the scratch directory, `{port}`, `{second}` and `{third}` are ports for the
+/// program itself, `{http}` is the port of a web server that stands beside it.
 pub(crate) enum Step {
     /// Runs to its end; exit code and output are compared with a native run.
     Run {
@@ -101,6 +103,10 @@ pub(crate) struct Values {
     pub(crate) dir: PathBuf,
     /// `{port}`.
     pub(crate) port: u16,
+    /// `{second}`.
+    pub(crate) second: u16,
+    /// `{third}`.
+    pub(crate) third: u16,
     /// `{http}`.
     pub(crate) http: u16,
 }
@@ -110,6 +116,8 @@ impl Values {
     pub(crate) fn fill(&self, text: &str) -> String {
         text.replace("{dir}", &self.dir.to_string_lossy())
             .replace("{port}", &self.port.to_string())
+            .replace("{second}", &self.second.to_string())
+            .replace("{third}", &self.third.to_string())
             .replace("{http}", &self.http.to_string())
     }
 }
@@ -139,19 +147,29 @@ impl Workload {
     }
 }
 
+/// Every workload.
+fn all() -> impl Iterator<Item = &'static Workload> {
+    let kinds = [
+        tools::TOOLS,
+        shells::SHELLS,
+        sqlite::SQLITE,
+        servers::SERVERS,
+    ];
+    kinds.into_iter().flatten()
+}
+
 /// The workloads with these names, or all.
 pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Workload>> {
     for name in names {
-        if !WORKLOADS.iter().any(|workload| workload.name == name) {
-            let known: Vec<_> = WORKLOADS.iter().map(|workload| workload.name).collect();
+        if !all().any(|workload| workload.name == name) {
+            let known: Vec<_> = all().map(|workload| workload.name).collect();
             bail!(
                 "no workload is called {name}; there are {}",
                 known.join(" ")
             );
         }
     }
-    Ok(WORKLOADS
-        .iter()
+    Ok(all()
         .filter(|workload| names.is_empty() || names.iter().any(|name| name == workload.name))
         .collect())
 }
