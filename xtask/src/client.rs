@@ -20,7 +20,7 @@ use rustix::process::Signal;
 use crate::workload::Values;
 use crate::{play, process};
 
-pub(crate) use http::{haproxy, haproxy_master, http, lighttpd, nginx};
+pub(crate) use http::{haproxy, haproxy_master, http, lighttpd, lighttpd_tls, nginx};
 pub(crate) use memcached::{memcached, memcached_datagrams, memcached_tls, memcached_warm};
 pub(crate) use redis::{redis, redis_cluster, redis_sentinel};
 pub(crate) use small::{dnsmasq, mosquitto, relay, rsync, socat_tls, stunnel, tinyproxy};

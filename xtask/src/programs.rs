@@ -55,6 +55,10 @@ const EPOLL: [u64; 2] = [232, 281];
 /// What a program blocked on its full standard output waits in: write, writev, sendfile.
 const WRITING: &[u64] = &[1, 20, 40];
 
+/// What a program waits in for a child that is blocked on that output: wait4, waitid,
+/// rt_sigtimedwait, rt_sigsuspend.
+const FOR_CHILD: &[u64] = &[61, 247, 128, 130];
+
 /// `cargo xtask programs [NAME…]`.
 pub(crate) fn run(words: &[String]) -> Result<()> {
     needs::provide()?;
@@ -424,6 +428,7 @@ fn injected(
             }
             let held = hold(&mut child, &image, &code, |pid, (number, first, second)| {
                 (WRITING.contains(&number) && first == 1)
+                    || FOR_CHILD.contains(&number)
                     || (number == POLL && inject::polls_output(pid, first, second, 1))
                     || (EPOLL.contains(&number) && inject::watches_output(pid, first, 1))
             });
@@ -459,11 +464,13 @@ fn injected(
             let ended = process::wait(&mut server, PATIENCE);
             play::clear(server.id());
             let mut said = fs::read(&log)?;
-            // nginx makes its error log its standard error (dup2 onto descriptor 2).
-            for entry in fs::read_dir(scratch.path())? {
-                let file = entry?.path();
-                if file.extension().is_some_and(|e| e == "errors") {
-                    said.extend(fs::read(&file)?);
+            // nginx and lighttpd make their error log their standard error (dup2 onto descriptor 2).
+            for dir in ["", "public"] {
+                for entry in fs::read_dir(scratch.path().join(dir))? {
+                    let file = entry?.path();
+                    if file.extension().is_some_and(|e| e == "errors") {
+                        said.extend(fs::read(&file)?);
+                    }
                 }
             }
             held.with_context(|| short(&said))?;

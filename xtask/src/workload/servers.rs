@@ -132,6 +132,24 @@ pub(super) const SERVERS: &[Workload] = &[
     ])
     .starting(&["/bin/sh"]),
     debian(
+        "lighttpd-tls",
+        "/usr/sbin/lighttpd",
+        &[until(
+            Signal::INT,
+            0,
+            &["-D", "-f", "{dir}/lighttpd.tls"],
+            client::lighttpd_tls,
+        )],
+    )
+    .loading(&[
+        "/usr/lib/lighttpd/mod_cgi.so",
+        "/usr/lib/lighttpd/mod_deflate.so",
+        "/usr/lib/lighttpd/mod_openssl.so",
+        "/usr/lib/lighttpd/mod_proxy.so",
+    ])
+    .starting(&["/bin/sh"])
+    .slow(),
+    debian(
         "haproxy",
         "/usr/sbin/haproxy",
         &[
@@ -149,7 +167,7 @@ pub(super) const SERVERS: &[Workload] = &[
             ),
             until(
                 Signal::TERM,
-                143,
+                0,
                 &[
                     "-W",
                     "-L",
@@ -192,7 +210,7 @@ pub(super) const SERVERS: &[Workload] = &[
         "/usr/bin/socat",
         &[
             run(&["-u", "FILE:words", "STDOUT"]),
-            run(&["-u", "FILE:words", "CREATE:copied,mode=600,trunc"]),
+            run(&["-u", "FILE:words", "CREATE:copied,mode=600"]),
             run(&["EXEC:echo started", "STDOUT,ignoreeof=0"]),
             run(&["-u", "SYSTEM:cat words | sort", "-"]),
             run(&["-u", "EXEC:echo with a terminal,pty,raw,echo=0", "-"]),

@@ -1,6 +1,6 @@
 //! The shell of SQLite: what a database on disk, its journals and its commands do.
 
-use super::Compare::{self, All};
+use super::Compare::{self, All, LastWords};
 use super::Workload;
 use super::row::{debian, ends, fed, loose, run, step};
 
@@ -90,7 +90,7 @@ pub(super) const SQLITE: &[Workload] = &[debian(
     run(&["-vfs", "unix-dotfile", "dot.db", "create table t(a); insert into t values(1); select * from t;"]),
     run(&["-vfs", "unix-excl", "excl.db", "pragma journal_mode = wal; create table t(a); insert into t values(1); select * from t;"]),
     run(&["-A", "-c", "--file", "archive.db", "tree", "words"]),
-    run(&["-A", "-tv", "--file", "archive.db"]),
+    step("", &["-A", "-tv", "--file", "archive.db"], LastWords, 0),
     run(&["-A", "-x", "--file", "archive.db", "--directory", "public"]),
     step(SHELL, &["file.db"], Compare::Some, 0),
     fed("select 1;\n.quit\n", &["-interactive", "file.db"]),

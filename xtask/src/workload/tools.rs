@@ -285,7 +285,8 @@ pub(super) const TOOLS: &[Workload] = &[
             ends(1, &["-files0-from", "absent", "-prune", "-quit"]),
             ends(1, &["absent"]),
             run(&[
-                "tree", "-depth", "-name", "deep", "-prune", "-o", "-name", "one", "-ls", "-delete",
+                "tree", "-depth", "-name", "deep", "-prune", "-o", "-name", "one", "-print",
+                "-delete",
             ]),
         ],
     )
@@ -380,8 +381,9 @@ pub(super) const TOOLS: &[Workload] = &[
         "/usr/bin/pigz",
         &[
             run(&["-kn", "-p", "3", "-b", "128", "numbers"]),
-            run(&["-dc", "numbers.gz"]),
+            // First what the main thread itself writes.
             run(&["-l", "numbers.gz"]),
+            run(&["-dc", "numbers.gz"]),
             run(&["-t", "numbers.gz"]),
             fed("text\n", &["-nc", "-11"]),
             run(&["-zkr", "tree"]),
@@ -615,7 +617,8 @@ pub(super) const TOOLS: &[Workload] = &[
             ends(
                 3,
                 &["-s", "-g", "-vvv", "--", "sh", "-c", "sleep 0 & exit 3"],
-            ),
+            )
+            .loosely(),
             ends(127, &["--", "portcullis-absent"]),
             ends(143, &["-p", "SIGTERM", "--", "sh", "-c", "kill -TERM $$"]),
             loose(&["--version"]),
