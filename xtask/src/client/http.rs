@@ -276,7 +276,7 @@ pub(crate) fn haproxy(client: &mut Client) -> Result<String> {
         "set profiling tasks on",
         "help",
     ] {
-        let answer = administer(client, asked)?;
+        let answer = administer(client, "haproxy.socket", asked)?;
         ensure!(!answer.is_empty(), "{asked}: no answer");
     }
     client.signal(Signal::HUP)?;
@@ -285,9 +285,9 @@ pub(crate) fn haproxy(client: &mut Client) -> Result<String> {
     Ok(said)
 }
 
-/// One command at haproxy's socket.
-fn administer(client: &Client, asked: &str) -> Result<String> {
-    let mut socket = UnixStream::connect(client.values.dir.join("haproxy.socket"))?;
+/// One command at a socket of haproxy.
+fn administer(client: &Client, socket: &str, asked: &str) -> Result<String> {
+    let mut socket = UnixStream::connect(client.values.dir.join(socket))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     writeln!(socket, "{}", client.values.fill(asked))?;
     let mut answer = String::new();
@@ -298,8 +298,8 @@ fn administer(client: &Client, asked: &str) -> Result<String> {
 /// A master of haproxy that starts itself anew, while it serves.
 pub(crate) fn haproxy_master(client: &mut Client) -> Result<String> {
     let mut said = fetch(client, &[&["http://127.0.0.1:{port}/file"]])?;
-    // Only then does the master, which starts itself anew first of all, listen to signals.
-    client.until("standard-error", "Loading success")?;
+    // A signal is lost while the master is still about to wait for some; when it answers, it waits.
+    administer(client, "haproxy.master", "show proc")?;
     client.signal(Signal::USR2)?;
     // How the master ends depends on whether the former worker has ended before.
     client.until("standard-error", "exited with code 0")?;

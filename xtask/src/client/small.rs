@@ -185,6 +185,11 @@ pub(crate) fn mosquitto(client: &mut Client) -> Result<String> {
     Ok(said)
 }
 
+/// A kept message that another run has saved.
+pub(crate) fn mosquitto_kept(client: &mut Client) -> Result<String> {
+    client.run(&["mosquitto_sub", "-p", "{port}", "-t", "kept", "-C", "1"])
+}
+
 /// Lists, fetches and stores, with a password and with a wrong one.
 pub(crate) fn rsync(client: &mut Client) -> Result<String> {
     all(

@@ -2,8 +2,9 @@
 
 use rustix::process::Signal;
 
+use super::Compare::LastWords;
 use super::Workload;
-use super::row::{debian, ends, fed, run, serve, until};
+use super::row::{debian, ends, fed, run, serve, step, until};
 use crate::client;
 
 /// Every server.
@@ -209,6 +210,7 @@ pub(super) const SERVERS: &[Workload] = &[
         "socat",
         "/usr/bin/socat",
         &[
+            run(&["-V"]),
             run(&["-u", "FILE:words", "STDOUT"]),
             run(&["-u", "FILE:words", "CREATE:copied,mode=600"]),
             run(&["EXEC:echo started", "STDOUT,ignoreeof=0"]),
@@ -237,7 +239,6 @@ pub(super) const SERVERS: &[Workload] = &[
                 ],
                 client::socat_tls,
             ),
-            run(&["-V"]),
         ],
     )
     .starting(&["/bin/sh", "/bin/echo", "/bin/cat", "/usr/bin/sort"])
@@ -258,7 +259,10 @@ pub(super) const SERVERS: &[Workload] = &[
         "/usr/sbin/mosquitto",
         &[
             serve(&["-c", "{dir}/mosquitto.conf"], client::mosquitto),
-            serve(&["-c", "{dir}/mosquitto.conf", "-v"], client::mosquitto),
+            serve(
+                &["-c", "{dir}/mosquitto.conf", "-v"],
+                client::mosquitto_kept,
+            ),
         ],
     )
     .slow(),
@@ -267,7 +271,14 @@ pub(super) const SERVERS: &[Workload] = &[
         "/usr/sbin/dnsmasq",
         &[
             run(&["--test", "-C", "{dir}/dnsmasq.conf"]),
-            serve(&["-C", "{dir}/dnsmasq.conf"], client::dnsmasq),
+            serve(
+                &["-C", "{dir}/dnsmasq.conf", "--no-daemon"],
+                client::dnsmasq,
+            ),
+            serve(
+                &["-C", "{dir}/dnsmasq.conf", "--keep-in-foreground"],
+                client::dnsmasq,
+            ),
             run(&["--version"]),
         ],
     )
@@ -285,7 +296,8 @@ pub(super) const SERVERS: &[Workload] = &[
                 "words",
                 "tree/",
                 "public/tree/",
-            ]),
+            ])
+            .loosely(),
             run(&[
                 "-aHAX",
                 "--sparse",
@@ -300,8 +312,9 @@ pub(super) const SERVERS: &[Workload] = &[
                 "--exclude=deep",
                 "tree",
                 "public",
-            ]),
-            run(&["--list-only", "tree/"]),
+            ])
+            .loosely(),
+            step("", &["--list-only", "tree/"], LastWords, 0),
             ends(23, &["-a", "absent", "public"]),
             until(
                 Signal::TERM,

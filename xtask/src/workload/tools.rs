@@ -395,9 +395,10 @@ pub(super) const TOOLS: &[Workload] = &[
         "/usr/bin/zstd",
         &[
             run(&["-q", "-k", "-T2", "numbers"]),
+            // First what the main thread itself writes.
+            loose(&["-l", "numbers.zst"]),
             run(&["-q", "-dc", "numbers.zst"]),
             run(&["-q", "-t", "numbers.zst"]),
-            loose(&["-l", "numbers.zst"]),
             run(&[
                 "-q",
                 "--train",
@@ -483,6 +484,8 @@ pub(super) const TOOLS: &[Workload] = &[
         "fd",
         "/usr/bin/fdfind",
         &[
+            // First what the main thread itself writes.
+            run(&["--version"]),
             run(&["-j1", "two", "tree"]),
             loose(&[".", "--size", "+1b", "--changed-within", "1d"]),
             run(&["-j1", "one", "tree", "-x", "echo"]),
