@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use rustix::process::Signal;
 
 use super::{Client, PATIENCE};
+use crate::process;
 
 /// GET, HEAD, a part, a large file, a missing file, a kept connection, a broken request.
 pub(crate) fn http(client: &mut Client) -> Result<String> {
@@ -276,7 +277,7 @@ pub(crate) fn haproxy(client: &mut Client) -> Result<String> {
         "set profiling tasks on",
         "help",
     ] {
-        let answer = administer(client, "haproxy.socket", asked)?;
+        let answer = administer(client, asked)?;
         ensure!(!answer.is_empty(), "{asked}: no answer");
     }
     client.signal(Signal::HUP)?;
@@ -285,9 +286,9 @@ pub(crate) fn haproxy(client: &mut Client) -> Result<String> {
     Ok(said)
 }
 
-/// One command at a socket of haproxy.
-fn administer(client: &Client, socket: &str, asked: &str) -> Result<String> {
-    let mut socket = UnixStream::connect(client.values.dir.join(socket))?;
+/// One command at haproxy's socket.
+fn administer(client: &Client, asked: &str) -> Result<String> {
+    let mut socket = UnixStream::connect(client.values.dir.join("haproxy.socket"))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     writeln!(socket, "{}", client.values.fill(asked))?;
     let mut answer = String::new();
@@ -299,7 +300,15 @@ fn administer(client: &Client, socket: &str, asked: &str) -> Result<String> {
 pub(crate) fn haproxy_master(client: &mut Client) -> Result<String> {
     let mut said = fetch(client, &[&["http://127.0.0.1:{port}/file"]])?;
     // A signal is lost while the master is still about to wait for some; when it answers, it waits.
-    administer(client, "haproxy.master", "show proc")?;
+    process::until("the master", PATIENCE, || {
+        let Ok(mut socket) = UnixStream::connect(client.values.dir.join("haproxy.master")) else {
+            return Ok(None);
+        };
+        socket.set_read_timeout(Some(PATIENCE))?;
+        writeln!(socket, "show proc")?;
+        // It keeps the connection, so there is no end to wait for.
+        Ok(socket.read(&mut [0; 64]).ok())
+    })?;
     client.signal(Signal::USR2)?;
     // How the master ends depends on whether the former worker has ended before.
     client.until("standard-error", "exited with code 0")?;

@@ -171,12 +171,10 @@ pub(super) const SERVERS: &[Workload] = &[
                 0,
                 &[
                     "-W",
-                    "-L",
-                    "local",
                     "-S",
                     "{dir}/haproxy.master",
                     "-f",
-                    "{dir}/haproxy.cfg",
+                    "{dir}/haproxy.simple",
                 ],
                 client::haproxy_master,
             ),
