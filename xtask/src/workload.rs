@@ -2,6 +2,7 @@
 //! `soundness`, `programs` and `bench` share.
 
 mod applets;
+mod files;
 mod row;
 mod servers;
 mod shells;
@@ -151,6 +152,7 @@ impl Workload {
 fn all() -> impl Iterator<Item = &'static Workload> {
     let kinds = [
         tools::TOOLS,
+        files::FILES,
         shells::SHELLS,
         sqlite::SQLITE,
         servers::SERVERS,

@@ -1,4 +1,4 @@
-//! Tools that do one thing to files and texts, and what this repository brings itself.
+//! Tools that work on texts, fetch, start others and build, and what this repository brings itself.
 
 use super::Compare::{All, LastWords};
 use super::applets::APPLETS;
@@ -66,42 +66,6 @@ pub(super) const TOOLS: &[Workload] = &[
         ],
     ),
     debian(
-        "xz",
-        "/usr/bin/xz",
-        &[
-            run(&["-k", "numbers"]),
-            run(&["-t", "numbers.xz"]),
-            run(&["-dc", "numbers.xz"]),
-            run(&["-T2", "-0", "--block-size=100KiB", "-c", "numbers"]),
-            run(&["-l", "numbers.xz"]),
-            fed("text\n", &["--format=lzma", "-c"]),
-        ],
-    ),
-    debian(
-        "gzip",
-        "/bin/gzip",
-        &[
-            run(&["-kn", "numbers"]),
-            run(&["-dc", "numbers.gz"]),
-            run(&["-t", "numbers.gz"]),
-            run(&["-l", "numbers.gz"]),
-            fed("text\n", &["-9c"]),
-            run(&["-df", "numbers.gz"]),
-        ],
-    ),
-    debian(
-        "tar",
-        "/bin/tar",
-        &[
-            run(&["-cf", "tree.tar", "tree"]),
-            run(&["-tf", "tree.tar"]),
-            run(&["-xf", "tree.tar", "--one-top-level=unpacked"]),
-            run(&["-df", "tree.tar"]),
-            run(&["-rf", "tree.tar", "words"]),
-            run(&["-xOf", "tree.tar", "words"]),
-        ],
-    ),
-    debian(
         "openssl",
         "/usr/bin/openssl",
         &[
@@ -121,73 +85,6 @@ pub(super) const TOOLS: &[Workload] = &[
     debian("git", "/usr/bin/git", GIT)
         .starting(&["/usr/bin/git"])
         .slow(),
-    debian(
-        "cp",
-        "/bin/cp",
-        &[
-            run(&["-v", "words", "copied"]),
-            run(&["-av", "tree", "copied.tree"]),
-            run(&["--reflink=auto", "--sparse=always", "numbers", "sparse"]),
-            run(&["--backup=numbered", "-v", "numbers", "copied"]),
-            run(&["-lv", "words", "linked"]),
-            run(&["-sv", "{dir}/words", "symbolic"]),
-            run(&["-dRpu", "tree", "symbolic", "public"]),
-            run(&[
-                "--attributes-only",
-                "--preserve=all",
-                "words",
-                "public/empty",
-            ]),
-            run(&["--parents", "--target-directory=public", "tree/deep/two"]),
-            ends(1, &["absent", "public"]),
-        ],
-    ),
-    debian(
-        "dd",
-        "/bin/dd",
-        &[
-            run(&["if=words", "status=none"]),
-            fed("text", &["bs=2", "conv=ucase,sync", "status=none"]),
-            run(&[
-                "if=numbers",
-                "of=copied",
-                "bs=64k",
-                "conv=fsync,notrunc",
-                "status=none",
-            ]),
-            run(&[
-                "if=numbers",
-                "of=copied",
-                "bs=4k",
-                "skip=3",
-                "seek=9",
-                "count=7",
-                "oflag=append,sync",
-                "conv=notrunc,fdatasync",
-                "status=none",
-            ]),
-            run(&[
-                "if=numbers",
-                "of=direct",
-                "bs=4k",
-                "count=4",
-                "iflag=direct",
-                "oflag=nocache,dsync",
-                "status=none",
-            ]),
-            run(&[
-                "if=/dev/zero",
-                "of=sparse",
-                "bs=1k",
-                "count=0",
-                "seek=100",
-                "conv=sparse",
-                "status=none",
-            ]),
-            run(&["if=words", "of=/dev/null", "status=progress"]),
-            ends(1, &["if=absent"]),
-        ],
-    ),
     debian(
         "tail",
         "/usr/bin/tail",
@@ -222,75 +119,6 @@ pub(super) const TOOLS: &[Workload] = &[
         ],
     )
     .starting(&["/bin/echo", "/bin/sleep", "/bin/sh"]),
-    debian(
-        "bzip2",
-        "/bin/bzip2",
-        &[
-            run(&["-kv", "numbers"]),
-            run(&["-t", "numbers.bz2"]),
-            run(&["-dc", "numbers.bz2"]),
-            fed("text\n", &["-1c"]),
-            run(&["-df", "numbers.bz2"]),
-            ends(1, &["absent"]),
-        ],
-    ),
-    debian(
-        "find",
-        "/usr/bin/find",
-        &[
-            run(&["tree", "-name", "o*", "-type", "f", "-print0"]),
-            run(&["tree", "-type", "f", "-exec", "echo", "{}", ";"]),
-            run(&[
-                "tree",
-                "-type",
-                "f",
-                "-exec",
-                "echo",
-                "{}",
-                "+",
-                "-fprintf",
-                "listed",
-                "%p %s %u %m\n",
-            ]),
-            run(&["tree", "-type", "f", "-execdir", "echo", "{}", ";"]),
-            run(&[
-                "-L",
-                "tree",
-                "-maxdepth",
-                "1",
-                "-printf",
-                "%y %f %G %U %d\n",
-            ]),
-            run(&[
-                ".",
-                "-newer",
-                "words",
-                "-size",
-                "+900k",
-                "-user",
-                "root",
-                "-perm",
-                "-400",
-                "-readable",
-            ]),
-            run(&[
-                "tree",
-                "-samefile",
-                "tree/one",
-                "-links",
-                "1",
-                "-fstype",
-                "none",
-            ]),
-            ends(1, &["-files0-from", "absent", "-prune", "-quit"]),
-            ends(1, &["absent"]),
-            run(&[
-                "tree", "-depth", "-name", "deep", "-prune", "-o", "-name", "one", "-print",
-                "-delete",
-            ]),
-        ],
-    )
-    .starting(&["/bin/echo"]),
     debian(
         "xargs",
         "/usr/bin/xargs",
@@ -362,57 +190,6 @@ pub(super) const TOOLS: &[Workload] = &[
             fed(PATCH, &["-R", "-o", "patched", "words"]),
         ],
     ),
-    debian(
-        "zip",
-        "/usr/bin/zip",
-        &[
-            run(&["-r", "tree.zip", "tree", "words"]),
-            run(&["-u", "tree.zip", "numbers"]),
-            run(&["-d", "tree.zip", "words"]),
-            run(&["-T", "tree.zip"]),
-            run(&["-P", "secret", "-0", "-y", "secret.zip", "words"]),
-            run(&["-q", "-r", "-", "tree"]),
-            ends(12, &["none.zip", "absent"]),
-        ],
-    )
-    .starting(&["/bin/sh", "/usr/bin/unzip"]),
-    debian(
-        "pigz",
-        "/usr/bin/pigz",
-        &[
-            run(&["-kn", "-p", "3", "-b", "128", "numbers"]),
-            // First what the main thread itself writes.
-            run(&["-l", "numbers.gz"]),
-            run(&["-dc", "numbers.gz"]),
-            run(&["-t", "numbers.gz"]),
-            fed("text\n", &["-nc", "-11"]),
-            run(&["-zkr", "tree"]),
-            run(&["-df", "numbers.gz"]),
-        ],
-    ),
-    debian(
-        "zstd",
-        "/usr/bin/zstd",
-        &[
-            run(&["-q", "-k", "-T2", "numbers"]),
-            // First what the main thread itself writes.
-            loose(&["-l", "numbers.zst"]),
-            run(&["-q", "-dc", "numbers.zst"]),
-            run(&["-q", "-t", "numbers.zst"]),
-            run(&[
-                "-q",
-                "--train",
-                "-o",
-                "dictionary",
-                "--maxdict=1000",
-                "-B100",
-                "numbers",
-            ]),
-            fed("text\n", &["-q", "-19", "--long", "-c", "-D", "dictionary"]),
-            run(&["-q", "-f", "--rm", "--adapt", "--rsyncable", "numbers"]),
-        ],
-    )
-    .slow(),
     debian(
         "make",
         "/usr/bin/make",
@@ -584,34 +361,6 @@ pub(super) const TOOLS: &[Workload] = &[
         ],
     )
     .slow(),
-    debian(
-        "ldconfig",
-        "/sbin/ldconfig",
-        &[
-            run(&[
-                "-N",
-                "-v",
-                "-f",
-                "/dev/null",
-                "-C",
-                "{dir}/cache",
-                "/lib/x86_64-linux-gnu",
-            ])
-            .loosely(),
-            run(&["-f", "/dev/null", "-C", "{dir}/cache", "{dir}/tree"]),
-            loose(&["-p", "-C", "/etc/ld.so.cache"]),
-            run(&["-X", "-r", "{dir}", "-C", "/cache", "/tree"]),
-        ],
-    ),
-    debian(
-        "e2fsck",
-        "/sbin/e2fsck.static",
-        &[
-            ends(8, &["-n", "words"]),
-            run(&["-V"]),
-            ends(8, &["-fy", "-C", "0", "{dir}/numbers"]),
-        ],
-    ),
     debian(
         "tini",
         "/usr/bin/tini-static",
