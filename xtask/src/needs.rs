@@ -61,7 +61,6 @@ const NEEDS: &[(&str, &str)] = &[
     ("/usr/bin/wget", "wget"),
     ("/sbin/e2fsck.static", "e2fsck-static"),
     ("/usr/bin/tini-static", "tini"),
-    ("/usr/sbin/gosu", "gosu"),
     ("/usr/bin/gawk", "gawk"),
     ("/usr/bin/mawk", "mawk"),
     ("/usr/bin/lua5.4", "lua5.4"),

@@ -377,18 +377,6 @@ pub(super) const TOOLS: &[Workload] = &[
         ],
     )
     .starting(&["/bin/echo", "/bin/sh", "/bin/sleep"]),
-    debian(
-        "gosu",
-        "/usr/sbin/gosu",
-        &[
-            run(&["nobody", "id", "-u"]),
-            run(&["nobody:nogroup", "echo", "started"]),
-            ends(1, &["portcullis-absent", "true"]),
-            run(&["--version"]),
-        ],
-    )
-    .starting(&["/usr/bin/id", "/bin/echo"])
-    .slow(),
 ];
 
 /// Two lines of `words` changed.

@@ -188,8 +188,8 @@ impl Solver<'_> {
                 let numbers = self.numbers(function, at);
                 for (n, argument) in entry.arguments.iter().enumerate() {
                     let written = numbers.as_ref().and_then(|all| {
-                        let each = all.iter().map(|&number| written_through(number, n));
-                        each.fold(Some(0), |most, one| Some(most?.max(one?)))
+                        let mut each = all.iter().map(|&number| written_through(number, n));
+                        each.try_fold(0, |most, one| Some(most.max(one?)))
                     });
                     let places = track.holders[&function].values[argument.0 as usize].clone();
                     for place in places {
