@@ -3,7 +3,6 @@
 // builds: freestanding
 // calls: getpid write exit_group
 // run: all
-// gap: getpid write exit_group — without optimisation, a call whose target is not known passes nothing on
 #include "freestanding.h"
 
 __asm__(

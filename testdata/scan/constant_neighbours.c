@@ -2,8 +2,7 @@
 // that runs. The index of its access has no bound that could be found.
 // builds: gcc -O2 -static-pie -s | gcc -O0 -static-pie -s | gcc -Os -static-pie -s
 // calls: getpid getppid exit_group
-// not: getuid — in the table of a function that nothing calls
-// not: getgid — the same, on the other side
+// extra: getuid getgid — of neighbours, where the words on both sides look like one table's
 // run: some
 #include "freestanding.h"
 

@@ -3,6 +3,7 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
+// gap: getpid getuid — a function that is handed on and called by somebody unknown
 #include "freestanding.h"
 
 struct operations {

@@ -3,7 +3,7 @@
 // builds: freestanding | layouts
 // calls: getpid getuid getgid exit_group
 // run: all
-// not: unlink — another operation of the same table's type, in a table that nobody refers to
+// extra: unlink — of a table that nobody refers to, where all is one writable segment (-N)
 #include "freestanding.h"
 
 struct object;

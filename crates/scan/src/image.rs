@@ -271,11 +271,57 @@ impl Image {
             .map(|w| (Addr(w.at), w.slot))
     }
 
-    /// The words of linkage tables.
-    pub fn linkage(&self) -> impl Iterator<Item = (Addr, Slot)> + '_ {
-        let regions = self.objects.iter().flat_map(|o| &o.regions);
-        let tables = regions.filter(|r| r.linkage);
-        tables.flat_map(|table| self.slots(table.range.clone()))
+    /// Words that are read although no code refers to the data that they are in: those of linkage
+    /// tables, and of the data that each thread gets a copy of.
+    pub fn read_by_place(&self) -> impl Iterator<Item = (Addr, Slot)> + '_ {
+        let tables = self.objects.iter().flat_map(|o| {
+            let linkage = o.regions.iter().filter(|r| r.linkage);
+            let linkage = linkage.map(|r| r.range.clone());
+            let template = o.file.thread_template.clone();
+            let template =
+                template.map(|r| r.start.wrapping_add(o.base)..r.end.wrapping_add(o.base));
+            linkage.chain(template)
+        });
+        tables.flat_map(|range| self.slots(range))
+    }
+
+    /// Whether an object at fixed addresses holds an address of `range` where no word begins: a member
+    /// of a packed structure.
+    pub fn names_at_odd_places(&self, range: Range<u64>) -> bool {
+        let Some(object) = self.object(Addr(range.start)).filter(|o| o.file.fixed) else {
+            return false;
+        };
+        let data = object.regions.iter().filter(|r| !r.executable);
+        data.into_iter().any(|region| {
+            let address = region.range.start.wrapping_sub(object.base);
+            let length = (region.range.end - region.range.start) as usize;
+            let bytes = object.file.memory.from(address).unwrap_or_default();
+            let bytes = &bytes[..bytes.len().min(length)];
+            let words = (region.range.start..).zip(bytes.windows(8));
+            words.into_iter().any(|(at, word)| {
+                let word = word.try_into().map(u64::from_le_bytes).unwrap_or(0);
+                at % 8 != 0 && range.contains(&word)
+            })
+        })
+    }
+
+    /// The data that symbols which overlap each other cover, around one at `at`.
+    pub fn data_extents(&self, at: Addr) -> Option<Range<u64>> {
+        let object = self.object(at)?;
+        let mut extent = self.data_extent(at)?;
+        loop {
+            let (start, end) = (extent.start, extent.end);
+            for &(first, last) in &object.file.names.data {
+                let first = first.wrapping_add(object.base);
+                let last = last.wrapping_add(object.base);
+                if first < extent.end && extent.start < last {
+                    extent = extent.start.min(first)..extent.end.max(last);
+                }
+            }
+            if (start, end) == (extent.start, extent.end) {
+                return Some(extent);
+            }
+        }
     }
 
     /// No word of the section of `at`, or near it, holds an address: whatever an index is that is

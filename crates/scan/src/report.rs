@@ -9,19 +9,21 @@ mod witness;
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_abi::{
-    Arch, ArgValue, Confidence, Location, Origin, Residual, ResidualKind, Site, Syscall,
+    Arch, ArgValue, Confidence, Location, Origin, Paths, Residual, ResidualKind, Site, Syscall,
     SyscallSet, Sysno, ThreadSet, Tuple, Warning,
 };
 
 use crate::demangle::demangle;
 use crate::graph::CallGraph;
 use crate::image::{Addr, Image, Role};
+use crate::isa::x86_64::{RDI, RSI};
 use crate::kernel::{
     HANDLER_RETURN, MAKES_EXECUTABLE, RESTART, RESTARTED, STARTS_PROGRAM, TAKES_HANDLER, X32,
     deciding,
 };
 use crate::solve::domain::Domain;
 use crate::solve::{Entered, InstanceId, Lost, Solution};
+use crate::summary::Input;
 use paths::Callers;
 use witness::Witness;
 
@@ -184,29 +186,24 @@ impl Report<'_> {
     /// programs by the calls that start them.
     fn announced(&mut self) {
         self.names_looked_up();
+        // One place can make both calls.
+        let mut started: BTreeMap<u64, (InstanceId, Paths)> = BTreeMap::new();
         for number in STARTS_PROGRAM {
-            let found: Vec<_> = self
-                .made(number)
-                .map(|(at, found)| (at, found.iter().map(|(id, _)| *id).collect::<Vec<_>>()))
-                .collect();
-            for (at, ids) in found {
+            for (at, made) in self.made(number) {
+                let ids: Vec<InstanceId> = made.iter().map(|(id, _)| *id).collect();
                 let paths = self.callers.paths(number, at, ids.iter().copied());
-                let paths = paths.unwrap_or_default();
-                let what = match (paths.known.is_empty(), paths.others) {
-                    (false, false) => paths.known.join(", "),
-                    (false, true) => {
-                        format!(
-                            "{}, and programs that are not known",
-                            paths.known.join(", ")
-                        )
-                    }
-                    (true, _) => "a program that is not known".to_owned(),
+                let (Some(&id), Some(paths)) = (ids.first(), paths) else {
+                    continue;
                 };
-                let detail = format!("starts {what}: it runs under the same filter");
-                if let Some(&id) = ids.first() {
-                    self.residual(ResidualKind::Exec, id, at, detail);
-                }
+                let (_, known) = started.entry(at).or_insert((id, Paths::default()));
+                known.known.extend(paths.known);
+                known.others |= paths.others;
             }
+        }
+        for (at, (id, paths)) in started {
+            let what = named(&paths, "programs that are not known");
+            let detail = format!("starts {what}: it runs under the same filter");
+            self.residual(ResidualKind::Exec, id, at, detail);
         }
         for (name, &(id, at)) in &self.solution.strings {
             let what = match name.as_str() {
@@ -222,6 +219,7 @@ impl Report<'_> {
                 format!("{what} (it refers to \"{name}\")"),
             );
         }
+        let mut opened: BTreeMap<(&str, u64), Vec<InstanceId>> = BTreeMap::new();
         for n in 0..self.solution.instances.len() {
             let id = InstanceId(n as u32);
             let entry = self.entry(id);
@@ -230,7 +228,21 @@ impl Report<'_> {
                 && start.0 == entry
                 && self.witness.reached(id)
             {
-                let detail = format!("{name} loads libraries while the program runs");
+                opened.entry((name, entry)).or_default().push(id);
+            }
+        }
+        self.loaded(opened);
+    }
+
+    /// What is opened by functions of the C library that load libraries, by the names they are passed.
+    fn loaded(&mut self, opened: BTreeMap<(&str, u64), Vec<InstanceId>>) {
+        for ((name, entry), ids) in opened {
+            // dlmopen(3) takes a namespace first.
+            let file = if name == "dlmopen" { RSI } else { RDI };
+            let paths = self.callers.passed_in(&ids, Input::Register(file));
+            let what = named(&paths, "libraries that are not known");
+            let detail = format!("{name} loads {what} while the program runs");
+            if let Some(&id) = ids.first() {
                 self.residual(ResidualKind::Module, id, entry, detail);
             }
         }
@@ -469,6 +481,15 @@ fn includes(all: &Arguments, part: &Arguments) -> bool {
             (known, other) => Some(known) == other,
         }
     })
+}
+
+/// Files by their names, and `others` where there may be more.
+fn named(paths: &Paths, others: &str) -> String {
+    match (paths.known.join(", "), paths.others) {
+        (known, false) if !known.is_empty() => known,
+        (known, true) if !known.is_empty() => format!("{known}, and {others}"),
+        _ => others.to_owned(),
+    }
 }
 
 /// What is told of an argument of the call `number`: of one that the kernel declares narrower than a

@@ -44,6 +44,8 @@ pub struct Summary {
     pub reads: u16,
     /// Registers that the convention tells it to preserve and that it saves, a bit each.
     pub saved: u16,
+    /// It uses what lies on its caller's stack, or hands it on.
+    pub takes_stack: bool,
     /// What it does to memory, where that was asked for ([`watch`]).
     pub traffic: Vec<Traffic>,
 }

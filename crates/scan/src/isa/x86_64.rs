@@ -353,6 +353,8 @@ impl Lifter {
                 self.write(i, 1, a, m);
             }
             N::Bswap => {
+                let v = self.read(i, 0, m);
+                m.lose(v);
                 let r = m.opaque(0);
                 self.write(i, 0, r, m);
             }
@@ -405,8 +407,6 @@ impl Lifter {
         self.write(i, 0, r, m);
     }
 
-    /// An operand's value, zero-extended from its width; immediates are sign-extended as the
-    /// instruction does.
     /// Where an indirect branch goes.
     fn target<M: Machine>(&mut self, i: &Instruction, m: &mut M) -> M::V {
         if i.op0_kind() == OpKind::Memory && i.memory_size().size() == 8 && !thread_local(i) {
@@ -416,6 +416,8 @@ impl Lifter {
         self.read(i, 0, m)
     }
 
+    /// An operand's value, zero-extended from its width; immediates are sign-extended as the
+    /// instruction does.
     fn read<M: Machine>(&mut self, i: &Instruction, operand: u32, m: &mut M) -> M::V {
         match i.op_kind(operand) {
             OpKind::Register => {
@@ -489,7 +491,9 @@ impl Lifter {
         // A bit is numbered from the operand on, however far.
         let far_bit = i.op1_kind() == OpKind::Register
             && matches!(i.mnemonic(), Mnemonic::Bts | Mnemonic::Btr | Mnemonic::Btc);
-        let string = i.is_string_instruction() || far_bit;
+        // A gather or a scatter goes to many places.
+        let many = i.memory_index() != Register::None && !i.memory_index().is_gpr();
+        let string = i.is_string_instruction() || far_bit || many;
         let info = self.info.info_options(i, InstructionInfoOptions::NONE);
         let memory: Vec<_> = info.used_memory().to_vec();
         let registers: Vec<_> = info.used_registers().to_vec();

@@ -76,12 +76,12 @@ enum Kind {
 /// array begins.
 fn may_continue(image: &Image, at: u64) -> bool {
     /// Longest record of which that is seen, in words.
-    const LONGEST: u64 = 16;
+    const LONGEST: u64 = 64;
     let kind = |at: u64| match image.slot(Addr(at)) {
         Some(Slot::Address(a)) if image.is_code(a) => Some(Kind::Code),
         Some(_) => Some(Kind::Data),
         None => image
-            .constant(Addr(at), 8)
+            .initial(Addr(at), 8)
             .map(|n| if n == 0 { Kind::Zero } else { Kind::Number }),
     };
     let before: Vec<Option<Kind>> = (1..=LONGEST)

@@ -33,6 +33,15 @@ struct Found {
     others: bool,
 }
 
+impl Found {
+    fn told(self) -> Paths {
+        Paths {
+            others: self.others || self.known.len() > MOST_PATHS,
+            known: self.known.into_iter().take(MOST_PATHS).collect(),
+        }
+    }
+}
+
 impl<'a> Callers<'a> {
     pub(super) fn new(image: &'a Image, solution: &'a Solution) -> Self {
         let mut entered = vec![Vec::new(); solution.instances.len()];
@@ -76,13 +85,20 @@ impl<'a> Callers<'a> {
                 }
             }
         }
-        if found.known.len() > MOST_PATHS {
-            found.others = true;
+        Some(found.told())
+    }
+
+    /// The paths that instances are passed in an input.
+    pub(super) fn passed_in(&self, ids: &[InstanceId], input: Input) -> Paths {
+        let mut found = Found::default();
+        for &id in ids {
+            let mut pending = Vec::new();
+            self.passed(id, input, &mut pending, &mut found);
+            for (caller, value) in pending {
+                self.follow(caller, value, &mut found);
+            }
         }
-        Some(Paths {
-            known: found.known.into_iter().take(MOST_PATHS).collect(),
-            others: found.others,
-        })
+        found.told()
     }
 
     /// Collects what a value of an instance can be, through whoever passes it.

@@ -99,11 +99,10 @@ impl Function {
 
 impl Function {
     /// Whether an address inside it is for its own jumps alone, and they are known: a label may
-    /// not be jumped to from another function (GCC manual, "Labels as Values").
-    pub(super) fn owns(&self, image: &Image, label: u64) -> bool {
-        // What nothing calls may be a part of a function whose jumps are elsewhere.
-        let whole = image.called_start(Addr(self.summary.entry));
-        !self.jumps_anywhere && (whole || self.labels.contains(&label))
+    /// not be jumped to from another function (GCC manual, "Labels as Values"). One that none of them
+    /// leads to is for somebody else: `__builtin_longjmp`, a part of the function elsewhere.
+    pub(super) fn owns(&self, label: u64) -> bool {
+        !self.jumps_anywhere && self.labels.contains(&label)
     }
 }
 

@@ -79,7 +79,7 @@ impl Memory {
     pub(super) fn in_frame(&self, function: FunctionId, offset: i64, size: u8) -> Domain {
         match self.frames.get(&function) {
             // From the return address on it is the caller's.
-            Some(content) if offset + i64::from(size) <= 0 => {
+            Some(content) if offset.saturating_add(i64::from(size)) <= 0 => {
                 content.read(offset, size, Domain::Nothing)
             }
             _ => Domain::Anything,

@@ -37,7 +37,7 @@ impl Solver<'_> {
             let around = self.image.function_around(Addr(address));
             let owned = around.is_some_and(|start| {
                 let function = self.functions.at(self.image, start.0);
-                self.functions.all[function.0 as usize].owns(self.image, address)
+                self.functions.all[function.0 as usize].owns(address)
             });
             if !owned {
                 self.take_code(address, by);

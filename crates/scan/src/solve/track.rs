@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use super::memory::{Content, Memory};
 use super::{FunctionId, Solver};
-use crate::image::{Addr, Slot};
+use crate::image::{Addr, STEP, Slot};
 use crate::summary::{Exit, Graph, Input, Reference, Summary, Value, ValueId};
 
 mod flow;
@@ -196,16 +196,28 @@ impl Solver<'_> {
                     Reference::Indexed { base, .. } => (base, 0),
                     Reference::Written { .. } | Reference::Stored(_) => continue,
                 };
-                // A base can lie before what an index leads to, or after it, in its section.
-                let range = match (size, self.image.region(Addr(at))) {
-                    (0, Some(region)) => region.range.clone(),
-                    _ => at..at.saturating_add(u64::from(size)),
-                };
-                for piece in track.over(range) {
-                    let inside = track.piece_of(at) == Some(piece);
-                    if inside {
+                // A base can lie before what an index leads to, or after it, in its section; and who
+                // counts from one names the element before the first.
+                let near = self.image.beside(Addr(at)).map_or(at, |beside| beside.0);
+                let region = self.image.region(Addr(near)).map(|r| r.range.clone());
+                let computed = matches!(reference, Reference::Address(_)) || size == 0;
+                let named_range = at..at.saturating_add(u64::from(size));
+                let own = self
+                    .image
+                    .data_extent(Addr(at))
+                    .is_some_and(|e| e.start == at);
+                let ahead = (computed && !own).then(|| at..at.saturating_add(STEP));
+                let section = region.filter(|r| size == 0 || near != at || r.end == at);
+                let ranges = [Some(named_range), ahead, section];
+                let pieces: BTreeSet<Piece> = ranges
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|range| track.over(range))
+                    .collect();
+                for piece in pieces {
+                    if track.piece_of(at) == Some(piece) {
                         named.insert(function);
-                    } else if size > 0 || !track.is_apart(piece) {
+                    } else if !track.is_apart(piece) || !computed {
                         track.lose(piece);
                     }
                 }
@@ -219,12 +231,22 @@ impl Solver<'_> {
                 track.lose(piece);
             }
         }
-        for (at, held) in self.data.slots(self.image).chain(self.image.linkage()) {
+        for (at, held) in self
+            .data
+            .slots(self.image)
+            .chain(self.image.read_by_place())
+        {
             let Slot::Address(held) = held else { continue };
             if let Some(piece) = track.piece_of(held.0)
                 && track.piece_of(at.0).is_none()
             {
                 track.lose(piece);
+            }
+        }
+        let pieces: Vec<(u64, u64)> = track.data.iter().map(|(&s, &(e, _))| (s, e)).collect();
+        for (start, end) in pieces {
+            if self.image.names_at_odd_places(start..end) {
+                track.lose(Piece::Data(start));
             }
         }
         let ranges: Vec<Range<u64>> = track.data.iter().map(|(&s, &(e, _))| s..e).collect();
@@ -328,6 +350,35 @@ impl Track {
 
     fn lose(&mut self, piece: Piece) {
         self.changed |= self.lost.insert(piece);
+    }
+
+    /// Whether a place is the address behind its piece of data.
+    fn is_behind(&self, place: Place) -> bool {
+        match (place.piece, place.offset) {
+            (Piece::Data(start), Some(at)) => self
+                .data
+                .get(&start)
+                .is_some_and(|&(end, _)| end == at as u64),
+            _ => false,
+        }
+    }
+
+    /// A write that leaves its piece of data loses it, and what it comes to.
+    fn lose_beyond(&mut self, place: Place, size: u8) {
+        let (Piece::Data(start), Some(offset)) = (place.piece, place.offset) else {
+            return;
+        };
+        let range = offset as u64..(offset as u64).saturating_add(u64::from(size));
+        let inside = self
+            .data
+            .get(&start)
+            .is_some_and(|&(end, _)| range.start >= start && range.end <= end);
+        if !inside {
+            self.lose(place.piece);
+            for piece in self.over(range) {
+                self.lose(piece);
+            }
+        }
     }
 
     fn lose_all(&mut self, places: &Places) {

@@ -291,7 +291,15 @@ fn absolute(function: &Function<'_>, address: ValueId) -> Target {
     let mut all: Vec<u64> = table
         .bases
         .iter()
-        .flat_map(|&base| entries(function, &table, base, word))
+        .flat_map(|&base| {
+            let before = entries_before(function, &table, base, word);
+            let mut all = entries(function, &table, base, word);
+            // Without what the base itself leads to it is no table of this function.
+            if !all.is_empty() {
+                all.extend(before);
+            }
+            all
+        })
         .collect();
     all.sort_unstable();
     all.dedup();
@@ -384,6 +392,34 @@ fn entries(
         }
     }
     all
+}
+
+/// The entries before a table's base: nothing says that an index without bounds, or with a bound as
+/// a signed number, is not negative.
+fn entries_before(
+    function: &Function<'_>,
+    table: &Table,
+    base: u64,
+    word: impl Fn(u64) -> Option<u64>,
+) -> Vec<u64> {
+    /// Labels before the one that a table is named by.
+    const MOST_BEFORE: u64 = 256;
+    let Function {
+        image,
+        graph,
+        entry,
+        ..
+    } = *function;
+    let bound = table.index.and_then(|index| bounds(image, graph, index));
+    if bound.is_some_and(|(lo, hi)| hi - lo < MOST_ENTRIES) {
+        return Vec::new();
+    }
+    let before = (1..=MOST_BEFORE).map(|n| base.wrapping_sub(n * table.stride));
+    let leads = |&target: &u64| {
+        let inside = image.is_code(Addr(target)) && !image.function_start(Addr(target));
+        inside && is_part(image, entry, target)
+    };
+    before.map_while(|at| word(at).filter(leads)).collect()
 }
 
 /// Whether a compare or a mask was meant to bound the index: what it says is the table's length,

@@ -19,6 +19,8 @@ pub(super) struct Uses {
     pub(super) escaping: Vec<ValueId>,
     /// Registers of which it uses what they hold at entry, a bit each.
     pub(super) reads: u16,
+    /// It uses what lies on its caller's stack.
+    pub(super) takes_stack: bool,
     /// What the block does to memory: where, how many bytes, what.
     pub(super) traffic: Vec<(ValueId, u8, ValueId)>,
 }
@@ -41,6 +43,17 @@ pub(super) struct Lower<'a> {
 }
 
 impl Lower<'_> {
+    /// Notes that an address in the frame is used, if it lies on the caller's side.
+    fn note_place(&mut self, address: ValueId) {
+        if let Value::Frame(offset) = self.graph.get(address)
+            && offset >= 8
+            && part(offset) == 0
+            && let Some(uses) = &mut self.uses
+        {
+            uses.takes_stack = true;
+        }
+    }
+
     /// Notes a write, or, to [`ANY`], a value that goes out of sight.
     fn watch(&mut self, address: ValueId, size: u8, value: ValueId) {
         if self.watched
@@ -181,6 +194,28 @@ impl Lower<'_> {
         }
     }
 
+    /// An address that became another number by constants alone can be made of that again.
+    fn note_veiled(&mut self, from: ValueId, to: ValueId) {
+        /// A part of an address, as of its alignment.
+        const SMALL: u64 = 4096;
+        let (Some(from_value), Some(to)) =
+            (self.graph.constant_of(from), self.graph.constant_of(to))
+        else {
+            return;
+        };
+        let region = |at: u64| self.image.region(Addr(at)).filter(|r| r.writable);
+        if self.uses.is_some()
+            && from_value != to
+            && to >= SMALL
+            && let Some(region) = region(from_value)
+            && !region.range.contains(&to)
+        {
+            self.refer(Reference::Address(from_value));
+            self.escape(from);
+            self.watch(ANY, 0, from);
+        }
+    }
+
     /// A value is put where others can read it: noted if it is the address of code.
     fn note_stored(&mut self, value: ValueId) {
         if self.uses.is_some()
@@ -242,7 +277,8 @@ impl Lower<'_> {
             _ => constant_base(self.image, self.graph, address).map(|base| (base, 0)),
         };
         if let Some((at, size)) = place
-            && let Some(region) = self.image.region(Addr(at))
+            && let near = self.image.beside(Addr(at)).unwrap_or(Addr(at))
+            && let Some(region) = self.image.region(near)
         {
             self.refer(match region.writable {
                 true => Reference::Assigned { at, size },
@@ -374,6 +410,8 @@ impl Machine for Lower<'_> {
                 let own = matches!(pointer(self.image, self.graph, value), Pointer::Frame(_));
                 if !own {
                     self.state.forget_frame();
+                    self.watch(ANY, 0, value);
+                    self.escape(value);
                 }
                 let key = self.at.wrapping_sub(self.entry) & (FOREIGN - 1);
                 let key = if own { key } else { key | FOREIGN };
@@ -382,6 +420,7 @@ impl Machine for Lower<'_> {
         } else {
             self.expose(value);
             self.materialise(value);
+            self.note_place(value);
         }
         self.state.set_register(reg, value);
     }
@@ -420,12 +459,25 @@ impl Machine for Lower<'_> {
     fn binary(&mut self, op: Binary, a: ValueId, b: ValueId) -> ValueId {
         self.note_use(a);
         self.note_use(b);
-        self.graph.binary(op, a, b)
+        let result = self.graph.binary(op, a, b);
+        // The distance of two addresses is none.
+        let distance = op == Binary::Sub
+            && self
+                .graph
+                .constant_of(b)
+                .is_some_and(|b| is_address(self.image, b));
+        if !distance {
+            self.note_veiled(a, result);
+            self.note_veiled(b, result);
+        }
+        result
     }
 
     fn zero_extend(&mut self, value: ValueId, bits: u8) -> ValueId {
         self.note_use(value);
-        self.graph.zero_extend(value, bits)
+        let result = self.graph.zero_extend(value, bits);
+        self.note_veiled(value, result);
+        result
     }
 
     fn sign_extend(&mut self, value: ValueId, bits: u8) -> ValueId {
@@ -435,6 +487,7 @@ impl Machine for Lower<'_> {
 
     fn load(&mut self, address: ValueId, size: u8) -> ValueId {
         self.note_use(address);
+        self.note_place(address);
         match self.graph.get(address) {
             Value::Frame(offset) => match self.state.load(self.graph, offset, size) {
                 Some(known) => known,

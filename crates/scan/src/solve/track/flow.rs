@@ -134,13 +134,16 @@ impl Solver<'_> {
     /// A write, or a value that goes out of sight.
     fn traffic(&self, track: &mut Track, function: FunctionId, one: Traffic) {
         let holder = &track.holders[&function];
-        let to = holder.values[one.address.0 as usize].clone();
+        let mut to = holder.values[one.address.0 as usize].clone();
         let what = holder.values[one.value.0 as usize].clone();
         let variable = holder.summary.graph.constant_of(one.address);
+        // What lies behind a piece is written by its own name.
+        to.retain(|p| variable.is_none() || !track.is_behind(*p));
         for place in &to {
             if place.offset.is_none() || one.size == 0 {
                 track.lose(place.piece);
             }
+            track.lose_beyond(*place, one.size);
         }
         let is_code = |p: &Place| matches!(p.piece, Piece::Code(_)) && p.offset == Some(0);
         if one.size != 8
@@ -182,6 +185,9 @@ impl Solver<'_> {
                 };
                 let (result, second) = (of(RAX), of(RDX));
                 track.lose_all(&second);
+                if track.holders[&function].summary.replaces_return_address {
+                    track.lose_all(&result);
+                }
                 self.give_back(track, function, &result);
             }
             Exit::Syscall(entry, _) => {
@@ -231,7 +237,7 @@ impl Solver<'_> {
                 piece => track.lose(piece),
             }
         }
-        let passes = |reg: Reg| ARGUMENTS.contains(&reg);
+        let passes = |reg: Reg| ARGUMENTS.contains(&reg) || reg == R10;
         let mut callees: BTreeSet<FunctionId> = self
             .callees
             .get(&at)
@@ -249,12 +255,14 @@ impl Solver<'_> {
                     );
                 }
                 None => {
-                    let unknown = |reg: Reg| passes(reg) || reg == R10;
-                    for (_, places) in registers.iter().filter(|(reg, _)| unknown(*reg)) {
+                    for (_, places) in registers.iter().filter(|(reg, _)| passes(*reg)) {
                         track.lose_all(places);
                     }
                     for (_, places) in &stack {
                         track.lose_all(places);
+                    }
+                    for (_, places) in self.above(track, function, call) {
+                        track.lose_all(&places);
                     }
                 }
             }
@@ -278,43 +286,47 @@ impl Solver<'_> {
                 track.add(|t| t.held.entry(at).or_default(), places);
                 self.hold(track, callee);
             }
-            self.pass_far(track, function, callee, call);
+            self.pass_stack(track, function, callee, call);
         }
     }
 
-    /// Arguments on the stack that are farther than calls are summarised with; a part of a function
-    /// that lies elsewhere reads all of its frame so.
-    fn pass_far(
+    /// What a callee finds on the stack of its caller: a part of a function that lies elsewhere reads
+    /// all of its frame, and an argument can be a structure.
+    fn pass_stack(
         &mut self,
         track: &mut Track,
         function: FunctionId,
         callee: FunctionId,
         call: &Call,
     ) {
-        const FARTHEST: i32 = 64;
-        let top = call.registers[usize::from(RSP.0)];
-        let Value::Frame(top) = track.holders[&function].summary.graph.get(top) else {
+        if !self.functions.all[callee.0 as usize].summary.takes_stack {
             return;
-        };
-        let graph = &self.functions.all[callee.0 as usize].summary.graph;
-        let far: Vec<i32> = (0..graph.len() as u32)
-            .filter_map(|v| match graph.get(ValueId(v)) {
-                Value::Entry(Input::Stack(n)) if n > FARTHEST => Some(n),
-                _ => None,
-            })
-            .collect();
-        for offset in far {
-            // Below, at or above where a return address goes.
-            for pushed in [8, 0, -8] {
-                let at = (Piece::Frame(function), top + i64::from(offset) - pushed);
-                let Some(places) = track.held.get(&at).cloned() else {
-                    continue;
-                };
+        }
+        for (offset, places) in self.above(track, function, call) {
+            let at = (Piece::Frame(callee), offset);
+            track.add(|t| t.held.entry(at).or_default(), &places);
+            if let Ok(offset) = i32::try_from(offset) {
                 let input = Input::Stack(offset);
                 track.add(|t| t.passed.entry((callee, input)).or_default(), &places);
-                self.hold(track, callee);
             }
+            self.hold(track, callee);
         }
+    }
+
+    /// Places that a call finds on the stack, by the offsets that they have for who is called: below, at
+    /// or above where a return address goes.
+    fn above(&self, track: &Track, function: FunctionId, call: &Call) -> Vec<(i64, Places)> {
+        let top = call.registers[usize::from(RSP.0)];
+        let Value::Frame(top) = track.holders[&function].summary.graph.get(top) else {
+            return Vec::new();
+        };
+        let frame = Piece::Frame(function);
+        let held = track.held.range((frame, top)..=(frame, i64::MAX));
+        let all = held.flat_map(|(&(_, at), places)| {
+            let offset = at - top;
+            [offset + 8, offset, offset - 8].map(|offset| (offset, places.clone()))
+        });
+        all.filter(|(offset, _)| *offset > 0).collect()
     }
 
     /// What a function returns goes to who calls it.
@@ -322,10 +334,17 @@ impl Solver<'_> {
         if places.is_empty() {
             return;
         }
-        if returns_nothing(&track.holders[&function]) {
+        // Too many functions hold something: all is looked at anew with less.
+        let Some(holder) = track.holders.get(&function) else {
+            return;
+        };
+        // In the C library, whose handler for changed user ids is one: without a result.
+        let by_library = self.image.object_of(Addr(holder.summary.entry)) == self.lookups.library();
+        if by_library && may_return_nothing(holder) {
             return;
         }
-        if self.is_entered_otherwise(function) {
+        // The kernel and the loader use no results.
+        if self.free.contains(&function) {
             track.lose_all(places);
         }
         let callers: Vec<(FunctionId, u64)> = self
@@ -394,9 +413,10 @@ impl Solver<'_> {
             return None;
         }
         let mut all = BTreeSet::new();
+        let lost = track.all_lost();
         for place in from {
             let key = (place.piece, place.offset?);
-            if track.lost.contains(&place.piece) || track.mixed.contains(&key) {
+            if lost.contains(&place.piece) || track.mixed.contains(&key) {
                 return None;
             }
             for held in track.held.get(&key)? {
@@ -435,7 +455,7 @@ impl Solver<'_> {
                         _ => return false,
                     }
                 }
-                Value::Refine(a, ..) | Value::Kept(_, _, a) => pending.push((function, a)),
+                Value::Refine(a, ..) => pending.push((function, a)),
                 Value::Select(_, a, b) => pending.extend([(function, a), (function, b)]),
                 Value::Phi(index) => {
                     let operands = graph.phis[index as usize].operands.iter();
@@ -534,7 +554,7 @@ impl Solver<'_> {
 }
 
 /// Whether it returns on some way with what the result register held at entry, which nobody chose.
-fn returns_nothing(holder: &Holder) -> bool {
+fn may_return_nothing(holder: &Holder) -> bool {
     let blocks = holder.summary.blocks.iter().zip(&holder.reached);
     let mut reached = blocks.filter(|(_, reached)| **reached);
     reached.any(|(block, _)| match &block.exit {

@@ -152,7 +152,9 @@ impl Solver<'_> {
         if !region.writable || region.linkage || region.executable {
             return;
         }
-        let (range, apart) = match self.image.data_extent(Addr(at)) {
+        let (range, apart) = match self.image.data_extents(Addr(at)) {
+            // What the linker collects is walked from end to end.
+            _ if region.set => (region.range.clone(), false),
             Some(extent) => (extent, false),
             None if self.image.object_of(Addr(at)) == self.lookups.library() => {
                 // glibc's data has few symbols: see docs/soundness.md.

@@ -24,6 +24,7 @@ impl Builder<'_> {
         let mut escaping = Vec::new();
         let mut reads = 0;
         let mut traffic = Vec::new();
+        let mut takes_stack = false;
         for block in 0..self.extents.len() as u32 {
             let Extent { start, last, .. } = self.extents[block as usize];
             let Some((state, _)) = self.states[block as usize].take() else {
@@ -39,6 +40,7 @@ impl Builder<'_> {
             let (flow, state, uses) = self.run(block, state, true);
             escaping.extend(uses.escaping);
             reads |= uses.reads;
+            takes_stack |= uses.takes_stack;
             traffic.extend(
                 uses.traffic
                     .into_iter()
@@ -76,6 +78,8 @@ impl Builder<'_> {
             });
         }
         self.prune_references(&mut blocks, escaping);
+        // Who is jumped to finds what the caller was passed.
+        takes_stack |= blocks.iter().any(|b| matches!(b.exit, Exit::TailCall(_)));
         let places = places(blocks.len(), |b| blocks[b as usize].successors().collect());
         prune(&mut self.graph, &mut blocks, &mut traffic);
         Summary {
@@ -83,6 +87,7 @@ impl Builder<'_> {
             saved: self.saved,
             reads,
             traffic,
+            takes_stack,
             blocks,
             places,
             graph: self.graph,
