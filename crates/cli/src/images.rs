@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
 use anyhow::Result;
-use portcullis_abi::{Residual, ResidualKind, SyscallSet};
+use portcullis_abi::{Paths, Residual, ResidualKind, SyscallSet};
 
 use crate::analysis::Wanted;
 use crate::args::ImagesArgs;
@@ -52,7 +52,7 @@ impl Images {
             return Ok(self);
         }
         let mut known = BTreeSet::from([ITSELF.to_owned()]);
-        known.extend(seen);
+        known.extend(seen.iter().cloned());
         let mut pending: VecDeque<String> = self.sets().flat_map(started).collect();
         let mut asked = BTreeSet::new();
         while let Some(path) = pending.pop_front() {
@@ -71,7 +71,7 @@ impl Images {
                     let set = analysis.set;
                     pending.extend(started(&set));
                     known.insert(path);
-                    if known.insert(set.binary.path.clone()) {
+                    if seen.insert(set.binary.path.clone()) {
                         self.others.push(set);
                     }
                 }
@@ -85,7 +85,8 @@ impl Images {
         let is_known = |path: &String| known.contains(path);
         for set in std::iter::once(&mut self.first).chain(&mut self.others) {
             let all = |r: &Residual, set: &SyscallSet| {
-                paths(set, r).is_some_and(|p| !p.others && p.known.iter().all(is_known))
+                let paths = paths(set, r);
+                !paths.others && paths.known.iter().all(is_known)
             };
             let told: Vec<String> = set
                 .residuals
@@ -114,13 +115,29 @@ impl Images {
 fn started(set: &SyscallSet) -> Vec<String> {
     let residuals = set.residuals.iter();
     let exec = residuals.filter(|r| r.kind == ResidualKind::Exec);
-    let all = exec.filter_map(|r| paths(set, r)).flat_map(|p| &p.known);
-    all.filter(|path| path.starts_with('/')).cloned().collect()
+    let all = exec.flat_map(|r| paths(set, r).known);
+    all.filter(|path| path.starts_with('/')).collect()
 }
 
-/// The paths at the place of an exec residual.
-fn paths<'a>(set: &'a SyscallSet, residual: &Residual) -> Option<&'a portcullis_abi::Paths> {
-    let sites = set.syscalls.iter().flat_map(|call| &call.sites);
-    let mut own = sites.filter(|site| site.at == residual.at && site.paths.is_some());
-    own.next()?.paths.as_ref()
+/// The paths of all calls that start programs at the place of an exec residual.
+fn paths(set: &SyscallSet, residual: &Residual) -> Paths {
+    let starts = ["execve", "execveat"].map(|name| set.binary.arch.number(name));
+    let calls = set
+        .syscalls
+        .iter()
+        .filter(|c| starts.contains(&Some(c.number)));
+    let sites = calls.flat_map(|call| &call.sites);
+    let own = sites.filter(|site| site.at == residual.at);
+    let each = own.map(|site| match &site.paths {
+        Some(paths) => paths.clone(),
+        None => Paths {
+            known: Vec::new(),
+            others: true,
+        },
+    });
+    each.fold(Paths::default(), |mut sum, one| {
+        sum.known.extend(one.known);
+        sum.others |= one.others;
+        sum
+    })
 }

@@ -1,6 +1,7 @@
 //! The command as a user runs it.
 
 mod hostile;
+mod images;
 mod late;
 mod phases;
 mod place;
