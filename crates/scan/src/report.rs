@@ -202,7 +202,7 @@ impl Report<'_> {
         }
         for (at, (id, paths)) in started {
             let what = named(&paths, "programs that are not known");
-            let detail = format!("starts {what}: it runs under the same filter");
+            let detail = format!("starts {what}, under the same filter");
             self.residual(ResidualKind::Exec, id, at, detail);
         }
         for (name, &(id, at)) in &self.solution.strings {

@@ -13,7 +13,7 @@ use std::ops::Range;
 use super::memory::{Content, Memory};
 use super::{FunctionId, Solver};
 use crate::image::{Addr, STEP, Slot};
-use crate::summary::{Exit, Graph, Input, Reference, Summary, Value, ValueId};
+use crate::summary::{Graph, Input, Reference, Summary, Value, ValueId};
 
 mod flow;
 mod want;
@@ -24,7 +24,7 @@ pub(super) use want::Wants;
 const MOST_FUNCTIONS: usize = 400;
 /// Pieces that are given up so that the others can be followed.
 const MOST_DROPPED: usize = 32;
-/// Places that one value can be; beyond, they are lost.
+/// Places that one value can be; beyond, all of them are lost.
 const MOST_PLACES: usize = 64;
 
 /// A piece of memory, or a function whose address is followed.
@@ -38,8 +38,8 @@ enum Piece {
     Code(u64),
 }
 
-/// An address: in data itself, in a frame the distance from the stack pointer at entry; without
-/// that, anywhere in the piece or about it.
+/// An address: in data itself, in a frame the distance from the stack pointer at entry, in code that
+/// from the function's; without it, anywhere in the piece or about it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Place {
     piece: Piece,
@@ -70,6 +70,8 @@ struct Track {
     passed: BTreeMap<(FunctionId, Input), Places>,
     /// What calls return, by function and address.
     returned: BTreeMap<(FunctionId, u64), Places>,
+    /// What functions return through calls at their ends.
+    passed_back: BTreeMap<FunctionId, Places>,
     /// Places in followed memory, by piece and offset.
     held: BTreeMap<(Piece, i64), Places>,
     /// Where something else is written to followed memory than addresses of functions.
@@ -449,9 +451,4 @@ impl Track {
 /// The offset of a sum, when one side is a constant.
 fn constant(graph: &Graph, value: ValueId) -> Option<i64> {
     graph.constant_of(value).map(|c| c as i64)
-}
-
-/// What control finds at the end of a block, for those who hold places.
-fn exit(holder: &Holder, block: usize) -> Exit {
-    holder.summary.blocks[block].exit.clone()
 }

@@ -6,7 +6,7 @@ use super::super::domain::Domain;
 use super::super::evaluate::Evaluator;
 use super::super::memory::Memory;
 use super::super::{FunctionId, Solver};
-use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, constant, exit};
+use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, constant};
 use crate::image::Addr;
 use crate::isa::x86_64::{ARGUMENTS, R10, RAX, RDX, RSP};
 use crate::isa::{Binary, Reg};
@@ -33,8 +33,8 @@ impl Solver<'_> {
         }
         for block in 0..blocks {
             if track.holders[&function].reached[block] {
-                let exit = exit(&track.holders[&function], block);
-                let at = track.holders[&function].summary.blocks[block].last;
+                let block = &track.holders[&function].summary.blocks[block];
+                let (at, exit) = (block.last, block.exit.clone());
                 self.leave(track, function, at, &exit);
             }
         }
@@ -272,7 +272,7 @@ impl Solver<'_> {
             // What is passed on in the same place is read by whoever it is passed to.
             let reads = summary.reads;
             for (reg, places) in &registers {
-                if stack_pointer(*reg) || (!passes(*reg) && reads & (1 << reg.0) == 0) {
+                if *reg == RSP || (!passes(*reg) && reads & (1 << reg.0) == 0) {
                     continue;
                 }
                 let input = Input::Register(*reg);
@@ -370,8 +370,8 @@ impl Solver<'_> {
     }
 
     fn give_back_through(&mut self, track: &mut Track, function: FunctionId, places: &Places) {
-        // Deeper chains of tail calls are rare: what they return is lost.
-        let known = track.returned.entry((function, u64::MAX)).or_default();
+        // Who was given the same before has passed it on: chains of tail calls can be circles.
+        let known = track.passed_back.entry(function).or_default();
         let before = known.len();
         known.extend(places);
         if known.len() != before {
@@ -564,10 +564,6 @@ fn may_return_nothing(holder: &Holder) -> bool {
         }
         _ => false,
     })
-}
-
-fn stack_pointer(reg: Reg) -> bool {
-    reg == RSP
 }
 
 fn write(memory: &mut Memory, place: Place, size: u8, value: &Domain) {
