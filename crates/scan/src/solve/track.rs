@@ -22,6 +22,9 @@ pub(super) use want::Wants;
 
 /// Functions that may come to hold a place; with more, nothing is known.
 const MOST_FUNCTIONS: usize = 400;
+/// Values that are looked at in one program before nothing is known of memory any more: real programs
+/// stay far below.
+const MOST_STEPS: u64 = 1_000_000;
 /// Pieces that are given up so that the others can be followed.
 const MOST_DROPPED: usize = 32;
 /// Places that one value can be; beyond, all of them are lost.
@@ -84,6 +87,8 @@ struct Track {
     variables: BTreeSet<u64>,
     /// There was too much to follow.
     gave_up: bool,
+    /// Values that were looked at.
+    steps: u64,
 }
 
 impl Solver<'_> {
@@ -92,6 +97,10 @@ impl Solver<'_> {
     pub(super) fn track(&mut self, wants: &mut Wants) -> Memory {
         loop {
             let track = self.track_once(wants);
+            wants.steps = track.steps;
+            if wants.steps > MOST_STEPS {
+                return Memory::default();
+            }
             if track.gave_up {
                 match track.widest() {
                     Some(piece) if wants.dropped.len() < MOST_DROPPED => {
@@ -114,6 +123,7 @@ impl Solver<'_> {
     fn track_once(&mut self, wants: &Wants) -> Track {
         let mut track = Track {
             lost: wants.dropped.clone(),
+            steps: wants.steps,
             ..Track::default()
         };
         for (range, apart) in &wants.data {
@@ -127,6 +137,7 @@ impl Solver<'_> {
             let holders: Vec<FunctionId> = track.holders.keys().copied().collect();
             for function in holders {
                 self.follow(&mut track, function);
+                track.gave_up |= track.steps > MOST_STEPS;
             }
         }
         track

@@ -45,6 +45,7 @@ impl Solver<'_> {
         loop {
             let mut changed = false;
             let count = track.holders[&function].values.len() as u32;
+            track.steps += u64::from(count);
             for value in (0..count).map(ValueId) {
                 let mut places = self.places(track, function, value);
                 // Of what is lost nothing will be known, wherever it goes.

@@ -25,6 +25,8 @@ pub(in super::super) struct Wants {
     pub(super) frames: BTreeSet<FunctionId>,
     /// What too many functions come to hold: of that nothing is known.
     pub(super) dropped: BTreeSet<Piece>,
+    /// Values that were looked at so far.
+    pub(super) steps: u64,
 }
 
 impl Wants {
