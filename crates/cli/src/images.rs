@@ -35,7 +35,8 @@ impl Images {
     }
 
     /// With the programs that were named and, if that was asked for, those that it and they start by a
-    /// constant path. A place that starts nothing else is no residual any more.
+    /// constant path. A place that starts nothing else is no residual any more, unless one of them can
+    /// change what paths mean.
     pub(crate) fn with(
         mut self,
         typed: &ImagesArgs,
@@ -82,6 +83,9 @@ impl Images {
                 )),
             }
         }
+        if self.sets().any(moves_root) {
+            return Ok(self);
+        }
         let is_known = |path: &String| known.contains(path);
         for set in std::iter::once(&mut self.first).chain(&mut self.others) {
             let all = |r: &Residual, set: &SyscallSet| {
@@ -111,6 +115,15 @@ impl Images {
     }
 }
 
+/// Whether a program can make an absolute path name another file.
+fn moves_root(set: &SyscallSet) -> bool {
+    const MOVE: [&str; 5] = ["chroot", "pivot_root", "mount", "move_mount", "setns"];
+    let moves = MOVE.map(|name| set.binary.arch.number(name));
+    set.syscalls
+        .iter()
+        .any(|call| moves.contains(&Some(call.number)))
+}
+
 /// The constant absolute paths of programs that a program starts.
 fn started(set: &SyscallSet) -> Vec<String> {
     let residuals = set.residuals.iter();
@@ -128,16 +141,16 @@ fn paths(set: &SyscallSet, residual: &Residual) -> Paths {
         .filter(|c| starts.contains(&Some(c.number)));
     let sites = calls.flat_map(|call| &call.sites);
     let own = sites.filter(|site| site.at == residual.at);
-    let each = own.map(|site| match &site.paths {
-        Some(paths) => paths.clone(),
-        None => Paths {
-            known: Vec::new(),
-            others: true,
-        },
-    });
-    each.fold(Paths::default(), |mut sum, one| {
+    let unknown = Paths {
+        known: Vec::new(),
+        others: true,
+    };
+    let each = own.map(|site| site.paths.clone().unwrap_or_else(|| unknown.clone()));
+    // A place without a site tells nothing.
+    let all = each.reduce(|mut sum, one| {
         sum.known.extend(one.known);
         sum.others |= one.others;
         sum
-    })
+    });
+    all.unwrap_or(unknown)
 }

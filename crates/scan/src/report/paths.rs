@@ -143,19 +143,17 @@ impl<'a> Callers<'a> {
         found: &mut Found,
     ) {
         for &by in &self.entered[id.0 as usize] {
-            let Entered::From(caller, at) = by else {
-                found.others = true;
-                continue;
-            };
-            let blocks = self.solution.summary(caller).blocks.iter();
-            for block in blocks.filter(|b| b.last == at) {
-                match &block.exit {
-                    Exit::Call(call, ..) | Exit::TailCall(call) => {
+            let before = pending.len();
+            if let Entered::From(caller, at) = by {
+                let blocks = self.solution.summary(caller).blocks.iter();
+                for block in blocks.filter(|b| b.last == at) {
+                    if let Exit::Call(call, ..) | Exit::TailCall(call) = &block.exit {
                         pending.push((caller, call.passed(input)));
                     }
-                    _ => found.others = true,
                 }
             }
+            // The kernel, a call of unknown target, a table of linkage: what they pass is not seen.
+            found.others |= pending.len() == before;
         }
     }
 

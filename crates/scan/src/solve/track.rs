@@ -22,8 +22,8 @@ pub(super) use want::Wants;
 
 /// Functions that may come to hold a place; with more, nothing is known.
 const MOST_FUNCTIONS: usize = 400;
-/// Values that are looked at in one program before nothing is known of memory any more: real programs
-/// stay far below.
+/// Values that are looked at in one program before nothing is known of memory any more: dash, redis and
+/// git take 9 000 to 31 000.
 const MOST_STEPS: u64 = 1_000_000;
 /// Pieces that are given up so that the others can be followed.
 const MOST_DROPPED: usize = 32;
@@ -142,6 +142,7 @@ impl Solver<'_> {
         }
         track
     }
+
     /// Lets a function's values be followed.
     fn hold(&mut self, track: &mut Track, function: FunctionId) {
         if track.holders.contains_key(&function) || track.gave_up {

@@ -270,7 +270,7 @@ impl Solver<'_> {
         }
         for callee in callees {
             let summary = &self.functions.all[callee.0 as usize].summary;
-            // What is passed on in the same place is read by whoever it is passed to.
+            // Registers that carry no argument by the convention are followed to who is seen to read them.
             let reads = summary.reads;
             for (reg, places) in &registers {
                 if *reg == RSP || (!passes(*reg) && reads & (1 << reg.0) == 0) {
