@@ -103,6 +103,18 @@ fn what_cannot_be_followed_stays_a_residual() {
     }
 }
 
+#[test]
+fn a_path_names_nothing_certain_once_the_root_can_move() {
+    const CHROOT: u64 = 161;
+    let place = Place::new();
+    chain(&place, None);
+    let second = place.at("second").to_str().unwrap().to_owned();
+    link(&place, "first", CHROOT, Some(&second));
+    let followed = scan(&place, &["--follow-exec"]);
+    assert_eq!(followed["closed"], false, "{followed}");
+    assert_eq!(followed["images"].as_array().unwrap().len(), 2);
+}
+
 /// One place makes several calls, among them one that starts what the command line says.
 const SHARED: &str = r#"
 __asm__(".globl _start\n_start:\n  mov %rsp, %rdi\n  xor %ebp, %ebp\n  call run\n");
