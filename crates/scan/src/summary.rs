@@ -50,6 +50,26 @@ pub struct Summary {
     pub traffic: Vec<Traffic>,
 }
 
+impl Summary {
+    /// The calls at an address: its last instruction can end several blocks.
+    pub fn calls_at(&self, at: u64) -> impl Iterator<Item = &Call> {
+        let blocks = self.blocks.iter().filter(move |b| b.last == at);
+        blocks.filter_map(|block| match &block.exit {
+            Exit::Call(call, ..) | Exit::TailCall(call) => Some(&**call),
+            _ => None,
+        })
+    }
+
+    /// The entries into the kernel at an address.
+    pub fn entries_at(&self, at: u64) -> impl Iterator<Item = &Entry> {
+        let blocks = self.blocks.iter().filter(move |b| b.last == at);
+        blocks.filter_map(|block| match &block.exit {
+            Exit::Syscall(entry, _) => Some(&**entry),
+            _ => None,
+        })
+    }
+}
+
 /// What a block does to memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Traffic {

@@ -9,7 +9,7 @@ use crate::image::{Addr, Image};
 use crate::kernel::path_arguments;
 use crate::solve::domain::{Domain, MOST_VALUES};
 use crate::solve::{Entered, InstanceId, Solution};
-use crate::summary::{Exit, Input, Value, ValueId};
+use crate::summary::{Input, Value, ValueId};
 
 /// Paths of one call that are told; the rest are others.
 const MOST_PATHS: usize = 512;
@@ -76,10 +76,8 @@ impl<'a> Callers<'a> {
                     }
                     _ => {
                         let summary = self.solution.summary(id);
-                        for block in summary.blocks.iter().filter(|b| b.last == at) {
-                            if let Exit::Syscall(entry, _) = &block.exit {
-                                self.follow(id, entry.arguments[argument], &mut found);
-                            }
+                        for entry in summary.entries_at(at) {
+                            self.follow(id, entry.arguments[argument], &mut found);
                         }
                     }
                 }
@@ -145,12 +143,8 @@ impl<'a> Callers<'a> {
         for &by in &self.entered[id.0 as usize] {
             let before = pending.len();
             if let Entered::From(caller, at) = by {
-                let blocks = self.solution.summary(caller).blocks.iter();
-                for block in blocks.filter(|b| b.last == at) {
-                    if let Exit::Call(call, ..) | Exit::TailCall(call) = &block.exit {
-                        pending.push((caller, call.passed(input)));
-                    }
-                }
+                let calls = self.solution.summary(caller).calls_at(at);
+                pending.extend(calls.map(|call| (caller, call.passed(input))));
             }
             // The kernel, a call of unknown target, a table of linkage: what they pass is not seen.
             found.others |= pending.len() == before;

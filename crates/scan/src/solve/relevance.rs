@@ -177,12 +177,7 @@ impl Solver<'_> {
         for &(caller, at) in self.callers.get(&function).into_iter().flatten() {
             let summary = &self.functions.all[caller.0 as usize].summary;
             let graph = &summary.graph;
-            let exits = summary.blocks.iter().filter(|b| b.last == at);
-            let calls = exits.filter_map(|b| match &b.exit {
-                Exit::Call(call, ..) | Exit::TailCall(call) => Some(call),
-                _ => None,
-            });
-            for call in calls {
+            for call in summary.calls_at(at) {
                 match matter {
                     Matter::Exact(input) => {
                         let sources = sources.of(caller, graph, call.passed(input));

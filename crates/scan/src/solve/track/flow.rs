@@ -470,11 +470,8 @@ impl Solver<'_> {
                         let Some(holder) = track.holders.get(&caller) else {
                             return false;
                         };
-                        for block in holder.summary.blocks.iter().filter(|b| b.last == at) {
-                            if let Exit::Call(call, ..) | Exit::TailCall(call) = &block.exit {
-                                pending.push((caller, call.passed(input)));
-                            }
-                        }
+                        let calls = holder.summary.calls_at(at);
+                        pending.extend(calls.map(|call| (caller, call.passed(input))));
                     }
                 }
                 _ => return false,

@@ -9,7 +9,7 @@ use super::super::{Entered, FunctionId, MOST_NUMBERS, Solver};
 use super::Piece;
 use crate::image::{Addr, Slot};
 use crate::isa::Binary;
-use crate::summary::{Exit, Input, Value, ValueId};
+use crate::summary::{Input, Value, ValueId};
 
 /// Values that are looked at for all of it.
 const MOST_LOOKED_AT: usize = 20_000;
@@ -65,12 +65,9 @@ impl Solver<'_> {
                 .filter(|(_, site)| site.number.values(MOST_NUMBERS).is_none());
             for (&at, _) in unknown {
                 let summary = &self.functions.all[instance.function.0 as usize].summary;
-                for block in summary.blocks.iter().filter(|b| b.last == at) {
-                    if let Exit::Syscall(entry, _) = &block.exit {
-                        let found = (instance.function, entry.number, Role::Number);
-                        search.pending.push(found);
-                    }
-                }
+                let entries = summary.entries_at(at);
+                let found = entries.map(|e| (instance.function, e.number, Role::Number));
+                search.pending.extend(found);
             }
         }
         while let Some(next) = search.pending.pop() {
@@ -129,11 +126,9 @@ impl Solver<'_> {
     ) {
         for &(caller, at) in self.callers.get(&function).into_iter().flatten() {
             let summary = &self.functions.all[caller.0 as usize].summary;
-            for block in summary.blocks.iter().filter(|b| b.last == at) {
-                if let Exit::Call(call, ..) | Exit::TailCall(call) = &block.exit {
-                    search.pending.push((caller, call.passed(input), role));
-                }
-            }
+            let calls = summary.calls_at(at);
+            let found = calls.map(|call| (caller, call.passed(input), role));
+            search.pending.extend(found);
         }
         let entry = self.functions.all[function.0 as usize].summary.entry;
         if self.free.contains(&function) {
