@@ -1,12 +1,15 @@
 //! Loads of memcached: its protocols, its sockets, its stores.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{Client, PATIENCE};
+use crate::process;
 
 /// Asked for the work it makes; the answers are times, addresses and sizes.
 const MEASURED: &[&str] = &[
@@ -108,13 +111,24 @@ fn binary(client: &Client, command: u8) -> Result<String> {
     Ok(format!("command {command}: {:?}\n", &answer[..8]))
 }
 
-/// Datagrams.
+/// Datagrams, until what [`memcached_warm`] has left is old enough to be read: memcached takes
+/// nothing that was saved in the second in which it starts.
 pub(crate) fn memcached_datagrams(client: &mut Client) -> Result<String> {
     // It answers when all of its sockets are there.
     client.ask("version\r\nquit\r\n")?;
     // Request, sequence, datagrams, reserved: 16 bits each.
     let request = [b"\0\x01\0\0\0\x01\0\0".as_slice(), b"get absent\r\n"].concat();
     let answer = client.datagram(client.values.second, &request)?;
+    let left = fs::read_to_string(client.values.dir.join("public/memory.meta"))?;
+    let saved: u64 = left
+        .lines()
+        .find_map(|line| line.strip_prefix("Kstop_time "))
+        .context("public/memory.meta names no time")?
+        .parse()?;
+    process::until("the second after the saved one", PATIENCE, || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        Ok((now.as_secs() > saved).then_some(()))
+    })?;
     Ok(String::from_utf8_lossy(&answer[8..]).into_owned())
 }
 

@@ -57,6 +57,7 @@ pub(super) const SERVERS: &[Workload] = &[
                 ],
                 client::memcached_tls,
             ),
+            until(Signal::USR1, 0, WARM, client::memcached_warm),
             serve(
                 &[
                     "-l",
@@ -70,7 +71,6 @@ pub(super) const SERVERS: &[Workload] = &[
                 ],
                 client::memcached_datagrams,
             ),
-            until(Signal::USR1, 0, WARM, client::memcached_warm),
             until(Signal::USR1, 0, WARM, client::memcached_warm),
             run(&["-V"]),
         ],
