@@ -1,4 +1,6 @@
-//! `cargo xtask bench [NAME…]`: the table of bench/README.md.
+//! `cargo xtask bench [NAME…]`: the tables of bench/README.md. The name `filters` is the table of filters.
+
+mod filters;
 
 use std::fs;
 use std::path::Path;
@@ -36,6 +38,20 @@ struct Row {
 
 /// `cargo xtask bench`.
 pub(crate) fn run(words: &[String]) -> Result<()> {
+    if let [first, rest @ ..] = words
+        && first == "filters"
+    {
+        return filters::run(rest);
+    }
+    programs(words)?;
+    match words {
+        [] => filters::run(&[]),
+        _ => Ok(()),
+    }
+}
+
+/// The table of programs.
+fn programs(words: &[String]) -> Result<()> {
     let command = portcullis::build("release")?;
     let mut rows: Vec<Row> = Vec::new();
     for turn in 0..TURNS {

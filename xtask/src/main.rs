@@ -9,8 +9,11 @@ mod arguments;
 mod bench;
 mod check;
 mod client;
+mod coverage;
+mod dogfood;
 mod fixture;
 mod inject;
+mod libseccomp;
 mod needs;
 mod place;
 mod play;
@@ -21,6 +24,7 @@ mod scratch;
 mod soundness;
 mod strace;
 mod sweep;
+mod tables;
 mod test;
 mod tidy;
 mod web;
@@ -66,9 +70,29 @@ const TASKS: &[Task] = &[
         "scan every file of /usr/bin and /usr/sbin, or of [DIR…]",
     ),
     (
+        "coverage",
+        coverage::run,
+        "whether the tests of the filter compiler take each of its branches",
+    ),
+    (
+        "dogfood",
+        dogfood::run,
+        "the command, statically linked, audited under its own policy",
+    ),
+    (
+        "libseccomp",
+        libseccomp::run,
+        "libseccomp's own test tables through this compiler, and filters of both",
+    ),
+    (
         "bench",
         bench::run,
         "the measured table of bench/README.md; [NAME…]",
+    ),
+    (
+        "tables",
+        tables::run,
+        "write the generated tables of crates/abi anew from packages of Debian and Python",
     ),
     (
         "needs",

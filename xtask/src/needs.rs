@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
+use crate::{libseccomp, process};
 
 /// `(a file that the package brings, the package)`.
 const NEEDS: &[(&str, &str)] = &[
@@ -59,6 +59,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("/usr/bin/age", "age"),
     ("/usr/bin/ssh-keygen", "openssh-client"),
     ("/usr/bin/wget", "wget"),
+    ("/usr/include/seccomp.h", "libseccomp-dev"),
     ("/sbin/e2fsck.static", "e2fsck-static"),
     ("/usr/bin/tini-static", "tini"),
     ("/usr/bin/gawk", "gawk"),
@@ -85,6 +86,7 @@ pub(crate) fn missing() -> Vec<&'static str> {
 /// `cargo xtask needs`.
 pub(crate) fn run(_: &[String]) -> Result<()> {
     let missing = provide()?;
+    libseccomp::provide()?;
     if missing.is_empty() {
         println!("needs: everything is there");
         return Ok(());

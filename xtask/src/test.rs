@@ -5,7 +5,10 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::{needs, place, portcullis, process, programs, soundness, sweep, workload};
+use crate::{
+    coverage, dogfood, libseccomp, needs, place, portcullis, process, programs, soundness, sweep,
+    workload,
+};
 
 /// `cargo xtask test`.
 pub(crate) fn run(words: &[String]) -> Result<()> {
@@ -26,6 +29,8 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             failed.push(what);
         }
     };
+    // Without it the tests that read it fail below.
+    note("libseccomp's source", libseccomp::provide());
     note(
         "cargo test",
         process::show(
@@ -35,6 +40,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
                 .current_dir(place::root()),
         ),
     );
+    note("dogfood", dogfood::run(&[]));
     match portcullis::build(place::PROFILE) {
         Ok(command) => {
             let mut all = workload::chosen(&[])?;
@@ -47,6 +53,8 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         Err(error) => note("build", Err(error)),
     }
     if full {
+        note("peers", libseccomp::at_length());
+        note("coverage", coverage::run(&[]));
         note("soundness", soundness::run(&[]));
         note("sweep", sweep::run(&[]));
     }

@@ -1,8 +1,10 @@
 //! Architectures and system call numbers.
 
+use std::error::Error;
 use std::fmt;
+use std::str::FromStr;
 
-use crate::x86_64_table;
+use crate::table;
 
 /// A system call number of one architecture.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -14,52 +16,124 @@ impl fmt::Display for Sysno {
     }
 }
 
-/// An architecture whose programs Portcullis understands.
+/// An architecture, as a filter tells them apart: by `seccomp_data.arch` and, for the two that
+/// share its value, by a bit of the number.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Arch {
     /// AMD64, the 64-bit ABI; x32 and i386 calls are foreign to it.
     X86_64,
+    /// The ABI of AMD64 with pointers of 32 bits. Its numbers carry [`Arch::X32_BIT`], and
+    /// `seccomp_data.arch` is that of [`Arch::X86_64`].
+    X32,
+    /// IA-32, natively or on a 64-bit kernel.
+    I386,
+    /// ARM64, the 64-bit ABI.
+    Aarch64,
+    /// ARM with the EABI, natively or on a 64-bit kernel.
+    Arm,
 }
 
+/// Numbers from here on are private calls of arm (`__ARM_NR_BASE` of its `asm/unistd.h`).
+const ARM_PRIVATE: u32 = 0x000f_0000;
+
+/// `(architecture, alias, name in its table)`: the same number under two names, and no others.
+/// `umount` is not one: where a table has `umount2` alone, the call of that name does not exist.
+const ALIASES: &[(Arch, &str, &str)] = &[
+    // arch/arm/include/uapi/asm/unistd.h: `__NR_sync_file_range2` is `__NR_arm_sync_file_range`.
+    (Arch::Arm, "sync_file_range2", "arm_sync_file_range"),
+];
+
+/// Names before Linux 2.6, on every architecture that has the call (syscalls(2)).
+const RENAMED: &[(&str, &str)] = &[("pread", "pread64"), ("pwrite", "pwrite64")];
+
 impl Arch {
+    /// Every architecture.
+    pub const ALL: [Arch; 5] = [
+        Arch::X86_64,
+        Arch::X32,
+        Arch::I386,
+        Arch::Aarch64,
+        Arch::Arm,
+    ];
+
+    /// `__X32_SYSCALL_BIT` of `asm/unistd.h`: set in every number of [`Arch::X32`] and in none of
+    /// [`Arch::X86_64`].
+    pub const X32_BIT: u32 = 0x4000_0000;
+
     /// The name that the kernel gives to the call `number`, if the table knows it.
     pub fn name(self, number: Sysno) -> Option<&'static str> {
-        let table = self.table();
-        table
-            .binary_search_by_key(&number.0, |&(n, _)| n)
-            .ok()
-            .map(|at| table[at].1)
+        let table = table::of(self);
+        table.place(number.0).map(|at| table.calls[at].1)
     }
 
-    /// The number of the call called `name`.
+    /// The number of the call called `name`. Takes the few aliases that mean the same call as
+    /// well: `pread` and `pwrite`, which were renamed, and `sync_file_range2` on arm.
     pub fn number(self, name: &str) -> Option<Sysno> {
-        self.table()
-            .iter()
-            .find(|(_, n)| *n == name)
-            .map(|&(n, _)| Sysno(n))
+        let table = table::of(self);
+        let known = table.number(name).or_else(|| {
+            let own = ALIASES.iter().find(|a| (a.0, a.1) == (self, name));
+            let old = RENAMED.iter().find(|a| a.0 == name);
+            table.number(own.map(|a| a.2).or(old.map(|a| a.1))?)
+        });
+        known.map(Sysno)
     }
 
     /// Every call of the table, in ascending order of numbers.
     pub fn syscalls(self) -> impl Iterator<Item = (Sysno, &'static str)> {
-        self.table().iter().map(|&(n, name)| (Sysno(n), name))
+        table::of(self)
+            .calls
+            .iter()
+            .map(|&(n, name, _)| (Sysno(n), name))
     }
 
-    /// The highest number of the table: what is above it is unknown to this version.
+    /// The highest number that the kernel gives out in turn: what is above it is unknown to this
+    /// version. Two ranges that are not in turn stand above or beside it: the private calls of arm
+    /// (from 0xf0000), and the 512 to 547 of x32, which no later call will get (since 5.1 new
+    /// calls have one number on all architectures, above 423).
     pub fn newest(self) -> Sysno {
-        Sysno(self.table()[self.table().len() - 1].0)
+        let in_turn = |number: &u32| match self {
+            Arch::X32 => !(512..548).contains(&(number & !Arch::X32_BIT)),
+            _ => *number < ARM_PRIVATE,
+        };
+        let numbers = table::of(self).calls.iter().map(|row| row.0);
+        Sysno(numbers.rev().find(in_turn).unwrap_or_default())
     }
 
-    /// `AUDIT_ARCH_*` of `linux/audit.h`, as `seccomp_data.arch` carries it.
+    /// `AUDIT_ARCH_*` of `linux/audit.h`, as `seccomp_data.arch` carries it. X32 has the value of
+    /// X86_64: the kernel tells them apart by [`Arch::X32_BIT`] alone.
     pub fn audit_arch(self) -> u32 {
         match self {
-            Arch::X86_64 => 0xc000_003e,
+            Arch::X86_64 | Arch::X32 => 0xc000_003e,
+            Arch::I386 => 0x4000_0003,
+            Arch::Aarch64 => 0xc000_00b7,
+            Arch::Arm => 0x4000_0028,
         }
     }
 
-    fn table(self) -> &'static [(u32, &'static str)] {
+    /// Bits of a register, and of `unsigned long` in the kernel that answers a native call. X32
+    /// passes arguments in registers of 64 bits.
+    pub fn register_bits(self) -> u32 {
         match self {
-            Arch::X86_64 => x86_64_table::SYSCALLS,
+            Arch::X86_64 | Arch::X32 | Arch::Aarch64 => 64,
+            Arch::I386 | Arch::Arm => 32,
         }
+    }
+
+    /// The architecture called `name` here, by uname(2), by Debian, by Go or by OCI
+    /// (`SCMP_ARCH_*` of the runtime specification); case counts.
+    pub fn from_name(name: &str) -> Option<Arch> {
+        Some(match name {
+            "x86_64" | "x86-64" | "amd64" | "SCMP_ARCH_X86_64" => Arch::X86_64,
+            "x32" | "SCMP_ARCH_X32" => Arch::X32,
+            "i386" | "i486" | "i586" | "i686" | "x86" | "386" | "ia32" | "SCMP_ARCH_X86" => {
+                Arch::I386
+            }
+            "aarch64" | "arm64" | "SCMP_ARCH_AARCH64" => Arch::Aarch64,
+            "arm" | "armhf" | "armel" | "armv6l" | "armv7l" | "armv8l" | "SCMP_ARCH_ARM" => {
+                Arch::Arm
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -67,6 +141,34 @@ impl fmt::Display for Arch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Arch::X86_64 => "x86_64",
+            Arch::X32 => "x32",
+            Arch::I386 => "i386",
+            Arch::Aarch64 => "aarch64",
+            Arch::Arm => "arm",
         })
     }
 }
+
+impl FromStr for Arch {
+    type Err = UnknownArch;
+
+    fn from_str(name: &str) -> Result<Arch, UnknownArch> {
+        Arch::from_name(name).ok_or_else(|| UnknownArch(name.to_owned()))
+    }
+}
+
+/// A name that no architecture has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnknownArch(pub String);
+
+impl fmt::Display for UnknownArch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the architecture {:?} is not known; known are: x86_64, x32, i386, aarch64, arm",
+            self.0
+        )
+    }
+}
+
+impl Error for UnknownArch {}

@@ -9,11 +9,20 @@
 //! ```
 
 mod arch;
+mod argument;
+mod constant;
+mod group;
+mod kernel_version;
+mod symbol;
 mod syscall_set;
-mod x86_64_table;
+mod table;
 
-pub use arch::{Arch, Sysno};
+pub use arch::{Arch, Sysno, UnknownArch};
+pub use argument::{ArgKind, Argument};
+pub use constant::{constant, errno, errno_name};
+pub use group::{group, groups};
+pub use kernel_version::{KernelVersion, NoVersion};
 pub use syscall_set::{
-    ArgValue, Assumed, Binary, Confidence, Language, Linkage, Location, Mode, Origin, Paths,
+    ArgValue, Assumed, Binary, Confidence, Language, Linkage, Location, Made, Mode, Origin, Paths,
     Residual, ResidualKind, ScannedObject, Site, Syscall, SyscallSet, ThreadSet, Tuple, Warning,
 };

@@ -1,6 +1,6 @@
 //! What a scan says about a program: its calls, their evidence, and what could not be told.
 
-use crate::{Arch, Sysno};
+use crate::{Arch, KernelVersion, Sysno};
 
 /// The result of scanning one program: `scan`'s output and every later stage's input.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,6 +61,20 @@ impl SyscallSet {
             .retain(|call| own.numbers.contains(&call.number));
         narrowed.sets.retain(|s| is(&s));
         Some(narrowed)
+    }
+
+    /// The oldest kernel that knows every call of the set, and the calls for which it must be that new;
+    /// `None` when some number is in no table.
+    ///
+    /// An older kernel answers those calls `ENOSYS`. Programs, and most of all their C library, have
+    /// older calls to fall back to for many of them; whether this one has is not said.
+    pub fn kernel(&self) -> Option<(KernelVersion, Vec<Sysno>)> {
+        let arch = self.binary.arch;
+        let since = |call: &Syscall| Some((arch.since(call.number)?, call.number));
+        let all: Vec<_> = self.syscalls.iter().map(since).collect::<Option<_>>()?;
+        let (oldest, _) = *all.iter().max()?;
+        let newest = all.into_iter().filter(|(version, _)| *version == oldest);
+        Some((oldest, newest.map(|(_, number)| number).collect()))
     }
 
     /// The call with this number.
@@ -269,6 +283,21 @@ pub struct ThreadSet {
     pub mode: Mode,
     /// Ascending.
     pub numbers: Vec<Sysno>,
+    /// Which argument tuples belong to it, ascending; `None` when that is not known: all of the numbers.
+    pub made: Option<Vec<Made>>,
+    /// The threads that are started in it, by their names in [`SyscallSet::sets`].
+    pub starts: Vec<String>,
+}
+
+/// A tuple of a [`SyscallSet`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Made {
+    /// The call.
+    pub number: Sysno,
+    /// Which of its sites.
+    pub site: u32,
+    /// Which of the site's tuples.
+    pub tuple: u32,
 }
 
 /// Something that the analysis could not resolve.

@@ -90,12 +90,9 @@ impl fmt::Display for Instruction {
         } = *self;
         match op {
             code::LD_W_ABS => write!(f, "ld {}", word(k)),
-            code::RET_K => {
-                let action = portcullis_policy::Action::from_code(k);
-                write!(f, "ret {action:?}")
-            }
-            code::RET_A => write!(f, "ret a"),
-            code::JA => write!(f, "ja +{k}"),
+            code::RET_K => write!(f, "return {}", portcullis_policy::Action::from_code(k)),
+            code::RET_A => write!(f, "return a"),
+            code::JA => write!(f, "goto +{k}"),
             code::AND_K => write!(f, "and #{k:#x}"),
             code::JEQ_K => write!(f, "jeq #{k:#x}, +{jt}, +{jf}"),
             code::JGT_K => write!(f, "jgt #{k:#x}, +{jt}, +{jf}"),
@@ -107,7 +104,7 @@ impl fmt::Display for Instruction {
 }
 
 /// The field of `struct seccomp_data` at an offset.
-fn word(offset: u32) -> String {
+pub(crate) fn word(offset: u32) -> String {
     match offset {
         0 => "nr".into(),
         4 => "arch".into(),

@@ -10,18 +10,28 @@ use crate::program::MEMORY;
 ///
 /// [`portcullis_policy::Action::from_code`] says what that means.
 pub fn run(program: &Program, call: &Call) -> u32 {
+    step(program, call, &mut |_, _| ())
+}
+
+/// The same, showing each instruction that is run and its place.
+pub(crate) fn step(
+    program: &Program,
+    call: &Call,
+    seen: &mut dyn FnMut(usize, &Instruction),
+) -> u32 {
     let all = program.instructions();
     let (mut a, mut x) = (0u32, 0u32);
     let mut memory = [0u32; MEMORY as usize];
     let mut at = 0;
     // Jumps only go forward and the last instruction returns: `Program` is checked.
-    while let Some(&Instruction {
-        code: op,
-        jt,
-        jf,
-        k,
-    }) = all.get(at)
-    {
+    while let Some(instruction) = all.get(at) {
+        let &Instruction {
+            code: op,
+            jt,
+            jf,
+            k,
+        } = instruction;
+        seen(at, instruction);
         at += 1;
         let slot = (k % MEMORY) as usize;
         match op {

@@ -16,15 +16,26 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod compare;
 mod compile;
+mod cost;
+mod describe;
+mod import;
 mod instruction;
 mod interpret;
+mod listing;
+mod outcome;
+mod paths;
 mod program;
 mod region;
 mod verify;
 
-pub use compile::{TooLong, compile};
+pub use compare::{Calls, Difference, compare};
+pub use compile::{NoFilter, compile, compile_for};
+pub use cost::{Cost, PATH_BUDGET, is_cached, uncached};
+pub use import::{NoPolicy, import};
 pub use instruction::Instruction;
 pub use interpret::run;
+pub use outcome::{Outcome, outcomes, path};
 pub use program::{Invalid, Program};
-pub use verify::{NotEqual, Proved, verify};
+pub use verify::{NotEqual, Proved, Unknown, verify};

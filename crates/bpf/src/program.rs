@@ -207,16 +207,6 @@ impl fmt::Debug for Program {
     }
 }
 
-impl fmt::Display for Program {
-    /// A listing.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, instruction) in self.0.iter().enumerate() {
-            writeln!(f, "{at:4}: {instruction}")?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use portcullis_abi::{Arch, Sysno};
-use portcullis_bpf::{Instruction, NotEqual, Program, compile, run, verify};
+use portcullis_bpf::{
+    Cost, Instruction, NoPolicy, NotEqual, Program, Unknown, compare, compile, import, is_cached,
+    outcomes, run, uncached, verify,
+};
 use portcullis_policy::{
-    Action, ActionMap, Call, Condition, Derivation, Op, PLACEHOLDER, Policy, Rule, Width,
+    Action, ActionMap, Asked, Baseline, Call, Condition, Derivation, Op, PLACEHOLDER, Policy, Rule,
+    Span, Table, Width,
 };
 use proptest::prelude::*;
 
@@ -14,7 +18,7 @@ const NATIVE: u32 = 0xc000_003e;
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         Just(Action::KillProcess),
-        Just(Action::Trap),
+        Just(Action::Trap(0)),
         (0u16..4096).prop_map(Action::Errno),
         any::<u16>().prop_map(Action::Trace),
         Just(Action::Allow),
@@ -40,16 +44,37 @@ fn condition() -> impl Strategy<Value = Condition> {
         value().prop_map(Op::Greater),
         value().prop_map(Op::GreaterEqual),
         (value(), value()).prop_map(|(mask, value)| Op::Masked { mask, value }),
+        (value(), value()).prop_map(|(mask, value)| Op::NotMasked { mask, value }),
+        prop::collection::vec((value(), value()), 0..4).prop_map(Op::In),
+        prop::collection::vec((value(), value()), 0..4).prop_map(Op::NotIn),
     ];
     let width = prop_oneof![Just(Width::W32), Just(Width::W64)];
     (0u8..2, width, op).prop_map(|(index, width, op)| Condition { index, width, op })
 }
 
+fn number() -> impl Strategy<Value = u32> {
+    prop_oneof![
+        0u32..12,
+        465u32..480,
+        0x4000_0000u32..0x4000_0004,
+        0x7fff_fffeu32..0x8000_0002,
+        Just(u32::MAX)
+    ]
+}
+
 fn rules(most: usize) -> impl Strategy<Value = Vec<Rule>> {
-    let number = prop_oneof![0u32..12, 465u32..480, Just(0x4000_0001), Just(u32::MAX)];
-    let rule = (number, prop::collection::vec(condition(), 0..3), action());
-    let rule = rule.prop_map(|(number, conditions, action)| Rule {
-        number: Sysno(number),
+    let more = prop_oneof![9 => Just(0u32), 1 => 0u32..8, 1 => Just(u32::MAX)];
+    let rule = (
+        number(),
+        more,
+        prop::collection::vec(condition(), 0..3),
+        action(),
+    );
+    let rule = rule.prop_map(|(number, more, conditions, action)| Rule {
+        calls: Span {
+            first: Sysno(number),
+            last: Sysno(number.saturating_add(more)),
+        },
         conditions,
         action,
         provenance: vec![],
@@ -57,27 +82,55 @@ fn rules(most: usize) -> impl Strategy<Value = Vec<Rule>> {
     prop::collection::vec(rule, 0..most)
 }
 
+fn table() -> impl Strategy<Value = Table> {
+    let baseline = prop_oneof![Just(Baseline::All), Just(Baseline::Number(Sysno(470)))];
+    let arch = prop_oneof![
+        3 => Just(Arch::X86_64),
+        1 => Just(Arch::X32),
+        1 => Just(Arch::I386),
+        1 => Just(Arch::Aarch64)
+    ];
+    (arch, rules(12), baseline, action(), action(), any::<bool>()).prop_map(
+        |(arch, rules, baseline, default, newer, x32_is_native)| Table {
+            arch,
+            rules,
+            baseline,
+            default,
+            newer,
+            x32_is_native,
+        },
+    )
+}
+
 fn policy() -> impl Strategy<Value = Policy> {
-    (rules(12), action(), action(), action()).prop_map(|(rules, default, newer, foreign)| Policy {
-        arch: Arch::X86_64,
-        newest: Sysno(470),
-        rules,
-        default,
-        newer,
+    (prop::collection::vec(table(), 1..4), action()).prop_map(|(tables, foreign)| Policy {
+        tables,
         foreign,
         phases: Vec::new(),
     })
 }
 
+/// A policy of x86_64 alone, written when 470 was the newest call.
+fn native(rules: Vec<Rule>, default: Action, newer: Action, foreign: Action) -> Policy {
+    let table = Table {
+        arch: Arch::X86_64,
+        rules,
+        baseline: Baseline::Number(Sysno(470)),
+        default,
+        newer,
+        x32_is_native: false,
+    };
+    Policy::of(table, foreign)
+}
+
 fn call() -> impl Strategy<Value = Call> {
-    let arch = prop_oneof![9 => Just(NATIVE), 1 => Just(0x4000_0003u32)];
-    let number = prop_oneof![
-        0u32..12,
-        465u32..480,
-        Just(0x4000_0001),
-        Just(u32::MAX),
-        any::<u32>()
+    let arch = prop_oneof![
+        9 => Just(NATIVE),
+        1 => Just(0x4000_0003u32),
+        1 => Just(0xc000_00b7u32),
+        1 => Just(1u32)
     ];
+    let number = prop_oneof![9 => number(), 1 => any::<u32>()];
     (arch, number, value(), value()).prop_map(|(arch, number, a, b)| Call {
         arch,
         number,
@@ -96,7 +149,43 @@ proptest! {
             prop_assert_eq!(Action::from_code(run(&program, &call)), policy.decide(&call).action);
         }
         let listing = program.to_string();
+        prop_assert!(uncached(&program, &policy).is_empty(), "{}", listing);
         prop_assert!(verify(program, &policy).is_ok(), "{}", listing);
+    }
+
+    #[test]
+    fn a_filter_is_read_back_as_a_policy(policy in policy(), calls in prop::collection::vec(call(), 32)) {
+        let program = compile(&policy).expect("small");
+        match import(&program) {
+            Ok(read) => for call in calls {
+                prop_assert_eq!(read.decide(&call).action, policy.decide(&call).action);
+            },
+            Err(NoPolicy::NotEqual(e)) => prop_assert!(false, "{}", e),
+            Err(e) => prop_assert!(false, "{}\n{}", e, program),
+        }
+    }
+
+    #[test]
+    fn differences_are_calls_that_differ(
+        first in policy(),
+        second in policy(),
+        calls in prop::collection::vec(call(), 32),
+    ) {
+        let programs = [&first, &second].map(|p| compile(p).expect("small"));
+        let found = compare(&programs[0], &programs[1], usize::MAX).expect("followed");
+        for difference in &found {
+            let call = &difference.call;
+            prop_assert_eq!(first.decide(call).action, difference.first);
+            prop_assert_eq!(second.decide(call).action, difference.second);
+            prop_assert_ne!(difference.first, difference.second);
+        }
+        for call in calls {
+            let answers = [&first, &second].map(|p| p.decide(&call).action);
+            let told = found.iter().any(|d| {
+                d.all.as_ref().is_some_and(|all| all.contains(&call)) && [d.first, d.second] == answers
+            });
+            prop_assert_eq!(told, answers[0] != answers[1], "{:?} {:?}", call, found);
+        }
     }
 
     #[test]
@@ -144,29 +233,28 @@ proptest! {
         let rows = theirs.iter().map(|i| Instruction { code: i.code, jt: i.jt, jf: i.jf, k: i.k });
         let theirs = Program::new(rows.collect()).expect("a filter the kernel takes");
         let allow = |n: &i64| Rule {
-            number: Sysno(*n as u32),
+            calls: Sysno(*n as u32).into(),
             conditions: vec![],
             action: Action::Allow,
             provenance: vec![],
         };
         // It knows no classes: what is not listed is one thing, another architecture kills.
-        let policy = Policy {
-            arch: Arch::X86_64,
-            newest: Sysno(470),
-            rules: numbers.iter().map(allow).collect(),
-            default: Action::Trap,
-            newer: Action::Trap,
-            foreign: Action::KillProcess,
-            phases: Vec::new(),
-        };
+        let mut policy = native(
+            numbers.iter().map(allow).collect(),
+            Action::Trap(0),
+            Action::Trap(0),
+            Action::KillProcess,
+        );
         // x32 numbers are trapped there and foreign here: the proof must find just that.
-        match verify(theirs, &policy) {
+        match verify(theirs.clone(), &policy) {
             Err(NotEqual::Differ { call, .. }) => {
                 prop_assert_eq!(call.arch, NATIVE);
                 prop_assert!(call.number & 0x4000_0000 != 0);
             }
             other => prop_assert!(false, "{:?}", other.map(|_| "proved")),
         }
+        policy.tables[0].x32_is_native = true;
+        prop_assert!(verify(theirs, &policy).is_ok());
     }
 }
 
@@ -181,7 +269,7 @@ fn every_call_of_the_table_makes_a_small_filter() {
     for step in [1, 2, 3, 7] {
         let policy = every(step);
         let program = compile(&policy).expect("fits");
-        assert!(program.instructions().len() < 2 * policy.rules.len() + 40);
+        assert!(program.instructions().len() < 2 * policy.tables[0].rules.len() + 40);
         verify(program, &policy).expect("equal");
     }
 }
@@ -222,7 +310,7 @@ fn what_is_not_followed_is_not_proved() {
     let policy = Derivation::new(Arch::X86_64, []).policy();
     assert_eq!(
         verify(program, &policy).map(|_| ()),
-        Err(NotEqual::NotFollowed { at: 1 })
+        Err(NotEqual::Unknown(Unknown::NotFollowed { at: 1 }))
     );
 }
 
@@ -243,35 +331,150 @@ fn the_order_of_masked_words_is_followed() {
     ];
     let rows = rows.map(|(code, jt, jf, k)| Instruction { code, jt, jf, k });
     let program = Program::new(rows.to_vec()).expect("a filter the kernel takes");
-    let policy = |value| Policy {
-        arch: Arch::X86_64,
-        newest: Sysno(470),
-        rules: vec![
-            Rule {
-                number: Sysno(2),
-                conditions: vec![Condition {
-                    index: 0,
-                    width: Width::W32,
-                    op: Op::Masked { mask: 1, value },
-                }],
-                action: Action::Allow,
-                provenance: vec![],
-            },
-            Rule {
-                number: Sysno(2),
-                conditions: vec![],
-                action: Action::Errno(22),
-                provenance: vec![],
-            },
-        ],
-        default: Action::KillProcess,
-        newer: Action::KillProcess,
-        foreign: Action::KillProcess,
-        phases: Vec::new(),
+    let rule = |conditions, action| Rule {
+        calls: Sysno(2).into(),
+        conditions,
+        action,
+        provenance: vec![],
+    };
+    let policy = |value| {
+        let masked = Condition {
+            index: 0,
+            width: Width::W32,
+            op: Op::Masked { mask: 1, value },
+        };
+        let rules = vec![
+            rule(vec![masked], Action::Allow),
+            rule(vec![], Action::Errno(22)),
+        ];
+        native(
+            rules,
+            Action::KillProcess,
+            Action::KillProcess,
+            Action::KillProcess,
+        )
     };
     verify(program.clone(), &policy(1)).expect("equal");
     assert!(matches!(
         verify(program, &policy(0)),
         Err(NotEqual::Differ { .. })
     ));
+}
+
+/// A filter with a rule on arguments, for what is shown of filters.
+fn small() -> (Policy, Program) {
+    let rule = |name, conditions, action| Rule {
+        calls: Arch::X86_64.number(name).expect("a name").into(),
+        conditions,
+        action,
+        provenance: vec![],
+    };
+    let domain = |op| {
+        vec![Condition {
+            index: 0,
+            width: Width::W32,
+            op,
+        }]
+    };
+    let rules = vec![
+        rule("read", vec![], Action::Allow),
+        rule(
+            "socket",
+            domain(Op::In(vec![(1, 2), (10, 10)])),
+            Action::Allow,
+        ),
+        rule("socket", vec![], Action::Errno(97)),
+    ];
+    let policy = native(
+        rules,
+        Action::KillProcess,
+        Action::ENOSYS,
+        Action::KillProcess,
+    );
+    let program = compile(&policy).expect("small");
+    (policy, program)
+}
+
+#[test]
+fn a_listing_names_what_is_asked() {
+    let (_, program) = small();
+    insta::assert_snapshot!(program.to_string(), @r#"
+     0  ld arch
+     1  if not arch == 0xc000003e (x86_64) goto 15
+     2  ld nr
+     3  if not nr & 0x40000000 goto 5
+     4  if nr >= 0xffffffff goto 14 else 15
+     5  if nr >= 0x1d7 goto 14
+     6  if not nr >= 1 (write) goto 12
+     7  if not nr == 41 (socket) goto 15
+     8  ld arg0.lo
+     9  if arg0.lo >= 0x3 goto 11
+    10  if arg0.lo >= 0x1 goto 12 else 13
+    11  if not arg0.lo == 0xa goto 13
+    12  return allow
+    13  return errno:97
+    14  return errno:38
+    15  return kill
+    "#);
+}
+
+#[test]
+fn a_call_with_open_arguments_has_each_answer_once() {
+    let (policy, program) = small();
+    let ask = |name, first| {
+        let asked = Asked {
+            arch: NATIVE,
+            number: Arch::X86_64.number(name).expect("a name").0,
+            args: [first, None, None, None, None, None],
+        };
+        outcomes(&program, &asked, 100).expect("followed").0
+    };
+    let open = ask("socket", None);
+    assert!(open.iter().any(|o| o.action == Action::Allow));
+    assert!(open.iter().any(|o| o.action == Action::Errno(97)));
+    for outcome in open {
+        assert_eq!(policy.decide(&outcome.call).action, outcome.action);
+        let last = *outcome.path.last().expect("it returns");
+        assert_eq!(program.instructions()[last].k, outcome.action.code());
+    }
+    let said = ask("socket", Some(10));
+    assert_eq!(
+        said.iter().map(|o| o.action).collect::<Vec<_>>(),
+        [Action::Allow]
+    );
+    assert_eq!(ask("read", None).len(), 1);
+}
+
+#[test]
+fn cost_is_the_longest_way() {
+    let (policy, program) = small();
+    let cost = Cost::of(&program);
+    assert_eq!(cost.instructions, program.instructions().len());
+    let number = Arch::X86_64.number("socket").expect("a name").0;
+    let asked = Asked {
+        arch: NATIVE,
+        number,
+        args: [None; 6],
+    };
+    let (ways, cut) = outcomes(&program, &asked, 100).expect("followed");
+    assert!(!cut);
+    let (few, cut) = outcomes(&program, &asked, 1).expect("followed");
+    assert!(few.len() == 1 && cut);
+    let longest = ways.iter().map(|o| o.path.len()).max().expect("some");
+    assert_eq!(cost.longest, longest);
+    assert!(is_cached(&program, NATIVE, 0));
+    assert!(!is_cached(&program, NATIVE, number));
+    assert!(!is_cached(&program, NATIVE, 1));
+    assert!(uncached(&program, &policy).is_empty());
+    // A load of an argument before the number is known ends the kernel's emulation.
+    let mut rows = program.instructions().to_vec();
+    let load = Instruction {
+        code: 0x20,
+        jt: 0,
+        jf: 0,
+        k: 16,
+    };
+    rows.insert(0, load);
+    let slow = Program::new(rows).expect("valid");
+    assert_eq!(uncached(&slow, &policy), [(NATIVE, 0)]);
 }

@@ -1,10 +1,21 @@
 //! What the user typed. Nothing here looks at the machine: each verb turns its own arguments into
 //! what it needs, and says there what is wrong with them.
 
+mod audit;
+mod filter;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use portcullis_policy::Action;
+
+pub(crate) use audit::{AuditArgs, AuditFormat};
+pub(crate) use filter::{
+    CodesArgs, ConvertArgs, CostArgs, DiffArgs, ExplainArgs, FmtArgs, InputArgs, LintArgs,
+    PolicyVerb, ShowArgs, VerifyArgs,
+};
 
 /// Finds out which system calls a program can make, and runs it behind a proven seccomp filter.
 #[derive(Parser, Debug)]
@@ -30,20 +41,41 @@ pub(crate) struct Typed {
 pub(crate) enum Verb {
     /// Find the system calls that a program can make
     Scan(ScanArgs),
-    /// Derive a policy from a program
+    /// Derive a policy from a program; convert, lint, lay out and show policies
     Policy(PolicyArgs),
     /// Compile a policy to a filter and prove them equal
     Compile(CompileArgs),
+    /// Prove that a filter answers every call as a policy does, or show a call on which they differ
+    Verify(VerifyArgs),
+    /// Show what one of two policies, filters, scans or programs allows and the other does not
+    Diff(DiffArgs),
+    /// Show the answer to a call, the rule that gives it, and the instructions that are run
+    Explain(ExplainArgs),
+    /// Show how long a filter is and which calls the kernel never runs it for
+    Cost(CostArgs),
+    /// Compare filters with what a program can do: missing, redundant and too broad rules
+    Audit(AuditArgs),
+    /// Show what the code of a finding means and what to do
+    Codes(CodesArgs),
     /// Run a program behind a filter of just the calls that it can make
     Run(RunArgs),
 }
 
 /// `policy`.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct PolicyArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<PolicyVerb>,
     /// The program, or the JSON of its scan; a path
-    #[arg(value_name = "BIN|SCAN")]
-    pub(crate) program: PathBuf,
+    #[arg(value_name = "BIN|SCAN", required = true)]
+    pub(crate) program: Option<PathBuf>,
+    /// Deny the call NAME, which the program can make, and show what will break (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) deny: Vec<String>,
+    /// What a denied call is answered: kill, trap, errno:N, …
+    #[arg(long, value_name = "ACTION", default_value = "kill", requires = "deny")]
+    pub(crate) deny_action: Action,
     /// Write the policy to FILE; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -65,9 +97,14 @@ pub(crate) struct PolicyArgs {
 /// `compile`.
 #[derive(Args, Debug)]
 pub(crate) struct CompileArgs {
-    /// The policy, in the native form; `-` is standard input
+    /// The policy, in any form; `-` is standard input
     #[arg(value_name = "POLICY")]
     pub(crate) policy: PathBuf,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    /// A call that will be made often: found by the fewest comparisons (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) hot: Vec<String>,
     /// The filter for the thread NAME in a phase
     #[arg(long, value_name = "NAME", default_value = "main", requires = "phase")]
     pub(crate) thread: String,

@@ -3,9 +3,11 @@
 //! Each document has its own structures here: a change of a library's types cannot change what
 //! scripts read. Fields may be added; those that are there stay.
 
+pub(crate) mod audit;
+pub(crate) mod filter;
+pub(crate) mod lint;
 pub(crate) mod scan;
 pub(crate) mod scan_input;
-pub(crate) mod symbol_table;
 pub(crate) mod verdict;
 
 /// A code of the form `PC0104` that lives as long as the results that carry it, which is as long

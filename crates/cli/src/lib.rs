@@ -8,6 +8,7 @@ mod analysis;
 mod args;
 mod cache;
 mod exit;
+mod filter_file;
 mod images;
 mod json;
 mod neutral;
@@ -43,7 +44,13 @@ pub fn main() -> ExitCode {
     let done = match typed.verb {
         Verb::Scan(typed) => verb::scan::scan(typed),
         Verb::Policy(typed) => verb::policy::policy(typed),
+        Verb::Audit(typed) => verb::audit::audit(typed),
         Verb::Compile(typed) => verb::compile::compile(typed),
+        Verb::Verify(typed) => verb::verify::verify(typed),
+        Verb::Diff(typed) => verb::diff::diff(typed),
+        Verb::Explain(typed) => verb::explain::explain(typed),
+        Verb::Cost(typed) => verb::cost::cost(typed),
+        Verb::Codes(typed) => verb::codes::codes(typed),
         Verb::Run(typed) => return verb::run::run(typed).into(),
     };
     match done {

@@ -1,7 +1,9 @@
 //! Where results go: stdout, or the file that `-o` names.
 
+use std::fs::Permissions;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -12,7 +14,7 @@ use crate::neutral;
 pub(crate) enum Output {
     /// Standard output; colours when it is a terminal that wants them.
     Stdout,
-    /// A file, truncated; never colours.
+    /// A file, replaced whole or not at all; never colours.
     File(PathBuf),
 }
 
@@ -49,8 +51,9 @@ impl Output {
                 out.flush()?;
                 Ok(())
             }
-            Output::File(path) => std::fs::write(path, bytes)
-                .with_context(|| format!("writing {}", neutral::path(path))),
+            Output::File(path) => {
+                replace(path, bytes).with_context(|| format!("writing {}", neutral::path(path)))
+            }
         }
     }
 
@@ -58,6 +61,30 @@ impl Output {
     pub(crate) fn write_json(&self, value: &impl serde::Serialize) -> Result<()> {
         self.write_bytes(json_document(value)?.as_bytes())
     }
+}
+
+/// Writes a file whole or not at all: a new one takes the old one's place, under its rights.
+///
+/// What is no regular file, and a descriptor below /dev or /proc, is written to as it is.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let old = std::fs::metadata(path);
+    let descriptor = path.starts_with("/dev") || path.starts_with("/proc");
+    if descriptor || old.as_ref().is_ok_and(|m| !m.is_file()) {
+        return std::fs::write(path, bytes);
+    }
+    // A link stays one: what it leads to is replaced.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let rights = old.map_or_else(|_| Permissions::from_mode(0o666), |m| m.permissions());
+    let mut file = tempfile::Builder::new()
+        .permissions(rights)
+        .tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// One JSON document with a line feed, safe to show on a terminal.
@@ -87,4 +114,34 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
             .downcast_ref::<io::Error>()
             .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("out");
+        std::fs::write(&path, "old and longer").expect("written");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).expect("set");
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).expect("linked");
+        replace(&link, b"new").expect("replaced");
+        assert_eq!(std::fs::read(&path).expect("read"), b"new");
+        assert!(
+            std::fs::symlink_metadata(&link)
+                .expect("there")
+                .is_symlink()
+        );
+        let mode = std::fs::metadata(&path)
+            .expect("there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o640);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 2);
+        replace(Path::new("/dev/null"), b"gone").expect("a device");
+        assert!(replace(&dir.path().join("none/out"), b"x").is_err());
+    }
 }

@@ -99,12 +99,16 @@ pub(crate) fn set() -> SyscallSet {
                 phase: "startup".to_owned(),
                 mode: Mode::Sound,
                 numbers: vec![Sysno(0), Sysno(9)],
+                made: None,
+                starts: Vec::new(),
             },
             ThreadSet {
                 thread: "main".to_owned(),
                 phase: "main".to_owned(),
                 mode: Mode::Tight,
                 numbers: vec![Sysno(0), Sysno(1), Sysno(41)],
+                made: None,
+                starts: Vec::new(),
             },
         ],
         residuals: vec![

@@ -1,5 +1,8 @@
 //! Text that a person likes to read.
 
+pub(crate) mod audit;
+pub(crate) mod filter;
+pub(crate) mod lint;
 mod purpose_table;
 pub(crate) mod scan;
 pub(crate) mod stats;

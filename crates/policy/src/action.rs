@@ -1,5 +1,8 @@
 //! Answers to a call.
 
+use std::fmt;
+use std::str::FromStr;
+
 use portcullis_abi::Sysno;
 
 /// The answer to a system call, as seccomp(2) knows it.
@@ -9,8 +12,8 @@ pub enum Action {
     KillProcess,
     /// The calling thread ends with SIGSYS.
     KillThread,
-    /// The call is not made; SIGSYS is sent with `si_code` `SYS_SECCOMP`.
-    Trap,
+    /// The call is not made; SIGSYS is sent with `si_code` `SYS_SECCOMP`, and the number as `si_errno`.
+    Trap(u16),
     /// The call is not made and fails with this error number (at most 4095).
     Errno(u16),
     /// A supervisor answers (seccomp_unotify(2)).
@@ -37,7 +40,7 @@ impl Action {
         match self {
             Action::KillProcess => 0x8000_0000,
             Action::KillThread => 0x0000_0000,
-            Action::Trap => 0x0003_0000,
+            Action::Trap(data) => 0x0003_0000 | u32::from(data),
             Action::Errno(errno) => 0x0005_0000 | u32::from(errno),
             Action::Notify => 0x7fc0_0000,
             Action::Trace(data) => 0x7ff0_0000 | u32::from(data),
@@ -52,7 +55,7 @@ impl Action {
         let data = (code & 0xffff) as u16;
         match code & 0xffff_0000 {
             0x0000_0000 => Action::KillThread,
-            0x0003_0000 => Action::Trap,
+            0x0003_0000 => Action::Trap(data),
             0x0005_0000 => Action::Errno(data.min(4095)),
             0x7fc0_0000 => Action::Notify,
             0x7ff0_0000 => Action::Trace(data),
@@ -60,6 +63,78 @@ impl Action {
             0x7fff_0000 => Action::Allow,
             _ => Action::KillProcess,
         }
+    }
+}
+
+impl fmt::Display for Action {
+    /// As policies write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::KillProcess => f.write_str("kill"),
+            Action::KillThread => f.write_str("kill-thread"),
+            Action::Trap(0) => f.write_str("trap"),
+            Action::Trap(data) => write!(f, "trap:{data}"),
+            Action::Errno(errno) => write!(f, "errno:{errno}"),
+            Action::Notify => f.write_str("notify"),
+            Action::Trace(data) => write!(f, "trace:{data}"),
+            Action::Log => f.write_str("log"),
+            Action::Allow => f.write_str("allow"),
+        }
+    }
+}
+
+/// Why a text is no action.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoAction {
+    /// No such word.
+    #[error(
+        "`{0}` is no action; actions are allow, log, errno:N, trap, trap:N, trace:N, notify, kill-thread, kill"
+    )]
+    Word(String),
+    /// The kernel cuts larger error numbers: saying them would not be meant.
+    #[error("`{0}` is no error number; they are 0 to 4095")]
+    Errno(String),
+    /// No such name.
+    #[error("`{0}` is no error of errno(3); write its name or its number")]
+    ErrnoName(String),
+    /// More than 16 bits.
+    #[error("`{1}` is no number of a {0} action; they are 0 to 65535")]
+    Data(String, String),
+}
+
+impl FromStr for Action {
+    type Err = NoAction;
+
+    /// Reads what [`fmt::Display`] writes; error numbers may also be names of errno(3).
+    fn from_str(text: &str) -> Result<Action, NoAction> {
+        Ok(match text {
+            "kill" => Action::KillProcess,
+            "kill-thread" => Action::KillThread,
+            "trap" => Action::Trap(0),
+            "notify" => Action::Notify,
+            "log" => Action::Log,
+            "allow" => Action::Allow,
+            _ => match text.split_once(':') {
+                Some(("errno", n)) if n.starts_with(|c: char| c.is_ascii_digit()) => {
+                    let errno = n.parse().ok().filter(|n| *n <= 4095);
+                    Action::Errno(errno.ok_or_else(|| NoAction::Errno(n.into()))?)
+                }
+                Some(("errno", name)) => {
+                    let errno = portcullis_abi::errno(name);
+                    Action::Errno(errno.ok_or_else(|| NoAction::ErrnoName(name.into()))?)
+                }
+                Some((kind @ ("trace" | "trap"), n)) => {
+                    let number = n
+                        .parse()
+                        .map_err(|_| NoAction::Data(kind.into(), n.into()))?;
+                    match kind {
+                        "trap" => Action::Trap(number),
+                        _ => Action::Trace(number),
+                    }
+                }
+                _ => return Err(NoAction::Word(text.into())),
+            },
+        })
     }
 }
 
@@ -104,7 +179,7 @@ mod tests {
         for action in [
             Action::KillProcess,
             Action::KillThread,
-            Action::Trap,
+            Action::Trap(0),
             Action::Errno(38),
             Action::Notify,
             Action::Trace(7),

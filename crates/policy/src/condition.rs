@@ -43,9 +43,50 @@ pub enum Op {
         /// What they are.
         value: u64,
     },
+    /// Is anything else in the bits of `mask`.
+    NotMasked {
+        /// The bits that count.
+        mask: u64,
+        /// What they are not.
+        value: u64,
+    },
+    /// Is in one of these ranges, bounds included.
+    In(Vec<(u64, u64)>),
+    /// Is in none of these ranges, bounds included.
+    NotIn(Vec<(u64, u64)>),
+}
+
+impl Width {
+    /// The highest value of that many bits.
+    pub fn most(self) -> u64 {
+        match self {
+            Width::W32 => u64::from(u32::MAX),
+            Width::W64 => u64::MAX,
+        }
+    }
 }
 
 impl Condition {
+    /// The values of the argument's width for which it holds, as ranges with both bounds, ascending
+    /// and apart from each other; `None` for conditions on some of the bits.
+    pub fn ranges(&self) -> Option<Vec<(u64, u64)>> {
+        let most = self.width.most();
+        let below = |v: u64| v.checked_sub(1).map_or(Vec::new(), |high| vec![(0, high)]);
+        let above = |v: u64| v.checked_add(1).map_or(Vec::new(), |low| vec![(low, most)]);
+        let stated = match &self.op {
+            Op::Equal(v) => vec![(*v, *v)],
+            Op::NotEqual(v) => complement(vec![(*v, *v)], most),
+            Op::Less(v) => below(*v),
+            Op::LessEqual(v) => vec![(0, *v)],
+            Op::Greater(v) => above(*v),
+            Op::GreaterEqual(v) => vec![(*v, most)],
+            Op::In(all) => all.clone(),
+            Op::NotIn(all) => complement(all.clone(), most),
+            Op::Masked { .. } | Op::NotMasked { .. } => return None,
+        };
+        Some(apart(stated, most))
+    }
+
     /// Whether a call with these arguments fulfils it.
     pub fn holds(&self, args: &[u64; 6]) -> bool {
         let Some(&arg) = args.get(usize::from(self.index)) else {
@@ -55,16 +96,50 @@ impl Condition {
             Width::W32 => arg & 0xffff_ffff,
             Width::W64 => arg,
         };
-        match self.op {
-            Op::Equal(v) => arg == v,
-            Op::NotEqual(v) => arg != v,
-            Op::Less(v) => arg < v,
-            Op::LessEqual(v) => arg <= v,
-            Op::Greater(v) => arg > v,
-            Op::GreaterEqual(v) => arg >= v,
-            Op::Masked { mask, value } => arg & mask == value,
+        let in_any =
+            |all: &[(u64, u64)]| all.iter().any(|(low, high)| (*low..=*high).contains(&arg));
+        match &self.op {
+            Op::Equal(v) => arg == *v,
+            Op::NotEqual(v) => arg != *v,
+            Op::Less(v) => arg < *v,
+            Op::LessEqual(v) => arg <= *v,
+            Op::Greater(v) => arg > *v,
+            Op::GreaterEqual(v) => arg >= *v,
+            Op::Masked { mask, value } => arg & mask == *value,
+            Op::NotMasked { mask, value } => arg & mask != *value,
+            Op::In(all) => in_any(all),
+            Op::NotIn(all) => !in_any(all),
         }
     }
+}
+
+/// The same values up to `most`, ascending, no two ranges touching.
+fn apart(mut ranges: Vec<(u64, u64)>, most: u64) -> Vec<(u64, u64)> {
+    ranges.retain(|(low, high)| low <= high && *low <= most);
+    ranges.sort_unstable();
+    let mut all: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
+    for (low, high) in ranges {
+        let high = high.min(most);
+        match all.last_mut() {
+            Some(last) if last.1 >= low || last.1 + 1 == low => last.1 = last.1.max(high),
+            _ => all.push((low, high)),
+        }
+    }
+    all
+}
+
+/// The other values up to `most`.
+fn complement(ranges: Vec<(u64, u64)>, most: u64) -> Vec<(u64, u64)> {
+    let mut others = Vec::new();
+    let mut next = Some(0);
+    for (low, high) in apart(ranges, most) {
+        if let Some(from) = next.filter(|from| *from < low) {
+            others.push((from, low - 1));
+        }
+        next = high.checked_add(1);
+    }
+    others.extend(next.filter(|from| *from <= most).map(|from| (from, most)));
+    others
 }
 
 #[cfg(test)]
@@ -81,5 +156,35 @@ mod tests {
         };
         assert!(is_two(Width::W32).holds(&args));
         assert!(!is_two(Width::W64).holds(&args));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn ranges_are_the_values_that_hold(
+            op in 0u8..8,
+            v in proptest::sample::select(vec![0, 1, 2, 0xffff_fffe, 0xffff_ffff, 0x1_0000_0000, u64::MAX - 1, u64::MAX]),
+            all in proptest::collection::vec((0u64..6, 0u64..6), 0..4),
+            wide in proptest::bool::ANY,
+        ) {
+            let op = match op {
+                0 => Op::Equal(v),
+                1 => Op::NotEqual(v),
+                2 => Op::Less(v),
+                3 => Op::LessEqual(v),
+                4 => Op::Greater(v),
+                5 => Op::GreaterEqual(v),
+                6 => Op::In(all),
+                _ => Op::NotIn(all),
+            };
+            let width = if wide { Width::W64 } else { Width::W32 };
+            let condition = Condition { index: 0, width, op };
+            let ranges = condition.ranges().expect("no mask");
+            proptest::prop_assert!(ranges.windows(2).all(|w| w[0].1 + 1 < w[1].0));
+            let near = (0..9).chain((0..5).map(|n| v.saturating_sub(2).saturating_add(n)));
+            for arg in near.chain([width.most(), width.most() - 1]).filter(|a| *a <= width.most()) {
+                let within = ranges.iter().any(|(low, high)| (*low..=*high).contains(&arg));
+                proptest::prop_assert_eq!(within, condition.holds(&[arg, 0, 0, 0, 0, 0]), "{:#x}", arg);
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use portcullis_abi::{Arch, Mode, SyscallSet, Sysno};
 
-use crate::{Action, Phase, Policy, Provenance, Rule};
+use crate::{Action, Baseline, Phase, Policy, Provenance, Rule, Table};
 
 /// Sites that a rule names as its reason; a call that a whole library makes has thousands.
 const MOST_SITES: usize = 8;
@@ -72,7 +72,7 @@ impl Derivation {
             .into_iter()
             .flatten()
             .map(|number| Rule {
-                number,
+                calls: number.into(),
                 conditions: Vec::new(),
                 action: Action::ENOSYS,
                 provenance: vec![Provenance::Note("io_uring is answered ENOSYS".into())],
@@ -83,21 +83,24 @@ impl Derivation {
             .iter()
             .filter(|(n, _)| !without.contains(&Some(*n)));
         rules.extend(allowed.map(|(number, provenance)| Rule {
-            number: *number,
+            calls: (*number).into(),
             conditions: Vec::new(),
             action: Action::Allow,
             provenance: provenance.clone(),
         }));
-        rules.sort_by_key(|r| r.number);
-        Policy {
+        rules.sort_by_key(|r| r.calls);
+        let table = Table {
             arch: self.arch,
-            newest: self.arch.newest(),
             rules,
+            baseline: match self.arch.since(self.arch.newest()) {
+                Some(newest) => Baseline::Kernel(newest),
+                None => Baseline::Number(self.arch.newest()),
+            },
             default: Action::KillProcess,
             newer: Action::ENOSYS,
-            foreign: Action::KillProcess,
-            phases: Vec::new(),
-        }
+            x32_is_native: false,
+        };
+        Policy::of(table, Action::KillProcess)
     }
 }
 

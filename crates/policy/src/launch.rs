@@ -22,8 +22,10 @@ impl Policy {
     /// The policy with the rule that allows the launch, first so that nothing overrules it.
     #[must_use]
     pub fn with_launch(mut self) -> Policy {
-        if let Some(number) = self.arch.number("execveat") {
-            self.rules.insert(0, launch(number, PLACEHOLDER));
+        for table in &mut self.tables {
+            if let Some(number) = table.arch.number("execveat") {
+                table.rules.insert(0, launch(number, PLACEHOLDER));
+            }
         }
         self
     }
@@ -31,10 +33,9 @@ impl Policy {
     /// The policy whose launch rule asks for `secret` in place of the placeholder.
     pub fn armed(&self, secret: u64) -> Armed {
         let mut policy = self.clone();
-        for rule in &mut policy.rules {
+        for rule in policy.tables.iter_mut().flat_map(|t| &mut t.rules) {
             if is_launch(rule) {
-                let number = rule.number;
-                *rule = launch(number, secret);
+                *rule = launch(rule.calls.first, secret);
             }
         }
         Armed(policy)
@@ -54,7 +55,8 @@ impl Deref for Armed {
 
 impl Drop for Armed {
     fn drop(&mut self) {
-        for rule in self.0.rules.iter_mut().filter(|r| is_launch(r)) {
+        let rules = self.0.tables.iter_mut().flat_map(|t| &mut t.rules);
+        for rule in rules.filter(|r| is_launch(r)) {
             for condition in &mut rule.conditions {
                 if let Op::Equal(secret) = &mut condition.op {
                     secret.zeroize();
@@ -66,7 +68,7 @@ impl Drop for Armed {
 
 fn launch(number: Sysno, secret: u64) -> Rule {
     Rule {
-        number,
+        calls: number.into(),
         conditions: vec![Condition {
             index: SIXTH,
             width: Width::W64,

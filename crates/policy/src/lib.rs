@@ -5,14 +5,25 @@
 //! `portcullis-bpf` refer to that meaning; [`toml`] is its form on disk.
 
 mod action;
+mod asked;
+pub mod audit;
+pub mod codes;
 mod condition;
 mod derive;
+pub mod format;
 mod launch;
+pub mod lint;
 mod model;
+mod source;
 pub mod toml;
 
-pub use action::{Action, ActionMap};
+pub use action::{Action, ActionMap, NoAction};
+pub use asked::Asked;
 pub use condition::{Condition, Op, Width};
 pub use derive::Derivation;
 pub use launch::{Armed, PLACEHOLDER};
-pub use model::{Call, Class, Decision, Phase, Policy, Provenance, Rule};
+pub use model::{
+    Baseline, Call, Class, Decision, Phase, Policy, Provenance, Rule, Segment, Segments, Span,
+    Table,
+};
+pub use source::{Filter, LineColumn, Mistake, Place, Remark, Source, Target};

@@ -49,6 +49,7 @@ pub(crate) fn report(
         witness,
         callers: Callers::new(image, solution),
         calls: BTreeMap::new(),
+        tuples: BTreeMap::new(),
         residuals: BTreeMap::new(),
         warnings: BTreeSet::new(),
     };
@@ -58,8 +59,9 @@ pub(crate) fn report(
     report.add_vdsos();
     report.announced();
     report.executable_memory();
+    let syscalls = report.syscalls();
     let sets = report.sets(&graph, from);
-    report.finish(sets)
+    report.finish(syscalls, sets)
 }
 
 /// Where a call is made, by address: by which instances, with which arguments.
@@ -74,6 +76,8 @@ struct Report<'a> {
     witness: Witness<'a>,
     callers: Callers<'a>,
     calls: BTreeMap<Sysno, Made>,
+    /// Which tuple of its site each instance belongs to: by call and address, in the order of `calls`.
+    tuples: BTreeMap<(Sysno, u64), Vec<u32>>,
     residuals: BTreeMap<(ResidualKind, u64), Residual>,
     warnings: BTreeSet<Warning>,
 }
@@ -374,12 +378,26 @@ impl Report<'_> {
         self.residuals.insert((kind, at), residual);
     }
 
-    fn finish(self, sets: Vec<ThreadSet>) -> SyscallSet {
-        let syscalls: Vec<Syscall> = self
+    /// The calls, in ascending order of numbers.
+    fn syscalls(&mut self) -> Vec<Syscall> {
+        let mut tuples = BTreeMap::new();
+        let syscalls = self
             .calls
             .iter()
-            .map(|(&number, sites)| self.syscall(number, sites))
+            .map(|(&number, sites)| {
+                let call = self.syscall(number, sites);
+                for ((&at, found), site) in sites.iter().zip(&call.sites) {
+                    let own = found.iter().map(|(_, args)| place_of(&site.tuples, args));
+                    tuples.insert((number, at), own.collect());
+                }
+                call
+            })
             .collect();
+        self.tuples = tuples;
+        syscalls
+    }
+
+    fn finish(self, syscalls: Vec<Syscall>, sets: Vec<ThreadSet>) -> SyscallSet {
         SyscallSet {
             binary: self.image.binary(),
             objects: self.image.scanned_objects(),
@@ -468,6 +486,15 @@ impl Report<'_> {
             .object_of(Addr(at))
             .is_some_and(|o| self.image.objects[o.0 as usize].role == Role::Loader)
     }
+}
+
+/// Which of the tuples of a site arguments of it belong to.
+fn place_of(tuples: &[Tuple], args: &Arguments) -> u32 {
+    let mut all = tuples.iter();
+    let same = all.position(|t| t.args == *args);
+    let place = same.or_else(|| tuples.iter().position(|t| includes(&t.args, args)));
+    // One of them is: they are made of these.
+    place.unwrap_or(0) as u32
 }
 
 /// Whether arguments that can be `part` can be `all` too.

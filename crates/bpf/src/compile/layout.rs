@@ -16,6 +16,8 @@ pub(super) struct Layout {
     /// The last instruction first.
     reversed: Vec<Instruction>,
     answers: HashMap<Action, Label>,
+    /// For instructions that were out of reach: the last that was put in their place.
+    nearer: HashMap<usize, Label>,
     /// Jumps that were made, so that equal tails are one.
     jumps: HashMap<(u16, u32, usize, usize), Label>,
 }
@@ -87,11 +89,17 @@ impl Layout {
         if distance <= most {
             return to;
         }
-        let target = self.reversed[to.0];
-        if target.code == code::RET_K {
-            self.push(target)
-        } else {
-            self.push(Instruction::plain(code::JA, distance as u32))
+        if let Some(&nearer) = self.nearer.get(&to.0)
+            && self.distance(nearer) <= most
+        {
+            return nearer;
         }
+        let target = self.reversed[to.0];
+        let label = self.push(match target.code {
+            code::RET_K => target,
+            _ => Instruction::plain(code::JA, distance as u32),
+        });
+        self.nearer.insert(to.0, label);
+        label
     }
 }

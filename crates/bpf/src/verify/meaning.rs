@@ -1,93 +1,69 @@
 //! The policy's side of the proof: which answer it gives to which part of a region.
 
-use std::collections::BTreeMap;
+use portcullis_policy::{Action, Condition, Op, Policy, Segments, Width};
 
-use portcullis_policy::{Action, Call, Class, Condition, Op, Policy, Rule, Width};
+use super::{NotEqual, Unknown};
+use crate::paths::Effort;
+use crate::region::{ARCH, ARGUMENTS, NUMBER, Region, Test};
 
-use super::NotEqual;
-use crate::region::{Region, Test, WORDS};
-
-const NUMBER: usize = 0;
-const ARCH: usize = 1;
-/// The low word of the first argument.
-const ARGUMENTS: usize = 4;
-
-/// A policy, its rules by number.
+/// A policy, its rules by architecture and number.
 pub(super) struct Meaning<'a> {
-    policy: &'a Policy,
-    rules: BTreeMap<u32, Vec<&'a Rule>>,
+    arches: Vec<(u32, Segments<'a>)>,
+    foreign: Action,
 }
 
 impl<'a> Meaning<'a> {
     pub(super) fn new(policy: &'a Policy) -> Meaning<'a> {
-        let native = policy.arch.audit_arch();
-        let mut rules: BTreeMap<u32, Vec<&Rule>> = BTreeMap::new();
-        for rule in &policy.rules {
-            if policy.class(native, rule.number.0) != Class::Foreign {
-                rules.entry(rule.number.0).or_default().push(rule);
-            }
+        let arches = policy.audit_arches().into_iter();
+        Meaning {
+            arches: arches.map(|a| (a, policy.segments(a))).collect(),
+            foreign: policy.foreign,
         }
-        Meaning { policy, rules }
     }
 
-    /// Whether the policy's answer to every call of `region` is `answer`.
-    pub(super) fn compare(
+    /// Shows parts of `region`, together all of it, and the policy's answer to the calls of each. Parts
+    /// may be empty.
+    pub(super) fn answers(
         &self,
         region: &Region,
-        answer: Action,
-        left: &mut u32,
+        effort: &mut Effort,
+        visit: &mut dyn FnMut(&Region, Action) -> Result<(), NotEqual>,
     ) -> Result<(), NotEqual> {
-        let native = Test::Masked(u32::MAX, self.policy.arch.audit_arch());
-        let mut agree = |part: &Region, action: Action| agree(part, answer, action, left);
-        agree(&region.cut(ARCH, native, false), self.policy.foreign)?;
-        let mut rest = region.cut(ARCH, native, true);
-        let (low, high) = rest.bounds(NUMBER);
-        if low > high {
-            return Ok(());
-        }
-        for (&number, rules) in self.rules.range(low..=high) {
-            let this = Test::Masked(u32::MAX, number);
-            let mut open = vec![rest.cut(NUMBER, this, true)];
-            rest = rest.cut(NUMBER, this, false);
-            for rule in rules {
-                let mut unfit = Vec::new();
-                for region in open {
-                    let fit = fitting(region, &rule.conditions, &mut unfit);
-                    for part in fit {
-                        agree(&part, rule.action)?;
+        let mut visit = |part: &Region, action| {
+            effort.spend(part).map_err(Unknown::from)?;
+            visit(part, action)
+        };
+        let mut rest = region.clone();
+        for (arch, segments) in &self.arches {
+            let this = Test::Masked(u32::MAX, *arch);
+            let own = rest.cut(ARCH, this, true);
+            rest = rest.cut(ARCH, this, false);
+            let (low, high) = own.bounds(NUMBER);
+            if !own.may_have(ARCH) {
+                continue;
+            }
+            for segment in segments.between(low, high) {
+                let within = own.cut(NUMBER, Test::AtLeast(segment.first), true);
+                let within = match segment.last.checked_add(1) {
+                    Some(next) => within.cut(NUMBER, Test::AtLeast(next), false),
+                    None => within,
+                };
+                let mut open = vec![within];
+                for rule in segments.rules(segment) {
+                    let mut unfit = Vec::new();
+                    for region in open {
+                        for part in fitting(region, &rule.conditions, &mut unfit) {
+                            visit(&part, rule.action)?;
+                        }
                     }
+                    open = unfit;
                 }
-                open = unfit;
-            }
-            let class = self.policy.class(self.policy.arch.audit_arch(), number);
-            for part in open {
-                agree(&part, self.policy.unlisted(class))?;
+                for part in open {
+                    visit(&part, segment.otherwise)?;
+                }
             }
         }
-        let classes = self.policy.classes();
-        for (index, &(from, class)) in classes.iter().enumerate() {
-            let mut part = rest.cut(NUMBER, Test::AtLeast(from), true);
-            if let Some(&(next, _)) = classes.get(index + 1) {
-                part = part.cut(NUMBER, Test::AtLeast(next), false);
-            }
-            agree(&part, self.policy.unlisted(class))?;
-        }
-        Ok(())
-    }
-}
-
-fn agree(part: &Region, filter: Action, policy: Action, left: &mut u32) -> Result<(), NotEqual> {
-    *left = left.checked_sub(1).ok_or(NotEqual::TooHard)?;
-    if filter == policy {
-        return Ok(());
-    }
-    match part.member()? {
-        None => Ok(()),
-        Some(words) => Err(NotEqual::Differ {
-            call: call(&words),
-            filter,
-            policy,
-        }),
+        visit(&rest, self.foreign)
     }
 }
 
@@ -96,9 +72,11 @@ fn fitting(region: Region, conditions: &[Condition], unfit: &mut Vec<Region>) ->
     let mut fit = vec![region];
     for condition in conditions {
         let mut both = Vec::new();
+        let low = ARGUMENTS + 2 * usize::from(condition.index.min(5));
+        let may_be = |part: &Region| part.may_have(low) && part.may_have(low + 1);
         for region in &fit {
-            both.extend(parts(region, condition, true));
-            unfit.extend(parts(region, condition, false));
+            both.extend(parts(region, condition, true).into_iter().filter(may_be));
+            unfit.extend(parts(region, condition, false).into_iter().filter(may_be));
         }
         fit = both;
     }
@@ -121,6 +99,9 @@ fn parts(region: &Region, condition: &Condition, wanted: bool) -> Vec<Region> {
         Op::Equal(v) => masked(region, words, u64::MAX, v, wanted),
         Op::NotEqual(v) => masked(region, words, u64::MAX, v, !wanted),
         Op::Masked { mask, value } => masked(region, words, mask, value, wanted),
+        Op::NotMasked { mask, value } => masked(region, words, mask, value, !wanted),
+        Op::In(ref ranges) => within(region, words, ranges, wanted),
+        Op::NotIn(ref ranges) => within(region, words, ranges, !wanted),
         Op::GreaterEqual(v) => at_least(region, words, v, wanted),
         Op::Less(v) => at_least(region, words, v, !wanted),
         Op::Greater(v) | Op::LessEqual(v) => {
@@ -190,12 +171,25 @@ fn at_least(region: &Region, (low, high): Words, bound: u64, wanted: bool) -> Ve
     }
 }
 
-fn call(words: &[u32; WORDS]) -> Call {
-    let wide = |at: usize| u64::from(words[at]) | u64::from(words[at + 1]) << 32;
-    Call {
-        number: words[NUMBER],
-        arch: words[ARCH],
-        ip: wide(2),
-        args: std::array::from_fn(|n| wide(ARGUMENTS + 2 * n)),
+/// The parts where the value is in one of the ranges, or in none.
+fn within(region: &Region, words: Words, ranges: &[(u64, u64)], wanted: bool) -> Vec<Region> {
+    let mut inside = Vec::new();
+    let mut outside = vec![region.clone()];
+    for &(low, high) in ranges.iter().filter(|(low, high)| low <= high) {
+        let mut others = Vec::new();
+        for part in outside {
+            others.extend(at_least(&part, words, low, false));
+            for upper in at_least(&part, words, low, true) {
+                match high.checked_add(1) {
+                    None => inside.push(upper),
+                    Some(above) => {
+                        inside.extend(at_least(&upper, words, above, false));
+                        others.extend(at_least(&upper, words, above, true));
+                    }
+                }
+            }
+        }
+        outside = others;
     }
+    if wanted { inside } else { outside }
 }

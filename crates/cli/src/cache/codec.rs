@@ -2,8 +2,9 @@
 //! like is no file format. Decoding checks everything that later code relies on.
 
 use portcullis_abi::{
-    Arch, ArgValue, Binary, Confidence, Language, Linkage, Location, Mode, Origin, Paths, Residual,
-    ResidualKind, ScannedObject, Site, Syscall, SyscallSet, Sysno, ThreadSet, Tuple, Warning,
+    Arch, ArgValue, Binary, Confidence, Language, Linkage, Location, Made, Mode, Origin, Paths,
+    Residual, ResidualKind, ScannedObject, Site, Syscall, SyscallSet, Sysno, ThreadSet, Tuple,
+    Warning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ struct StoredSet {
     /// Function names occur thousands of times in witness paths; each is kept once.
     names: Vec<String>,
     syscalls: Vec<StoredCall>,
-    sets: Vec<(String, String, u8, Vec<u32>)>,
+    sets: Vec<StoredThread>,
     residuals: Vec<StoredResidual>,
     warnings: Vec<(String, String)>,
 }
@@ -31,6 +32,17 @@ struct StoredCall {
     args: Vec<(u8, StoredArg)>,
     sites: Vec<(Place, Vec<StoredTuple>, Option<StoredPaths>)>,
     why: Vec<Place>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredThread {
+    thread: String,
+    phase: String,
+    mode: u8,
+    numbers: Vec<u32>,
+    /// Number, site, tuple.
+    made: Option<Vec<(u32, u32, u32)>>,
+    starts: Vec<String>,
 }
 
 /// Known ones, and whether there are others.
@@ -135,7 +147,10 @@ pub(crate) fn encode(set: &SyscallSet) -> Option<Vec<u8>> {
             })
         })
         .collect::<Option<_>>()?;
-    let Arch::X86_64 = set.binary.arch;
+    // The stored form has no architecture: today only programs of this one are scanned.
+    if set.binary.arch != Arch::X86_64 {
+        return None;
+    }
     let stored = StoredSet {
         path: set.binary.path.clone(),
         script: set.binary.script.clone(),
@@ -158,13 +173,15 @@ pub(crate) fn encode(set: &SyscallSet) -> Option<Vec<u8>> {
             .sets
             .iter()
             .map(|s| {
-                let numbers = s.numbers.iter().map(|n| n.0).collect();
-                Some((
-                    s.thread.clone(),
-                    s.phase.clone(),
-                    code(&MODES, s.mode)?,
-                    numbers,
-                ))
+                let made = |m: &Made| (m.number.0, m.site, m.tuple);
+                Some(StoredThread {
+                    thread: s.thread.clone(),
+                    phase: s.phase.clone(),
+                    mode: code(&MODES, s.mode)?,
+                    numbers: s.numbers.iter().map(|n| n.0).collect(),
+                    made: s.made.as_ref().map(|all| all.iter().map(made).collect()),
+                    starts: s.starts.clone(),
+                })
             })
             .collect::<Option<_>>()?,
         residuals,
@@ -282,12 +299,19 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SyscallSet> {
         sets: stored
             .sets
             .into_iter()
-            .map(|(thread, phase, mode, numbers)| {
+            .map(|stored| {
+                let made = |(number, site, tuple)| Made {
+                    number: Sysno(number),
+                    site,
+                    tuple,
+                };
                 Some(ThreadSet {
-                    thread,
-                    phase,
-                    mode: *MODES.get(usize::from(mode))?,
-                    numbers: numbers.into_iter().map(Sysno).collect(),
+                    thread: stored.thread,
+                    phase: stored.phase,
+                    mode: *MODES.get(usize::from(stored.mode))?,
+                    numbers: stored.numbers.into_iter().map(Sysno).collect(),
+                    made: stored.made.map(|all| all.into_iter().map(made).collect()),
+                    starts: stored.starts,
                 })
             })
             .collect::<Option<_>>()?,

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use portcullis_abi::{
-    self as abi, ArgValue, Confidence, Language, Linkage, Location, Mode, Origin, SyscallSet,
+    self as abi, Arch, ArgValue, Confidence, Language, Linkage, Location, Mode, Origin, SyscallSet,
 };
 use serde::Serialize;
 
-use super::symbol_table;
 use crate::images::Images;
 
 /// The whole document, borrowed from the result.
@@ -19,6 +18,7 @@ pub(crate) struct Document<'a> {
     objects: Vec<Object<'a>>,
     complete: bool,
     closed: bool,
+    kernel: Option<Kernel<'a>>,
     syscalls: Vec<Syscall<'a>>,
     sets: Vec<Set<'a>>,
     residuals: Vec<Residual<'a>>,
@@ -31,6 +31,13 @@ pub(crate) struct Document<'a> {
     /// What any of them can do, the program included; absent when there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     union: Option<BTreeSet<u32>>,
+}
+
+/// The oldest kernel that knows every call; older ones answer `because` with ENOSYS.
+#[derive(Serialize)]
+struct Kernel<'a> {
+    minimum: String,
+    because: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -210,6 +217,10 @@ impl<'a> Document<'a> {
                 .collect(),
             complete: set.complete(),
             closed: set.closed(),
+            kernel: set.kernel().map(|(version, numbers)| Kernel {
+                minimum: version.to_string(),
+                because: numbers.into_iter().filter_map(|n| arch.name(n)).collect(),
+            }),
             syscalls: set
                 .syscalls
                 .iter()
@@ -219,7 +230,7 @@ impl<'a> Document<'a> {
                     number: call.number.0,
                     origin: origin(call.origin),
                     confidence: confidence(call.confidence),
-                    args: args(name, &call.args),
+                    args: args(set.binary.arch, name, &call.args),
                     paths: call.paths().map(Paths::from),
                     sites: call
                         .sites
@@ -234,7 +245,7 @@ impl<'a> Document<'a> {
                                 .map(|tuple| Tuple {
                                     mode: mode(tuple.mode),
                                     via: places(&tuple.via),
-                                    args: args(name, &tuple.args),
+                                    args: args(set.binary.arch, name, &tuple.args),
                                 })
                                 .collect(),
                             paths: site.paths.clone().map(Paths::from),
@@ -282,9 +293,9 @@ fn object<'a>(set: &'a SyscallSet, at: &Location) -> &'a str {
 }
 
 /// `args` of the call called `name`.
-fn args<'a>(name: Option<&str>, args: &'a [(u8, ArgValue)]) -> Vec<Arg<'a>> {
+fn args<'a>(arch: Arch, name: Option<&str>, args: &'a [(u8, ArgValue)]) -> Vec<Arg<'a>> {
     let symbols = |index, values: &[u64]| {
-        let symbol = |v: &u64| symbol_table::symbol(name?, index, *v);
+        let symbol = |v: &u64| arch.symbol(name?, index, *v);
         Some(values.iter().map(symbol).collect())
     };
     args.iter()

@@ -276,6 +276,8 @@ fn set(document: Document) -> Result<SyscallSet> {
                     phase: s.phase,
                     mode: one_of(&MODES, names::mode, &s.mode)?,
                     numbers: s.numbers.into_iter().map(Sysno).collect(),
+                    made: None,
+                    starts: Vec::new(),
                 })
             })
             .collect::<Result<_>>()?,

@@ -190,6 +190,14 @@ fn head(out: &mut String, set: &SyscallSet) {
         by(Confidence::Tight),
         by(Confidence::Sound),
     );
+    if let Some((version, numbers)) = set.kernel() {
+        let because: Vec<String> = numbers.iter().map(|n| name(set, *n)).collect();
+        let because = because.join(", ");
+        let _ = writeln!(
+            out,
+            "  all of them are in Linux {version} and later; older kernels lack {because}"
+        );
+    }
     let complete = if set.complete() {
         Styled(GOOD, "complete: all scanned code was understood")
     } else {

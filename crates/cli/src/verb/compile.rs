@@ -1,31 +1,31 @@
 //! `portcullis compile POLICY`.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use portcullis_bpf::{Program, compile as to_filter, verify};
-use portcullis_policy::{Policy, toml};
+use portcullis_bpf::{Program, compile_for, verify};
+use portcullis_policy::Policy;
 
 use crate::args::{CompileArgs, FilterFormat};
 use crate::exit::Exit;
+use crate::filter_file::FilterFile;
 use crate::neutral;
 use crate::output::Output;
-
-/// More than any policy has.
-const MOST_BYTES: u64 = 16 << 20;
 
 /// Runs the verb.
 pub(crate) fn compile(typed: CompileArgs) -> Result<Exit> {
     let output = Output::from_option(typed.output);
-    let mut policy = toml::read(&read(&typed.policy)?)?;
+    let file = FilterFile::open(&typed.policy, &typed.input)?;
+    let mut policy = file.policy(&typed.input)?;
     if let Some(phase) = &typed.phase {
         policy = policy
             .phase(&typed.thread, phase)
             .with_context(|| no_phase(&policy, &typed.thread, phase))?;
     }
-    let proved = verify(to_filter(&policy)?, &policy)?;
+    let hot = hot(&policy, &typed.hot)?;
+    let compiling = || format!("compiling {}", file.name());
+    let program = compile_for(&policy, &hot).with_context(compiling)?;
+    let proved = verify(program, &policy).with_context(compiling)?;
     let program = proved.program();
     match typed.format {
         FilterFormat::Text => output.write_text(&program.to_string())?,
@@ -34,6 +34,16 @@ pub(crate) fn compile(typed: CompileArgs) -> Result<Exit> {
         FilterFormat::Rust => output.write_bytes(rust(program).as_bytes())?,
     }
     Ok(Exit::Success)
+}
+
+/// The numbers of calls that are made often.
+fn hot(policy: &Policy, names: &[String]) -> Result<Vec<u32>> {
+    let number = |name: &String| {
+        let mut all = policy.tables.iter().filter_map(|t| t.arch.number(name));
+        let unknown = || format!("--hot {}: no such call", neutral::text(name));
+        Ok(all.next().with_context(unknown)?.0)
+    };
+    names.iter().map(number).collect()
 }
 
 fn no_phase(policy: &Policy, thread: &str, phase: &str) -> String {
@@ -52,22 +62,8 @@ fn no_phase(policy: &Policy, thread: &str, phase: &str) -> String {
     .to_string()
 }
 
-fn read(path: &Path) -> Result<String> {
-    let reading = || format!("reading the policy {}", neutral::path(path));
-    let mut text = String::new();
-    let source: Box<dyn std::io::Read> = if path.as_os_str() == "-" {
-        Box::new(std::io::stdin())
-    } else {
-        Box::new(std::fs::File::open(path).with_context(reading)?)
-    };
-    source
-        .take(MOST_BYTES)
-        .read_to_string(&mut text)
-        .with_context(reading)?;
-    Ok(text)
-}
-
-fn c(program: &Program) -> String {
+/// An array in C.
+pub(crate) fn c(program: &Program) -> String {
     let mut text = String::from("static const struct sock_filter filter[] = {\n");
     for i in program.instructions() {
         // Writing to a String cannot fail.
@@ -81,7 +77,8 @@ fn c(program: &Program) -> String {
     text
 }
 
-fn rust(program: &Program) -> String {
+/// A constant in Rust.
+pub(crate) fn rust(program: &Program) -> String {
     let count = program.instructions().len();
     let mut text = format!("pub const FILTER: [(u16, u8, u8, u32); {count}] = [\n");
     for i in program.instructions() {

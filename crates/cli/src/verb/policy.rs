@@ -1,30 +1,46 @@
-//! `portcullis policy BIN|SCAN`.
+//! `portcullis policy BIN|SCAN`, and what is done to policies.
+
+mod convert;
+mod lay_out;
+mod lint;
 
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use portcullis_abi::{Arch, SyscallSet};
 use portcullis_policy::{Policy, toml};
 
 use crate::analysis::{self, Wanted};
-use crate::args::PolicyArgs;
+use crate::args::{PolicyArgs, PolicyVerb};
 use crate::exit::Exit;
 use crate::images::Images;
 use crate::json::scan_input;
 use crate::neutral;
-use crate::output::Output;
+use crate::output::{Output, say};
 
 /// More than any scan document has.
 const MOST_BYTES: u64 = 256 << 20;
 
 /// Runs the verb.
 pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
+    match typed.verb {
+        None => derive(typed),
+        Some(PolicyVerb::Convert(typed)) => convert::convert(typed),
+        Some(PolicyVerb::Show(typed)) => convert::show(typed),
+        Some(PolicyVerb::Fmt(typed)) => lay_out::lay_out(typed),
+        Some(PolicyVerb::Lint(typed)) => lint::lint(typed),
+    }
+}
+
+fn derive(typed: PolicyArgs) -> Result<Exit> {
     let output = Output::from_option(typed.output);
+    let program = typed.program.context("which program is not said")?;
     // Below another root there are programs, not documents of ours.
     let document = match &typed.root.root {
         Some(_) => None,
-        None => scan_document(&typed.program)?,
+        None => scan_document(&program)?,
     };
     let images = match document {
         Some(_) if !typed.from.is_empty() => {
@@ -35,7 +51,7 @@ pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
             images
         }
         None => {
-            let wanted = Wanted::of(&typed.root, &typed.program, &typed.closure)?;
+            let wanted = Wanted::of(&typed.root, &program, &typed.closure)?;
             Images::alone(wanted.from(&typed.from).analyse()?.set)
         }
     };
@@ -49,8 +65,47 @@ pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
         true => Policy::with_phases(&images.first),
         false => Policy::from_scans(&images.first, &images.others),
     };
-    output.write_bytes(toml::write(&policy).as_bytes())?;
+    let mut text = toml::write(&policy);
+    for name in &typed.deny {
+        text = toml::deny(&text, name, typed.deny_action)
+            .with_context(|| format!("denying {}", neutral::text(name)))?;
+        for set in images.sets() {
+            breaks(set, name);
+        }
+    }
+    output.write_bytes(text.as_bytes())?;
     Ok(Exit::Success)
+}
+
+/// Says how the program comes to make a call that is denied.
+fn breaks(set: &SyscallSet, name: &str) {
+    let number = set.binary.arch.number(name);
+    let path = neutral::text(&set.binary.path).into_owned();
+    match number.and_then(|n| set.get(n)) {
+        None => say(&format!(
+            "{path} does not make {name}, as far as the analysis knows"
+        )),
+        Some(call) => {
+            let way: Vec<String> = call.why.iter().map(|at| place(set, at)).collect();
+            let arch: Arch = set.binary.arch;
+            let name = arch.name(call.number).unwrap_or(name);
+            say(&format!(
+                "{path} will fail where it makes {name}: {}",
+                way.join(" > ")
+            ));
+        }
+    }
+}
+
+fn place(set: &SyscallSet, at: &portcullis_abi::Location) -> String {
+    match &at.function {
+        Some(function) => neutral::text(&neutral::short(function, 120)).into_owned(),
+        None => {
+            let object = set.objects.get(at.object).map_or("", |o| o.path.as_str());
+            let object = Path::new(object).file_name().unwrap_or_default();
+            format!("{}+{:#x}", neutral::path(Path::new(object)), at.address)
+        }
+    }
 }
 
 /// The sets in a scan document that was saved; `None` when the file is something else.

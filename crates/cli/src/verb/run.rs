@@ -81,7 +81,7 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
         output::Output::Stdout.write_text(&plan.to_string())?;
         return Ok(Exit::Success);
     }
-    let map = filter::map(&policy, mode, traced);
+    let map = filter::map(set.binary.arch, mode, traced);
     let filter = filter::armed(&policy, &map, !typed.closure.no_cache)?;
     let late = traced.then(|| {
         let modules = plan.modules(late::directories(directories.into_iter()));
@@ -151,7 +151,7 @@ fn spec(
         environment: environment.collect(),
         mode,
         traced,
-        allowed: policy.rules.iter().filter(|r| r.action.permits()).count(),
+        allowed: policy.rules().filter(|r| r.action.permits()).count(),
         mapped: mapped.collect::<Result<_>>()?,
         unlisted: if loads_modules(set) || !typed.closure.plugins.is_empty() {
             Unlisted::Allow

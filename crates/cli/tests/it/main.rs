@@ -1,5 +1,7 @@
 //! The command as a user runs it.
 
+mod audit;
+mod filters;
 mod hostile;
 mod images;
 mod late;

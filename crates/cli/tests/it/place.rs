@@ -66,6 +66,19 @@ impl Place {
         program
     }
 
+    /// Compiles `source` to a program of its own, with musl: small, and the same on every machine.
+    pub(crate) fn compile_static(&self, name: &str, source: &str) {
+        let file = self.at(&format!("{name}.c"));
+        std::fs::write(&file, source).unwrap();
+        let built = Command::new("musl-gcc")
+            .args(["-static", "-O2", "-o"])
+            .arg(self.at(name))
+            .arg(&file)
+            .status()
+            .expect("this test needs musl-gcc (Debian: musl-tools)");
+        assert!(built.success());
+    }
+
     pub(crate) fn json(&self, path: &Path) -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
     }

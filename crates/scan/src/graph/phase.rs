@@ -32,6 +32,8 @@ pub(crate) struct Covered {
     runs: FxHashSet<InstanceId>,
     /// System calls of instances of which only a part runs.
     sites: FxHashSet<(InstanceId, u64)>,
+    /// Calls of such instances that start threads.
+    starts: FxHashSet<(InstanceId, u64)>,
     /// Control can go on where nothing is known of it.
     lost: bool,
 }
@@ -47,8 +49,13 @@ impl Covered {
         self.lost
     }
 
+    /// Whether an instance starts a thread at `at`, by a call or by clone(2).
+    pub(crate) fn starts(&self, id: InstanceId, at: u64) -> bool {
+        self.makes(id, at) || self.starts.contains(&(id, at))
+    }
+
     /// Whether some part of an instance runs.
-    fn runs(&self, id: InstanceId) -> bool {
+    pub(crate) fn runs(&self, id: InstanceId) -> bool {
         self.whole[id.0 as usize] || self.runs.contains(&id)
     }
 }
@@ -69,6 +76,7 @@ pub(crate) fn continuation(
             whole: vec![false; graph.solution.instances.len()],
             runs: FxHashSet::default(),
             sites: FxHashSet::default(),
+            starts: FxHashSet::default(),
             lost: false,
         },
         shapes: FxHashSet::default(),
@@ -355,6 +363,10 @@ impl Walk<'_, '_> {
         }
         if let Exit::Syscall(..) = body.exit {
             self.covered.sites.insert((id, body.last));
+        }
+        let instance = &graph.solution.instances[id.0 as usize];
+        if instance.starts.contains_key(&body.last) {
+            self.covered.starts.insert((id, body.last));
         }
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Thread {
     boxed: bool,
     /// Where it begins.
     pub(crate) phase: Phase,
+    /// Calls that can start it.
+    pub(crate) started: Vec<(InstanceId, u64)>,
 }
 
 /// The threads that the program starts, besides its first.
@@ -39,30 +41,35 @@ pub(crate) fn threads(image: &Image, graph: &CallGraph<'_>) -> Vec<Thread> {
         all
     };
     let mut boxes = BTreeSet::new();
+    let mut places: BTreeMap<Option<u64>, Vec<(InstanceId, u64)>> = BTreeMap::new();
     let mut told = false;
     for (instance, n) in graph.solution.instances.iter().zip(0..) {
-        let starts = instance
-            .starts
-            .values()
-            .filter(|s| s.starts == Starts::Thread);
-        for start in starts {
+        let starts = instance.starts.iter();
+        for (&at, start) in starts.filter(|(_, s)| s.starts == Starts::Thread) {
             told = true;
+            let mut place = |what| places.entry(what).or_default().push((InstanceId(n), at));
             let routines = start.routine.values(MOST_VALUES as u64);
             let Some(routines) = routines.filter(|all| !all.is_empty()) else {
                 found.entry(None).or_default();
+                place(None);
                 continue;
             };
             for routine in routines {
                 let Some(entered) = graph.entered_at(routine) else {
                     found.entry(None).or_default();
+                    place(None);
                     continue;
                 };
                 let closures = closures(image, graph, InstanceId(n));
                 match closures.is_empty() {
-                    true => found.entry(Some(routine)).or_default().roots.push(entered),
+                    true => {
+                        place(Some(routine));
+                        found.entry(Some(routine)).or_default().roots.push(entered);
+                    }
                     false => {
                         for (closure, runs) in closures {
                             boxes.insert(closure);
+                            place(Some(closure));
                             let phase = found.entry(Some(closure)).or_default();
                             phase.roots.extend([entered, runs]);
                         }
@@ -76,6 +83,7 @@ pub(crate) fn threads(image: &Image, graph: &CallGraph<'_>) -> Vec<Thread> {
         for &(id, at) in &clones {
             let phase = found.entry(Some(at)).or_default();
             phase.clones.push((id, at));
+            places.entry(Some(at)).or_default().push((id, at));
         }
     }
     let mut threads: Vec<Thread> = Vec::new();
@@ -87,17 +95,20 @@ pub(crate) fn threads(image: &Image, graph: &CallGraph<'_>) -> Vec<Thread> {
                 phase.roots.extend(&graph.roots);
             }
         }
+        let started = places.remove(&routine).unwrap_or_default();
         if threads.len() < MOST_THREADS {
             let boxed = routine.is_some_and(|at| boxes.contains(&at));
             threads.push(Thread {
                 routine,
                 boxed,
                 phase,
+                started,
             });
         } else if let Some(last) = threads.last_mut() {
             last.routine = None;
             last.phase.roots.extend(phase.roots);
             last.phase.clones.extend(phase.clones);
+            last.started.extend(started);
         }
     }
     let begin = graph.beginning(clones.iter().map(|c| c.0));
@@ -165,7 +176,14 @@ pub(crate) fn main(image: &Image, graph: &CallGraph<'_>) -> Option<Phase> {
     }
     let mut phase = Phase::default();
     for (caller, at, main) in told {
-        let mut begin = graph.beginning(graph.callees_at(caller, at));
+        // What is known to run there is the main function itself: what it calls does not call it.
+        let (itself, start): (Vec<InstanceId>, Vec<InstanceId>) = graph
+            .callees_at(caller, at)
+            .partition(|id| graph.solution.entry(*id) == main);
+        let mut begin = graph.beginning(start.into_iter());
+        if !itself.is_empty() {
+            begin.push((caller, at));
+        }
         // Who is entered by its address is not who the start code calls.
         if begin.iter().any(|(by, _)| !graph.is_taken(*by)) {
             begin.retain(|(by, _)| !graph.is_taken(*by));

@@ -5,15 +5,50 @@
 
 use std::collections::BTreeSet;
 
-use portcullis_abi::{Mode, Sysno, ThreadSet};
+use portcullis_abi::{Made, Mode, Sysno, ThreadSet};
 
 use super::Report;
 use crate::graph::{CallGraph, Covered, Phase, Thread, continuation, main, threads};
 use crate::kernel::{HANDLER_RETURN, INSTALLS, RESTART, RESTARTED, TAKES_HANDLER};
 use crate::solve::InstanceId;
 
-/// What a thread does in all its life, and its calls, in the sound and in the tight answer.
-type Life = [(Covered, Vec<Sysno>); 2];
+/// What a thread does in all its life, in the sound and in the tight answer.
+type Life = [Part; 2];
+
+/// What runs in a phase, and what is called there.
+struct Part {
+    covered: Covered,
+    numbers: Vec<Sysno>,
+    /// Of the sound answer alone.
+    made: Option<Vec<Made>>,
+}
+
+/// The sets so far, and which calls can start each of the threads.
+struct Sets {
+    all: Vec<ThreadSet>,
+    started: Vec<(String, Vec<(InstanceId, u64)>)>,
+}
+
+/// What all phases of a thread share.
+#[derive(Default)]
+struct Ends {
+    /// What runs at the exit, in whatever thread that is.
+    roots: Vec<InstanceId>,
+    returns: Vec<(InstanceId, InstanceId, u64)>,
+    clones: Vec<(InstanceId, u64)>,
+}
+
+impl Ends {
+    /// A phase that begins at blocks.
+    fn after(&self, blocks: Vec<(InstanceId, u32)>) -> Phase {
+        Phase {
+            blocks,
+            roots: self.roots.clone(),
+            returns: self.returns.clone(),
+            clones: self.clones.clone(),
+        }
+    }
+}
 
 /// The phase that begins where a function is entered.
 fn after_name(function: &str) -> String {
@@ -31,78 +66,101 @@ impl Report<'_> {
         graph: &CallGraph<'_>,
         from: &[(String, Vec<u64>)],
     ) -> Vec<ThreadSet> {
-        let mut sets = Vec::new();
+        let threads = threads(self.image, graph);
+        let names = self.thread_names(&threads);
+        let started: Vec<(String, Vec<(InstanceId, u64)>)> = {
+            let places = threads.iter().map(|t| t.started.clone());
+            names.iter().cloned().zip(places).collect()
+        };
+        let mut sets = Sets {
+            all: Vec::new(),
+            started,
+        };
         let first = Phase {
             roots: graph.roots.clone(),
             ..Phase::default()
         };
         let life = self.add(&mut sets, graph, "main", "startup", &first, None);
-        // What runs at the exit, in whatever thread that is.
-        let mut exits = self.exits(graph);
-        let life = Some(&life);
+        let mut ends = Ends {
+            roots: self.exits(graph),
+            ..Ends::default()
+        };
         let mut main = main(self.image, graph);
         let mut begins = graph.roots.clone();
-        let mut returns = Vec::new();
         if let Some(main) = &mut main {
-            exits.extend(&main.roots);
-            main.roots.clone_from(&exits);
-            self.add(&mut sets, graph, "main", "main", main, life);
+            ends.roots.extend(&main.roots);
+            main.roots.clone_from(&ends.roots);
+            self.add(&mut sets, graph, "main", "main", main, Some(&life));
             begins = main.blocks.iter().map(|b| b.0).collect();
-            returns.clone_from(&main.returns);
+            ends.returns.clone_from(&main.returns);
         }
-        let blocks = self.after_installing(graph);
-        if !blocks.is_empty() {
-            let after = Phase {
-                blocks,
-                roots: exits.clone(),
-                returns: returns.clone(),
-                ..Phase::default()
+        self.add_points(&mut sets, graph, "main", from, &ends, &life);
+        self.add_loop(&mut sets, graph, "main", &begins, &ends, &life);
+        for (Thread { mut phase, .. }, name) in threads.into_iter().zip(&names) {
+            let begins = phase.roots.clone();
+            phase.roots.extend(&ends.roots);
+            let life = self.add(&mut sets, graph, name, "main", &phase, None);
+            let own = Ends {
+                roots: ends.roots.clone(),
+                returns: phase.returns,
+                clones: phase.clones,
             };
-            self.add(&mut sets, graph, "main", "after:install", &after, life);
+            self.add_points(&mut sets, graph, name, from, &own, &life);
+            self.add_loop(&mut sets, graph, name, &begins, &own, &life);
+        }
+        sets.all
+    }
+
+    /// The names of threads: each once, and none is the first thread's.
+    fn thread_names(&self, threads: &[Thread]) -> Vec<String> {
+        let mut names = BTreeSet::from(["main".to_owned()]);
+        let name = |thread: &Thread| {
+            let mut name = self.thread_name(thread.routine);
+            if !names.insert(name.clone()) {
+                let at = thread.routine;
+                let at = at.map_or(0, |at| self.witness.location(at).address);
+                name = format!("{name}@{at:#x}");
+                names.insert(name.clone());
+            }
+            name
+        };
+        threads.iter().map(name).collect()
+    }
+
+    /// The sets of a thread from the points on where it installs a filter and where it enters functions.
+    fn add_points(
+        &mut self,
+        sets: &mut Sets,
+        graph: &CallGraph<'_>,
+        thread: &str,
+        from: &[(String, Vec<u64>)],
+        ends: &Ends,
+        life: &Life,
+    ) {
+        let own = |blocks: &mut Vec<(InstanceId, u32)>| {
+            blocks.retain(|(id, _)| life[Mode::Sound as usize].covered.runs(*id));
+        };
+        let mut blocks = self.after_installing(graph);
+        own(&mut blocks);
+        if !blocks.is_empty() {
+            let after = ends.after(blocks);
+            self.add(sets, graph, thread, "after:install", &after, Some(life));
         }
         for (name, starts) in from {
-            let after = Phase {
-                blocks: self.instances_at(starts),
-                roots: exits.clone(),
-                returns: returns.clone(),
-                ..Phase::default()
-            };
-            if after.blocks.is_empty() {
+            let mut blocks = self.instances_at(starts);
+            if blocks.is_empty() && thread == "main" {
                 self.warn(
                     "PC0206",
                     format!("no way leads to `{name}`: nothing comes after it"),
                 );
             }
-            self.add(&mut sets, graph, "main", &after_name(name), &after, life);
-        }
-        let ends = Phase {
-            roots: exits.clone(),
-            returns,
-            ..Phase::default()
-        };
-        self.add_loop(&mut sets, graph, "main", &begins, ends, life);
-        let mut names = BTreeSet::from(["main".to_owned()]);
-        for Thread {
-            routine, mut phase, ..
-        } in threads(self.image, graph)
-        {
-            let mut name = self.thread_name(routine);
-            if !names.insert(name.clone()) {
-                let at = routine.map_or(0, |at| self.witness.location(at).address);
-                name = format!("{name}@{at:#x}");
-                names.insert(name.clone());
+            own(&mut blocks);
+            // Of the first thread it is always told, so that who asks finds an answer.
+            if thread == "main" || !blocks.is_empty() {
+                let after = ends.after(blocks);
+                self.add(sets, graph, thread, &after_name(name), &after, Some(life));
             }
-            let begins = phase.roots.clone();
-            phase.roots.extend(&exits);
-            let life = self.add(&mut sets, graph, &name, "main", &phase, None);
-            let ends = Phase {
-                blocks: Vec::new(),
-                roots: exits.clone(),
-                ..phase
-            };
-            self.add_loop(&mut sets, graph, &name, &begins, ends, Some(&life));
         }
-        sets
     }
 
     /// Functions that run at the exit: whatever the loader enters, but for entry points.
@@ -117,25 +175,22 @@ impl Report<'_> {
     /// The set of the event loop of a thread, if it has one.
     fn add_loop(
         &self,
-        sets: &mut Vec<ThreadSet>,
+        sets: &mut Sets,
         graph: &CallGraph<'_>,
         thread: &str,
         begins: &[InstanceId],
-        ends: Phase,
-        life: Option<&Life>,
+        ends: &Ends,
+        life: &Life,
     ) {
         if let Some(first) = graph.event_loop(self.image, begins) {
-            let phase = Phase {
-                blocks: vec![first],
-                ..ends
-            };
-            self.add(sets, graph, thread, "loop", &phase, life);
+            let phase = ends.after(vec![first]);
+            self.add(sets, graph, thread, "loop", &phase, Some(life));
         }
     }
 
     fn add(
         &self,
-        sets: &mut Vec<ThreadSet>,
+        sets: &mut Sets,
         graph: &CallGraph<'_>,
         thread: &str,
         phase: &str,
@@ -144,24 +199,61 @@ impl Report<'_> {
     ) -> Life {
         [Mode::Sound, Mode::Tight].map(|mode| {
             let life = life.map(|life| &life[mode as usize]);
-            let covered = continuation(graph, begins, mode, life.map(|(covered, _)| covered));
-            let numbers = match life {
-                Some((_, all)) if covered.is_lost() => all.clone(),
-                Some((_, all)) => {
+            let covered = continuation(graph, begins, mode, life.map(|life| &life.covered));
+            let lost = life.filter(|_| covered.is_lost());
+            let (numbers, made) = match lost {
+                Some(life) => (life.numbers.clone(), life.made.clone()),
+                None => {
                     let mut numbers = self.numbers(&covered);
-                    numbers.retain(|number| all.contains(number));
-                    numbers
+                    let mut made = (mode == Mode::Sound).then(|| self.made_in(&covered));
+                    if let Some(life) = life {
+                        numbers.retain(|number| life.numbers.contains(number));
+                        if let (Some(made), Some(all)) = (&mut made, &life.made) {
+                            made.retain(|m| all.binary_search(m).is_ok());
+                        }
+                    }
+                    (numbers, made)
                 }
-                None => self.numbers(&covered),
             };
-            sets.push(ThreadSet {
+            let is_lost = lost.is_some();
+            let starts = sets.started.iter().filter(|(_, places)| {
+                let mut places = places.iter();
+                // One that nobody is known to start can be started anywhere.
+                places.len() == 0 || places.any(|(id, at)| is_lost || covered.starts(*id, *at))
+            });
+            let starts = starts.map(|(name, _)| name.clone()).collect();
+            sets.all.push(ThreadSet {
                 thread: thread.into(),
                 phase: phase.into(),
                 mode,
                 numbers: numbers.clone(),
+                made: made.clone(),
+                starts,
             });
-            (covered, numbers)
+            Part {
+                covered,
+                numbers,
+                made,
+            }
         })
+    }
+
+    /// The argument tuples that are passed in what a phase covers, ascending.
+    fn made_in(&self, covered: &Covered) -> Vec<Made> {
+        let mut found = BTreeSet::new();
+        for (&number, sites) in &self.calls {
+            for ((&at, instances), site) in sites.iter().zip(0..) {
+                let tuples = self.tuples.get(&(number, at)).into_iter().flatten();
+                let own = instances.iter().zip(tuples);
+                let own = own.filter(|((id, _), _)| covered.makes(*id, at));
+                found.extend(own.map(|(_, &tuple)| Made {
+                    number,
+                    site,
+                    tuple,
+                }));
+            }
+        }
+        found.into_iter().collect()
     }
 
     /// The calls that are made in what a phase covers.

@@ -10,7 +10,6 @@ use portcullis_scan::image::{Addr, Image};
 use portcullis_watch::{Answer, Denial, Record};
 
 use crate::analysis::Wanted;
-use crate::json::symbol_table;
 use crate::json::verdict as json;
 
 /// The document of a finished run.
@@ -103,7 +102,7 @@ fn denial(
 ) -> json::Denial {
     let call = &denial.call;
     let number = Sysno(call.number);
-    let name = policy.arch.name(number);
+    let name = set.binary.arch.name(number);
     let class = policy.class(call.arch, call.number);
     let rule = match (denial.rule, class) {
         (Some(rule), _) => format!("of rule {}", rule + 1),
@@ -130,7 +129,7 @@ fn denial(
             .map(|(index, value)| json::Arg {
                 index,
                 value: format!("{value:#x}"),
-                symbol: name.and_then(|name| symbol_table::symbol(name, index, value)),
+                symbol: name.and_then(|name| set.binary.arch.symbol(name, index, value)),
             })
             .collect(),
         path: path.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),

@@ -2,6 +2,7 @@
 //! and proved again as it will be loaded.
 
 use anyhow::Result;
+use portcullis_abi::Arch;
 use portcullis_bpf::{Program, compile, verify};
 use portcullis_policy::{ActionMap, PLACEHOLDER, Policy, toml};
 use portcullis_sandbox::{ArmedFilter, Cookie, Mode};
@@ -14,11 +15,11 @@ use crate::cache::store::{Key, Kind, Store};
 /// The declared difference between the filter's answers and the policy's.
 ///
 /// Where the program may load libraries, its tracer decides about calls outside the set.
-pub(super) fn map(policy: &Policy, mode: Mode, traced: bool) -> ActionMap {
+pub(super) fn map(arch: Arch, mode: Mode, traced: bool) -> ActionMap {
     match (mode, traced) {
         (Mode::Enforce, false) => ActionMap::identity(),
         (Mode::Enforce, true) => ActionMap::traced(Vec::new()),
-        (Mode::Observe, _) => ActionMap::traced(core_calls(policy.arch)),
+        (Mode::Observe, _) => ActionMap::traced(core_calls(arch)),
     }
 }
 

@@ -52,7 +52,7 @@ impl watch::Decide for Tracing<'_> {
                 Action::Errno(errno) => watch::Action::Errno(errno),
                 _ => watch::Action::Kill,
             },
-            rule: decision.rule,
+            rule: decision.rule.map(|(_, rule)| rule),
         }
     }
 

@@ -1,0 +1,108 @@
+//! `cargo xtask dogfood`: the command audits itself, statically linked, under the policy that
+//! `profiles/portcullis.toml` commits to.
+//!
+//! Only the last crate is linked anew: whether a program is static is decided there, so that nothing
+//! else is compiled twice. The policy names calls and asks for no arguments, and there is no lock: what
+//! a C library passes, and by which of two calls it opens a file, changes with its version. Its static
+//! form refers to modules of character sets, which stay a residual; rules that nothing is known to need
+//! are therefore told as unknown, and what fails is a call that the policy lacks.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{place, portcullis, process};
+
+/// The policy.
+const POLICY: &str = "profiles/portcullis.toml";
+/// A call that the command makes whatever the library, alone in its rule in the policy.
+const NEEDED: &str = "ptrace";
+/// How long the audit may take before it counts as hanging.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// `cargo xtask dogfood`.
+pub(crate) fn run(_: &[String]) -> Result<()> {
+    let program = build()?;
+    // The same name in the build directory is the ordinary command again after this.
+    let command = portcullis::build(place::PROFILE)?;
+    let policy = place::root().join(POLICY);
+    let missing = missing(&command, &program, &policy)?;
+    ensure!(
+        missing.is_empty(),
+        "{POLICY} lacks calls that the command makes: {}",
+        missing.join(", ")
+    );
+    // The audit that finds nothing would find something.
+    let text = fs::read_to_string(&policy).with_context(|| POLICY.to_owned())?;
+    let rule = format!("[[rule]]\ncall = \"{NEEDED}\"\naction = \"allow\"\n");
+    ensure!(
+        text.contains(&rule),
+        "{POLICY} has no rule of {NEEDED} alone"
+    );
+    let less = program.with_file_name("less.toml");
+    fs::write(&less, text.replace(&rule, "")).with_context(|| less.display().to_string())?;
+    let missing = self::missing(&command, &program, &less)?;
+    ensure!(
+        missing == [NEEDED],
+        "without a rule of {NEEDED} the audit finds missing: {missing:?}"
+    );
+    println!("the command fits {POLICY}");
+    Ok(())
+}
+
+/// The command, statically linked, beside the one that tests use.
+fn build() -> Result<PathBuf> {
+    process::show(
+        Command::new("cargo")
+            .args(["rustc", "--quiet", "--package", "portcullis-cli"])
+            .args(["--bin", "portcullis", "--profile", place::PROFILE])
+            .args(["--", "-C", "target-feature=+crt-static"])
+            .current_dir(place::root()),
+    )?;
+    let directory = place::target().join("dogfood");
+    fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
+    let program = directory.join("portcullis");
+    let built = place::target().join(place::PROFILE).join("portcullis");
+    fs::copy(&built, &program).with_context(|| format!("copy {}", built.display()))?;
+    Ok(program)
+}
+
+/// The calls that an audit finds missing, each once.
+fn missing(command: &Path, program: &Path, policy: &Path) -> Result<Vec<String>> {
+    let outcome = process::take(
+        Command::new(command)
+            .args(["audit", "--after", "start", "--format", "json"])
+            .args([program.as_os_str(), policy.as_os_str()])
+            .env("XDG_CACHE_HOME", place::target().join("cache")),
+        b"",
+        PATIENCE,
+    )?;
+    let name = policy.file_name().unwrap_or(OsStr::new(POLICY));
+    let code = outcome.status.code();
+    if !matches!(code, Some(0 | 1)) {
+        bail!(
+            "audit {}: {}\n    {}",
+            name.display(),
+            outcome.status,
+            outcome.complaint()
+        );
+    }
+    let document: Value = serde_json::from_slice(&outcome.stdout).context("the audit's JSON")?;
+    let findings = document["findings"].as_array().context("no findings")?;
+    let own = findings.iter().filter(|f| f["kind"] == "missing");
+    let calls = own.filter_map(|f| f["syscall"].as_str()).map(str::to_owned);
+    let mut calls: Vec<String> = calls.collect();
+    calls.sort();
+    calls.dedup();
+    ensure!(
+        code == Some(0) || findings.iter().any(|f| f["kind"] != "unknown"),
+        "audit {}: it failed and found nothing",
+        name.display()
+    );
+    Ok(calls)
+}
