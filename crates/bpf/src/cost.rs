@@ -1,5 +1,6 @@
 //! What a filter costs, and what the kernel makes of it.
 
+use portcullis_abi::Arch;
 use portcullis_policy::{Action, Policy};
 
 use crate::Program;
@@ -12,7 +13,7 @@ pub const PATH_BUDGET: usize = 32768;
 /// What the kernel adds to the length of each filter there.
 const PATH_OVERHEAD: usize = 4;
 /// The bit of x32 numbers; they are never cached.
-const X32: u32 = 0x4000_0000;
+const X32: u32 = Arch::X32_BIT;
 
 /// What a filter costs.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -14,7 +14,7 @@ use crate::verify::{NotEqual, Unknown, verify};
 /// The architectures that a filter may tell apart by `seccomp_data.arch`.
 const ARCHES: [Arch; 4] = [Arch::X86_64, Arch::I386, Arch::Aarch64, Arch::Arm];
 /// The bit of x32 numbers.
-const X32: u32 = 0x4000_0000;
+const X32: u32 = Arch::X32_BIT;
 /// More rules than any filter of 4096 instructions makes in practice.
 const MOST_RULES: usize = 1 << 13;
 

@@ -13,6 +13,7 @@ mod libseccomp;
 pub mod minijail;
 mod names;
 pub mod oci;
+mod repeated;
 mod scmp;
 mod spoken;
 pub mod systemd;
@@ -26,6 +27,7 @@ use portcullis_abi::Arch;
 
 use crate::{Action, Filter, Mistake, Source, Table, Target, toml};
 pub use edit::edit;
+pub use repeated::without_repeated;
 
 /// A form that a policy can have outside.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -298,6 +300,10 @@ pub fn read(
             "`{format}` is a form of filter programs"
         ))),
     }?;
+    if format == Format::Native {
+        let mut filters = source.filters.iter();
+        filters.try_for_each(|filter| repeated::check(text, filter))?;
+    }
     let tables = source.filters.iter().flat_map(|f| &f.policy.tables);
     match tables.map(|t| t.rules.len()).max() {
         Some(count @ MOST_RULES..) => Err(Mistake::whole(format!(

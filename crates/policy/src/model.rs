@@ -5,7 +5,7 @@ use portcullis_abi::{Arch, KernelVersion, Sysno};
 use crate::{Action, ActionMap, Condition};
 
 /// Set in the number of an x32 call (`__X32_SYSCALL_BIT`, asm/unistd.h).
-const X32: u32 = 0x4000_0000;
+const X32: u32 = Arch::X32_BIT;
 /// `syscall(-1)`: no x32 call, the kernel answers it ENOSYS (`do_syscall_64`).
 const MINUS_ONE: u32 = u32::MAX;
 

@@ -14,7 +14,7 @@ use crate::region::lowest;
 /// Offset of the architecture in `struct seccomp_data`.
 const ARCH: u32 = 4;
 /// Set in the number of an x32 call.
-const X32: u32 = 0x4000_0000;
+const X32: u32 = Arch::X32_BIT;
 /// Values that are told one by one within a range before the range is cut.
 const MOST_EXCEPTIONS: usize = 8;
 /// Numbers below are those that programs use: a part counts as much as it has of them.

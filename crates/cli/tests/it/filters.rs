@@ -197,8 +197,31 @@ fn a_mistake_has_its_line() {
 }
 
 #[test]
+fn a_rule_that_repeats_or_contradicts_another_is_a_mistake() {
+    for (action, says) in [
+        ("allow", "repeats the rule for `read` at line 8;"),
+        (
+            "errno:EPERM",
+            "contradicts the rule for `read` at line 8, which answers allow;",
+        ),
+    ] {
+        let again = format!("{POLICY}\n[[rule]]\ncall = \"read\"\naction = \"{action}\"\n");
+        let done = place(&again)
+            .portcullis(&["compile", "p.policy.toml"])
+            .expect(2);
+        assert!(
+            done.stderr.contains("p.policy.toml:18:1: "),
+            "{}",
+            done.stderr
+        );
+        assert!(done.stderr.contains(says), "{}", done.stderr);
+    }
+}
+
+#[test]
 fn lint_finds_and_codes_explain() {
-    let shadowed = format!("{POLICY}\n[[rule]]\ncall = \"read\"\naction = \"errno:EPERM\"\n");
+    let shadowed = POLICY.replace("\"read\", \"write\"", "\"read\", \"write\", \"@basic-io\"");
+    let shadowed = format!("{shadowed}\n[[rule]]\ncall = \"close\"\naction = \"errno:EPERM\"\n");
     let place = place(&shadowed);
     let done = place
         .portcullis(&["policy", "lint", "p.policy.toml", "--format", "json"])

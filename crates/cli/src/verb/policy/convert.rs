@@ -19,7 +19,10 @@ pub(crate) fn convert(typed: ConvertArgs) -> Result<Exit> {
         Form::C => c(&file.program(&typed.input)?).into_bytes(),
         Form::Rust => rust(&file.program(&typed.input)?).into_bytes(),
         form => {
-            let source = source(&file, &typed.input)?;
+            let mut source = source(&file, &typed.input)?;
+            if form == Form::Native {
+                source.filters.iter_mut().for_each(format::without_repeated);
+            }
             let conceded = Concessions {
                 foreign: typed.concede_foreign,
                 newer: typed.concede_newer,
@@ -37,7 +40,8 @@ pub(crate) fn convert(typed: ConvertArgs) -> Result<Exit> {
 pub(crate) fn show(typed: ShowArgs) -> Result<Exit> {
     let output = Output::from_option(typed.output);
     let file = FilterFile::open(&typed.policy, &typed.input)?;
-    let source = source(&file, &typed.input)?;
+    let mut source = source(&file, &typed.input)?;
+    source.filters.iter_mut().for_each(format::without_repeated);
     let written = format::write(Form::Native, &source, Concessions::default());
     output.write_text(&written.with_context(|| file.name())?)?;
     Ok(Exit::Success)
