@@ -3,6 +3,8 @@
 //! Filters have no loops, so there are finitely many. What cannot be represented exactly ends the walk
 //! with an error: it is never taken for something else.
 
+use std::cell::Cell;
+
 use portcullis_policy::Action;
 
 use crate::Program;
@@ -13,23 +15,32 @@ use crate::region::{Region, Test, TooHard, WORDS};
 use crate::verify::Unknown;
 
 /// What a walk may cost before it is given up: as many sets, and as many patterns that are excluded from
-/// them. A filter of 400 rules needs some 10,000; all of it takes about a second.
-const MOST_EFFORT: u32 = 4_000_000;
+/// them. A filter of 400 rules needs some 10,000; all of it takes about two seconds.
+const MOST_EFFORT: u32 = 30_000_000;
 
 /// What a set costs beside its patterns.
 const SET: u32 = 4;
 
 /// What a walk may still cost.
-pub(crate) struct Effort(u32);
+pub(crate) struct Effort(Cell<u32>);
 
 impl Effort {
     pub(crate) fn new() -> Effort {
-        Effort(MOST_EFFORT)
+        Effort(Cell::new(MOST_EFFORT))
+    }
+
+    /// A look at a set.
+    pub(crate) fn step(&self) -> Result<(), TooHard> {
+        self.less(1)
     }
 
     /// One more set.
-    pub(crate) fn spend(&mut self, on: &Region) -> Result<(), TooHard> {
-        self.0 = self.0.checked_sub(SET + on.patterns()).ok_or(TooHard)?;
+    pub(crate) fn spend(&self, on: &Region) -> Result<(), TooHard> {
+        self.less(SET + on.patterns())
+    }
+
+    fn less(&self, cost: u32) -> Result<(), TooHard> {
+        self.0.set(self.0.get().checked_sub(cost).ok_or(TooHard)?);
         Ok(())
     }
 }

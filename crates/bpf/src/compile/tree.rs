@@ -15,8 +15,11 @@ use crate::region::lowest;
 const ARCH: u32 = 4;
 /// Set in the number of an x32 call.
 const X32: u32 = Arch::X32_BIT;
-/// Values that are told one by one within a range before the range is cut.
+/// Numbers that are told one by one within a range before the range is cut.
 const MOST_EXCEPTIONS: usize = 8;
+/// The same of values of arguments. A comparison costs a third of a nanosecond, but every cut
+/// multiplies the ways through the filter on which several arguments are looked at, and so the proof.
+const MOST_VALUES: usize = 32;
 /// Numbers below are those that programs use: a part counts as much as it has of them.
 const NUMBERS: u32 = 512;
 
@@ -72,13 +75,16 @@ impl<'a> Emitter<'a> {
     /// ranges that it makes, and what its calls have in common with those without the bit is not
     /// repeated.
     fn numbers(&mut self, arch: u32, ranges: &[(u32, Node)]) -> Label {
-        let whole = parts(ranges);
+        let whole = parts(ranges, MOST_EXCEPTIONS);
         if arch != Arch::X86_64.audit_arch() {
             return self.tree(NUMBER_KEY, whole);
         }
         let (with, without) = (members(ranges, X32, X32), members(ranges, X32, 0));
-        let (own, native) = (parts(&with), parts(&without));
-        let beside = parts(&beyond(&with, &without));
+        let (own, native) = (
+            parts(&with, MOST_EXCEPTIONS),
+            parts(&without, MOST_EXCEPTIONS),
+        );
+        let beside = parts(&beyond(&with, &without), MOST_EXCEPTIONS);
         let apart = tests(&own).min(tests(&beside) + 1) + 1 + tests(&native);
         if apart >= tests(&whole) {
             return self.tree(NUMBER_KEY, whole);
@@ -121,7 +127,7 @@ impl<'a> Emitter<'a> {
                 }
             }
             _ => {
-                let mut label = self.tree(key, parts(ranges));
+                let mut label = self.tree(key, parts(ranges, MOST_VALUES));
                 if key != word && held != Some(key) {
                     label = self
                         .layout
@@ -237,7 +243,7 @@ fn beyond(with: &[(u32, Node)], without: &[(u32, Node)]) -> Vec<(u32, Node)> {
 
 /// Ranges as parts: a single value between two ranges that lead to one node is an exception of theirs,
 /// which costs one comparison where two bounds would be two.
-fn parts(ranges: &[(u32, Node)]) -> Vec<Part> {
+fn parts(ranges: &[(u32, Node)], most: usize) -> Vec<Part> {
     let mut all: Vec<Part> = Vec::new();
     let mut rest = ranges;
     while let [(from, node), more @ ..] = rest {
@@ -255,7 +261,7 @@ fn parts(ranges: &[(u32, Node)]) -> Vec<Part> {
         while let [(value, other), (next, same), more @ ..] = rest
             && *same == part.node
             && *next == *value + 1
-            && part.exceptions.len() < MOST_EXCEPTIONS
+            && part.exceptions.len() < most
         {
             part.exceptions.push((*value, *other));
             part.weight += 1 + weight(*next, more.first());

@@ -52,6 +52,7 @@ impl<'a> Meaning<'a> {
                 for rule in segments.rules(segment) {
                     let mut unfit = Vec::new();
                     for region in open {
+                        effort.step().map_err(Unknown::from)?;
                         for part in fitting(region, &rule.conditions, &mut unfit) {
                             visit(&part, rule.action)?;
                         }
@@ -67,19 +68,25 @@ impl<'a> Meaning<'a> {
     }
 }
 
-/// The parts of `region` that fulfil all conditions; the others go to `unfit`.
+/// The parts of `region` that fulfil all conditions; the others go to `unfit`, and all of it stays one
+/// there when none does.
 fn fitting(region: Region, conditions: &[Condition], unfit: &mut Vec<Region>) -> Vec<Region> {
-    let mut fit = vec![region];
+    let mut fit = vec![region.clone()];
+    let mut others = Vec::new();
     for condition in conditions {
-        let mut both = Vec::new();
         let low = ARGUMENTS + 2 * usize::from(condition.index.min(5));
         let may_be = |part: &Region| part.may_have(low) && part.may_have(low + 1);
-        for region in &fit {
-            both.extend(parts(region, condition, true).into_iter().filter(may_be));
-            unfit.extend(parts(region, condition, false).into_iter().filter(may_be));
+        let cut =
+            |region: &Region, wanted| parts(region, condition, wanted).into_iter().filter(may_be);
+        let both: Vec<Region> = fit.iter().flat_map(|r| cut(r, true)).collect();
+        if both.is_empty() {
+            unfit.push(region);
+            return both;
         }
+        others.extend(fit.iter().flat_map(|r| cut(r, false)));
         fit = both;
     }
+    unfit.extend(others);
     fit
 }
 
