@@ -105,6 +105,9 @@ pub(crate) struct CompileArgs {
     /// A call that will be made often: found by the fewest comparisons (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) hot: Vec<String>,
+    /// A trace of strace: the calls in it are found by few comparisons, the most frequent by the fewest
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hot_trace: Option<PathBuf>,
     /// The filter for the thread NAME in a phase
     #[arg(long, value_name = "NAME", default_value = "main", requires = "phase")]
     pub(crate) thread: String,

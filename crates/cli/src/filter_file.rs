@@ -10,7 +10,9 @@ use portcullis_abi::{Arch, SyscallSet};
 use portcullis_bpf::{Program, compile, import, verify};
 use portcullis_policy::format::{self, Format as Form, Newer};
 use portcullis_policy::lint::caret;
-use portcullis_policy::{Filter, LineColumn, Mistake, Policy, Remark, Source, Target};
+use portcullis_policy::{
+    Derivation, Filter, LineColumn, Mistake, Policy, Remark, Source, Target, Trace,
+};
 use rustix::fs::{Mode, OFlags};
 
 use crate::analysis::Wanted;
@@ -63,6 +65,8 @@ pub(crate) enum Content {
     Program(Program),
     /// What programs can do.
     Sets(Vec<SyscallSet>),
+    /// What a program was seen to do.
+    Trace(Trace),
 }
 
 impl FilterFile {
@@ -87,6 +91,8 @@ impl FilterFile {
             let reading = || format!("reading {}", neutral::path(path));
             let images = scan_input::parse(&bytes).with_context(reading)?;
             Content::Sets(images.sets().cloned().collect())
+        } else if let Some(trace) = trace(&bytes, input) {
+            Content::Trace(trace)
         } else {
             return FilterFile::of(path, &bytes, input);
         };
@@ -175,6 +181,7 @@ impl FilterFile {
             Content::Program(program) => {
                 import(program).with_context(|| format!("reading {} as a policy", self.name()))?
             }
+            Content::Trace(trace) => Derivation::from_trace(trace, &self.name()).policy(),
             Content::Sets(sets) => match sets.split_first() {
                 Some((first, others)) => Policy::from_scans(first, others),
                 None => bail!("{}: it has no program", self.name()),
@@ -283,6 +290,19 @@ fn target(input: &InputArgs) -> Target {
         capabilities,
         kernel: (input.kernel.major, input.kernel.minor),
     }
+}
+
+/// The calls that are made most often in a trace, those first.
+pub(crate) fn frequent(path: &Path, input: &InputArgs) -> Result<Vec<u32>> {
+    let trace = trace(&bytes(path)?, input);
+    let trace = trace.with_context(|| format!("{}: no trace of strace", neutral::path(path)))?;
+    Ok(trace.by_frequency().into_iter().map(|n| n.0).collect())
+}
+
+/// A trace; `None` when it looks like something else.
+fn trace(bytes: &[u8], input: &InputArgs) -> Option<Trace> {
+    let arch = input.arch.first().copied().unwrap_or(Arch::X86_64);
+    Trace::read(std::str::from_utf8(bytes).ok()?, arch)
 }
 
 /// A regular file that another one includes, relative to that one.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use portcullis_abi::{Arch, Mode, SyscallSet, Sysno};
 
-use crate::{Action, Baseline, Phase, Policy, Provenance, Rule, Table};
+use crate::{Action, Baseline, Phase, Policy, Provenance, Rule, Table, Trace};
 
 /// Sites that a rule names as its reason; a call that a whole library makes has thousands.
 const MOST_SITES: usize = 8;
@@ -25,6 +25,15 @@ impl Derivation {
         Derivation {
             arch,
             calls: calls.into_iter().map(|n| (n, Vec::new())).collect(),
+        }
+    }
+
+    /// The calls of a trace that is called `name`.
+    pub fn from_trace(trace: &Trace, name: &str) -> Derivation {
+        let seen = || vec![Provenance::Trace(name.to_owned())];
+        Derivation {
+            arch: trace.arch,
+            calls: trace.calls.keys().map(|n| (*n, seen())).collect(),
         }
     }
 

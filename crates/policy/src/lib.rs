@@ -16,6 +16,7 @@ pub mod lint;
 mod model;
 mod source;
 pub mod toml;
+mod trace;
 
 pub use action::{Action, ActionMap, NoAction};
 pub use asked::Asked;
@@ -27,3 +28,4 @@ pub use model::{
     Table,
 };
 pub use source::{Filter, LineColumn, Mistake, Place, Remark, Source, Target};
+pub use trace::Trace;

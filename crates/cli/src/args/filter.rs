@@ -141,7 +141,7 @@ pub(crate) struct VerifyArgs {
 /// `diff`.
 #[derive(Args, Debug)]
 pub(crate) struct DiffArgs {
-    /// A policy in any form, a filter program, the JSON of a scan, or a program
+    /// A policy in any form, a filter program, the JSON of a scan, a trace of strace, or a program
     #[arg(value_name = "A")]
     pub(crate) first: PathBuf,
     /// The other

@@ -8,9 +8,12 @@ use portcullis_policy::Policy;
 
 use crate::args::{CompileArgs, FilterFormat};
 use crate::exit::Exit;
-use crate::filter_file::FilterFile;
+use crate::filter_file::{FilterFile, frequent};
 use crate::neutral;
 use crate::output::Output;
+
+/// Calls of a trace that make a difference.
+const MOST_HOT: usize = 16;
 
 /// Runs the verb.
 pub(crate) fn compile(typed: CompileArgs) -> Result<Exit> {
@@ -22,7 +25,10 @@ pub(crate) fn compile(typed: CompileArgs) -> Result<Exit> {
             .phase(&typed.thread, phase)
             .with_context(|| no_phase(&policy, &typed.thread, phase))?;
     }
-    let hot = hot(&policy, &typed.hot)?;
+    let mut hot = hot(&policy, &typed.hot)?;
+    if let Some(trace) = &typed.hot_trace {
+        hot.extend(frequent(trace, &typed.input)?.into_iter().take(MOST_HOT));
+    }
     let compiling = || format!("compiling {}", file.name());
     let program = compile_for(&policy, &hot).with_context(compiling)?;
     let proved = verify(program, &policy).with_context(compiling)?;

@@ -284,3 +284,38 @@ fn a_call_is_taken_out_of_a_derived_policy() {
     let answer = json(&place.portcullis(&explain).expect(0).stdout);
     assert_eq!(answer["answers"][0]["answer"], "errno:1");
 }
+
+#[test]
+fn a_trace_is_compared_and_says_what_is_hot() {
+    let place = place(POLICY);
+    let trace = "12 read(0, \"\", 1) = 0\n12 write(1, \"x\", 1) = 1\n12 write(1, \"y\", 1) = 1\n\
+        12 getpid() = 12\n+++ exited with 0 +++\n";
+    std::fs::write(place.at("run.trace"), trace).unwrap();
+    let diff = ["diff", "run.trace", "p.policy.toml", "--format", "json"];
+    let document = json(&place.portcullis(&diff).expect(1).stdout);
+    let found = document["differences"].as_array().unwrap();
+    let of = |call: &str| {
+        let of_call = |d: &&serde_json::Value| d["calls"].to_string().contains(call);
+        let told = found.iter().find(of_call).unwrap();
+        format!("{} {}", told["first"], told["second"])
+    };
+    assert_eq!(of("getpid"), r#""allow" "kill""#);
+    assert_eq!(of("exit_group"), r#""kill" "allow""#);
+    let hot = [
+        "compile",
+        "p.policy.toml",
+        "--hot-trace",
+        "run.trace",
+        "--format",
+        "raw",
+        "-o",
+        "p.bpf",
+    ];
+    place.portcullis(&hot).expect(0);
+    place
+        .portcullis(&["verify", "p.policy.toml", "p.bpf"])
+        .expect(0);
+    let none = ["compile", "p.policy.toml", "--hot-trace", "p.policy.toml"];
+    let none = place.portcullis(&none).expect(2);
+    assert!(none.stderr.contains("no trace"), "{}", none.stderr);
+}
