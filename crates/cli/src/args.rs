@@ -67,8 +67,8 @@ pub(crate) enum Verb {
 pub(crate) struct PolicyArgs {
     #[command(subcommand)]
     pub(crate) verb: Option<PolicyVerb>,
-    /// The program, or the JSON of its scan; a path
-    #[arg(value_name = "BIN|SCAN", required = true)]
+    /// The program, the JSON of its scan, or a trace of strace; a path
+    #[arg(value_name = "BIN|SCAN|TRACE", required = true)]
     pub(crate) program: Option<PathBuf>,
     /// Deny the call NAME, which the program can make, and show what will break (repeatable)
     #[arg(long, value_name = "NAME")]

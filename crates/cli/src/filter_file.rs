@@ -305,6 +305,22 @@ fn trace(bytes: &[u8], input: &InputArgs) -> Option<Trace> {
     Trace::read(std::str::from_utf8(bytes).ok()?, arch)
 }
 
+/// The policy of just the calls in a trace; `None` when the file is something else.
+pub(crate) fn traced(path: &Path) -> Result<Option<Policy>> {
+    // A program is larger than it is worth to look for lines in, and a FIFO would be waited for.
+    if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
+        return Ok(None);
+    }
+    let mut head = [0; 2];
+    let whole = File::open(path).and_then(|mut f| f.read_exact(&mut head));
+    if whole.is_err() || &head == b"\x7fE" || &head == b"#!" {
+        return Ok(None);
+    }
+    let text = String::from_utf8(bytes(path)?).ok();
+    let trace = text.and_then(|text| Trace::read(&text, Arch::X86_64));
+    Ok(trace.map(|trace| Derivation::from_trace(&trace, &neutral::path(path)).policy()))
+}
+
 /// A regular file that another one includes, relative to that one.
 fn included(directory: &Path, name: &str) -> Result<String, String> {
     let path = directory.join(name);

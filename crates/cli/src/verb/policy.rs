@@ -15,6 +15,7 @@ use portcullis_policy::{Policy, toml};
 use crate::analysis::{self, Wanted};
 use crate::args::{PolicyArgs, PolicyVerb};
 use crate::exit::Exit;
+use crate::filter_file::traced;
 use crate::images::Images;
 use crate::json::scan_input;
 use crate::neutral;
@@ -42,6 +43,19 @@ fn derive(typed: PolicyArgs) -> Result<Exit> {
         Some(_) => None,
         None => scan_document(&program)?,
     };
+    if document.is_none()
+        && typed.root.root.is_none()
+        && let Some(policy) = traced(&program)?
+    {
+        if typed.phases || !typed.deny.is_empty() || !typed.images.exec.is_empty() {
+            bail!(
+                "{} is a trace, which tells of calls alone",
+                neutral::path(&program)
+            );
+        }
+        output.write_bytes(toml::write(&policy).as_bytes())?;
+        return Ok(Exit::Success);
+    }
     let images = match document {
         Some(_) if !typed.from.is_empty() => {
             bail!("--from is for a program, and this is the document of a scan; scan with --from")

@@ -315,6 +315,11 @@ fn a_trace_is_compared_and_says_what_is_hot() {
     place
         .portcullis(&["verify", "p.policy.toml", "p.bpf"])
         .expect(0);
+    let seen = place.portcullis(&["policy", "run.trace"]).expect(0).stdout;
+    assert!(
+        seen.contains("trace run.trace") && seen.contains("getpid"),
+        "{seen}"
+    );
     let none = ["compile", "p.policy.toml", "--hot-trace", "p.policy.toml"];
     let none = place.portcullis(&none).expect(2);
     assert!(none.stderr.contains("no trace"), "{}", none.stderr);
