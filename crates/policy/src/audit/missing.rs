@@ -260,14 +260,26 @@ impl Audited<'_> {
                 },
             });
         }
-        Some(Edit::Insert {
-            before: denied_by.unwrap_or((table, own.len())),
-            rules: vec![Rule {
-                calls: key.number.into(),
-                conditions,
-                action: Action::Allow,
-                provenance: Vec::new(),
-            }],
+        let allowing = Rule {
+            calls: key.number.into(),
+            conditions,
+            action: Action::Allow,
+            provenance: Vec::new(),
+        };
+        // One that says the opposite of just these calls would be a contradiction beside it.
+        let opposite = |at: &(usize, usize)| {
+            let rule = own.get(at.1).filter(|_| at.0 == table);
+            rule.is_some_and(|r| (r.calls, &r.conditions) == (allowing.calls, &allowing.conditions))
+        };
+        Some(match denied_by.filter(opposite) {
+            Some(rule) => Edit::Replace {
+                rule,
+                by: vec![allowing],
+            },
+            None => Edit::Insert {
+                before: denied_by.unwrap_or((table, own.len())),
+                rules: vec![allowing],
+            },
         })
     }
 }

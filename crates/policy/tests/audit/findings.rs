@@ -61,7 +61,7 @@ fn killing_is_no_purpose_and_an_error_number_is() {
     );
     assert!(matches!(
         found.findings[0].suggestion,
-        Some(Edit::Insert { before: (0, 0), .. })
+        Some(Edit::Replace { rule: (0, 0), .. })
     ));
 }
 
