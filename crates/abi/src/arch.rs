@@ -99,6 +99,12 @@ impl Arch {
         Sysno(numbers.rev().find(in_turn).unwrap_or_default())
     }
 
+    /// The architectures whose calls carry this `AUDIT_ARCH_*`: one, or x86_64 and x32, or none.
+    pub fn of_audit(audit_arch: u32) -> impl Iterator<Item = Arch> + Clone {
+        let all = Arch::ALL.into_iter();
+        all.filter(move |arch| arch.audit_arch() == audit_arch)
+    }
+
     /// `AUDIT_ARCH_*` of `linux/audit.h`, as `seccomp_data.arch` carries it. X32 has the value of
     /// X86_64: the kernel tells them apart by [`Arch::X32_BIT`] alone.
     pub fn audit_arch(self) -> u32 {

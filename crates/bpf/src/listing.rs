@@ -109,14 +109,7 @@ fn line(at: usize, i: &Instruction, known: Option<Known>) -> String {
 }
 
 fn number(arch: Option<u32>, number: u32) -> String {
-    let arches = [
-        Arch::X86_64,
-        Arch::X32,
-        Arch::I386,
-        Arch::Aarch64,
-        Arch::Arm,
-    ];
-    let mut of_arch = arches.iter().filter(|a| Some(a.audit_arch()) == arch);
+    let mut of_arch = arch.into_iter().flat_map(Arch::of_audit);
     match of_arch.find_map(|a| a.name(Sysno(number))) {
         Some(name) => format!("{number} ({name})"),
         None => format!("{number:#x}"),
@@ -124,8 +117,7 @@ fn number(arch: Option<u32>, number: u32) -> String {
 }
 
 fn architecture(value: u32) -> String {
-    let arches = [Arch::X86_64, Arch::I386, Arch::Aarch64, Arch::Arm];
-    match arches.iter().find(|a| a.audit_arch() == value) {
+    match Arch::of_audit(value).next() {
         Some(arch) => format!("{value:#x} ({arch})"),
         None => format!("{value:#x}"),
     }

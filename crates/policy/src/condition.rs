@@ -1,5 +1,7 @@
 //! What a rule asks of an argument.
 
+use crate::ranges::{apart, complement};
+
 /// A comparison of one argument with constants.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Condition {
@@ -56,6 +58,24 @@ pub enum Op {
     NotIn(Vec<(u64, u64)>),
 }
 
+impl Op {
+    /// What holds exactly when this does not.
+    pub fn opposite(self) -> Op {
+        match self {
+            Op::Equal(v) => Op::NotEqual(v),
+            Op::NotEqual(v) => Op::Equal(v),
+            Op::Less(v) => Op::GreaterEqual(v),
+            Op::LessEqual(v) => Op::Greater(v),
+            Op::Greater(v) => Op::LessEqual(v),
+            Op::GreaterEqual(v) => Op::Less(v),
+            Op::Masked { mask, value } => Op::NotMasked { mask, value },
+            Op::NotMasked { mask, value } => Op::Masked { mask, value },
+            Op::In(all) => Op::NotIn(all),
+            Op::NotIn(all) => Op::In(all),
+        }
+    }
+}
+
 impl Width {
     /// The highest value of that many bits.
     pub fn most(self) -> u64 {
@@ -75,13 +95,13 @@ impl Condition {
         let above = |v: u64| v.checked_add(1).map_or(Vec::new(), |low| vec![(low, most)]);
         let stated = match &self.op {
             Op::Equal(v) => vec![(*v, *v)],
-            Op::NotEqual(v) => complement(vec![(*v, *v)], most),
+            Op::NotEqual(v) => return Some(complement(&apart([(*v, *v)], most), most)),
             Op::Less(v) => below(*v),
             Op::LessEqual(v) => vec![(0, *v)],
             Op::Greater(v) => above(*v),
             Op::GreaterEqual(v) => vec![(*v, most)],
             Op::In(all) => all.clone(),
-            Op::NotIn(all) => complement(all.clone(), most),
+            Op::NotIn(all) => return Some(complement(&apart(all.iter().copied(), most), most)),
             Op::Masked { .. } | Op::NotMasked { .. } => return None,
         };
         Some(apart(stated, most))
@@ -111,35 +131,6 @@ impl Condition {
             Op::NotIn(all) => !in_any(all),
         }
     }
-}
-
-/// The same values up to `most`, ascending, no two ranges touching.
-fn apart(mut ranges: Vec<(u64, u64)>, most: u64) -> Vec<(u64, u64)> {
-    ranges.retain(|(low, high)| low <= high && *low <= most);
-    ranges.sort_unstable();
-    let mut all: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
-    for (low, high) in ranges {
-        let high = high.min(most);
-        match all.last_mut() {
-            Some(last) if last.1 >= low || last.1 + 1 == low => last.1 = last.1.max(high),
-            _ => all.push((low, high)),
-        }
-    }
-    all
-}
-
-/// The other values up to `most`.
-fn complement(ranges: Vec<(u64, u64)>, most: u64) -> Vec<(u64, u64)> {
-    let mut others = Vec::new();
-    let mut next = Some(0);
-    for (low, high) in apart(ranges, most) {
-        if let Some(from) = next.filter(|from| *from < low) {
-            others.push((from, low - 1));
-        }
-        next = high.checked_add(1);
-    }
-    others.extend(next.filter(|from| *from <= most).map(|from| (from, most)));
-    others
 }
 
 #[cfg(test)]

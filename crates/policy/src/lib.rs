@@ -14,6 +14,7 @@ pub mod format;
 mod launch;
 pub mod lint;
 mod model;
+mod ranges;
 mod source;
 pub mod toml;
 mod trace;

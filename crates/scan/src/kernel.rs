@@ -46,7 +46,7 @@ pub(crate) const WAITS: [&[u64]; 3] = [&[232, 281, 441, 43, 288], &[7, 23, 270, 
 /// argument.
 pub(crate) const INSTALLS: [(u64, &[u64]); 2] = [(317, &[0, 1]), (157, &[22])];
 /// Marks an x32 call (`__X32_SYSCALL_BIT`, `arch/x86/include/uapi/asm/unistd.h`).
-pub(crate) const X32: u64 = 0x4000_0000;
+pub(crate) const X32: u64 = portcullis_abi::Arch::X32_BIT as u64;
 
 /// A call that makes memory executable when one of its arguments has one of some bits.
 pub(crate) struct MakesExecutable {

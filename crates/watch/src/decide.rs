@@ -1,5 +1,6 @@
 //! Calls, and the policy's answer to them.
 
+use portcullis_abi::Arch;
 use portcullis_sys::ptrace::Registers;
 
 /// `AUDIT_ARCH_X86_64`.
@@ -8,7 +9,7 @@ pub const X86_64: u32 = 0xc000_003e;
 pub const I386: u32 = 0x4000_0003;
 
 /// Bit 30 of a number: the x32 ABI (`__X32_SYSCALL_BIT`).
-const X32_BIT: u32 = 0x4000_0000;
+const X32_BIT: u32 = Arch::X32_BIT;
 
 /// A system call as a filter sees it (`struct seccomp_data`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -335,21 +335,13 @@ pub(crate) fn costs(cost: &Cost, cached: impl Iterator<Item = (Arch, Vec<Sysno>)
 
 /// The architecture of a call, x32 told by its bit; that of this machine when no table is of it.
 fn arch_of(call: &Call) -> Arch {
-    let all = [
-        Arch::X86_64,
-        Arch::X32,
-        Arch::I386,
-        Arch::Aarch64,
-        Arch::Arm,
-    ];
-    let mut own = all.into_iter().filter(|a| a.audit_arch() == call.arch);
+    let mut own = Arch::of_audit(call.arch);
     let named = own.clone().find(|a| a.name(Sysno(call.number)).is_some());
     named.or_else(|| own.next()).unwrap_or(Arch::X86_64)
 }
 
 fn arch_name(audit_arch: u32) -> String {
-    let all = [Arch::X86_64, Arch::I386, Arch::Aarch64, Arch::Arm];
-    match all.iter().find(|a| a.audit_arch() == audit_arch) {
+    match Arch::of_audit(audit_arch).next() {
         Some(arch) => arch.to_string(),
         None => format!("{audit_arch:#x}"),
     }
@@ -362,14 +354,7 @@ fn number_name(arch: Arch, number: Sysno) -> String {
 
 /// Numbers by their names, and what lies between as ranges.
 fn calls(audit_arch: u32, mut spans: Vec<Span>) -> Vec<String> {
-    let tables = [
-        Arch::X86_64,
-        Arch::X32,
-        Arch::I386,
-        Arch::Aarch64,
-        Arch::Arm,
-    ];
-    let own = tables.into_iter().filter(|a| a.audit_arch() == audit_arch);
+    let own = Arch::of_audit(audit_arch);
     let named = own.flat_map(|arch| arch.syscalls().map(move |(n, name)| (n, arch, name)));
     let mut named: Vec<(Sysno, Arch, &str)> = named.collect();
     named.sort_unstable();

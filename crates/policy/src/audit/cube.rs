@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use portcullis_abi::ArgValue;
 
+use crate::ranges::complement;
 use crate::{Condition, Op, Width};
 
 /// Strided ranges with at most so many values are told one by one.
@@ -41,7 +42,7 @@ impl Cube {
 
     /// The word, if all that `width` looks at is fixed.
     pub(crate) fn single(self, width: Width) -> Option<u64> {
-        let seen = seen(width);
+        let seen = width.most();
         (self.mask & seen == seen).then_some(self.value & seen)
     }
 
@@ -117,24 +118,14 @@ impl Words {
     }
 }
 
-fn seen(width: Width) -> u64 {
-    match width {
-        Width::W32 => LOW,
-        Width::W64 => u64::MAX,
-    }
-}
-
 /// The words of which a condition holds, and those of which it does not: each disjoint.
 pub(crate) fn halves(condition: &Condition) -> (Vec<Cube>, Vec<Cube>) {
-    let most = seen(condition.width);
-    let ranges = |holds: &[(u64, u64)]| {
-        let holds = merged(holds, most);
-        let fails = gaps(&holds, most);
+    let most = condition.width.most();
+    if let Some(holds) = condition.ranges() {
         let cubes = |all: &[(u64, u64)]| all.iter().flat_map(|r| range(*r, 0, most)).collect();
-        (cubes(&holds), cubes(&fails))
-    };
+        return (cubes(&holds), cubes(&complement(&holds, most)));
+    }
     let swapped = |(a, b): (Vec<Cube>, Vec<Cube>)| (b, a);
-    let below = |v: u64| v.checked_sub(1).map(|last| (0, last));
     let masked = |mask: u64, value: u64| match value & !(mask & most) {
         0 => {
             let holds = Cube {
@@ -147,16 +138,10 @@ pub(crate) fn halves(condition: &Condition) -> (Vec<Cube>, Vec<Cube>) {
         _ => (Vec::new(), vec![Cube::ALL]),
     };
     match &condition.op {
-        Op::Equal(v) => ranges(&[(*v, *v)]),
-        Op::NotEqual(v) => swapped(ranges(&[(*v, *v)])),
-        Op::Less(v) => ranges(below(*v).as_slice()),
-        Op::LessEqual(v) => ranges(&[(0, *v)]),
-        Op::Greater(v) => swapped(ranges(&[(0, *v)])),
-        Op::GreaterEqual(v) => swapped(ranges(below(*v).as_slice())),
         Op::Masked { mask, value } => masked(*mask, *value),
         Op::NotMasked { mask, value } => swapped(masked(*mask, *value)),
-        Op::In(all) => ranges(all),
-        Op::NotIn(all) => swapped(ranges(all)),
+        // All others are ranges.
+        _ => (vec![Cube::ALL], vec![Cube::ALL]),
     }
 }
 
@@ -211,38 +196,6 @@ fn listed(value: &ArgValue, low: bool) -> (Vec<Cube>, bool) {
             (found, exact)
         }
     }
-}
-
-/// Ranges in order, without overlaps, cut at `most`.
-fn merged(all: &[(u64, u64)], most: u64) -> Vec<(u64, u64)> {
-    let mut all: Vec<(u64, u64)> = all.iter().copied().filter(|r| r.0 <= r.1).collect();
-    all.retain(|r| r.0 <= most);
-    all.sort_unstable();
-    let mut merged: Vec<(u64, u64)> = Vec::new();
-    for (from, to) in all {
-        let to = to.min(most);
-        match merged.last_mut() {
-            Some(last) if from <= last.1 => last.1 = last.1.max(to),
-            _ => merged.push((from, to)),
-        }
-    }
-    merged
-}
-
-/// What lies between ranges that are in order.
-fn gaps(all: &[(u64, u64)], most: u64) -> Vec<(u64, u64)> {
-    let mut gaps = Vec::new();
-    let mut next = Some(0);
-    for &(from, to) in all {
-        if let (Some(next), Some(last)) = (next, from.checked_sub(1))
-            && next <= last
-        {
-            gaps.push((next, last));
-        }
-        next = to.checked_add(1);
-    }
-    gaps.extend(next.filter(|n| *n <= most).map(|n| (n, most)));
-    gaps
 }
 
 /// The words of a range whose `low` lowest bits are those of its first, as the few aligned blocks that

@@ -37,7 +37,7 @@ impl Formula {
             Formula::Test(condition) => {
                 let mut condition = condition.clone();
                 if !affirmed {
-                    condition.op = opposite(condition.op);
+                    condition.op = condition.op.opposite();
                 }
                 Some(vec![vec![condition]])
             }
@@ -72,22 +72,6 @@ fn product(parts: &[Formula], affirmed: bool, most: usize) -> Option<Alternative
         all = all.iter().flat_map(longer).collect();
     }
     Some(all)
-}
-
-/// What holds exactly when `op` does not.
-pub(super) fn opposite(op: Op) -> Op {
-    match op {
-        Op::Equal(v) => Op::NotEqual(v),
-        Op::NotEqual(v) => Op::Equal(v),
-        Op::Less(v) => Op::GreaterEqual(v),
-        Op::LessEqual(v) => Op::Greater(v),
-        Op::Greater(v) => Op::LessEqual(v),
-        Op::GreaterEqual(v) => Op::Less(v),
-        Op::Masked { mask, value } => Op::NotMasked { mask, value },
-        Op::NotMasked { mask, value } => Op::Masked { mask, value },
-        Op::In(all) => Op::NotIn(all),
-        Op::NotIn(all) => Op::In(all),
-    }
 }
 
 /// An argument of which bits are taken away and others set: `(argument & keep) | set`.

@@ -1,6 +1,7 @@
 //! Whether there are arguments that fulfil some conditions and none of some rules: exact for what the
 //! model can say, within a budget.
 
+use crate::ranges::{complement, intersection};
 use crate::{Condition, Op, Rule, Width};
 
 /// Looks before one question is left open. Policies that people write take a few dozen.
@@ -159,30 +160,19 @@ impl Word {
     }
 
     fn ask(&mut self, condition: &Condition, fulfilled: bool) {
-        let narrow = condition.width == Width::W32;
-        let most = if narrow { LOW } else { u64::MAX };
-        let ranges: Vec<(u64, u64)> = match &condition.op {
-            Op::Equal(v) | Op::NotEqual(v) => vec![(*v, *v)],
-            Op::Less(0) | Op::GreaterEqual(0) => Vec::new(),
-            Op::Less(v) | Op::GreaterEqual(v) => vec![(0, v - 1)],
-            Op::LessEqual(v) | Op::Greater(v) => vec![(0, *v)],
-            Op::In(all) | Op::NotIn(all) => all.clone(),
-            Op::Masked { mask, value } => {
+        let most = condition.width.most();
+        let ranges = match (&condition.op, condition.ranges()) {
+            (_, Some(holds)) if fulfilled => holds,
+            (_, Some(holds)) => complement(&holds, most),
+            (Op::Masked { mask, value }, None) => {
                 return self.ask_mask(mask & most, *value, fulfilled);
             }
-            Op::NotMasked { mask, value } => {
+            (Op::NotMasked { mask, value }, None) => {
                 return self.ask_mask(mask & most, *value, !fulfilled);
             }
+            (_, None) => return,
         };
-        let inverted = matches!(
-            condition.op,
-            Op::NotEqual(_) | Op::GreaterEqual(_) | Op::Greater(_) | Op::NotIn(_)
-        );
-        let mut ranges = normal(ranges, most);
-        if inverted == fulfilled {
-            ranges = complement(&ranges, most);
-        }
-        let own = if narrow {
+        let own = if condition.width == Width::W32 {
             &mut self.low
         } else {
             &mut self.whole
@@ -282,50 +272,6 @@ fn next(from: u64, known: u64, bits: u64) -> Option<u64> {
         return None;
     }
     Some(from & !(raised | (raised - 1)) | raised | bits & (raised - 1))
-}
-
-/// Ascending, apart, none above `most`.
-fn normal(mut ranges: Vec<(u64, u64)>, most: u64) -> Vec<(u64, u64)> {
-    ranges.retain(|(low, high)| low <= high && *low <= most);
-    ranges.sort_unstable();
-    let mut all: Vec<(u64, u64)> = Vec::new();
-    for (low, high) in ranges {
-        let high = high.min(most);
-        match all.last_mut() {
-            Some(last) if low <= last.1.saturating_add(1) => last.1 = last.1.max(high),
-            _ => all.push((low, high)),
-        }
-    }
-    all
-}
-
-fn complement(ranges: &[(u64, u64)], most: u64) -> Vec<(u64, u64)> {
-    let mut all = Vec::new();
-    let mut from = Some(0);
-    for &(low, high) in ranges {
-        if let Some(from) = from.filter(|from| *from < low) {
-            all.push((from, low - 1));
-        }
-        from = high.checked_add(1).filter(|next| *next <= most);
-    }
-    all.extend(from.map(|from| (from, most)));
-    all
-}
-
-fn intersection(one: &[(u64, u64)], two: &[(u64, u64)]) -> Vec<(u64, u64)> {
-    let (mut a, mut b) = (one.iter().peekable(), two.iter().peekable());
-    let mut all = Vec::new();
-    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
-        let (low, high) = (x.0.max(y.0), x.1.min(y.1));
-        if low <= high {
-            all.push((low, high));
-        }
-        match x.1 < y.1 {
-            true => a.next(),
-            false => b.next(),
-        };
-    }
-    all
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What can be said about conditions without a call: those that always or never hold, and those
 //! that exclude each other.
 
+use crate::ranges::intersection;
 use crate::{Condition, Op, Width};
 
 /// A condition, with what of it can make no difference taken away.
@@ -14,37 +15,29 @@ pub(super) enum Truth {
     Sometimes(Condition),
 }
 
-/// The highest value of an argument that is looked at in this width.
-pub(super) fn highest(width: Width) -> u64 {
-    match width {
-        Width::W32 => u64::from(u32::MAX),
-        Width::W64 => u64::MAX,
-    }
-}
-
 /// When a condition holds. Its constants then fit its width, and its sets are not empty.
 pub(super) fn truth(condition: &Condition) -> Truth {
-    let most = highest(condition.width);
+    let most = condition.width.most();
     // `Condition::holds`: there are six arguments.
     if condition.index > 5 {
         return Truth::Never;
     }
-    let same = || Truth::Sometimes(condition.clone());
+    match condition.ranges().as_deref() {
+        Some([]) => return Truth::Never,
+        Some([(0, high)]) if *high == most => return Truth::Always,
+        _ => {}
+    }
     let with = |op| {
         Truth::Sometimes(Condition {
             op,
             ..condition.clone()
         })
     };
+    let cut = |all: &[(u64, u64)]| {
+        let cut = all.iter().map(|&(low, high)| (low, high.min(most)));
+        cut.filter(|(low, high)| low <= high).collect()
+    };
     match &condition.op {
-        Op::Equal(v) if *v > most => Truth::Never,
-        Op::NotEqual(v) if *v > most => Truth::Always,
-        Op::Less(0) => Truth::Never,
-        Op::Less(v) if *v > most => Truth::Always,
-        Op::LessEqual(v) if *v >= most => Truth::Always,
-        Op::Greater(v) if *v >= most => Truth::Never,
-        Op::GreaterEqual(0) => Truth::Always,
-        Op::GreaterEqual(v) if *v > most => Truth::Never,
         Op::Masked { mask, value } => match masked(mask & most, *value) {
             Some(true) => Truth::Always,
             Some(false) => Truth::Never,
@@ -61,17 +54,9 @@ pub(super) fn truth(condition: &Condition) -> Truth {
                 value: *value,
             }),
         },
-        Op::In(all) => match set(all, most) {
-            Set::Nothing => Truth::Never,
-            Set::All => Truth::Always,
-            Set::Some(all) => with(Op::In(all)),
-        },
-        Op::NotIn(all) => match set(all, most) {
-            Set::Nothing => Truth::Always,
-            Set::All => Truth::Never,
-            Set::Some(all) => with(Op::NotIn(all)),
-        },
-        _ => same(),
+        Op::In(all) => with(Op::In(cut(all))),
+        Op::NotIn(all) => with(Op::NotIn(cut(all))),
+        other => with(other.clone()),
     }
 }
 
@@ -82,36 +67,6 @@ fn masked(mask: u64, value: u64) -> Option<bool> {
         0 => None,
         _ => Some(false),
     }
-}
-
-enum Set {
-    Nothing,
-    All,
-    Some(Vec<(u64, u64)>),
-}
-
-fn set(all: &[(u64, u64)], most: u64) -> Set {
-    let cut = all.iter().map(|&(low, high)| (low, high.min(most)));
-    let cut: Vec<(u64, u64)> = cut.filter(|(low, high)| low <= high).collect();
-    let merged = merged(cut.clone());
-    match merged.as_slice() {
-        [] => Set::Nothing,
-        [(0, high)] if *high == most => Set::All,
-        _ => Set::Some(cut),
-    }
-}
-
-/// The same values as few ranges, ascending.
-fn merged(mut all: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
-    all.sort_unstable();
-    let mut merged: Vec<(u64, u64)> = Vec::new();
-    for (low, high) in all {
-        match merged.last_mut() {
-            Some(last) if last.1 == u64::MAX || low <= last.1 + 1 => last.1 = last.1.max(high),
-            _ => merged.push((low, high)),
-        }
-    }
-    merged
 }
 
 /// Whether no call fulfils both of two conditions that [`truth`] has seen. Errs to `false`: it
@@ -143,52 +98,11 @@ pub(super) fn exclude(a: &Condition, b: &Condition) -> bool {
         | (Op::NotMasked { mask: n, value: w }, Op::Masked { mask: m, value: v }) => {
             m & n == *n && v & n == *w
         }
-        _ => match (values(a), values(b)) {
-            (Some(a), Some(b)) => !meet(&a, &b),
+        _ => match (a.ranges(), b.ranges()) {
+            (Some(a), Some(b)) => intersection(&a, &b).is_empty(),
             _ => false,
         },
     }
-}
-
-/// The values that fulfil a condition, as ranges; `None` for masks.
-fn values(condition: &Condition) -> Option<Vec<(u64, u64)>> {
-    let most = highest(condition.width);
-    let outside = |all: Vec<(u64, u64)>| {
-        let mut gaps = Vec::new();
-        let mut next = Some(0);
-        for (low, high) in all {
-            gaps.extend(next.filter(|n| *n < low).map(|n| (n, low - 1)));
-            next = high.checked_add(1).filter(|n| *n <= most);
-        }
-        gaps.extend(next.map(|n| (n, most)));
-        gaps
-    };
-    Some(match &condition.op {
-        Op::Equal(v) => vec![(*v, *v)],
-        Op::NotEqual(v) => outside(vec![(*v, *v)]),
-        Op::Less(v) => vec![(0, v.saturating_sub(1))],
-        Op::LessEqual(v) => vec![(0, *v)],
-        Op::Greater(v) => vec![(v.saturating_add(1), most)],
-        Op::GreaterEqual(v) => vec![(*v, most)],
-        Op::In(all) => merged(all.clone()),
-        Op::NotIn(all) => outside(merged(all.clone())),
-        Op::Masked { .. } | Op::NotMasked { .. } => return None,
-    })
-}
-
-/// Whether two ascending lists of ranges share a value.
-fn meet(a: &[(u64, u64)], b: &[(u64, u64)]) -> bool {
-    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
-    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
-        if x.0 <= y.1 && y.0 <= x.1 {
-            return true;
-        }
-        match x.1 < y.1 {
-            true => a.next(),
-            false => b.next(),
-        };
-    }
-    false
 }
 
 #[cfg(test)]

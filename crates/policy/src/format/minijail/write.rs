@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use portcullis_abi::{Arch, Sysno};
 
 use super::super::Unsayable;
-use super::super::formula::{Formula, opposite};
+use super::super::formula::Formula;
 use super::KILL;
 use crate::{Action, Baseline, Condition, Op, Policy, Rule, Table, Width};
 
@@ -198,7 +198,7 @@ fn sayable(arch: Arch, index: usize, condition: &Condition) -> Result<Formula, U
                 .collect(),
         ),
         Op::NotIn(_) if native => {
-            let op = opposite(condition.op.clone());
+            let op = condition.op.clone().opposite();
             let inside = Condition {
                 op,
                 ..condition.clone()

@@ -1,5 +1,6 @@
 //! Conditions that hold together, and what a format can say of them.
 
+use crate::ranges::{Ranges, complement, intersection};
 use crate::{Condition, Op, Width};
 
 /// A rule that needs more entries is refused: nobody would read them.
@@ -14,15 +15,6 @@ pub(super) struct Words {
     pub(super) wide: bool,
     /// One argument several times in one rule.
     pub(super) repeated: bool,
-}
-
-type Ranges = Vec<(u64, u64)>;
-
-fn largest(width: Width) -> u64 {
-    match width {
-        Width::W32 => u64::from(u32::MAX),
-        Width::W64 => u64::MAX,
-    }
 }
 
 /// The terms where not all of `conditions` hold.
@@ -42,7 +34,7 @@ pub(super) fn without(
         for condition in conditions {
             let mut one = term.clone();
             one.push(Condition {
-                op: negated(&condition.op),
+                op: condition.op.clone().opposite(),
                 ..condition.clone()
             });
             all.push(one);
@@ -95,8 +87,8 @@ pub(super) fn said(
 fn merged(term: &[Condition]) -> Result<Option<Vec<Condition>>, String> {
     let mut all: Vec<Condition> = Vec::new();
     for condition in term {
-        let most = largest(condition.width);
-        let op = match ranges(&condition.op, most) {
+        let most = condition.width.most();
+        let op = match ranges(condition) {
             Some(r) if r.is_empty() => return Ok(None),
             Some(r) if r == [(0, most)] => continue,
             _ => condition.op.clone(),
@@ -114,7 +106,7 @@ fn merged(term: &[Condition]) -> Result<Option<Vec<Condition>>, String> {
         if own.width != condition.width {
             return Err(unclear());
         }
-        own.op = match (ranges(&own.op, most), ranges(&op, most), &own.op, &op) {
+        own.op = match (ranges(own), ranges(condition), &own.op, &op) {
             (Some(a), Some(b), ..) => {
                 let both = intersection(&a, &b);
                 if both.is_empty() {
@@ -138,81 +130,29 @@ fn merged(term: &[Condition]) -> Result<Option<Vec<Condition>>, String> {
     Ok(Some(all))
 }
 
-fn negated(op: &Op) -> Op {
-    match op.clone() {
-        Op::Equal(v) => Op::NotEqual(v),
-        Op::NotEqual(v) => Op::Equal(v),
-        Op::Less(v) => Op::GreaterEqual(v),
-        Op::LessEqual(v) => Op::Greater(v),
-        Op::Greater(v) => Op::LessEqual(v),
-        Op::GreaterEqual(v) => Op::Less(v),
-        Op::Masked { mask, value } => Op::NotMasked { mask, value },
-        Op::NotMasked { mask, value } => Op::Masked { mask, value },
-        Op::In(all) => Op::NotIn(all),
-        Op::NotIn(all) => Op::In(all),
-    }
-}
-
 /// The values that fulfil it, ascending and apart; `None` when they are not few ranges.
-fn ranges(op: &Op, most: u64) -> Option<Ranges> {
-    Some(match op {
-        Op::Equal(v) => clipped(&[(*v, *v)], most),
-        Op::Less(0) => Vec::new(),
-        Op::Less(v) => clipped(&[(0, v - 1)], most),
-        Op::LessEqual(v) => clipped(&[(0, *v)], most),
-        Op::In(all) => clipped(all, most),
-        Op::Masked { mask, value } => {
-            let (mask, free) = (mask & most, !mask & most);
-            match () {
-                () if value & mask != *value => Vec::new(),
-                () if free & free.wrapping_add(1) != 0 => return None,
-                () => vec![(*value, value | free)],
-            }
-        }
-        _ => complement(&ranges(&negated(op), most)?, most),
-    })
-}
-
-fn clipped(all: &[(u64, u64)], most: u64) -> Ranges {
-    let inside = all.iter().filter(|(low, high)| low <= high && *low <= most);
-    let mut all: Ranges = inside
-        .map(|(low, high)| (*low, (*high).min(most)))
-        .collect();
-    all.sort_unstable();
-    let mut apart: Ranges = Vec::with_capacity(all.len());
-    for (low, high) in all {
-        match apart.last_mut() {
-            Some(last) if low <= last.1.saturating_add(1) => last.1 = last.1.max(high),
-            _ => apart.push((low, high)),
-        }
+fn ranges(condition: &Condition) -> Option<Ranges> {
+    let most = condition.width.most();
+    match condition.op {
+        Op::Masked { mask, value } => masked(mask & most, value, most),
+        Op::NotMasked { mask, value } => Some(complement(&masked(mask & most, value, most)?, most)),
+        _ => condition.ranges(),
     }
-    apart
 }
 
-fn complement(all: &[(u64, u64)], most: u64) -> Ranges {
-    let mut others = Vec::with_capacity(all.len() + 1);
-    let mut next = Some(0);
-    for (low, high) in all {
-        if let Some(from) = next.filter(|n| n < low) {
-            others.push((from, low - 1));
-        }
-        next = high.checked_add(1).filter(|n| *n <= most);
+/// Those whose bits of `mask` are `value`; `None` when the other bits are not the lowest.
+fn masked(mask: u64, value: u64, most: u64) -> Option<Ranges> {
+    let free = !mask & most;
+    match () {
+        () if value & mask != value => Some(Vec::new()),
+        () if free & free.wrapping_add(1) != 0 => None,
+        () => Some(vec![(value, value | free)]),
     }
-    others.extend(next.map(|from| (from, most)));
-    others
-}
-
-fn intersection(one: &[(u64, u64)], other: &[(u64, u64)]) -> Ranges {
-    let both = |a: &(u64, u64)| {
-        let a = *a;
-        other.iter().map(move |b| (a.0.max(b.0), a.1.min(b.1)))
-    };
-    clipped(&one.iter().flat_map(both).collect::<Vec<_>>(), u64::MAX)
 }
 
 /// A condition in the words of a format: any of the results suffices.
 fn alternatives(condition: &Condition, words: Words) -> Result<Vec<Vec<Condition>>, String> {
-    let most = largest(condition.width);
+    let most = condition.width.most();
     let direct = match condition.width {
         Width::W32 => words.narrow,
         Width::W64 => words.wide,
@@ -239,7 +179,7 @@ fn alternatives(condition: &Condition, words: Words) -> Result<Vec<Vec<Condition
         Op::Equal(v) | Op::NotEqual(v) => *v <= most,
         Op::Less(v) | Op::LessEqual(v) | Op::Greater(v) | Op::GreaterEqual(v) => *v <= most,
     };
-    let low = largest(Width::W32);
+    let low = Width::W32.most();
     if let (Op::Masked { mask, value }, true) = (&condition.op, words.narrow && words.wide)
         && *mask == low
         && *value <= low
@@ -253,7 +193,7 @@ fn alternatives(condition: &Condition, words: Words) -> Result<Vec<Vec<Condition
     if direct && sayable {
         return Ok(vec![vec![one(condition.op.clone())]]);
     }
-    if let Some(ranges) = ranges(&condition.op, most) {
+    if let Some(ranges) = ranges(condition) {
         let hole = complement(&ranges, most);
         if let ([(low, high)], true) = (&hole[..], direct)
             && low == high
@@ -371,15 +311,15 @@ mod tests {
             all in prop::collection::vec(bounds(), 0..4),
             value in prop_oneof![0u64..64, any::<u64>()],
         ) {
-            let holds = |op: &Op| {
-                let condition = Condition { index: 0, width: Width::W64, op: op.clone() };
-                condition.holds(&[value, 0, 0, 0, 0, 0])
-            };
-            for op in [Op::In(all.clone()), Op::NotIn(all)] {
-                let ranges = ranges(&op, u64::MAX).expect("it is ranges");
+            let asked = |op| Condition { index: 0, width: Width::W64, op };
+            let holds = |condition: &Condition| condition.holds(&[value, 0, 0, 0, 0, 0]);
+            let low_bits = Op::Masked { mask: !7, value: value & !15 };
+            for op in [Op::In(all.clone()), Op::NotIn(all), low_bits.clone(), low_bits.opposite()] {
+                let condition = asked(op.clone());
+                let ranges = ranges(&condition).expect("it is ranges");
                 let inside = ranges.iter().any(|(l, h)| (*l..=*h).contains(&value));
-                prop_assert_eq!(inside, holds(&op));
-                prop_assert_eq!(holds(&negated(&op)), !holds(&op));
+                prop_assert_eq!(inside, holds(&condition));
+                prop_assert_eq!(holds(&asked(op.opposite())), !inside);
             }
         }
     }

@@ -233,8 +233,7 @@ fn call(arch: u32, number: u32, first: u64) -> Call {
 }
 
 fn shown(audit_arch: u32) -> String {
-    let mut all = Arch::ALL.iter();
-    match all.find(|a| a.audit_arch() == audit_arch) {
+    match Arch::of_audit(audit_arch).next() {
         Some(arch) => arch.to_string(),
         None => "another architecture".into(),
     }
