@@ -324,3 +324,116 @@ fn a_trace_is_compared_and_says_what_is_hot() {
     let none = place.portcullis(&none).expect(2);
     assert!(none.stderr.contains("no trace"), "{}", none.stderr);
 }
+
+#[test]
+fn what_only_the_policy_says_of_high_numbers_is_not_lost_beside_x32() {
+    let place = place(
+        "schema = \"portcullis.policy\"\nversion = 1\narch = [\"x86_64\", \"x32\"]\n\
+         baseline = \"none\"\ndefault = \"allow\"\nforeign = \"kill-thread\"\n\
+         [[rule]]\narch = \"x86_64\"\ncall = \"2147483648..3221225471\"\naction = \"kill-thread\"\n\
+         [[rule]]\ncall = \"ptrace\"\naction = \"errno:1\"\n",
+    );
+    for form in ["oci", "docker", "kubernetes"] {
+        let convert = [
+            "policy",
+            "convert",
+            "p.policy.toml",
+            "--to",
+            form,
+            "-o",
+            "out",
+        ];
+        place.portcullis(&convert).expect(2);
+        assert!(!place.at("out").exists(), "{form}");
+    }
+}
+
+#[test]
+fn the_number_of_a_trap_is_part_of_the_answer() {
+    let place = place(&POLICY.replace("default = \"kill\"", "default = \"trap:7\""));
+    let raw = ["compile", "p.policy.toml", "--format", "raw", "-o", "p.bpf"];
+    place.portcullis(&raw).expect(0);
+    std::fs::write(
+        place.at("q.policy.toml"),
+        POLICY.replace("\"kill\"", "\"trap\""),
+    )
+    .unwrap();
+    place
+        .portcullis(&["verify", "q.policy.toml", "p.bpf"])
+        .expect(1);
+    let shown = place.portcullis(&["policy", "show", "p.bpf"]).expect(0);
+    assert!(shown.stdout.contains("\"trap:7\""), "{}", shown.stdout);
+    let oci = ["policy", "convert", "p.policy.toml", "--to", "oci"];
+    let conceded = [&oci[..], &["--concede-newer", "--concede-foreign"]].concat();
+    let refused = place.portcullis(&conceded).expect(2);
+    assert!(refused.stderr.contains("trap"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_filter_that_is_not_there_is_no_filter_without_findings() {
+    let place = place(POLICY);
+    let typo = ["policy", "lint", "p.policy.toml", "--filter", "nosuch"];
+    place.portcullis(&typo).expect(2);
+}
+
+#[test]
+fn only_regular_files_are_included() {
+    let place = place(&format!("include = [\"pipe\"]\n{POLICY}"));
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.at("pipe"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let done = place.portcullis(&["compile", "p.policy.toml"]).expect(2);
+    assert!(done.stderr.contains("no regular file"), "{}", done.stderr);
+    std::fs::write(
+        place.at("p.policy.toml"),
+        format!("include = [\"-\"]\n{POLICY}"),
+    )
+    .unwrap();
+    place.portcullis(&["compile", "p.policy.toml"]).expect(2);
+}
+
+#[test]
+fn hostile_filters_and_policies_come_to_an_end() {
+    let place = Place::new();
+    let word = |code: u16, jt: u8, k: u32| {
+        let mut bytes = code.to_ne_bytes().to_vec();
+        bytes.extend([jt, 0]);
+        bytes.extend(k.to_ne_bytes());
+        bytes
+    };
+    let mut ways: Vec<u8> = (0..40u32)
+        .flat_map(|i| {
+            [
+                word(0x20, 0, 16 + 4 * (i % 12)),
+                word(0x45, 0, 1 << (i % 32)),
+                word(0, 0, 0),
+            ]
+        })
+        .flatten()
+        .collect();
+    ways.extend(word(0x06, 0, 0x7fff_0000));
+    std::fs::write(place.at("ways.bpf"), ways).unwrap();
+    let explain = place.portcullis(&["explain", "ways.bpf", "read(_)", "--format", "json"]);
+    assert_eq!(json(&explain.expect(0).stdout)["cut"], true);
+    let entries = (0..800).map(|i| {
+        let condition = format!(r#"{{"index":{},"value":{i},"op":"SCMP_CMP_EQ"}}"#, i % 6);
+        format!(r#"{{"names":["read"],"action":"SCMP_ACT_ERRNO","args":[{condition}]}}"#)
+    });
+    let entries: Vec<String> = entries.collect();
+    let profile = format!(
+        r#"{{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{}]}}"#,
+        entries.join(",")
+    );
+    std::fs::write(place.at("many.json"), profile).unwrap();
+    let refused = place
+        .portcullis(&["compile", "many.json", "-o", "out"])
+        .expect(2);
+    assert!(
+        refused.stderr.contains("too many ways"),
+        "{}",
+        refused.stderr
+    );
+    assert!(!place.at("out").exists());
+}
