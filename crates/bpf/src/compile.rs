@@ -69,9 +69,44 @@ pub fn compile_for(policy: &Policy, hot: &[u32]) -> Result<Program, NoFilter> {
         numbers.push((arch, diagram.numbers(policy, arch)?));
     }
     let instructions = Emitter::new(&diagram, hot).filter(&numbers, policy.foreign);
-    let program = Program::new(instructions).map_err(NoFilter::Refused)?;
+    cached(
+        Program::new(instructions).map_err(NoFilter::Refused)?,
+        policy,
+    )
+}
+
+/// The filter, when the kernel never runs it for what is always allowed.
+fn cached(program: Program, policy: &Policy) -> Result<Program, NoFilter> {
     match uncached(&program, policy).first() {
         None => Ok(program),
         Some(&(arch, number)) => Err(NoFilter::Uncached { arch, number }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Instruction;
+    use portcullis_abi::{Arch, Sysno};
+    use portcullis_policy::Derivation;
+
+    #[test]
+    fn a_filter_that_looks_at_arguments_too_early_is_refused() {
+        let policy = Derivation::new(Arch::X86_64, [Sysno(0)]).policy();
+        let program = compile(&policy).expect("small");
+        let mut rows = program.instructions().to_vec();
+        rows.insert(
+            0,
+            Instruction {
+                code: 0x20,
+                jt: 0,
+                jf: 0,
+                k: 16,
+            },
+        );
+        let slow = Program::new(rows).expect("the kernel takes it");
+        let refused = cached(slow, &policy).expect_err("it is run for read");
+        let arch = Arch::X86_64.audit_arch();
+        assert_eq!(refused, NoFilter::Uncached { arch, number: 0 });
     }
 }
