@@ -15,9 +15,9 @@ mod layout;
 mod question;
 mod tree;
 
-use portcullis_policy::Policy;
+use portcullis_policy::{Policy, Segments};
 
-use crate::cost::uncached;
+use crate::cost::uncached_of;
 use crate::{Invalid, Program};
 use decision::Diagram;
 use tree::Emitter;
@@ -64,9 +64,11 @@ pub fn compile(policy: &Policy) -> Result<Program, NoFilter> {
 /// comparisons. It changes the order of the filter, never its meaning.
 pub fn compile_for(policy: &Policy, hot: &[u32]) -> Result<Program, NoFilter> {
     let mut diagram = Diagram::default();
-    let mut numbers = Vec::new();
-    for arch in policy.audit_arches() {
-        numbers.push((arch, diagram.numbers(policy, arch)?));
+    let arches = policy.audit_arches().into_iter();
+    let arches: Vec<(u32, Segments<'_>)> = arches.map(|a| (a, policy.segments(a))).collect();
+    let mut numbers = Vec::with_capacity(arches.len());
+    for (arch, segments) in &arches {
+        numbers.push((*arch, diagram.numbers(segments)?));
     }
     let instructions = Emitter::new(&diagram, hot).filter(&numbers, policy.foreign);
     cached(
@@ -76,10 +78,11 @@ pub fn compile_for(policy: &Policy, hot: &[u32]) -> Result<Program, NoFilter> {
 }
 
 /// The filter, when the kernel never runs it for what is always allowed.
-fn cached(program: Program, policy: &Policy) -> Result<Program, NoFilter> {
-    match uncached(&program, policy).first() {
+fn cached(program: Program, arches: &[(u32, Segments<'_>)]) -> Result<Program, NoFilter> {
+    let mut run = arches.iter();
+    match run.find_map(|(arch, of)| uncached_of(&program, *arch, of).first().copied()) {
         None => Ok(program),
-        Some(&(arch, number)) => Err(NoFilter::Uncached { arch, number }),
+        Some((arch, number)) => Err(NoFilter::Uncached { arch, number }),
     }
 }
 
@@ -105,8 +108,9 @@ mod tests {
             },
         );
         let slow = Program::new(rows).expect("the kernel takes it");
-        let refused = cached(slow, &policy).expect_err("it is run for read");
         let arch = Arch::X86_64.audit_arch();
+        let segments = [(arch, policy.segments(arch))];
+        let refused = cached(slow, &segments).expect_err("it is run for read");
         assert_eq!(refused, NoFilter::Uncached { arch, number: 0 });
     }
 }

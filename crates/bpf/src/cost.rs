@@ -1,7 +1,7 @@
 //! What a filter costs, and what the kernel makes of it.
 
 use portcullis_abi::Arch;
-use portcullis_policy::{Action, Policy};
+use portcullis_policy::{Action, Policy, Segment, Segments};
 
 use crate::Program;
 use crate::instruction::{Instruction, code};
@@ -86,22 +86,27 @@ pub fn is_cached(program: &Program, arch: u32, number: u32) -> bool {
 /// Calls that `policy` allows whatever their arguments and that the kernel would run `program` for all
 /// the same, by architecture and number; a compiled filter has none.
 pub fn uncached(program: &Program, policy: &Policy) -> Vec<(u32, u32)> {
-    let mut found = Vec::new();
-    for arch in policy.audit_arches() {
-        let segments = policy.segments(arch);
-        for segment in segments.iter().filter(|s| s.first & X32 == 0) {
-            let always = match segments.rules(segment) {
-                [] => segment.otherwise == Action::Allow,
-                [first, ..] => first.conditions.is_empty() && first.action == Action::Allow,
-            };
-            if always {
-                let last = segment.last.min(MOST_CACHED);
-                let own = (segment.first..=last).filter(|n| !is_cached(program, arch, *n));
-                found.extend(own.map(|n| (arch, n)));
-            }
-        }
-    }
-    found
+    let arches = policy.audit_arches().into_iter();
+    let found = arches.map(|arch| uncached_of(program, arch, &policy.segments(arch)));
+    found.flatten().collect()
+}
+
+/// Those of one architecture, whose numbers are cut into `segments`.
+pub(crate) fn uncached_of(
+    program: &Program,
+    arch: u32,
+    segments: &Segments<'_>,
+) -> Vec<(u32, u32)> {
+    let always = |segment: &&Segment| match segments.rules(segment) {
+        [] => segment.otherwise == Action::Allow,
+        [first, ..] => first.conditions.is_empty() && first.action == Action::Allow,
+    };
+    let native = segments.iter().filter(|s| s.first & X32 == 0);
+    let numbers = native
+        .filter(always)
+        .flat_map(|s| s.first..=s.last.min(MOST_CACHED));
+    let run = numbers.filter(|n| !is_cached(program, arch, *n));
+    run.map(|n| (arch, n)).collect()
 }
 
 /// Numbers above are beyond every table for which the kernel keeps a cache (`NR_syscalls`,

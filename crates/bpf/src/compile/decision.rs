@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use portcullis_policy::{Action, Policy, Rule};
+use portcullis_policy::{Action, Rule, Segments};
 
 use super::NoFilter;
 use super::question::{Answer, Key, Question};
@@ -56,8 +56,7 @@ impl Diagram {
     }
 
     /// The node that tells the numbers of an architecture apart.
-    pub(super) fn numbers(&mut self, policy: &Policy, arch: u32) -> Result<Node, NoFilter> {
-        let segments = policy.segments(arch);
+    pub(super) fn numbers(&mut self, segments: &Segments<'_>) -> Result<Node, NoFilter> {
         let mut ranges = Vec::new();
         for segment in segments.iter() {
             let node = match segments.rules(segment) {
