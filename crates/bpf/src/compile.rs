@@ -73,7 +73,7 @@ pub fn compile_for(policy: &Policy, hot: &[u32]) -> Result<Program, NoFilter> {
     let instructions = Emitter::new(&diagram, hot).filter(&numbers, policy.foreign);
     cached(
         Program::new(instructions).map_err(NoFilter::Refused)?,
-        policy,
+        &arches,
     )
 }
 
