@@ -10,6 +10,7 @@ mod bench;
 mod check;
 mod client;
 mod coverage;
+mod cross;
 mod dogfood;
 mod fixture;
 mod inject;
@@ -73,6 +74,11 @@ const TASKS: &[Task] = &[
         "coverage",
         coverage::run,
         "whether the tests of the filter compiler take each of its branches",
+    ),
+    (
+        "cross",
+        cross::run,
+        "the command, statically linked, for each architecture; [--release] [ARCH…]",
     ),
     (
         "dogfood",

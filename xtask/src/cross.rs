@@ -1,0 +1,299 @@
+//! `cargo xtask cross`: the command, statically linked, for this machine's architecture and for others.
+//!
+//! What runs in an emulated machine, where there is nothing but a kernel, must bring its C library along.
+//! It is glibc, on both architectures: the static command of x86_64 is audited as such (`dogfood`), so
+//! that the other one differs in the architecture alone; and Debian's cross compiler links it as it is,
+//! where musl would need the start files of a foreign package and a shim for GCC's unwinder
+//! (`_dl_find_object`, which musl lacks).
+//!
+//! Rust's standard library for another architecture is a component of the toolchain. Where `rustup` cannot
+//! add it, it is built from the sources of the same release: those of the toolchain (`rust-src`), or an
+//! archive beside the checkout.
+
+use std::fmt;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{needs, place, process};
+
+/// Sources of the standard library, beside the checkout: `library-VERSION.tar.zst`.
+const ARCHIVES: &str = "../shared/rust-std";
+/// Where sources lie below a sysroot, for cargo.
+const SOURCES: &str = "lib/rustlib/src/rust";
+/// Begins a frame of zstd (RFC 8878, 3.1.1).
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// An archive may have a line or a few of text before it.
+const MOST_TEXT: usize = 4096;
+
+/// An architecture that commands are linked for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Arch {
+    X86_64,
+    Aarch64,
+}
+
+impl Arch {
+    /// All of them.
+    pub(crate) const ALL: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
+
+    /// As uname(2) says it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "x86_64",
+            Arch::Aarch64 => "aarch64",
+        }
+    }
+
+    /// The target of the compiler.
+    fn triple(self) -> String {
+        format!("{}-unknown-linux-gnu", self.name())
+    }
+
+    /// The C compiler that links for it: the machine's own one, or Debian's cross compiler.
+    pub(crate) fn compiler(self) -> String {
+        match self.name() == std::env::consts::ARCH {
+            true => "cc".to_owned(),
+            false => format!("{}-linux-gnu-gcc", self.name()),
+        }
+    }
+
+    /// The packages of Debian that link for it from another architecture.
+    fn packages(self) -> [&'static str; 2] {
+        match self {
+            Arch::X86_64 => ["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"],
+            Arch::Aarch64 => ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+        }
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// `cargo xtask cross [--release] [ARCH…]`.
+pub(crate) fn run(words: &[String]) -> Result<()> {
+    let (flags, names): (Vec<&String>, Vec<&String>) =
+        words.iter().partition(|word| word.starts_with('-'));
+    let profile = match flags.as_slice() {
+        [] => place::PROFILE,
+        [flag] if *flag == "--release" => "release",
+        other => bail!("unknown: {other:?}"),
+    };
+    let wanted: Vec<Arch> = Arch::ALL
+        .into_iter()
+        .filter(|arch| names.is_empty() || names.iter().any(|name| *name == arch.name()))
+        .collect();
+    ensure!(
+        names.is_empty() || names.len() == wanted.len(),
+        "known are {}",
+        Arch::ALL.map(Arch::name).join(", ")
+    );
+    for arch in wanted {
+        println!("{}", portcullis_in(arch, profile)?.display());
+    }
+    Ok(())
+}
+
+/// The command in the profile that tests share, statically linked for `arch`. What is up to date is not
+/// built again.
+pub(crate) fn portcullis(arch: Arch) -> Result<PathBuf> {
+    portcullis_in(arch, place::PROFILE)
+}
+
+fn portcullis_in(arch: Arch, profile: &str) -> Result<PathBuf> {
+    let build = ["build", "--bin", "portcullis"];
+    let mut built = built(arch, &build, "portcullis-cli", profile)?;
+    match (built.pop(), built.pop()) {
+        (Some(only), None) => Ok(only),
+        _ => bail!("cargo built no single command for {arch}"),
+    }
+}
+
+/// The tests of `package` (those in its sources, and each integration test), statically linked for `arch`.
+pub(crate) fn tests(arch: Arch, package: &str) -> Result<Vec<PathBuf>> {
+    built(arch, &["test", "--no-run"], package, place::PROFILE)
+}
+
+/// The executables that cargo makes of `words`.
+fn built(arch: Arch, words: &[&str], package: &str, profile: &str) -> Result<Vec<PathBuf>> {
+    provide_linker(arch)?;
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(words)
+        .args(["--quiet", "--package", package, "--profile", profile])
+        // With a target named, the flags are not for build scripts and macros, which run here.
+        .args(["--target", &arch.triple()])
+        .args(["--message-format", "json-render-diagnostics"])
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            format!(
+                "-Ctarget-feature=+crt-static\u{1f}-Clinker={}",
+                arch.compiler()
+            ),
+        )
+        .current_dir(place::root())
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    if let Library::Sources(compiler) = library(arch)? {
+        cargo
+            .args(["-Zbuild-std=std,panic_unwind", "--target-dir"])
+            // Build scripts see RUSTC_BOOTSTRAP, so that what they find is of no use to other builds.
+            .arg(place::target().join("cross"))
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTC", compiler);
+    }
+    let line = process::line_of(&cargo);
+    println!("$ {line}");
+    let output = cargo.output().with_context(|| format!("start {line}"))?;
+    ensure!(output.status.success(), "{line}: {}", output.status);
+    let messages = String::from_utf8(output.stdout).context("cargo's messages")?;
+    let mut executables = Vec::new();
+    for message in messages.lines() {
+        let message: Value = serde_json::from_str(message).context("a message of cargo")?;
+        executables.extend(message["executable"].as_str().map(PathBuf::from));
+    }
+    Ok(executables)
+}
+
+/// Installs the cross compiler when it is missing and this process may.
+fn provide_linker(arch: Arch) -> Result<()> {
+    let compiler = arch.compiler();
+    let answers = Command::new(&compiler).arg("--version").output();
+    if answers.is_ok_and(|answer| answer.status.success()) {
+        return Ok(());
+    }
+    let install = || format!("{compiler} links for {arch}, and is missing");
+    needs::install(&arch.packages()).with_context(install)
+}
+
+/// Where the standard library of an architecture comes from.
+enum Library {
+    /// It is part of the toolchain.
+    Installed,
+    /// From the sources that this compiler has in its sysroot.
+    Sources(PathBuf),
+}
+
+fn library(arch: Arch) -> Result<Library> {
+    if is_installed(arch)? {
+        return Ok(Library::Installed);
+    }
+    let prepared = prepared();
+    if prepared.is_file() {
+        return Ok(Library::Sources(prepared));
+    }
+    let added = Command::new("rustup")
+        .args(["target", "add", &arch.triple()])
+        .stdin(Stdio::null())
+        .status();
+    if added.is_ok_and(|status| status.success()) && is_installed(arch)? {
+        return Ok(Library::Installed);
+    }
+    let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?);
+    if sysroot.join(SOURCES).join("library/std").is_dir() {
+        return Ok(Library::Sources(sysroot.join("bin/rustc")));
+    }
+    let version = rustc(&["--version"])?;
+    let version = version.split(' ').nth(1).context("the compiler's version")?;
+    let archive = place::root()
+        .join(ARCHIVES)
+        .join(format!("library-{version}.tar.zst"));
+    if !archive.is_file() {
+        bail!(
+            "no standard library for {arch}: `rustup target add {}` failed, and neither does the toolchain have \
+             the component rust-src nor is there {}",
+            arch.triple(),
+            archive.display()
+        );
+    }
+    prepare(&sysroot, &archive)?;
+    Ok(Library::Sources(prepared))
+}
+
+fn is_installed(arch: Arch) -> Result<bool> {
+    let directory = rustc(&["--print", "target-libdir", "--target", &arch.triple()])?;
+    Ok(Path::new(&directory).is_dir())
+}
+
+/// A line that the compiler prints.
+fn rustc(words: &[&str]) -> Result<String> {
+    let output = Command::new("rustc")
+        .args(words)
+        .current_dir(place::root())
+        .output()
+        .context("start rustc")?;
+    ensure!(
+        output.status.success(),
+        "rustc {}: {}",
+        words.join(" "),
+        output.status
+    );
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+}
+
+/// The toolchain's compiler with a sysroot that has sources: the last thing that [`prepare`] makes.
+fn prepared() -> PathBuf {
+    place::target().join("cross/rustc")
+}
+
+/// Makes a sysroot of the toolchain's own libraries and the sources of `archive`; the toolchain itself is
+/// not changed.
+fn prepare(toolchain: &Path, archive: &Path) -> Result<()> {
+    let sysroot = place::target().join("cross/sysroot");
+    if sysroot.exists() {
+        fs::remove_dir_all(&sysroot).with_context(|| format!("remove {}", sysroot.display()))?;
+    }
+    let sources = sysroot.join(SOURCES);
+    fs::create_dir_all(&sources).with_context(|| format!("create {}", sources.display()))?;
+    for entry in fs::read_dir(toolchain.join("lib/rustlib"))? {
+        let entry = entry?;
+        let own = sysroot.join("lib/rustlib").join(entry.file_name());
+        if !own.exists() {
+            symlink(entry.path(), &own).with_context(|| format!("link {}", own.display()))?;
+        }
+    }
+    unpack(archive, &sources)?;
+    let compiler = prepared();
+    let script = format!(
+        "#!/bin/sh\nexec '{}' --sysroot '{}' \"$@\"\n",
+        toolchain.join("bin/rustc").display(),
+        sysroot.display()
+    );
+    let part = compiler.with_extension("part");
+    fs::write(&part, script).with_context(|| format!("write {}", part.display()))?;
+    fs::set_permissions(&part, fs::Permissions::from_mode(0o755))?;
+    fs::rename(&part, &compiler).with_context(|| format!("make {}", compiler.display()))
+}
+
+/// Unpacks a compressed archive whose first frame may have text before it.
+fn unpack(archive: &Path, into: &Path) -> Result<()> {
+    let reading = || archive.display().to_string();
+    let bytes = fs::read(archive).with_context(reading)?;
+    let begin = bytes.windows(ZSTD.len()).take(MOST_TEXT);
+    let begin = begin
+        .into_iter()
+        .position(|window| window == ZSTD)
+        .with_context(reading)
+        .context("no archive of zstd")?;
+    let mut tar = Command::new("tar")
+        .args(["--extract", "--zstd", "--file", "-", "--directory"])
+        .arg(into)
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("start tar")?;
+    let written = match tar.stdin.take() {
+        Some(mut pipe) => pipe.write_all(&bytes[begin..]),
+        None => Ok(()),
+    };
+    let status = tar.wait()?;
+    ensure!(status.success(), "tar {}: {status}", archive.display());
+    written.with_context(reading)
+}
