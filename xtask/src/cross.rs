@@ -104,6 +104,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
 
 /// The command in the profile that tests share, statically linked for `arch`. What is up to date is not
 /// built again.
+#[expect(dead_code, reason = "the matrix of kernels is to run it")]
 pub(crate) fn portcullis(arch: Arch) -> Result<PathBuf> {
     portcullis_in(arch, place::PROFILE)
 }
@@ -118,6 +119,7 @@ fn portcullis_in(arch: Arch, profile: &str) -> Result<PathBuf> {
 }
 
 /// The tests of `package` (those in its sources, and each integration test), statically linked for `arch`.
+#[expect(dead_code, reason = "the matrix of kernels is to run them")]
 pub(crate) fn tests(arch: Arch, package: &str) -> Result<Vec<PathBuf>> {
     built(arch, &["test", "--no-run"], package, place::PROFILE)
 }
@@ -202,7 +204,10 @@ fn library(arch: Arch) -> Result<Library> {
         return Ok(Library::Sources(sysroot.join("bin/rustc")));
     }
     let version = rustc(&["--version"])?;
-    let version = version.split(' ').nth(1).context("the compiler's version")?;
+    let version = version
+        .split(' ')
+        .nth(1)
+        .context("the compiler's version")?;
     let archive = place::root()
         .join(ARCHIVES)
         .join(format!("library-{version}.tar.zst"));

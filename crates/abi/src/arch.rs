@@ -56,6 +56,14 @@ impl Arch {
         Arch::Arm,
     ];
 
+    /// The architecture of the kernel that this program is built for: programs of another one, or of
+    /// another ABI, are foreign to it.
+    pub const NATIVE: Arch = if cfg!(target_arch = "aarch64") {
+        Arch::Aarch64
+    } else {
+        Arch::X86_64
+    };
+
     /// `__X32_SYSCALL_BIT` of `asm/unistd.h`: set in every number of [`Arch::X32`] and in none of
     /// [`Arch::X86_64`].
     pub const X32_BIT: u32 = 0x4000_0000;

@@ -6,6 +6,7 @@
 pub mod exec;
 pub mod process;
 pub mod ptrace;
+pub mod registers;
 pub mod seccomp;
 pub mod signal;
 pub mod spawn;

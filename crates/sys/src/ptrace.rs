@@ -25,40 +25,6 @@ impl Options {
     );
 }
 
-/// General registers, as `struct user_regs_struct` of x86_64 lays them out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[repr(C)]
-#[expect(missing_docs, reason = "the registers' own names")]
-pub struct Registers {
-    pub r15: u64,
-    pub r14: u64,
-    pub r13: u64,
-    pub r12: u64,
-    pub rbp: u64,
-    pub rbx: u64,
-    pub r11: u64,
-    pub r10: u64,
-    pub r9: u64,
-    pub r8: u64,
-    pub rax: u64,
-    pub rcx: u64,
-    pub rdx: u64,
-    pub rsi: u64,
-    pub rdi: u64,
-    pub orig_rax: u64,
-    pub rip: u64,
-    pub cs: u64,
-    pub eflags: u64,
-    pub rsp: u64,
-    pub ss: u64,
-    pub fs_base: u64,
-    pub gs_base: u64,
-    pub ds: u64,
-    pub es: u64,
-    pub fs: u64,
-    pub gs: u64,
-}
-
 /// `struct ptrace_syscall_info` of `linux/ptrace.h`, its union left as words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
@@ -113,9 +79,16 @@ pub enum SyscallStop {
     },
 }
 
-fn request(call: &'static str, code: u32, pid: i32, addr: u64, data: u64) -> Result<(), Error> {
-    // SAFETY: used below only with requests that take integers, or with `data` the address of a
-    // live, exclusive structure at least as large as the request writes.
+pub(crate) fn request(
+    call: &'static str,
+    code: u32,
+    pid: i32,
+    addr: u64,
+    data: u64,
+) -> Result<(), Error> {
+    // SAFETY: used here and in `registers` only with requests that take integers, or with `data` the
+    // address of a live, exclusive structure at least as large as the request writes (of an iovec, which
+    // tells its buffer's own size).
     let value = unsafe { libc::syscall(libc::SYS_ptrace, u64::from(code), pid, addr, data) };
     check(call, value).map(drop)
 }
@@ -169,31 +142,6 @@ pub fn event_message(pid: i32) -> Result<u64, Error> {
         (&raw mut message) as u64,
     )?;
     Ok(message)
-}
-
-/// The registers of a stopped task.
-pub fn registers(pid: i32) -> Result<Registers, Error> {
-    let mut registers = Registers::default();
-    // GETREGS, not GETREGSET: for a 64-bit tracer it has this layout whatever mode the task is in.
-    request(
-        "ptrace(GETREGS)",
-        libc::PTRACE_GETREGS,
-        pid,
-        0,
-        (&raw mut registers) as u64,
-    )?;
-    Ok(registers)
-}
-
-/// Sets the registers of a stopped task.
-pub fn set_registers(pid: i32, registers: &Registers) -> Result<(), Error> {
-    request(
-        "ptrace(SETREGS)",
-        libc::PTRACE_SETREGS,
-        pid,
-        0,
-        std::ptr::from_ref(registers) as u64,
-    )
 }
 
 /// Where the stopped task stands relative to a system call (Linux 5.3).

@@ -25,6 +25,6 @@ mod stack;
 mod tracer;
 
 pub use core_calls::core_calls;
-pub use decide::{Action, Call, Decide, Decision, I386, X86_64};
+pub use decide::{Action, Call, Decide, Decision};
 pub use denial::{Answer, Denial, Frame};
 pub use tracer::{Mode, Record, Start, follow};

@@ -7,25 +7,43 @@
 
 use std::fs;
 
-use portcullis_sys::{Error, ptrace};
+use portcullis_sys::Error;
+use portcullis_sys::registers::Registers;
 
-/// `ERESTARTNOHAND` of the kernel's `linux/errno.h`: restart, unless a handler runs.
-const RESTART_UNLESS_HANDLED: i64 = -514;
+/// Most places of a task that are remembered: as many handlers may be nested.
+const NESTED: usize = 8;
 
-/// For a task at the stop of `signal`: when it is ignored and would yet make a call return EINTR,
-/// the call is set to be restarted, and the signal is to be dropped (`true`). A time-out given in
-/// the call's registers begins anew.
-pub(crate) fn hide(tid: i32, signal: i32) -> Result<bool, Error> {
-    let mut registers = ptrace::registers(tid)?;
-    if registers.orig_rax == u64::MAX || registers.rax as i64 != -i64::from(libc::EINTR) {
-        return Ok(false);
+/// What is known of the interrupted calls of a task.
+#[derive(Clone, Default)]
+pub(crate) struct Interruptions {
+    /// Where the task will stand once more when a handler has returned, if a call returned EINTR for it.
+    after_handlers: Vec<Registers>,
+}
+
+impl Interruptions {
+    /// For a task at the stop of `signal`: when it is ignored and would yet make a call return EINTR,
+    /// the call is set to be restarted, and the signal is to be dropped (`true`). A time-out given in
+    /// the call's registers begins anew.
+    pub(crate) fn hide(&mut self, tid: i32, signal: i32) -> Result<bool, Error> {
+        let registers = Registers::of(tid)?;
+        if !ignores(tid, signal) {
+            if let Some(after) = registers.after_handler(tid)? {
+                self.after_handlers.truncate(NESTED - 1);
+                self.after_handlers.insert(0, after);
+            }
+            return Ok(false);
+        }
+        if !registers.is_interrupted() {
+            return Ok(false);
+        }
+        // The call has returned already, for a handler's sake. That this could also be the next such
+        // call costs at most one EINTR, at a place where the program natively saw one.
+        if let Some(at) = self.after_handlers.iter().position(|r| *r == registers) {
+            self.after_handlers.remove(at);
+            return Ok(false);
+        }
+        registers.restart(tid)
     }
-    if !ignores(tid, signal) {
-        return Ok(false);
-    }
-    registers.rax = RESTART_UNLESS_HANDLED as u64;
-    ptrace::set_registers(tid, &registers)?;
-    Ok(true)
 }
 
 /// Whether the task's process ignores `signal`, by its own wish or by default.

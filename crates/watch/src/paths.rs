@@ -2,7 +2,7 @@
 
 use portcullis_abi::{Arch, Sysno};
 
-use crate::decide::{Call, X86_64};
+use crate::decide::Call;
 use crate::memory::Memory;
 
 /// `PATH_MAX` of `linux/limits.h`.
@@ -10,10 +10,10 @@ const LONGEST: usize = 4096;
 
 /// The strings that `call`'s path arguments point to.
 pub(crate) fn observed(memory: &Memory, call: &Call) -> Vec<(u8, Vec<u8>)> {
-    if call.arch != X86_64 {
+    if call.arch != Arch::NATIVE.audit_arch() {
         return Vec::new();
     }
-    let Some(name) = Arch::X86_64.name(Sysno(call.number)) else {
+    let Some(name) = Arch::NATIVE.name(Sysno(call.number)) else {
         return Vec::new();
     };
     arguments(name)
@@ -53,8 +53,8 @@ mod tests {
         let memory = Memory::open(std::process::id().cast_signed()).unwrap();
         let path = c"/etc/hostname";
         let mut call = Call {
-            arch: X86_64,
-            number: 257,
+            arch: Arch::NATIVE.audit_arch(),
+            number: Arch::NATIVE.number("openat").unwrap().0,
             ip: 0,
             args: [0, path.as_ptr() as u64, 0, 0, 0, 0],
         };

@@ -3,62 +3,42 @@
 //! Tables and stack belong to a process that may be hostile: sizes, depth and steps are bounded,
 //! and nothing is decided by the result.
 
+mod convention;
+
 use std::collections::HashMap;
 
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, EvaluationResult, Expression,
     LittleEndian, Location, Register, RegisterRule, UnwindContext, UnwindSection, Value,
 };
-use portcullis_sys::ptrace::Registers;
+use portcullis_sys::registers::{Registers, SYSCALL_LENGTH};
 
 use crate::denial::Frame;
 use crate::image::{Image, Object};
 use crate::memory::Memory;
+use convention::{NATIVE, Row};
 
 /// Most frames.
 const DEPTH: usize = 64;
 /// Most operations of one expression.
 const STEPS: u32 = 1000;
-/// The largest frame that a chain of frame pointers is followed over.
-const LARGEST_FRAME: u64 = 8 << 20;
-
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
-
-/// DWARF numbers of the x86_64 registers (psABI, figure 3.36): 0..=15, and 16 for the return
-/// address.
-#[derive(Clone, Copy)]
-struct Row([Option<u64>; 17]);
-
-const RBP: usize = 6;
-const RSP: usize = 7;
-const RIP: usize = 16;
-
-impl Row {
-    fn of(r: &Registers) -> Row {
-        Row([
-            r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11,
-            r.r12, r.r13, r.r14, r.r15, r.rip,
-        ]
-        .map(Some))
-    }
-
-    fn get(&self, register: Register) -> Option<u64> {
-        self.0.get(usize::from(register.0)).copied().flatten()
-    }
-}
 
 /// The stack of a task that stands right after a system call instruction, that instruction first.
 pub(crate) fn walk(pid: i32, registers: &Registers) -> Vec<Frame> {
     let image = Image::of(pid);
+    // The system call instruction itself.
+    let first = registers.ip().wrapping_sub(SYSCALL_LENGTH);
     let Ok(memory) = Memory::open(pid) else {
-        return vec![frame(&image, None, registers.rip.wrapping_sub(2))];
+        return vec![frame(&image, None, first)];
     };
+    let signature = Registers::signature_bits(pid);
     let mut objects: HashMap<u64, Option<Loaded>> = HashMap::new();
     let mut frames = Vec::new();
     let mut row = Row::of(registers);
     // A return address may be the first byte of the next function: the call before it counts.
     let mut exact = false;
-    while let (Some(pc), true) = (row.0[RIP], frames.len() < DEPTH) {
+    while let (Some(pc), true) = (row.get(NATIVE.ip), frames.len() < DEPTH) {
         if pc == 0 || (!frames.is_empty() && !image.is_code(pc)) {
             break;
         }
@@ -69,18 +49,24 @@ pub(crate) fn walk(pid: i32, registers: &Registers) -> Vec<Frame> {
                 .or_insert_with(|| load(&memory, &image, base))
                 .as_ref()
         });
-        let shown = if frames.is_empty() {
-            pc.wrapping_sub(2)
-        } else {
-            pc
-        };
+        let innermost = frames.is_empty();
+        let shown = if innermost { first } else { pc };
         frames.push(frame(&image, object.map(|l| &l.object), shown));
-        let next = object
-            .and_then(|loaded| by_table(&memory, loaded, &row, looked_up))
-            .or_else(|| by_convention(&memory, &image, &row, frames.len() == 1));
-        let Some((next, signal)) = next else { break };
-        // Each caller's frame lies higher, except behind a signal on a stack of its own.
-        if !signal && next.0[RSP] <= row.0[RSP] {
+        let next = (NATIVE.interrupted(&memory, &row).map(|next| (next, true)))
+            .or_else(|| object.and_then(|loaded| by_table(&memory, loaded, &row, looked_up)))
+            .or_else(|| {
+                let caller = NATIVE.caller(&memory, &image, &row, innermost);
+                caller.map(|next| (next, false))
+            });
+        let Some((mut next, signal)) = next else {
+            break;
+        };
+        let back = next.get(NATIVE.ip).map(|pc| pc & !signature);
+        next.set(NATIVE.ip, back);
+        // Each caller's frame lies higher, except behind a signal on a stack of its own, and of code
+        // that had not made a frame.
+        let (above, here) = (next.get(NATIVE.stack), row.get(NATIVE.stack));
+        if !signal && (above < here || (above == here && !innermost && !exact)) {
             break;
         }
         exact = signal;
@@ -128,7 +114,8 @@ fn by_table(memory: &Memory, loaded: &Loaded, row: &Row, pc: u64) -> Option<(Row
     let bases = BaseAddresses::default()
         .set_eh_frame_hdr(loaded.object.header)
         .set_eh_frame(loaded.start);
-    let section = EhFrame::new(&loaded.table, LittleEndian);
+    let mut section = EhFrame::new(&loaded.table, LittleEndian);
+    section.set_vendor(NATIVE.vendor);
     let header = EhFrameHdr::new(&loaded.object.header_bytes, LittleEndian).parse(&bases, 8);
     let entry = match header.as_ref().ok().and_then(|h| h.table()) {
         Some(sorted) => sorted.fde_for_address(&section, &bases, pc, EhFrame::cie_from_offset),
@@ -144,27 +131,24 @@ fn by_table(memory: &Memory, loaded: &Loaded, row: &Row, pc: u64) -> Option<(Row
         expression_value(memory, row, expression, encoding, initial)
     };
     let cfa = match rules.cfa() {
-        CfaRule::RegisterAndOffset { register, offset } => {
-            row.get(*register)?.wrapping_add_signed(*offset)
-        }
+        CfaRule::RegisterAndOffset { register, offset } => row
+            .get(usize::from(register.0))?
+            .wrapping_add_signed(*offset),
         CfaRule::Expression(e) => evaluate(e.get(&section).ok()?, None)?,
     };
     let mut next = *row;
-    for number in 0..17_u16 {
-        let register = Register(number);
+    for number in 0..NATIVE.registers {
+        let register = Register(u16::try_from(number).ok()?);
         let value = match rules.register(register) {
             // Where the table is silent, registers that a callee saves keep their value (psABI),
             // and of the others nothing is known.
-            None => match usize::from(number) {
-                3 | RBP | 12..=15 => row.get(register),
-                _ => None,
-            },
+            None => row.get(number).filter(|_| NATIVE.saved.contains(&number)),
             // For the return address: this was the outermost frame.
             Some(RegisterRule::Undefined) => None,
-            Some(RegisterRule::SameValue) => row.get(register),
+            Some(RegisterRule::SameValue) => row.get(number),
             Some(RegisterRule::Offset(offset)) => memory.word(cfa.wrapping_add_signed(offset)),
             Some(RegisterRule::ValOffset(offset)) => Some(cfa.wrapping_add_signed(offset)),
-            Some(RegisterRule::Register(other)) => row.get(other),
+            Some(RegisterRule::Register(other)) => row.get(usize::from(other.0)),
             Some(RegisterRule::Expression(e)) => e
                 .get(&section)
                 .ok()
@@ -175,11 +159,13 @@ fn by_table(memory: &Memory, loaded: &Loaded, row: &Row, pc: u64) -> Option<(Row
             }
             Some(_) => None,
         };
-        next.0[usize::from(number)] = value;
+        next.set(number, value);
     }
-    if rules.register(Register(7)).is_none() {
-        next.0[RSP] = Some(cfa);
+    let stack = Register(u16::try_from(NATIVE.stack).ok()?);
+    if rules.register(stack).is_none() {
+        next.set(NATIVE.stack, Some(cfa));
     }
+    next.set(NATIVE.ip, next.get(NATIVE.return_address));
     Some((next, entry.is_signal_trampoline()))
 }
 
@@ -201,7 +187,7 @@ fn expression_value(
         result = match result {
             EvaluationResult::Complete => break,
             EvaluationResult::RequiresRegister { register, .. } => evaluation
-                .resume_with_register(Value::Generic(row.get(register)?))
+                .resume_with_register(Value::Generic(row.get(usize::from(register.0))?))
                 .ok()?,
             EvaluationResult::RequiresMemory { address, size, .. } => {
                 let word = memory.word(address)?;
@@ -221,32 +207,4 @@ fn expression_value(
         Location::Value { value } => value.to_u64(u64::MAX).ok(),
         _ => None,
     }
-}
-
-/// Without a table: what the top of the stack says in a function that saved nothing, else the
-/// chain of frame pointers.
-fn by_convention(
-    memory: &Memory,
-    image: &Image,
-    row: &Row,
-    innermost: bool,
-) -> Option<(Row, bool)> {
-    let rsp = row.0[RSP]?;
-    let mut next = *row;
-    if innermost
-        && let Some(ret) = memory.word(rsp)
-        && image.is_code(ret)
-    {
-        next.0[RIP] = Some(ret);
-        next.0[RSP] = Some(rsp.wrapping_add(8));
-        return Some((next, false));
-    }
-    let rbp = row.0[RBP]?;
-    if rbp < rsp || rbp - rsp > LARGEST_FRAME {
-        return None;
-    }
-    next.0[RBP] = Some(memory.word(rbp)?);
-    next.0[RIP] = Some(memory.word(rbp.checked_add(8)?)?);
-    next.0[RSP] = Some(rbp.checked_add(16)?);
-    Some((next, false))
 }

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use portcullis_abi::Arch;
-use portcullis_sys::ptrace::{self, Registers, SyscallStop};
+use portcullis_sys::ptrace::{self, SyscallStop};
+use portcullis_sys::registers::Registers;
 use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
 use portcullis_sys::{Error, process, signal};
 
@@ -12,7 +13,8 @@ use crate::core_calls::CoreCalls;
 use crate::decide::{Action, Call, Decide, Decision};
 use crate::denial::{Answer, Denial};
 use crate::entry::Entry;
-use crate::{memory, native, paths, stack};
+use crate::native::Interruptions;
+use crate::{memory, paths, stack};
 
 /// Most different calls outside the set that are told apart; more are counted only.
 const DENIALS: usize = 4096;
@@ -65,13 +67,14 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
         mode,
         policy,
         check: start.check,
-        core: CoreCalls::new(Arch::X86_64),
+        core: CoreCalls::new(Arch::NATIVE),
         entry: Some(entry),
         tasks: HashMap::from([(start.pid, Task::default())]),
         denials: Vec::new(),
         places: HashMap::new(),
         omitted: 0,
         killed: HashSet::new(),
+        signaled: HashSet::new(),
         refused: None,
         ended: None,
         outlived: 0,
@@ -106,11 +109,12 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
 }
 
 /// What is remembered of a task.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Task {
     /// Its registers when a SIGSYS was last delivered to it: if it ends right there, the signal
     /// ended it and no filter.
     sigsys_at: Option<Registers>,
+    interruptions: Interruptions,
 }
 
 struct Tracer<'a> {
@@ -127,6 +131,9 @@ struct Tracer<'a> {
     omitted: u64,
     /// Processes that a filter ended.
     killed: HashSet<i32>,
+    /// Processes that a SIGSYS ended which was delivered to one of their tasks: all of them end with its
+    /// status then, wherever they stand.
+    signaled: HashSet<i32>,
     refused: Option<String>,
     ended: Option<(End, Usage)>,
     outlived: usize,
@@ -135,6 +142,10 @@ struct Tracer<'a> {
 impl Tracer<'_> {
     fn ended(&mut self, tid: i32, end: End, usage: Usage) {
         self.tasks.remove(&tid);
+        // A process is reported after all of its tasks.
+        if self.signaled.remove(&tid) && self.killed.remove(&tid) {
+            self.take_back(tid);
+        }
         if tid != self.root {
             return;
         }
@@ -194,15 +205,10 @@ impl Tracer<'_> {
             return ptrace::resume(tid, 0);
         }
         if signal == libc::SIGSYS {
-            let registers = ptrace::registers(tid)?;
-            self.tasks.insert(
-                tid,
-                Task {
-                    sigsys_at: Some(registers),
-                },
-            );
+            self.tasks.entry(tid).or_default().sigsys_at = Some(Registers::of(tid)?);
         }
-        let hidden = native::hide(tid, signal)?;
+        let task = self.tasks.entry(tid).or_default();
+        let hidden = task.interruptions.hide(tid, signal)?;
         ptrace::resume(tid, if hidden { 0 } else { signal })
     }
 
@@ -212,13 +218,14 @@ impl Tracer<'_> {
         if status & 0x7f != libc::SIGSYS as u64 {
             return Ok(());
         }
-        let registers = ptrace::registers(tid)?;
-        let task = self.tasks.get(&tid).copied().unwrap_or_default();
-        if task.sigsys_at == Some(registers) {
+        let registers = Registers::of(tid)?;
+        let sigsys_at = self.tasks.get(&tid).and_then(|task| task.sigsys_at);
+        if sigsys_at == Some(registers) {
+            self.signaled.insert(process_of(tid));
             return Ok(());
         }
         let arch = ptrace::syscall_info(tid)?.arch;
-        let Some(call) = Call::of(arch, &registers) else {
+        let Some(call) = Call::of(tid, arch, &registers)? else {
             return Ok(());
         };
         // Observing, the filter itself kills foreign calls only.
@@ -262,23 +269,26 @@ impl Tracer<'_> {
             }
             (_, Action::Kill) => Answer::Killed,
         };
-        let mut registers = ptrace::registers(tid)?;
+        let registers = Registers::of(tid)?;
         let pid = process_of(tid);
         self.note(pid, tid, call, &registers, answer, decision);
-        let errno = match answer {
-            Answer::LetThrough => return Ok(()),
-            Answer::Errno(errno) => errno,
+        match answer {
+            Answer::LetThrough => Ok(()),
+            Answer::Errno(errno) => registers.skip_call(tid, errno),
             Answer::Killed => {
                 self.killed.insert(pid);
-                process::kill_unreaped(tid)?;
-                // The call is not made even if the kill takes its time.
-                u16::try_from(libc::ENOSYS).unwrap_or_default()
+                // A task with a fatal signal pending skips the call (`__seccomp_filter` of the kernel).
+                process::kill_unreaped(tid)
             }
-        };
-        // Number -1 skips the call, and the value is what the program sees (seccomp(2)).
-        registers.orig_rax = u64::MAX;
-        registers.rax = (-i64::from(errno)) as u64;
-        ptrace::set_registers(tid, &registers)
+        }
+    }
+
+    /// The denials of `pid` were none: a signal ended it.
+    fn take_back(&mut self, pid: i32) {
+        let is_one = |denial: &Denial| denial.pid == pid && denial.answer == Answer::Killed;
+        self.denials.retain(|denial| !is_one(denial));
+        let places = self.denials.iter().enumerate();
+        self.places = places.map(|(at, denial)| (place(denial), at)).collect();
     }
 
     fn note(
@@ -333,6 +343,12 @@ impl Tracer<'_> {
         }
         Ok(())
     }
+}
+
+/// By what two denials are one.
+fn place(denial: &Denial) -> (u32, u32, u64, Answer) {
+    let call = &denial.call;
+    (call.arch, call.number, call.ip, denial.answer)
 }
 
 fn is_stop(signal: i32) -> bool {

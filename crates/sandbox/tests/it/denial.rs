@@ -6,15 +6,12 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use portcullis_abi::Arch;
 use portcullis_sandbox::{Outcome, Verdict};
 use portcullis_watch::{Answer, Denial, Record};
 
-use crate::filter::Denied;
+use crate::filter::{Denied, number};
 use crate::harness::{Built, Case, build};
-
-const EXECVE: u32 = 59;
-const CHROOT: u32 = 161;
-const EXECVEAT: u32 = 322;
 
 fn only(verdict: &Verdict<Record>) -> &Denial {
     let denials = &verdict.report.denials;
@@ -62,11 +59,11 @@ fn a_killed_call_is_told_with_its_arguments_and_its_stack() {
         ],
     ] {
         let built = build("denial", flags);
-        let verdict = run(&built, Denied::kill(&[CHROOT]), &["main"]);
+        let verdict = run(&built, Denied::kill(&[number("chroot")]), &["main"]);
         assert_eq!(verdict.outcome, Outcome::Denied);
         assert_eq!(verdict.exit_code(), 159);
         let denial = only(&verdict);
-        assert_eq!(denial.call.number, CHROOT);
+        assert_eq!(denial.call.number, number("chroot"));
         assert_eq!(denial.answer, Answer::Killed);
         assert_eq!(denial.rule, Some(0));
         assert_eq!(denial.call.args[1..3], [0x1111, 0x2222]);
@@ -86,10 +83,10 @@ fn a_killed_call_is_told_with_its_arguments_and_its_stack() {
 #[test]
 fn the_task_whose_registers_the_filter_kills_is_the_one_told() {
     let built = build("denial", &[]);
-    let verdict = run(&built, Denied::kill(&[CHROOT]), &["thread"]);
+    let verdict = run(&built, Denied::kill(&[number("chroot")]), &["thread"]);
     assert_eq!(verdict.outcome, Outcome::Denied);
     let denial = only(&verdict);
-    assert_eq!(denial.call.number, CHROOT);
+    assert_eq!(denial.call.number, number("chroot"));
     assert_ne!(denial.pid, denial.tid, "the thread, not its leader");
     assert!(
         functions(&built, denial).contains(&"in_thread".to_owned()),
@@ -100,7 +97,7 @@ fn the_task_whose_registers_the_filter_kills_is_the_one_told() {
 #[test]
 fn a_thread_is_told_also_when_the_leader_has_left() {
     let built = build("denial", &[]);
-    let verdict = run(&built, Denied::kill(&[CHROOT]), &["leaderless"]);
+    let verdict = run(&built, Denied::kill(&[number("chroot")]), &["leaderless"]);
     assert_eq!(verdict.outcome, Outcome::Denied);
     assert_ne!(only(&verdict).pid, only(&verdict).tid);
 }
@@ -109,7 +106,7 @@ fn a_thread_is_told_also_when_the_leader_has_left() {
 fn a_sigsys_that_the_program_sends_is_a_signal() {
     let built = build("denial", &[]);
     for way in ["raise", "raise-thread", "raise-blocked"] {
-        let verdict = run(&built, Denied::kill(&[CHROOT]), &[way]);
+        let verdict = run(&built, Denied::kill(&[number("chroot")]), &[way]);
         assert_eq!(verdict.outcome, Outcome::Signaled(libc::SIGSYS), "{way}");
         assert!(verdict.report.denials.is_empty(), "{way}");
     }
@@ -120,20 +117,20 @@ fn a_handled_sigsys_does_not_hide_a_later_denial() {
     let built = build("denial", &[]);
     let verdict = run(
         &built,
-        Denied::kill(&[CHROOT]),
+        Denied::kill(&[number("chroot")]),
         &["raise-handled-then-denied"],
     );
     assert_eq!(verdict.outcome, Outcome::Denied);
-    assert_eq!(only(&verdict).call.number, CHROOT);
+    assert_eq!(only(&verdict).call.number, number("chroot"));
 }
 
 #[test]
 fn a_killed_child_is_told_and_its_parent_goes_on() {
     let built = build("denial", &[]);
-    let verdict = run(&built, Denied::kill(&[CHROOT]), &["child"]);
+    let verdict = run(&built, Denied::kill(&[number("chroot")]), &["child"]);
     assert_eq!(verdict.outcome, Outcome::Exited(7));
     let denial = only(&verdict);
-    assert_eq!(denial.call.number, CHROOT);
+    assert_eq!(denial.call.number, number("chroot"));
 }
 
 #[test]
@@ -142,21 +139,22 @@ fn a_call_of_the_32_bit_abi_is_told_as_one() {
     let verdict = run(&built, Denied::kill(&[]), &["int80"]);
     assert_eq!(verdict.outcome, Outcome::Denied);
     let denial = only(&verdict);
-    assert_eq!(denial.call.arch, portcullis_watch::I386);
+    assert_eq!(denial.call.arch, Arch::I386.audit_arch());
     assert_eq!(denial.call.number, 20);
 }
 
 #[test]
 fn exec_without_the_cookie_is_stopped() {
     let built = build("denial", &[]);
+    let numbers = [number("execve"), number("execveat")];
     for (way, number) in [
-        ("execve", EXECVE),
-        ("execveat", EXECVEAT),
+        ("execve", numbers[0]),
+        ("execveat", numbers[1]),
         // The launch's own form, with guessed cookies.
-        ("execveat-cookie-0", EXECVEAT),
-        ("execveat-cookie-1", EXECVEAT),
+        ("execveat-cookie-0", numbers[1]),
+        ("execveat-cookie-1", numbers[1]),
     ] {
-        let verdict = run(&built, Denied::kill(&[EXECVE, EXECVEAT]), &[way]);
+        let verdict = run(&built, Denied::kill(&numbers), &[way]);
         assert_eq!(verdict.outcome, Outcome::Denied, "{way}");
         assert_eq!(only(&verdict).call.number, number, "{way}");
     }
@@ -167,29 +165,33 @@ fn exec_with_a_rule_of_its_own_is_followed_under_the_same_filter() {
     let built = build("denial", &[]);
     let path = built.path.to_str().unwrap();
     for way in ["exec-self", "exec-self-from-thread", "vfork-exec-self"] {
-        let verdict = run(&built, Denied::kill(&[CHROOT]), &[way, path, "main"]);
+        let verdict = run(
+            &built,
+            Denied::kill(&[number("chroot")]),
+            &[way, path, "main"],
+        );
         let expected = match way {
             "vfork-exec-self" => Outcome::Exited(7),
             _ => Outcome::Denied,
         };
         assert_eq!(verdict.outcome, expected, "{way}");
-        assert_eq!(only(&verdict).call.number, CHROOT, "{way}");
+        assert_eq!(only(&verdict).call.number, number("chroot"), "{way}");
     }
 }
 
 #[test]
 fn the_tracer_gives_the_policys_answer_where_the_filter_asks() {
     let built = build("denial", &[]);
-    let verdict = run(&built, Denied::trace(&[CHROOT]), &["main"]);
+    let verdict = run(&built, Denied::trace(&[number("chroot")]), &["main"]);
     assert_eq!(verdict.outcome, Outcome::Denied);
-    assert_eq!(only(&verdict).call.number, CHROOT);
+    assert_eq!(only(&verdict).call.number, number("chroot"));
     assert_eq!(only(&verdict).answer, Answer::Killed);
 }
 
 #[test]
 fn the_stack_reaches_into_a_signal_handler_and_beyond() {
     let built = build("denial", &[]);
-    let verdict = run(&built, Denied::kill(&[CHROOT]), &["in-handler"]);
+    let verdict = run(&built, Denied::kill(&[number("chroot")]), &["in-handler"]);
     let denial = only(&verdict);
     let functions = functions(&built, denial);
     assert!(functions.contains(&"forbidden".to_owned()), "{functions:?}");
@@ -199,7 +201,7 @@ fn the_stack_reaches_into_a_signal_handler_and_beyond() {
 #[test]
 fn the_caller_in_a_library_is_named_by_its_file() {
     let built = build("denial", &[]);
-    let verdict = run(&built, Denied::kill(&[CHROOT]), &["main"]);
+    let verdict = run(&built, Denied::kill(&[number("chroot")]), &["main"]);
     let first = &only(&verdict).backtrace[0];
     let object = first.object.as_deref().unwrap();
     assert_eq!(object.file_name(), Some(Path::new("libc.so.6").as_os_str()));
@@ -213,15 +215,18 @@ fn the_caller_in_a_library_is_named_by_its_file() {
 /// Code that the program never had: a call in the set is made, one outside is stopped.
 #[test]
 fn a_call_put_into_the_running_program_is_stopped() {
-    const GETPPID: u32 = 110;
     let built = build("denial", &[]);
-    for (number, outcome) in [(GETPPID, Outcome::Exited(0)), (CHROOT, Outcome::Denied)] {
+    for (call, outcome) in [
+        (number("getppid"), Outcome::Exited(0)),
+        (number("chroot"), Outcome::Denied),
+    ] {
         let (from_program, to_test) = portcullis_sys::process::pipe().unwrap();
         let (from_test, to_program) = portcullis_sys::process::pipe().unwrap();
         let descriptors = [to_test.as_raw_fd(), from_test.as_raw_fd()];
         let names = descriptors.map(|d| d.to_string());
         let arguments = ["replaced", &names[0], &names[1]];
-        let mut case = Case::new(&built.path, Denied::kill(&[CHROOT])).arguments(&arguments);
+        let mut case =
+            Case::new(&built.path, Denied::kill(&[number("chroot")])).arguments(&arguments);
         case.keep = descriptors.to_vec();
         let verdict = std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -232,7 +237,7 @@ fn a_call_put_into_the_running_program_is_stopped() {
                 let (pid, address) = line.trim().split_once(' ').unwrap();
                 // mov eax, number; syscall; ret
                 let mut code = vec![0xb8];
-                code.extend(number.to_le_bytes());
+                code.extend(call.to_le_bytes());
                 code.extend([0x0f, 0x05, 0xc3]);
                 File::options()
                     .write(true)
@@ -246,7 +251,7 @@ fn a_call_put_into_the_running_program_is_stopped() {
         });
         assert_eq!(verdict.outcome, outcome);
         if outcome == Outcome::Denied {
-            assert_eq!(only(&verdict).call.number, CHROOT);
+            assert_eq!(only(&verdict).call.number, number("chroot"));
             assert_eq!(
                 only(&verdict).backtrace[0].object.as_deref(),
                 Some(built.path.as_path())

@@ -1,13 +1,20 @@
 //! Filters for the tests: everything is allowed but what a case names.
 
+use portcullis_abi::Arch;
 use portcullis_sys::seccomp::{RET_ALLOW, RET_KILL_PROCESS, RET_TRACE, SockFilter};
-use portcullis_watch::{Action, Call, Decision, X86_64};
+use portcullis_watch::{Action, Call, Decision};
 
 const LOAD: u16 = 0x20;
 const EQUAL: u16 = 0x15;
 const RETURN: u16 = 0x06;
 
-const EXECVEAT: u32 = 322;
+/// The number of the native call `name`.
+pub(crate) fn number(name: &str) -> u32 {
+    let number = Arch::NATIVE.number(name);
+    number
+        .unwrap_or_else(|| panic!("{} has no {name}", Arch::NATIVE))
+        .0
+}
 
 /// What a case's filter denies.
 #[derive(Clone, Debug)]
@@ -34,15 +41,11 @@ impl Denied {
 
     /// The policy's own answer, as the launcher's decision would be.
     pub(crate) fn decide(&self, call: &Call) -> Decision {
-        let denied = call.arch != X86_64
-            || self
-                .numbers
-                .iter()
-                .position(|n| *n == call.number)
-                .is_some();
+        let rule = self.numbers.iter().position(|n| *n == call.number);
+        let denied = call.arch != Arch::NATIVE.audit_arch() || rule.is_some();
         Decision {
             action: if denied { Action::Kill } else { Action::Allow },
-            rule: self.numbers.iter().position(|n| *n == call.number),
+            rule,
         }
     }
 
@@ -55,11 +58,11 @@ impl Denied {
         let high = (cookie >> 32) as u32;
         let mut program = vec![
             load(4),
-            instruction(EQUAL, 1, 0, X86_64),
+            instruction(EQUAL, 1, 0, Arch::NATIVE.audit_arch()),
             end(RET_KILL_PROCESS),
             load(0),
             // execveat: args[5] is at 16 + 5 * 8, its low half first.
-            instruction(EQUAL, 0, 5, EXECVEAT),
+            instruction(EQUAL, 0, 5, number("execveat")),
             load(56),
             instruction(EQUAL, 0, 3, low),
             load(60),

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use portcullis_sandbox::Outcome;
 
-use crate::filter::Denied;
+use crate::filter::{Denied, number};
 use crate::harness::{self, Built, Case, build};
 
 const PROGRAM: &str = "PORTCULLIS_TEST_PROGRAM";
@@ -22,7 +22,7 @@ fn as_launcher() {
     let (Ok(program), Ok(way)) = (std::env::var(PROGRAM), std::env::var(WAY)) else {
         return;
     };
-    let verdict = Case::new(Path::new(&program), Denied::kill(&[161]))
+    let verdict = Case::new(Path::new(&program), Denied::kill(&[number("chroot")]))
         .arguments(&[&way])
         .run();
     let code = match verdict {

@@ -8,7 +8,7 @@ use std::path::Path;
 use portcullis_sandbox::{ArmedFilter, Cookie, Error, Outcome, Program};
 use portcullis_sys::seccomp::{RET_ALLOW, RET_KILL_PROCESS, SockFilter};
 
-use crate::filter::Denied;
+use crate::filter::{Denied, number};
 use crate::harness::{Case, build, place};
 
 #[test]
@@ -117,7 +117,7 @@ fn what_cannot_be_executed_is_refused_before_anything_starts() {
 #[test]
 fn a_filter_without_this_starts_cookie_stops_the_launch() {
     let built = build("start", &[]);
-    let denied = Denied::kill(&[322]);
+    let denied = Denied::kill(&[number("execveat")]);
     let program = Program::open(&built.path).unwrap();
     let filter = ArmedFilter::new(denied.program(7), Cookie::from_value(8)).unwrap();
     let error = Case::new(&built.path, denied)
@@ -136,7 +136,7 @@ fn a_failing_exec_is_told_even_when_the_filter_allows_nothing_else() {
     let instruction = |code, jt, jf, k| SockFilter { code, jt, jf, k };
     let only_execveat = vec![
         instruction(0x20, 0, 0, 0),
-        instruction(0x15, 0, 1, 322),
+        instruction(0x15, 0, 1, number("execveat")),
         instruction(0x06, 0, 0, RET_ALLOW),
         instruction(0x06, 0, 0, RET_KILL_PROCESS),
     ];

@@ -272,36 +272,39 @@ pub(super) fn musl_path(text: &[u8]) -> Vec<PathBuf> {
 /// The subdirectories of `glibc-hwcaps` that this machine's processor can use, best first (the
 /// psABI's microarchitecture levels).
 pub fn hardware_levels() -> Vec<String> {
-    let mut levels = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::is_x86_feature_detected as has;
-        let v2 = has!("cmpxchg16b")
-            && has!("popcnt")
-            && has!("sse3")
-            && has!("ssse3")
-            && has!("sse4.1")
-            && has!("sse4.2");
-        let v3 = v2
-            && has!("avx")
-            && has!("avx2")
-            && has!("bmi1")
-            && has!("bmi2")
-            && has!("f16c")
-            && has!("fma")
-            && has!("lzcnt")
-            && has!("movbe");
-        let v4 = v3
-            && has!("avx512f")
-            && has!("avx512bw")
-            && has!("avx512cd")
-            && has!("avx512dq")
-            && has!("avx512vl");
-        for (level, there) in [("x86-64-v4", v4), ("x86-64-v3", v3), ("x86-64-v2", v2)] {
-            if there {
-                levels.push(level.to_owned());
-            }
-        }
-    }
-    levels
+    let usable = known_levels().into_iter().filter(|(_, there)| *there);
+    usable.map(|(level, _)| level.to_owned()).collect()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn known_levels() -> [(&'static str, bool); 3] {
+    use std::arch::is_x86_feature_detected as has;
+    let v2 = has!("cmpxchg16b")
+        && has!("popcnt")
+        && has!("sse3")
+        && has!("ssse3")
+        && has!("sse4.1")
+        && has!("sse4.2");
+    let v3 = v2
+        && has!("avx")
+        && has!("avx2")
+        && has!("bmi1")
+        && has!("bmi2")
+        && has!("f16c")
+        && has!("fma")
+        && has!("lzcnt")
+        && has!("movbe");
+    let v4 = v3
+        && has!("avx512f")
+        && has!("avx512bw")
+        && has!("avx512cd")
+        && has!("avx512dq")
+        && has!("avx512vl");
+    [("x86-64-v4", v4), ("x86-64-v3", v3), ("x86-64-v2", v2)]
+}
+
+/// glibc has levels for few architectures (`sysdeps/*/dl-hwcaps-subdirs.c`), aarch64 is none of them.
+#[cfg(not(target_arch = "x86_64"))]
+fn known_levels() -> [(&'static str, bool); 0] {
+    []
 }

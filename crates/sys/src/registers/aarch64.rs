@@ -1,0 +1,258 @@
+//! aarch64, and arm in compatibility mode.
+
+use std::io;
+
+use super::Made;
+use crate::Error;
+use crate::ptrace::{peek, request};
+
+/// Bytes of `svc`.
+pub const SYSCALL_LENGTH: u64 = 4;
+
+/// `NT_PRSTATUS` of `linux/elf.h`: the general registers.
+const GENERAL: u64 = 1;
+/// `NT_ARM_SYSTEM_CALL`: the number of the call that is to be made, an int.
+const SYSTEM_CALL: u64 = 0x404;
+/// `NT_ARM_PAC_MASK`: which bits of data and of code addresses are signatures.
+const PAC_MASK: u64 = 0x406;
+
+/// `struct user_pt_regs`, and of a task in compatibility mode `struct user_regs` of arm in the same places.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Registers {
+    x: [u64; 31],
+    sp: u64,
+    pc: u64,
+    pstate: u64,
+    /// The task runs 32-bit code: `x` is r0 to r14, and what is above is 0.
+    compat: bool,
+}
+
+/// Words of `struct user_pt_regs`: x0 to x30, sp, pc, pstate.
+const WORDS: usize = 34;
+/// Bytes of arm's `struct user_regs`: r0 to r15, cpsr, orig_r0.
+const COMPAT_BYTES: usize = 72;
+
+impl Registers {
+    /// Of a stopped task.
+    pub fn of(pid: i32) -> Result<Registers, Error> {
+        let mut words = [0_u64; WORDS];
+        let filled = regset(pid, Access::Get, GENERAL, &mut words)?;
+        if filled != COMPAT_BYTES {
+            let mut x = [0; 31];
+            x.copy_from_slice(&words[..31]);
+            return Ok(Registers {
+                x,
+                sp: words[31],
+                pc: words[32],
+                pstate: words[33],
+                compat: false,
+            });
+        }
+        let half = |at: usize| (words[at / 2] >> (at % 2 * 32)) & 0xffff_ffff;
+        let mut x = [0; 31];
+        for (at, value) in x.iter_mut().enumerate().take(15) {
+            *value = half(at);
+        }
+        Ok(Registers {
+            x,
+            sp: x[13],
+            pc: half(15),
+            pstate: half(16),
+            compat: true,
+        })
+    }
+
+    /// Gives them to a stopped task; those of a task in compatibility mode cannot be changed.
+    pub fn set(&self, pid: i32) -> Result<(), Error> {
+        if self.compat {
+            return Err(Error {
+                call: "ptrace(SETREGSET)",
+                reason: io::Error::from_raw_os_error(libc::EOPNOTSUPP),
+            });
+        }
+        let mut words = [0; WORDS];
+        words[..31].copy_from_slice(&self.x);
+        words[31..].copy_from_slice(&[self.sp, self.pc, self.pstate]);
+        regset(pid, Access::Set, GENERAL, &mut words).map(drop)
+    }
+
+    /// The instruction to be executed next: behind a call, the one after it.
+    pub fn ip(&self) -> u64 {
+        self.pc
+    }
+
+    /// Moves there.
+    pub fn set_ip(&mut self, ip: u64) {
+        self.pc = ip;
+    }
+
+    /// The call in whose registers the task `pid` ends, of the 64-bit ABI or (`compat`) of the 32-bit
+    /// one; `None` when it entered the kernel otherwise.
+    ///
+    /// At its end a task has forgotten that it was in a call (`forget_syscall` in the kernel's
+    /// `signal.c`): what remains is that an instruction that makes calls lies behind it. A call that a
+    /// filter kills has its first argument again in x0 (`syscall_rollback`).
+    pub fn call(&self, pid: i32, compat: bool) -> Result<Option<Made>, Error> {
+        let low = |word: u64| word & 0xffff_ffff;
+        let mut args = [0; 6];
+        args.copy_from_slice(&self.x[..6]);
+        if compat {
+            // No native call takes these for its own: nothing is lost by believing them.
+            return Ok(Some((low(self.x[7]) as u32, args)));
+        }
+        Ok(match self.follows_call(pid)? {
+            true => Some((low(self.x[8]) as u32, args)),
+            false => None,
+        })
+    }
+
+    /// Whether the instruction before the next one makes calls.
+    fn follows_call(&self, pid: i32) -> Result<bool, Error> {
+        is_call(pid, self.pc.wrapping_sub(SYSCALL_LENGTH))
+    }
+
+    /// At the stop of a filter that asks: the call is not made, and the program sees `errno`
+    /// (`el0_svc_common` of the kernel: number -1 skips the call and leaves x0).
+    pub fn skip_call(mut self, pid: i32, errno: u16) -> Result<(), Error> {
+        self.x[0] = (-i64::from(errno)) as u64;
+        self.set(pid)?;
+        set_system_call(pid, -1)
+    }
+
+    /// At a signal's stop: whether a call was interrupted and is about to return `EINTR`, or has just
+    /// returned it.
+    pub fn is_interrupted(&self) -> bool {
+        !self.compat && self.x[0] as i64 == -i64::from(libc::EINTR)
+    }
+
+    /// At a signal's stop: where the task would stand after a handler and seem to be interrupted again,
+    /// though it is not.
+    pub fn after_handler(&self, pid: i32) -> Result<Option<Registers>, Error> {
+        if self.is_interrupted() {
+            return Ok(Some(*self));
+        }
+        // The kernel has prepared the restart of a call before the stop, and takes it back for a handler
+        // (`do_signal`).
+        if self.compat || !is_call(pid, self.pc)? {
+            return Ok(None);
+        }
+        let mut after = *self;
+        after.x[0] = (-i64::from(libc::EINTR)) as u64;
+        after.pc = self.pc.wrapping_add(SYSCALL_LENGTH);
+        Ok(Some(after))
+    }
+
+    /// At a signal's stop, of an interrupted call: it begins anew, whether or not a handler runs. Whether
+    /// that is possible.
+    ///
+    /// The kernel has decided about a restart before the stop (`do_signal`), so this does what it would
+    /// do: the first argument goes back to x0, and the instruction is executed again. The argument is
+    /// in no register set; the kernel tells it in `/proc/PID/syscall` of a task in a call, which the task
+    /// is said to be for that moment.
+    pub fn restart(mut self, pid: i32) -> Result<bool, Error> {
+        if !self.follows_call(pid)? {
+            return Ok(false);
+        }
+        set_system_call(pid, self.x[8] as i32)?;
+        let told = std::fs::read_to_string(format!("/proc/{pid}/syscall"));
+        set_system_call(pid, -1)?;
+        let first = told.as_deref().ok().and_then(first_argument);
+        let Some(first) = first else {
+            return Ok(false);
+        };
+        self.x[0] = first;
+        self.pc = self.pc.wrapping_sub(SYSCALL_LENGTH);
+        self.set(pid)?;
+        Ok(true)
+    }
+
+    /// By their numbers in unwind tables (DWARF for the Arm 64-bit architecture, 4.1): 0 to 30, 31 for the
+    /// stack pointer, 32 for the program counter.
+    pub fn by_dwarf_number(&self) -> Vec<u64> {
+        let mut all = self.x.to_vec();
+        all.extend([self.sp, self.pc]);
+        all
+    }
+
+    /// The bits of a code address that are a signature (pointer authentication); none where the processor
+    /// makes none.
+    pub fn signature_bits(pid: i32) -> u64 {
+        let mut masks = [0_u64; 2];
+        match regset(pid, Access::Get, PAC_MASK, &mut masks) {
+            Ok(_) => masks[1],
+            Err(_) => 0,
+        }
+    }
+}
+
+/// Whether the instruction at `address` is `svc`.
+fn is_call(pid: i32, address: u64) -> Result<bool, Error> {
+    match peek(pid, address) {
+        // SVC of the Arm ARM, C6.2: the 16 bits of its operand do not count for Linux.
+        Ok(word) => Ok(word as u32 & 0xffe0_001f == 0xd400_0001),
+        // Nothing is mapped there.
+        Err(e) if e.errno() == libc::EIO || e.errno() == libc::EFAULT => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// The first argument in a line of `/proc/PID/syscall` (proc(5)): of a task in a call it has the number,
+/// six arguments, stack pointer and program counter.
+fn first_argument(line: &str) -> Option<u64> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [_, first, _, _, _, _, _, _, _] = words[..] else {
+        return None;
+    };
+    u64::from_str_radix(first.strip_prefix("0x")?, 16).ok()
+}
+
+/// Sets the number of the call in which a stopped task is said to be; -1 for none.
+fn set_system_call(pid: i32, number: i32) -> Result<(), Error> {
+    regset(pid, Access::Set, SYSTEM_CALL, &mut [number]).map(drop)
+}
+
+enum Access {
+    Get,
+    Set,
+}
+
+/// Gets or sets a register set; the bytes that were transferred.
+fn regset<T>(pid: i32, access: Access, set: u64, words: &mut [T]) -> Result<usize, Error> {
+    let mut vector = libc::iovec {
+        iov_base: words.as_mut_ptr().cast(),
+        iov_len: size_of_val(words),
+    };
+    let (call, code) = match access {
+        Access::Get => ("ptrace(GETREGSET)", libc::PTRACE_GETREGSET),
+        Access::Set => ("ptrace(SETREGSET)", libc::PTRACE_SETREGSET),
+    };
+    request(call, code, pid, set, (&raw mut vector) as u64)?;
+    Ok(vector.iov_len)
+}
+
+/// An instruction that stops a traced task with SIGTRAP: `brk #0`.
+pub struct Trap;
+
+impl Trap {
+    /// Its bytes, lowest first.
+    pub const BYTES: u64 = 0xd420_0000;
+    /// Which bits of a word they are.
+    pub const MASK: u64 = 0xffff_ffff;
+    /// How far behind its begin the task stands at the stop.
+    pub const ADVANCES: u64 = 0;
+    /// `si_code` of the signal.
+    pub const CODE: i32 = libc::TRAP_BRKPT;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_argument_is_read_from_the_kernels_line() {
+        let line = "22 0x5 0xffffc0de 0x10 0xffffffffffffffff 0x0 0x8 0xffffe000 0xffff9000\n";
+        assert_eq!(first_argument(line), Some(5));
+        assert_eq!(first_argument("running\n"), None);
+        assert_eq!(first_argument("-1 0xffffe000 0xffff9000\n"), None);
+    }
+}

@@ -1,0 +1,184 @@
+//! x86_64, and i386 in compatibility mode.
+
+use super::Made;
+use crate::Error;
+use crate::ptrace::request;
+
+/// Bytes of `syscall`, and of `int 0x80` and `sysenter`.
+pub const SYSCALL_LENGTH: u64 = 2;
+
+/// `struct user_regs_struct`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct Registers {
+    r15: u64,
+    r14: u64,
+    r13: u64,
+    r12: u64,
+    rbp: u64,
+    rbx: u64,
+    r11: u64,
+    r10: u64,
+    r9: u64,
+    r8: u64,
+    rax: u64,
+    rcx: u64,
+    rdx: u64,
+    rsi: u64,
+    rdi: u64,
+    orig_rax: u64,
+    rip: u64,
+    cs: u64,
+    eflags: u64,
+    rsp: u64,
+    ss: u64,
+    fs_base: u64,
+    gs_base: u64,
+    ds: u64,
+    es: u64,
+    fs: u64,
+    gs: u64,
+}
+
+impl Registers {
+    /// Of a stopped task.
+    pub fn of(pid: i32) -> Result<Registers, Error> {
+        let mut registers = Registers::default();
+        // GETREGS, not GETREGSET: for a 64-bit tracer it has this layout whatever mode the task is in.
+        request(
+            "ptrace(GETREGS)",
+            libc::PTRACE_GETREGS,
+            pid,
+            0,
+            (&raw mut registers) as u64,
+        )?;
+        Ok(registers)
+    }
+
+    /// Gives them to a stopped task.
+    pub fn set(&self, pid: i32) -> Result<(), Error> {
+        request(
+            "ptrace(SETREGS)",
+            libc::PTRACE_SETREGS,
+            pid,
+            0,
+            std::ptr::from_ref(self) as u64,
+        )
+    }
+
+    /// The instruction to be executed next: behind a call, the one after it.
+    pub fn ip(&self) -> u64 {
+        self.rip
+    }
+
+    /// Moves there.
+    pub fn set_ip(&mut self, ip: u64) {
+        self.rip = ip;
+    }
+
+    /// The call in whose registers the task `pid` ends, of the 64-bit ABI or (`compat`) of the 32-bit
+    /// one; `None` when it entered the kernel otherwise.
+    pub fn call(&self, _pid: i32, compat: bool) -> Result<Option<Made>, Error> {
+        // An interrupt or exception leaves -1 (entry_64.S); so does a call with that number, whose
+        // `syscall` instruction however has also put the return address in rcx.
+        if self.orig_rax == u64::MAX && self.rcx != self.rip {
+            return Ok(None);
+        }
+        let low = |word: u64| word & 0xffff_ffff;
+        let r = self;
+        let args = match compat {
+            true => [r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp].map(low),
+            false => [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9],
+        };
+        Ok(Some((low(r.orig_rax) as u32, args)))
+    }
+
+    /// At the stop of a filter that asks: the call is not made, and the program sees `errno` (seccomp(2):
+    /// number -1 skips the call).
+    pub fn skip_call(mut self, pid: i32, errno: u16) -> Result<(), Error> {
+        self.orig_rax = u64::MAX;
+        self.rax = (-i64::from(errno)) as u64;
+        self.set(pid)
+    }
+
+    /// At a signal's stop: whether a call was interrupted and is about to return `EINTR`.
+    pub fn is_interrupted(&self) -> bool {
+        self.orig_rax != u64::MAX && self.rax as i64 == -i64::from(libc::EINTR)
+    }
+
+    /// At a signal's stop: where the task would stand after a handler and seem to be interrupted again,
+    /// though it is not. Nowhere: after a handler it is in no call (`sigreturn` in the kernel's `signal.c`).
+    pub fn after_handler(&self, _pid: i32) -> Result<Option<Registers>, Error> {
+        Ok(None)
+    }
+
+    /// At a signal's stop, of an interrupted call: it begins anew, unless a handler runs. Whether that is
+    /// possible.
+    pub fn restart(mut self, pid: i32) -> Result<bool, Error> {
+        /// `ERESTARTNOHAND` of the kernel's `linux/errno.h`.
+        const RESTART_UNLESS_HANDLED: i64 = -514;
+        self.rax = RESTART_UNLESS_HANDLED as u64;
+        self.set(pid)?;
+        Ok(true)
+    }
+
+    /// By their numbers in unwind tables (psABI, figure 3.36): 0 to 15, and 16 for the return address.
+    pub fn by_dwarf_number(&self) -> Vec<u64> {
+        let r = self;
+        vec![
+            r.rax, r.rdx, r.rcx, r.rbx, r.rsi, r.rdi, r.rbp, r.rsp, r.r8, r.r9, r.r10, r.r11,
+            r.r12, r.r13, r.r14, r.r15, r.rip,
+        ]
+    }
+
+    /// The bits of a code address that are a signature: none.
+    pub fn signature_bits(_pid: i32) -> u64 {
+        0
+    }
+}
+
+/// An instruction that stops a traced task with SIGTRAP: `int3`.
+pub struct Trap;
+
+impl Trap {
+    /// Its bytes, lowest first.
+    pub const BYTES: u64 = 0xcc;
+    /// Which bits of a word they are.
+    pub const MASK: u64 = 0xff;
+    /// How far behind its begin the task stands at the stop.
+    pub const ADVANCES: u64 = 1;
+    /// `si_code` of the signal.
+    pub const CODE: i32 = libc::SI_KERNEL;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registers() -> Registers {
+        Registers {
+            orig_rax: 0xffff_ffff_0000_0029,
+            rip: 0x1000,
+            rcx: 0x1000,
+            rdi: 1,
+            rbx: 0x1_0000_0007,
+            ..Registers::default()
+        }
+    }
+
+    #[test]
+    fn number_is_32_bits_and_args_follow_the_abi() {
+        let (number, args) = registers().call(0, false).unwrap().unwrap();
+        assert_eq!((number, args[0]), (41, 1));
+        assert_eq!(registers().call(0, true).unwrap().unwrap().1[0], 7);
+    }
+
+    #[test]
+    fn an_exception_is_no_call_but_number_minus_one_is() {
+        let mut r = registers();
+        r.orig_rax = u64::MAX;
+        assert_eq!(r.call(0, false).unwrap().unwrap().0, u32::MAX);
+        r.rcx = 0;
+        assert_eq!(r.call(0, false).unwrap(), None);
+    }
+}

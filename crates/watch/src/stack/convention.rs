@@ -1,0 +1,211 @@
+//! What the psABI of an architecture says about frames, where unwind tables are silent or absent.
+
+use portcullis_abi::Arch;
+use portcullis_sys::registers::Registers;
+
+use crate::image::Image;
+use crate::memory::Memory;
+
+/// The largest frame that a chain of frame pointers is followed over.
+const LARGEST_FRAME: u64 = 8 << 20;
+/// More registers than unwind tables number on any architecture here.
+const MOST: usize = 33;
+
+/// Registers by their numbers in unwind tables, as far as they are known.
+#[derive(Clone, Copy)]
+pub(super) struct Row([Option<u64>; MOST]);
+
+impl Row {
+    /// Of a stopped task.
+    pub(super) fn of(registers: &Registers) -> Row {
+        let mut row = Row([None; MOST]);
+        for (place, value) in row.0.iter_mut().zip(registers.by_dwarf_number()) {
+            *place = Some(value);
+        }
+        row
+    }
+
+    pub(super) fn get(&self, number: usize) -> Option<u64> {
+        self.0.get(number).copied().flatten()
+    }
+
+    /// What has no such number is not kept.
+    pub(super) fn set(&mut self, number: usize, value: Option<u64>) {
+        if let Some(place) = self.0.get_mut(number) {
+            *place = value;
+        }
+    }
+}
+
+/// Registers by their roles, and how frames look.
+pub(super) struct Convention {
+    /// How many registers are followed.
+    pub(super) registers: usize,
+    /// The frame pointer.
+    pub(super) frame: usize,
+    /// The stack pointer.
+    pub(super) stack: usize,
+    /// Where unwind tables describe the return address.
+    pub(super) return_address: usize,
+    /// The next instruction.
+    pub(super) ip: usize,
+    /// Those that a callee saves.
+    pub(super) saved: &'static [usize],
+    pub(super) vendor: gimli::Vendor,
+    /// The caller of a function that is the innermost one, without a table.
+    innermost: fn(&Memory, &Image, &Row) -> Option<Row>,
+    /// The interrupted code, for a row at a trampoline that no table describes.
+    interrupted: fn(&Memory, &Row) -> Option<Row>,
+}
+
+/// Of the tasks that are traced here.
+pub(super) const NATIVE: &Convention = match Arch::NATIVE {
+    Arch::Aarch64 => &AARCH64,
+    _ => &X86_64,
+};
+
+/// System V psABI of AMD64, figures 3.4 and 3.36.
+const X86_64: Convention = Convention {
+    registers: 17,
+    frame: 6,
+    stack: 7,
+    return_address: 16,
+    ip: 16,
+    saved: &[3, 6, 12, 13, 14, 15],
+    vendor: gimli::Vendor::Default,
+    innermost: |memory, image, row| {
+        // A function that saved nothing has its return address on top.
+        let sp = row.get(X86_64.stack)?;
+        let back = memory.word(sp).filter(|back| image.is_code(*back))?;
+        let mut next = *row;
+        next.set(X86_64.ip, Some(back));
+        next.set(X86_64.stack, Some(sp.wrapping_add(8)));
+        Some(next)
+    },
+    // Trampolines are in the C library and have tables.
+    interrupted: |_, _| None,
+};
+
+/// DWARF for the Arm 64-bit architecture, 4.1, and the procedure call standard, 6.1.1.
+const AARCH64: Convention = Convention {
+    registers: 33,
+    frame: 29,
+    stack: 31,
+    return_address: 30,
+    ip: 32,
+    saved: &[19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30],
+    vendor: gimli::Vendor::AArch64,
+    innermost: |_, image, row| {
+        // A function that called nothing has its return address in x30.
+        let back = row
+            .get(AARCH64.return_address)
+            .filter(|back| image.is_code(*back))?;
+        let mut next = *row;
+        next.set(AARCH64.ip, Some(back));
+        Some(next)
+    },
+    interrupted: aarch64_interrupted,
+};
+
+impl Convention {
+    /// Without a table: the caller of an innermost function, else by the chain of frame pointers, which
+    /// both psABIs have as a pair of the caller's frame pointer and the return address.
+    pub(super) fn caller(
+        &self,
+        memory: &Memory,
+        image: &Image,
+        row: &Row,
+        innermost: bool,
+    ) -> Option<Row> {
+        if innermost && let Some(next) = (self.innermost)(memory, image, row) {
+            return Some(next);
+        }
+        let frame = row.get(self.frame)?;
+        let stack = row.get(self.stack)?;
+        if frame < stack || frame - stack > LARGEST_FRAME {
+            return None;
+        }
+        let mut next = *row;
+        next.set(self.frame, memory.word(frame));
+        let back = memory.word(frame.checked_add(8)?);
+        next.set(self.return_address, back);
+        next.set(self.ip, back);
+        next.set(self.stack, frame.checked_add(16));
+        Some(next)
+    }
+
+    /// The code that a signal interrupted, for a row at the end of its handler.
+    pub(super) fn interrupted(&self, memory: &Memory, row: &Row) -> Option<Row> {
+        (self.interrupted)(memory, row)
+    }
+}
+
+/// The trampoline of the vdso is known by its two instructions, as to GCC's unwinder: `mov x8,
+/// #__NR_rt_sigreturn`, `svc #0`. `struct rt_sigframe` is on the stack then (the kernel's `signal.c`).
+fn aarch64_interrupted(memory: &Memory, row: &Row) -> Option<Row> {
+    const TRAMPOLINE: u64 = 0xd400_0001_d280_1168;
+    /// `siginfo`, then of `ucontext` flags, link, stack, mask and its padding to 1024 bits, aligned to
+    /// 16, and the fault address of `sigcontext`.
+    const REGISTERS: u64 = 128 + 176 + 8;
+    let ip = row.get(AARCH64.ip)?;
+    if memory.word(ip)? != TRAMPOLINE {
+        return None;
+    }
+    let saved = row.get(AARCH64.stack)?.checked_add(REGISTERS)?;
+    let mut next = Row([None; MOST]);
+    // x0 to x30, sp and pc lie there in this order.
+    for (place, number) in next.0.iter_mut().zip(0_u64..) {
+        *place = memory.word(saved.checked_add(number * 8)?);
+    }
+    Some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own_memory() -> Memory {
+        Memory::open(std::process::id().cast_signed()).unwrap()
+    }
+
+    #[test]
+    fn a_signals_frame_of_aarch64_gives_back_what_was_interrupted() {
+        let memory = own_memory();
+        let trampoline = [0xd280_1168_u32, 0xd400_0001];
+        let mut frame = vec![0_u64; 100];
+        for (at, word) in frame[39..39 + 33].iter_mut().enumerate() {
+            *word = 1000 + at as u64;
+        }
+        let mut row = Row([None; MOST]);
+        row.set(AARCH64.stack, Some(frame.as_ptr() as u64));
+        row.set(AARCH64.ip, Some(trampoline.as_ptr() as u64));
+        let next = AARCH64.interrupted(&memory, &row).unwrap();
+        assert_eq!(next.get(0), Some(1000));
+        assert_eq!(next.get(AARCH64.return_address), Some(1030));
+        assert_eq!(next.get(AARCH64.stack), Some(1031));
+        assert_eq!(next.get(AARCH64.ip), Some(1032));
+        row.set(AARCH64.ip, Some(frame.as_ptr() as u64));
+        assert!(AARCH64.interrupted(&memory, &row).is_none());
+    }
+
+    #[test]
+    fn a_chain_of_frame_pointers_is_followed_upwards_only() {
+        let memory = own_memory();
+        let image = Image::of(std::process::id().cast_signed());
+        let frames = [0x1111_u64, 0x2222];
+        let at = frames.as_ptr() as u64;
+        for convention in [&X86_64, &AARCH64] {
+            let mut row = Row([None; MOST]);
+            row.set(convention.stack, Some(at));
+            row.set(convention.frame, Some(at));
+            let next = convention.caller(&memory, &image, &row, false).unwrap();
+            assert_eq!(next.get(convention.frame), Some(0x1111));
+            assert_eq!(next.get(convention.ip), Some(0x2222));
+            assert_eq!(next.get(convention.stack), Some(at + 16));
+            for below in [at - 8, 0, at + LARGEST_FRAME + 8] {
+                row.set(convention.frame, Some(below));
+                assert!(convention.caller(&memory, &image, &row, false).is_none());
+            }
+        }
+    }
+}
