@@ -7,7 +7,7 @@ use std::process::Command;
 use portcullis_sandbox::{Error, Identity, MappedFile, Outcome, Program, Unlisted};
 
 use crate::filter::Denied;
-use crate::harness::{Built, Case, build, place};
+use crate::harness::{Built, Case, build, compile, place};
 
 /// A program with a library of its own beside it, and every file that it maps.
 fn with_library() -> (Built, PathBuf, Vec<MappedFile>) {
@@ -15,7 +15,7 @@ fn with_library() -> (Built, PathBuf, Vec<MappedFile>) {
     let library = directory.path().join("libprobe.so");
     compile_library(&library, 1);
     let flag = format!("-L{}", directory.path().display());
-    let mut built = build("mapped", &[&flag, "-Wl,-rpath,$ORIGIN", "-lprobe"]);
+    let mut built = compile("mapped", &[&flag, "-Wl,-rpath,$ORIGIN", "-lprobe"]);
     let beside = built.directory.path().join("libprobe.so");
     fs::copy(&library, &beside).unwrap();
     built.path = built.path.canonicalize().unwrap();

@@ -75,6 +75,7 @@ fn the_core_is_never_given() {
     assert_eq!(answer("clone"), [Answer::Errno(1), Answer::LetThrough]);
 }
 
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn a_foreign_call_is_killed_even_when_observing() {
     let built = build("denial", &["-no-pie"]);
