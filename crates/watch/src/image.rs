@@ -227,7 +227,8 @@ mod tests {
         let memory = Memory::open(pid).unwrap();
         let base = image.base(here).unwrap();
         let object = Image::object(&memory, base).unwrap();
-        assert_eq!(object.bias, base, "a position-independent executable");
+        // Position-independent, or at the address that it was linked for.
+        assert!([base, 0].contains(&object.bias), "{:#x}", object.bias);
         assert!(!object.header_bytes.is_empty());
         assert!(object.segment_end > object.header);
     }

@@ -11,7 +11,9 @@
 //! Limits. A task has one tracer: debuggers do not work inside. A child made with `CLONE_UNTRACED`
 //! keeps its filter and has no tracer: its denials are not told, a call for which its filter asks
 //! gets ENOSYS from the kernel, and it may outlive the root. A process that made itself
-//! non-dumpable is told without its stack unless the launcher is privileged.
+//! non-dumpable is told without its stack unless the launcher is privileged. On aarch64 a signal that
+//! the program ignores can make a call return EINTR that is not restarted for handlers either
+//! (signal(7)): without a tracer it would not.
 
 mod core_calls;
 mod decide;

@@ -10,40 +10,16 @@ use std::fs;
 use portcullis_sys::Error;
 use portcullis_sys::registers::Registers;
 
-/// Most places of a task that are remembered: as many handlers may be nested.
-const NESTED: usize = 8;
-
-/// What is known of the interrupted calls of a task.
-#[derive(Clone, Default)]
-pub(crate) struct Interruptions {
-    /// Where the task will stand once more when a handler has returned, if a call returned EINTR for it.
-    after_handlers: Vec<Registers>,
-}
-
-impl Interruptions {
-    /// For a task at the stop of `signal`: when it is ignored and would yet make a call return EINTR,
-    /// the call is set to be restarted, and the signal is to be dropped (`true`). A time-out given in
-    /// the call's registers begins anew.
-    pub(crate) fn hide(&mut self, tid: i32, signal: i32) -> Result<bool, Error> {
-        let registers = Registers::of(tid)?;
-        if !ignores(tid, signal) {
-            if let Some(after) = registers.after_handler(tid)? {
-                self.after_handlers.truncate(NESTED - 1);
-                self.after_handlers.insert(0, after);
-            }
-            return Ok(false);
-        }
-        if !registers.is_interrupted() {
-            return Ok(false);
-        }
-        // The call has returned already, for a handler's sake. That this could also be the next such
-        // call costs at most one EINTR, at a place where the program natively saw one.
-        if let Some(at) = self.after_handlers.iter().position(|r| *r == registers) {
-            self.after_handlers.remove(at);
-            return Ok(false);
-        }
-        registers.restart(tid)
+/// For a task at the stop of `signal`: when it is ignored and would yet make a call return EINTR,
+/// the call is set to be restarted, and the signal is to be dropped (`true`). A time-out given in
+/// the call's registers begins anew. On aarch64 no call can be restarted so late.
+pub(crate) fn hide(tid: i32, signal: i32) -> Result<bool, Error> {
+    let registers = Registers::of(tid)?;
+    if !registers.is_interrupted() || !ignores(tid, signal) {
+        return Ok(false);
     }
+    registers.restart(tid)?;
+    Ok(true)
 }
 
 /// Whether the task's process ignores `signal`, by its own wish or by default.

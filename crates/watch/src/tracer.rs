@@ -13,8 +13,7 @@ use crate::core_calls::CoreCalls;
 use crate::decide::{Action, Call, Decide, Decision};
 use crate::denial::{Answer, Denial};
 use crate::entry::Entry;
-use crate::native::Interruptions;
-use crate::{memory, paths, stack};
+use crate::{memory, native, paths, stack};
 
 /// Most different calls outside the set that are told apart; more are counted only.
 const DENIALS: usize = 4096;
@@ -109,12 +108,11 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
 }
 
 /// What is remembered of a task.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 struct Task {
     /// Its registers when a SIGSYS was last delivered to it: if it ends right there, the signal
     /// ended it and no filter.
     sigsys_at: Option<Registers>,
-    interruptions: Interruptions,
 }
 
 struct Tracer<'a> {
@@ -207,8 +205,7 @@ impl Tracer<'_> {
         if signal == libc::SIGSYS {
             self.tasks.entry(tid).or_default().sigsys_at = Some(Registers::of(tid)?);
         }
-        let task = self.tasks.entry(tid).or_default();
-        let hidden = task.interruptions.hide(tid, signal)?;
+        let hidden = native::hide(tid, signal)?;
         ptrace::resume(tid, if hidden { 0 } else { signal })
     }
 

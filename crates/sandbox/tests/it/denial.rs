@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use object::Object as _;
+#[cfg(target_arch = "x86_64")]
 use portcullis_abi::Arch;
 use portcullis_sandbox::{Outcome, Verdict};
 use portcullis_watch::{Answer, Denial, Record};

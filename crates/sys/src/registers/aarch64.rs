@@ -100,15 +100,10 @@ impl Registers {
             // No native call takes these for its own: nothing is lost by believing them.
             return Ok(Some((low(self.x[7]) as u32, args)));
         }
-        Ok(match self.follows_call(pid)? {
+        Ok(match is_call(pid, self.pc.wrapping_sub(SYSCALL_LENGTH))? {
             true => Some((low(self.x[8]) as u32, args)),
             false => None,
         })
-    }
-
-    /// Whether the instruction before the next one makes calls.
-    fn follows_call(&self, pid: i32) -> Result<bool, Error> {
-        is_call(pid, self.pc.wrapping_sub(SYSCALL_LENGTH))
     }
 
     /// At the stop of a filter that asks: the call is not made, and the program sees `errno`
@@ -119,51 +114,16 @@ impl Registers {
         set_system_call(pid, -1)
     }
 
-    /// At a signal's stop: whether a call was interrupted and is about to return `EINTR`, or has just
-    /// returned it.
+    /// At a signal's stop: whether a call was interrupted, is about to return `EINTR`, and can be restarted.
+    /// None can: the kernel has decided about a restart before the stop (`do_signal`), and no register set
+    /// holds what x0 was before the call.
     pub fn is_interrupted(&self) -> bool {
-        !self.compat && self.x[0] as i64 == -i64::from(libc::EINTR)
+        false
     }
 
-    /// At a signal's stop: where the task would stand after a handler and seem to be interrupted again,
-    /// though it is not.
-    pub fn after_handler(&self, pid: i32) -> Result<Option<Registers>, Error> {
-        if self.is_interrupted() {
-            return Ok(Some(*self));
-        }
-        // The kernel has prepared the restart of a call before the stop, and takes it back for a handler
-        // (`do_signal`).
-        if self.compat || !is_call(pid, self.pc)? {
-            return Ok(None);
-        }
-        let mut after = *self;
-        after.x[0] = (-i64::from(libc::EINTR)) as u64;
-        after.pc = self.pc.wrapping_add(SYSCALL_LENGTH);
-        Ok(Some(after))
-    }
-
-    /// At a signal's stop, of an interrupted call: it begins anew, whether or not a handler runs. Whether
-    /// that is possible.
-    ///
-    /// The kernel has decided about a restart before the stop (`do_signal`), so this does what it would
-    /// do: the first argument goes back to x0, and the instruction is executed again. The argument is
-    /// in no register set; the kernel tells it in `/proc/PID/syscall` of a task in a call, which the task
-    /// is said to be for that moment.
-    pub fn restart(mut self, pid: i32) -> Result<bool, Error> {
-        if !self.follows_call(pid)? {
-            return Ok(false);
-        }
-        set_system_call(pid, self.x[8] as i32)?;
-        let told = std::fs::read_to_string(format!("/proc/{pid}/syscall"));
-        set_system_call(pid, -1)?;
-        let first = told.as_deref().ok().and_then(first_argument);
-        let Some(first) = first else {
-            return Ok(false);
-        };
-        self.x[0] = first;
-        self.pc = self.pc.wrapping_sub(SYSCALL_LENGTH);
-        self.set(pid)?;
-        Ok(true)
+    /// At a signal's stop, of an interrupted call: it begins anew, unless a handler runs.
+    pub fn restart(self, _pid: i32) -> Result<(), Error> {
+        Ok(())
     }
 
     /// By their numbers in unwind tables (DWARF for the Arm 64-bit architecture, 4.1): 0 to 30, 31 for the
@@ -196,17 +156,7 @@ fn is_call(pid: i32, address: u64) -> Result<bool, Error> {
     }
 }
 
-/// The first argument in a line of `/proc/PID/syscall` (proc(5)): of a task in a call it has the number,
-/// six arguments, stack pointer and program counter.
-fn first_argument(line: &str) -> Option<u64> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let [_, first, _, _, _, _, _, _, _] = words[..] else {
-        return None;
-    };
-    u64::from_str_radix(first.strip_prefix("0x")?, 16).ok()
-}
-
-/// Sets the number of the call in which a stopped task is said to be; -1 for none.
+/// Sets the number of the call that a task at its filter's stop is to make; -1 for none.
 fn set_system_call(pid: i32, number: i32) -> Result<(), Error> {
     regset(pid, Access::Set, SYSTEM_CALL, &mut [number]).map(drop)
 }
@@ -242,17 +192,4 @@ impl Trap {
     pub const ADVANCES: u64 = 0;
     /// `si_code` of the signal.
     pub const CODE: i32 = libc::TRAP_BRKPT;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_argument_is_read_from_the_kernels_line() {
-        let line = "22 0x5 0xffffc0de 0x10 0xffffffffffffffff 0x0 0x8 0xffffe000 0xffff9000\n";
-        assert_eq!(first_argument(line), Some(5));
-        assert_eq!(first_argument("running\n"), None);
-        assert_eq!(first_argument("-1 0xffffe000 0xffff9000\n"), None);
-    }
 }

@@ -101,25 +101,17 @@ impl Registers {
         self.set(pid)
     }
 
-    /// At a signal's stop: whether a call was interrupted and is about to return `EINTR`.
+    /// At a signal's stop: whether a call was interrupted, is about to return `EINTR`, and can be restarted.
     pub fn is_interrupted(&self) -> bool {
         self.orig_rax != u64::MAX && self.rax as i64 == -i64::from(libc::EINTR)
     }
 
-    /// At a signal's stop: where the task would stand after a handler and seem to be interrupted again,
-    /// though it is not. Nowhere: after a handler it is in no call (`sigreturn` in the kernel's `signal.c`).
-    pub fn after_handler(&self, _pid: i32) -> Result<Option<Registers>, Error> {
-        Ok(None)
-    }
-
-    /// At a signal's stop, of an interrupted call: it begins anew, unless a handler runs. Whether that is
-    /// possible.
-    pub fn restart(mut self, pid: i32) -> Result<bool, Error> {
+    /// At a signal's stop, of an interrupted call: it begins anew, unless a handler runs.
+    pub fn restart(mut self, pid: i32) -> Result<(), Error> {
         /// `ERESTARTNOHAND` of the kernel's `linux/errno.h`.
         const RESTART_UNLESS_HANDLED: i64 = -514;
         self.rax = RESTART_UNLESS_HANDLED as u64;
-        self.set(pid)?;
-        Ok(true)
+        self.set(pid)
     }
 
     /// By their numbers in unwind tables (psABI, figure 3.36): 0 to 15, and 16 for the return address.
