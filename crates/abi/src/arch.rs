@@ -113,6 +113,17 @@ impl Arch {
         all.filter(move |arch| arch.audit_arch() == audit_arch)
     }
 
+    /// The architecture of a call as a filter sees it: by its `AUDIT_ARCH_*` and, for the two that share one,
+    /// by the bit of its number. The number -1 has no bits: the kernel answers it before it looks.
+    pub fn of_call(audit_arch: u32, number: u32) -> Option<Arch> {
+        let is_x32 = number & Arch::X32_BIT != 0 && number != u32::MAX;
+        Arch::of_audit(audit_arch).find(|arch| match arch {
+            Arch::X86_64 => !is_x32,
+            Arch::X32 => is_x32,
+            _ => true,
+        })
+    }
+
     /// `AUDIT_ARCH_*` of `linux/audit.h`, as `seccomp_data.arch` carries it. X32 has the value of
     /// X86_64: the kernel tells them apart by [`Arch::X32_BIT`] alone.
     pub fn audit_arch(self) -> u32 {

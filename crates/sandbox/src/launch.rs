@@ -24,9 +24,10 @@ use crate::verdict::{Outcome, Usage, Verdict};
 pub struct Root<'a> {
     /// Its process, a tracee of the calling thread with [`Options::LAUNCHER`].
     pub pid: i32,
-    /// Where its own code begins, after the loader.
-    pub entry: u64,
-    /// To be asked when `pid` stands at `entry`; an error is a reason to end the program.
+    /// Where its own code begins, after the loader; `None` for a program of another ABI.
+    pub entry: Option<u64>,
+    /// To be asked when `pid` stands at `entry`, or at once when there is none; an error is a reason to end
+    /// the program.
     pub check: &'a dyn Fn(i32) -> Result<(), String>,
 }
 
@@ -242,8 +243,9 @@ fn compare_program(plan: &Plan, pid: i32) -> Result<(), Error> {
     plan.program.still(&seen)
 }
 
-/// `AT_ENTRY` of the auxiliary vector that the kernel made at the exec.
-fn entry(pid: i32) -> Result<u64, Error> {
+/// `AT_ENTRY` of the auxiliary vector that the kernel made at the exec. A program of another ABI has a
+/// vector of words of another size, in which nothing is found.
+fn entry(pid: i32) -> Result<Option<u64>, Error> {
     const AT_NULL: u64 = 0;
     const AT_ENTRY: u64 = 9;
     let path = PathBuf::from(format!("/proc/{pid}/auxv"));
@@ -251,27 +253,17 @@ fn entry(pid: i32) -> Result<u64, Error> {
     // The kernel's vector has about 20 pairs.
     File::open(&path)
         .and_then(|f| f.take(4096).read_to_end(&mut bytes))
-        .map_err(|reason| Error::Read {
-            path: path.clone(),
-            reason,
-        })?;
-    bytes
+        .map_err(|reason| Error::Read { path, reason })?;
+    let mut pairs = bytes
         .chunks_exact(16)
         .map(|pair| {
             let word =
                 |at: usize| u64::from_ne_bytes(pair[at..at + 8].try_into().unwrap_or([0; 8]));
             (word(0), word(8))
         })
-        .take_while(|(kind, _)| *kind != AT_NULL)
-        .find(|(kind, _)| *kind == AT_ENTRY)
-        .map(|(_, value)| value)
-        .ok_or_else(|| Error::Read {
-            path,
-            reason: std::io::Error::new(
-                std::io::ErrorKind::InvalidData,
-                "no entry point; is it a program of another architecture?",
-            ),
-        })
+        .take_while(|(kind, _)| *kind != AT_NULL);
+    let entry = pairs.find(|(kind, _)| *kind == AT_ENTRY);
+    Ok(entry.map(|(_, value)| value))
 }
 
 const _: () = assert!(seccomp::MAX_INSTRUCTIONS <= u16::MAX as usize);

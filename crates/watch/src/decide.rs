@@ -32,10 +32,7 @@ impl Call {
 
     /// Not a call of the native 64-bit ABI.
     pub fn is_foreign(&self) -> bool {
-        let is_x32 = Arch::NATIVE == Arch::X86_64
-            && self.number & Arch::X32_BIT != 0
-            && self.number != u32::MAX;
-        self.arch != Arch::NATIVE.audit_arch() || is_x32
+        Arch::of_call(self.arch, self.number) != Some(Arch::NATIVE)
     }
 }
 

@@ -32,9 +32,10 @@ pub enum Mode {
 pub struct Start<'a> {
     /// Its process.
     pub pid: i32,
-    /// Where its own code begins.
-    pub entry: u64,
-    /// Asked once when `pid` stands at `entry`; an error ends the program and is the reason.
+    /// Where its own code begins; `None` for a program of another ABI, in which no trap is set.
+    pub entry: Option<u64>,
+    /// Asked once when `pid` stands at `entry`, or at once when there is none; an error ends the program
+    /// and is the reason.
     pub check: &'a dyn Fn(i32) -> Result<(), String>,
 }
 
@@ -60,21 +61,29 @@ pub struct Record {
 /// Follows the program of `start` to its end and reaps it and every other tracee. What outlives
 /// the root is killed.
 pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Error> {
-    let entry = Entry::set(start.pid, start.entry)?;
+    let entry = start.entry.map(|at| Entry::set(start.pid, at));
+    let entry = entry.transpose()?;
+    let refused = match entry {
+        Some(_) => None,
+        None => (start.check)(start.pid).err(),
+    };
+    if refused.is_some() {
+        process::kill_unreaped(start.pid)?;
+    }
     let mut tracer = Tracer {
         root: start.pid,
         mode,
         policy,
         check: start.check,
         core: CoreCalls::new(Arch::NATIVE),
-        entry: Some(entry),
+        entry,
         tasks: HashMap::from([(start.pid, Task::default())]),
         denials: Vec::new(),
         places: HashMap::new(),
         omitted: 0,
         killed: HashSet::new(),
         signaled: HashSet::new(),
-        refused: None,
+        refused,
         ended: None,
         outlived: 0,
     };

@@ -58,6 +58,8 @@ pub(crate) struct Denial {
     /// Stable code of this kind of denial.
     pub(crate) code: &'static str,
     pub(crate) layer: String,
+    /// The architecture whose table `number` is of; as hexadecimal `AUDIT_ARCH_*` when it is not known.
+    pub(crate) arch: String,
     /// The kernel's name; the number as text when no table knows it.
     pub(crate) syscall: String,
     pub(crate) number: u32,

@@ -53,9 +53,14 @@ fn one(out: &mut String, denial: &Denial, mode: &str) {
         0 | 1 => String::new(),
         count => format!("  {count} times"),
     };
+    // The name means another call in a program of its own architecture.
+    let foreign = match denial.code {
+        "PC0303" => format!("{} ", neutral::text(&denial.arch)),
+        _ => String::new(),
+    };
     let _ = writeln!(
         out,
-        "portcullis: {}: {}({}){times}",
+        "portcullis: {}: {foreign}{}({}){times}",
         Styled(CAUTION, said),
         Styled(HEADING, neutral::text(&denial.syscall)),
         arguments(denial),
@@ -144,6 +149,7 @@ mod tests {
             denials: vec![Denial {
                 code: "PC0301",
                 layer: "seccomp".to_owned(),
+                arch: "x86_64".to_owned(),
                 syscall: "socket".to_owned(),
                 number: 41,
                 args: vec![

@@ -2,6 +2,7 @@
 
 mod document;
 mod filter;
+mod foreign;
 mod late;
 mod observer;
 
@@ -11,7 +12,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use portcullis_abi::{ResidualKind, SyscallSet};
+use portcullis_abi::{Arch, ResidualKind, SyscallSet};
 use portcullis_policy::Policy;
 use portcullis_sandbox::{
     Error, Identity, MappedFile, Mode, Plan, Program, Spec, Unlisted, Verdict, launch,
@@ -24,6 +25,7 @@ use crate::exit::Exit;
 use crate::images::Images;
 use crate::output::{self, say};
 use crate::{neutral, program, text};
+use foreign::Foreign;
 use late::Late;
 use observer::Tracing;
 
@@ -43,6 +45,7 @@ pub(crate) fn run(typed: RunArgs) -> Exit {
             match error.downcast_ref::<Error>() {
                 Some(Error::NotFound { .. }) => Exit::NotFound,
                 Some(Error::NotExecutable { .. }) => Exit::NotExecutable,
+                Some(error) if is_unknown_format(error) => Exit::NotExecutable,
                 _ => Exit::RunFailed,
             }
         }
@@ -62,7 +65,12 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     let plugins = typed.closure.plugins.iter();
     let (directories, files): (Vec<_>, Vec<_>) = plugins.partition(|path| path.is_dir());
     let wanted = Wanted::of_file(program, &typed.closure, files)?;
-    let images = Images::alone(wanted.analyse()?.set).with(&typed.images, |program| {
+    let (own, compatible) = match foreign::kind(program)? {
+        Some(Foreign::Compatible(arch)) => (foreign::set(program)?, Some(arch)),
+        Some(Foreign::Other(arch)) => return Err(not_for_here(program, arch).into()),
+        None => (wanted.analyse()?.set, None),
+    };
+    let images = Images::alone(own).with(&typed.images, |program| {
         Wanted::of_file(program, &typed.closure, [])
     })?;
     let derived = Policy::from_scans(&images.first, &images.others);
@@ -75,7 +83,16 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     };
     let loads = loads_modules(&set) || !directories.is_empty();
     let traced = loads && mode == Mode::Enforce && !typed.no_late;
-    let plan = Plan::new(spec(typed, &set, &policy, mode, traced)?)?;
+    let mut spec = spec(typed, &set, &policy, mode, traced)?;
+    if let Some(arch) = compatible {
+        // Its loader has no analysis either, and neither of them gets to make a call.
+        spec.unlisted = Unlisted::Allow;
+        say(&format!(
+            "{} is a program of {arch}: all that it calls is foreign, and is denied",
+            neutral::path(program)
+        ));
+    }
+    let plan = Plan::new(spec)?;
     say_before(typed, &set, &plan);
     if typed.dry_run {
         output::Output::Stdout.write_text(&plan.to_string())?;
@@ -100,6 +117,26 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
             .context("writing the verdict")?;
     }
     Ok(exit(&verdict))
+}
+
+/// A program that no kernel of this architecture runs.
+fn not_for_here(program: &Path, arch: Arch) -> Error {
+    Error::NotExecutable {
+        path: program.to_owned(),
+        reason: format!(
+            "it is a program of {arch}, and this machine is {}",
+            Arch::NATIVE
+        ),
+    }
+}
+
+/// Whether the kernel knows no way to execute the file.
+fn is_unknown_format(error: &Error) -> bool {
+    let Error::Child { reason, .. } = error else {
+        return false;
+    };
+    // ENOEXEC has no kind of its own.
+    reason.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error())
 }
 
 fn exit(verdict: &Verdict<Record>) -> Exit {

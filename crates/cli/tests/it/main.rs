@@ -2,6 +2,8 @@
 
 mod audit;
 mod filters;
+#[cfg(target_arch = "x86_64")]
+mod foreign;
 mod hostile;
 mod images;
 mod late;

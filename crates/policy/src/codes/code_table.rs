@@ -148,7 +148,8 @@ pub const CODES: &[Explanation] = &[
         title: "A call of another architecture was denied",
         meaning: "The program made a call by the way of another architecture, or of x32. Such \
                   calls are no part of the set and are killed.",
-        advice: "Look for `int 0x80` or generated code at the place in the verdict.",
+        advice: "Look at the place in the verdict: for `int 0x80` or generated code in a program, or for \
+                 a program of another architecture that was started. Nothing allows it.",
         example: "",
     },
     Explanation {

@@ -3,17 +3,16 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 
 use object::Object as _;
-#[cfg(target_arch = "x86_64")]
 use portcullis_abi::Arch;
 use portcullis_sandbox::{Outcome, Verdict};
 use portcullis_watch::{Answer, Denial, Record};
 
 use crate::filter::{Denied, number};
-use crate::harness::{Built, Case, build};
+use crate::harness::{Built, Case, build, place};
 
 /// The instruction that makes a call.
 #[cfg(target_arch = "x86_64")]
@@ -282,4 +281,77 @@ fn a_call_put_into_the_running_program_is_stopped() {
             );
         }
     }
+}
+
+/// What the kernel can run beside its own programs: its architecture, machine (`e_machine`), and code that
+/// makes call 20 and then exits with code 7.
+#[cfg(target_arch = "x86_64")]
+const COMPATIBLE: (Arch, u16, &[u8]) = (
+    Arch::I386,
+    3,
+    // mov eax, 20; int 0x80; mov eax, 1; mov ebx, 7; int 0x80
+    &[
+        0xb8, 20, 0, 0, 0, 0xcd, 0x80, 0xb8, 1, 0, 0, 0, 0xbb, 7, 0, 0, 0, 0xcd, 0x80,
+    ],
+);
+#[cfg(target_arch = "aarch64")]
+const COMPATIBLE: (Arch, u16, &[u8]) = (
+    Arch::Arm,
+    40,
+    // mov r7, 20; svc 0; mov r7, 1; mov r0, 7; svc 0
+    &[
+        20, 0x70, 0xa0, 0xe3, 0, 0, 0, 0xef, 1, 0x70, 0xa0, 0xe3, 7, 0, 0xa0, 0xe3, 0, 0, 0, 0xef,
+    ],
+);
+
+/// A program of 32 bits: one segment, at an address where both ABIs may have one.
+fn program_of_32_bits(machine: u16, code: &[u8]) -> Vec<u8> {
+    const ADDRESS: u32 = 0x10000;
+    /// The file's header and one program header.
+    const CODE: u32 = 52 + 32;
+    let size = CODE + u32::try_from(code.len()).unwrap();
+    let mut file = b"\x7fELF\x01\x01\x01".to_vec();
+    file.resize(16, 0);
+    // ET_EXEC, machine, version.
+    file.extend([2_u16, machine].map(u16::to_le_bytes).concat());
+    // Version, entry, offsets of both tables; and the flags: the EABI, version 5, of arm.
+    file.extend(
+        [1, ADDRESS + CODE, 52, 0, 0x0500_0000]
+            .map(u32::to_le_bytes)
+            .concat(),
+    );
+    // Sizes of header, program header, and how many of them; no sections.
+    file.extend([52_u16, 32, 1, 40, 0, 0].map(u16::to_le_bytes).concat());
+    // PT_LOAD: offset, addresses, sizes, read and execute, alignment.
+    let load = [1, 0, ADDRESS, ADDRESS, size, size, 5, 0x1000];
+    file.extend(load.map(u32::to_le_bytes).concat());
+    file.extend(code);
+    file
+}
+
+#[test]
+fn a_program_of_another_abi_is_stopped_at_its_first_call() {
+    let (arch, machine, code) = COMPATIBLE;
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path().join("foreign");
+    place(&path, &program_of_32_bits(machine, code));
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    let verdict = Case::new(&path, Denied::kill(&[])).run();
+    match std::process::Command::new(&path).status() {
+        Ok(status) => assert_eq!(status.code(), Some(7), "without a filter"),
+        Err(error) => {
+            // This kernel has no such ABI, and a filter changes nothing about that.
+            assert_eq!(error.raw_os_error(), Some(libc::ENOEXEC));
+            let error = verdict.unwrap_err().to_string();
+            assert!(error.contains("Exec format error"), "{error}");
+            return;
+        }
+    }
+    let verdict = verdict.unwrap();
+    assert_eq!(verdict.outcome, Outcome::Denied);
+    let denial = only(&verdict);
+    assert_eq!(denial.call.arch, arch.audit_arch());
+    assert_eq!(denial.call.number, 20);
+    assert!(denial.call.is_foreign());
+    assert_eq!(denial.backtrace[0].object.as_deref(), Some(&*path));
 }

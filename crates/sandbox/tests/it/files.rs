@@ -19,13 +19,11 @@ fn with_library() -> (Built, PathBuf, Vec<MappedFile>) {
     let beside = built.directory.path().join("libprobe.so");
     fs::copy(&library, &beside).unwrap();
     built.path = built.path.canonicalize().unwrap();
-    let mut mapped: Vec<MappedFile> = [
-        "/lib64/ld-linux-x86-64.so.2",
-        "/lib/x86_64-linux-gnu/libc.so.6",
-    ]
-    .into_iter()
-    .map(|path| listed(Path::new(path)))
-    .collect();
+    // The loader and the C library, wherever they are: this process has them too.
+    let own = fs::read_to_string("/proc/self/maps").unwrap();
+    let own = own.lines().filter(|line| line.contains(" r-xp "));
+    let own = own.filter_map(|line| Some(Path::new(&line[line.find('/')?..])));
+    let mut mapped: Vec<MappedFile> = own.map(listed).collect();
     mapped.push(listed(&beside));
     (built, beside, mapped)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use portcullis_abi::{Assumed, ResidualKind, SyscallSet, Sysno};
+use portcullis_abi::{Arch, Assumed, ResidualKind, SyscallSet, Sysno};
 use portcullis_policy::{Class, Policy};
 use portcullis_sandbox::{Mode, Outcome, Verdict};
 use portcullis_scan::image::{Addr, Image};
@@ -102,7 +102,8 @@ fn denial(
 ) -> json::Denial {
     let call = &denial.call;
     let number = Sysno(call.number);
-    let name = set.binary.arch.name(number);
+    let arch = Arch::of_call(call.arch, call.number);
+    let name = arch.and_then(|arch| arch.name(number));
     let class = policy.class(call.arch, call.number);
     let rule = match (denial.rule, class) {
         (Some(rule), _) => format!("of rule {}", rule + 1),
@@ -111,7 +112,7 @@ fn denial(
             None => "the call is not in the derived set".into(),
         },
         (None, Class::Newer) => "no table knows the call".into(),
-        (None, Class::Foreign) => "it is a call of another architecture or ABI".into(),
+        (None, Class::Foreign) => foreign_rule(arch),
     };
     let path = denial.strings.first().map(|(_, bytes)| bytes);
     let backtrace = frames(image, denial);
@@ -122,6 +123,7 @@ fn denial(
             _ => "PC0301",
         },
         layer: "seccomp".into(),
+        arch: arch.map_or_else(|| format!("{:#x}", call.arch), |arch| arch.to_string()),
         syscall: name.map_or(call.number.to_string(), str::to_owned),
         number: call.number,
         args: (0u8..)
@@ -129,14 +131,26 @@ fn denial(
             .map(|(index, value)| json::Arg {
                 index,
                 value: format!("{value:#x}"),
-                symbol: name.and_then(|name| set.binary.arch.symbol(name, index, value)),
+                symbol: (arch.zip(name)).and_then(|(arch, name)| arch.symbol(name, index, value)),
             })
             .collect(),
         path: path.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
         rule,
-        suggestion: suggestion(set, &backtrace),
+        suggestion: match class {
+            Class::Foreign => None,
+            _ => suggestion(set, &backtrace),
+        },
         backtrace,
         count: denial.count,
+    }
+}
+
+/// The rule that answers foreign calls, for a call of `arch`.
+fn foreign_rule(arch: Option<Arch>) -> String {
+    match arch {
+        Some(Arch::X32) => "the x32 rule: the number has bit 30 set".into(),
+        Some(arch) => format!("the foreign-architecture rule: it is a call of {arch}"),
+        None => "the foreign-architecture rule: no table knows the architecture".into(),
     }
 }
 
