@@ -133,6 +133,20 @@ fn a_sigsys_that_the_program_sends_is_a_signal() {
     }
 }
 
+/// The status of the process is that of the signal, in all of its tasks; where another of them stands is no
+/// record then. On x86_64 a task in its own code has the number -1, on aarch64 whatever is in x8.
+#[test]
+fn a_task_that_looks_killed_beside_a_sigsys_is_no_denial() {
+    let built = build("denial", &[]);
+    let looks_killed = match Arch::NATIVE {
+        Arch::X86_64 => u32::MAX,
+        _ => number("chroot"),
+    };
+    let verdict = run(&built, Denied::kill(&[looks_killed]), &["raise-beside"]);
+    assert_eq!(verdict.outcome, Outcome::Signaled(libc::SIGSYS));
+    assert!(verdict.report.denials.is_empty(), "{verdict:#?}");
+}
+
 #[test]
 fn a_handled_sigsys_does_not_hide_a_later_denial() {
     let built = build("denial", &[]);

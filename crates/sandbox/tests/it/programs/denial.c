@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static volatile int after;
@@ -35,6 +36,18 @@ static void *after_leader(void *arg) {
 static void *raise_in_thread(void *arg) {
   (void)arg;
   raise(SIGSYS);
+  return NULL;
+}
+
+/* Runs for ever at a place and with registers that a killed call would leave. */
+static void *stand(void *arg) {
+  (void)arg;
+#if defined __x86_64__
+  __asm__ volatile("lea 1f(%%rip), %%rcx\n1: jmp 1b" : : : "rcx");
+#elif defined __aarch64__
+  register long number __asm__("x8") = SYS_chroot;
+  __asm__ volatile("b 1f\nsvc #0\n1: b 1b" : : "r"(number));
+#endif
   return NULL;
 }
 
@@ -99,6 +112,16 @@ int main(int argc, char **argv) {
   } else if (!strcmp(way, "raise-thread")) {
     pthread_create(&thread, NULL, raise_in_thread, NULL);
     wait_forever(NULL);
+  } else if (!strcmp(way, "raise-beside")) {
+    clockid_t clock;
+    struct timespec used;
+    pthread_create(&thread, NULL, stand, NULL);
+    pthread_getcpuclockid(thread, &clock);
+    /* It has nothing else to use its time for. */
+    do
+      clock_gettime(clock, &used);
+    while (used.tv_sec == 0 && used.tv_nsec < 20 * 1000 * 1000);
+    raise(SIGSYS);
   } else if (!strcmp(way, "raise-blocked")) {
     pthread_create(&thread, NULL, wait_forever, NULL);
     kill(getpid(), SIGSYS);
