@@ -104,15 +104,14 @@ impl Registers {
     /// `signal.c`): what remains is that an instruction that makes calls lies behind it. A call that a
     /// filter kills has its first argument again in x0 (`syscall_rollback`).
     pub fn call(&self, pid: i32, compat: bool) -> Result<Option<Made>, Error> {
-        let low = |word: u64| word & 0xffff_ffff;
         let mut args = [0; 6];
         args.copy_from_slice(&self.x[..6]);
         if compat {
             // No native call takes these for its own: nothing is lost by believing them.
-            return Ok(Some((low(self.x[7]) as u32, args)));
+            return Ok(Some((self.x[7] as u32, args)));
         }
         Ok(match is_call(pid, self.pc.wrapping_sub(SYSCALL_LENGTH))? {
-            true => Some((low(self.x[8]) as u32, args)),
+            true => Some((self.x[8] as u32, args)),
             false => None,
         })
     }

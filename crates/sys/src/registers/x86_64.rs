@@ -84,13 +84,14 @@ impl Registers {
         if self.orig_rax == u64::MAX && self.rcx != self.rip {
             return Ok(None);
         }
-        let low = |word: u64| word & 0xffff_ffff;
         let r = self;
         let args = match compat {
-            true => [r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp].map(low),
+            // Whole registers, as the filter saw them (`syscall_get_arguments` in the kernel's
+            // `asm/syscall.h`): a 64-bit program has more than 32 bits in them.
+            true => [r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp],
             false => [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9],
         };
-        Ok(Some((low(r.orig_rax) as u32, args)))
+        Ok(Some((r.orig_rax as u32, args)))
     }
 
     /// At the stop of a filter that asks: the call is not made, and the program sees `errno` (seccomp(2):
@@ -162,7 +163,8 @@ mod tests {
     fn number_is_32_bits_and_args_follow_the_abi() {
         let (number, args) = registers().call(0, false).unwrap().unwrap();
         assert_eq!((number, args[0]), (41, 1));
-        assert_eq!(registers().call(0, true).unwrap().unwrap().1[0], 7);
+        let (_, args) = registers().call(0, true).unwrap().unwrap();
+        assert_eq!(args[0], 0x1_0000_0007);
     }
 
     #[test]
