@@ -124,6 +124,38 @@ pub(crate) fn tests(arch: Arch, package: &str) -> Result<Vec<PathBuf>> {
     built(arch, &["test", "--no-run"], package, place::PROFILE)
 }
 
+/// The directory with the programs that the tests of `sandbox` start, made for `arch`: what
+/// `PORTCULLIS_PREBUILT` has to name where no compiler is. All but the static ones need the loader and the C
+/// library of [`Arch::compiler`].
+#[expect(dead_code, reason = "the matrix of kernels is to run them")]
+pub(crate) fn sandbox_programs(arch: Arch) -> Result<PathBuf> {
+    provide_linker(arch)?;
+    let sources = place::root().join("crates/sandbox/tests/it/programs");
+    let built = place::target().join("cross/sandbox").join(arch.name());
+    fs::create_dir_all(&built).with_context(|| format!("create {}", built.display()))?;
+    let list = fs::read_to_string(sources.join("builds")).context("the list of programs")?;
+    let mut lines = list.lines();
+    let flags_of_all = lines.next().unwrap_or_default();
+    for line in lines {
+        let (name, flags) = line.split_once(' ').unwrap_or((line, ""));
+        let source = sources.join(name).with_extension("c");
+        let program = built.join(line);
+        let changed = |path: &Path| fs::metadata(path).and_then(|m| m.modified());
+        if changed(&program).is_ok_and(|made| changed(&source).is_ok_and(|source| source < made)) {
+            continue;
+        }
+        process::show(
+            Command::new(arch.compiler())
+                .args(flags_of_all.split_whitespace())
+                .arg("-o")
+                .arg(&program)
+                .arg(&source)
+                .args(flags.split_whitespace()),
+        )?;
+    }
+    Ok(built)
+}
+
 /// The executables that cargo makes of `words`.
 fn built(arch: Arch, words: &[&str], package: &str, profile: &str) -> Result<Vec<PathBuf>> {
     provide_linker(arch)?;
