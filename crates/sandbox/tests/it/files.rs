@@ -138,14 +138,19 @@ fn a_program_that_was_written_to_is_not_started() {
     assert!(matches!(error, Error::Changed { .. }), "{error}");
 }
 
+/// The file that lost its name has another change time then, if the kernel's clock went on meanwhile: a slow
+/// machine was seen where it had not. What was opened runs then, and never what has the name now.
 #[test]
-fn a_program_that_was_replaced_is_not_started() {
+fn what_replaced_a_program_is_not_started() {
     let built = build("start", &[]);
     let program = Program::open(&built.path).unwrap();
     let other = build("observe", &[]);
     fs::rename(&other.path, &built.path).unwrap();
-    let error = Case::new(&built.path, Denied::kill(&[]))
-        .run_opened(program)
-        .unwrap_err();
-    assert!(matches!(error, Error::Changed { .. }), "{error}");
+    let run = Case::new(&built.path, Denied::kill(&[]))
+        .arguments(&["exit", "3"])
+        .run_opened(program);
+    match run {
+        Err(error) => assert!(matches!(error, Error::Changed { .. }), "{error}"),
+        Ok(verdict) => assert_eq!(verdict.outcome, Outcome::Exited(3)),
+    }
 }
