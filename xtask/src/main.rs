@@ -5,6 +5,7 @@
     reason = "a task talks to the person who started it"
 )]
 
+mod apt_root;
 mod arguments;
 mod bench;
 mod check;
