@@ -19,6 +19,11 @@ pub struct KernelVersion {
 }
 
 impl KernelVersion {
+    /// The oldest release on which programs are run: what starting and following one needs came with
+    /// 5.9 (close_range(2)), and 5.10 is the first of its long-term releases on which
+    /// `cargo xtask kernels` tries it.
+    pub const OLDEST: KernelVersion = KernelVersion::new(5, 10);
+
     /// The release `major.minor`.
     pub const fn new(major: u16, minor: u16) -> KernelVersion {
         KernelVersion {

@@ -11,6 +11,7 @@ mod exit;
 mod filter_file;
 mod images;
 mod json;
+mod machine;
 mod neutral;
 mod output;
 mod program;

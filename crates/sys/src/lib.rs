@@ -3,6 +3,12 @@
 //! Every function that a child may call between its creation and its exec says so: it neither
 //! allocates nor locks, and its error carries a static name and a number only.
 
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+compile_error!("Portcullis is for Linux on x86_64 and aarch64");
+
 pub mod exec;
 pub mod process;
 pub mod ptrace;

@@ -54,9 +54,29 @@ pub fn install(filter: &[SockFilter]) -> Result<(), Error> {
     check("seccomp(SET_MODE_FILTER)", value).map(drop)
 }
 
+/// Asks whether this kernel takes filters that kill a process (`SECCOMP_GET_ACTION_AVAIL`, Linux 4.14).
+pub fn takes_filters() -> Result<(), Error> {
+    let action = RET_KILL_PROCESS;
+    // SAFETY: the kernel reads one number behind the pointer.
+    let value = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_GET_ACTION_AVAIL,
+            0,
+            &raw const action,
+        )
+    };
+    check("seccomp(GET_ACTION_AVAIL)", value).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_kernel_takes_filters() {
+        takes_filters().unwrap();
+    }
 
     #[test]
     fn layout_is_the_kernels() {

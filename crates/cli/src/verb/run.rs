@@ -24,13 +24,17 @@ use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::images::Images;
 use crate::output::{self, say};
-use crate::{neutral, program, text};
+use crate::{machine, neutral, program, text};
 use foreign::Foreign;
 use late::Late;
 use observer::Tracing;
 
 /// Runs the verb. What goes wrong is said, and is an exit code of its own.
 pub(crate) fn run(typed: RunArgs) -> Exit {
+    if let Some(reason) = machine::refusal() {
+        say(&neutral::text(&reason));
+        return Exit::RunFailed;
+    }
     let program = match program::find(&typed.command[0]) {
         Ok(program) => program,
         Err(error) => {

@@ -282,3 +282,62 @@ fn the_launch_cannot_be_repeated_by_what_stands_for_the_secret() {
     let (_, verdict) = run(&place, &["--observe", "--", &program, "322"]);
     assert_eq!(verdict["denials"][0]["syscall"], "execveat");
 }
+
+#[test]
+fn an_old_kernel_is_refused() {
+    let place = Place::new();
+    // The kernel tells a process with this personality that it is of 2.6 (personality(2), UNAME26).
+    let output = std::process::Command::new("setarch")
+        .arg("--uname-2.6")
+        .arg(place.command().get_program())
+        .args(["run", "--", "/bin/true"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    let said = stderr(&output);
+    assert!(
+        said.contains("on Linux 5.10 and newer, and this is 2.6."),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+/// Starts a program where seccomp(2) is answered ENOSYS, as by a kernel without it.
+const WITHOUT_SECCOMP: &str = r#"
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int main(int count, char **words) {
+  struct sock_filter rows[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_seccomp, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog filter = {4, rows};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (count < 2 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    return 2;
+  return execv(words[1], words + 1);
+}
+"#;
+
+#[test]
+fn a_kernel_without_filters_is_refused() {
+    let place = Place::new();
+    let without = place.compile("without", WITHOUT_SECCOMP, &[]);
+    let output = std::process::Command::new(without)
+        .arg(place.command().get_program())
+        .args(["run", "--", "/bin/true"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    let said = stderr(&output);
+    assert!(said.contains("this kernel takes no filters"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
