@@ -19,7 +19,10 @@ pub(crate) struct Prepared<'a> {
     pub(crate) arguments: &'a CStringArray,
     pub(crate) environment: &'a CStringArray,
     pub(crate) filter: &'a ArmedFilter,
+    /// Stay open for the program.
     pub(crate) keep: &'a [i32],
+    /// All that is open until the exec, ascending: those, and what is used here.
+    pub(crate) open: &'a [i32],
     pub(crate) mask: &'a Mask,
     pub(crate) signals: &'a Before,
     /// Written by the child: one byte when it may be seized, a [`Complaint`] when it fails.
@@ -92,7 +95,7 @@ fn prepare(prepared: &Prepared<'_>) -> Result<(), (u8, Error)> {
     }
     process::set_dumpable(false).map_err(|e| (2, e))?;
     process::no_new_privileges().map_err(|e| (3, e))?;
-    process::close_on_exec_from(3)
+    process::close_from(3, prepared.open)
         .and_then(|()| {
             prepared
                 .keep

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -73,12 +73,21 @@ pub fn launch<O: Observer>(
     let (up_read, up) = process::pipe()?;
     let (down, down_write) = process::pipe()?;
     let mask = signal::block_all()?;
+    // The program and the pipes are close-on-exec.
+    let own = [
+        plan.program.file().as_raw_fd(),
+        up.as_raw_fd(),
+        down.as_raw_fd(),
+    ];
+    let mut open = [plan.keep.as_slice(), &own].concat();
+    open.sort_unstable();
     let prepared = Prepared {
         program: plan.program.file().as_fd(),
         arguments: &arguments,
         environment: &environment,
         filter: &filter,
         keep: &plan.keep,
+        open: &open,
         mask: &mask,
         signals: &forwarding.before(),
         up,

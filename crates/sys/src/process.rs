@@ -34,19 +34,20 @@ pub fn set_dumpable(dumpable: bool) -> Result<(), Error> {
     check("prctl(PR_SET_DUMPABLE)", value).map(drop)
 }
 
-/// Marks every descriptor from `first` on close-on-exec (Linux 5.11). May be called by a child
-/// before its exec.
-pub fn close_on_exec_from(first: i32) -> Result<(), Error> {
-    // SAFETY: close_range with integer arguments only; it closes nothing before an exec.
-    let value = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            libc::c_uint::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
-    check("close_range", value).map(drop)
+/// Closes every descriptor from `first` on that is not in `kept`, which ascends (Linux 5.9: the flag
+/// that only marks them close-on-exec came two releases later). May be called by a child before its
+/// exec.
+pub fn close_from(first: i32, kept: &[i32]) -> Result<(), Error> {
+    let mut from = first;
+    for fd in kept.iter().copied().chain([i32::MAX]) {
+        if from < fd {
+            // SAFETY: close_range with integer arguments only; the caller names what it still needs.
+            let value = unsafe { libc::syscall(libc::SYS_close_range, from, fd - 1, 0) };
+            check("close_range", value)?;
+        }
+        from = from.max(fd.saturating_add(1));
+    }
+    Ok(())
 }
 
 /// Lets `descriptor` stay open over the next exec. May be called by a child before its exec.
