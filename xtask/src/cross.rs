@@ -104,7 +104,6 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
 
 /// The command in the profile that tests share, statically linked for `arch`. What is up to date is not
 /// built again.
-#[expect(dead_code, reason = "the matrix of kernels is to run it")]
 pub(crate) fn portcullis(arch: Arch) -> Result<PathBuf> {
     portcullis_in(arch, place::PROFILE)
 }

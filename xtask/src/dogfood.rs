@@ -56,7 +56,7 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
 }
 
 /// The command, statically linked, beside the one that tests use.
-fn build() -> Result<PathBuf> {
+pub(crate) fn build() -> Result<PathBuf> {
     process::show(
         Command::new("cargo")
             .args(["rustc", "--quiet", "--package", "portcullis-cli"])

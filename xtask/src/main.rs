@@ -15,6 +15,7 @@ mod cross;
 mod dogfood;
 mod fixture;
 mod inject;
+mod kernels;
 mod libseccomp;
 mod needs;
 mod place;
@@ -100,6 +101,11 @@ const TASKS: &[Task] = &[
         "tables",
         tables::run,
         "write the generated tables of crates/abi anew from packages of Debian and Python",
+    ),
+    (
+        "kernels",
+        kernels::run,
+        "each kernel of the matrix in an emulated machine; --quick, or --write the README's table",
     ),
     (
         "needs",

@@ -16,6 +16,10 @@ use crate::{libseccomp, process};
 /// `(a file that the package brings, the package)`.
 const NEEDS: &[(&str, &str)] = &[
     ("/usr/bin/strace", "strace"),
+    ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
+    ("/usr/bin/qemu-system-aarch64", "qemu-system-arm"),
+    ("/usr/bin/aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    ("/usr/aarch64-linux-gnu/lib/libc.a", "libc6-dev-arm64-cross"),
     ("/usr/bin/musl-gcc", "musl-tools"),
     ("/bin/busybox", "busybox-static"),
     ("/usr/bin/sqlite3", "sqlite3"),

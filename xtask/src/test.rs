@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
-    coverage, dogfood, libseccomp, needs, place, portcullis, process, programs, soundness, sweep,
-    workload,
+    coverage, dogfood, kernels, libseccomp, needs, place, portcullis, process, programs, soundness,
+    sweep, workload,
 };
 
 /// `cargo xtask test`.
@@ -41,6 +41,8 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ),
     );
     note("dogfood", dogfood::run(&[]));
+    let quick = ["--quick".to_owned()];
+    note("kernels", kernels::run(if full { &[] } else { &quick }));
     match portcullis::build(place::PROFILE) {
         Ok(command) => {
             let mut all = workload::chosen(&[])?;

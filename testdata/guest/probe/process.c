@@ -1,0 +1,113 @@
+/* Creating processes, handles to them, descriptors, memory. */
+#include "probe.h"
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020
+#endif
+
+static int find_pidfd(void)
+{
+	siginfo_t told = { 0 };
+	struct pollfd wait;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(3);
+	wait.fd = syscall(SYS_pidfd_open, child, 0);
+	wait.events = POLLIN;
+	return wait.fd >= 0 && poll(&wait, 1, -1) == 1 &&
+	       waitid((idtype_t)3 /* P_PIDFD */, wait.fd, &told, WEXITED) == 0 && told.si_status == 3;
+}
+
+/* Takes a descriptor that the child opened, and reads from it what the child wrote. */
+static int find_pidfd_getfd(void)
+{
+	int numbers[2], own[2], other = -1, handle, taken;
+	char byte = 0;
+	pid_t child;
+
+	if (pipe(numbers) != 0)
+		return 0;
+	child = fork();
+	if (child == 0) {
+		if (pipe(own) == 0 && write(own[1], "x", 1) == 1 &&
+		    write(numbers[1], own, sizeof(*own)) == sizeof(*own))
+			wait_forever();
+		_exit(1);
+	}
+	if (read(numbers[0], &other, sizeof(other)) != sizeof(other))
+		return 0;
+	handle = syscall(SYS_pidfd_open, child, 0);
+	taken = syscall(SYS_pidfd_getfd, handle, other, 0);
+	if (taken >= 0 && read(taken, &byte, 1) != 1)
+		byte = 0;
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	return byte == 'x';
+}
+
+static int find_clone3(void)
+{
+	int handle = -1, status;
+	struct clone_args arguments = {
+		.flags = CLONE_PIDFD,
+		.pidfd = (uintptr_t)&handle,
+		.exit_signal = SIGCHLD,
+	};
+	pid_t child = syscall(NR_CLONE3, &arguments, sizeof(arguments));
+
+	if (child == 0)
+		_exit(3);
+	return child > 0 && waitpid(child, &status, 0) == child && WEXITSTATUS(status) == 3 && handle >= 0;
+}
+
+static int find_close_range(void)
+{
+	int low = fcntl(0, F_DUPFD, 100), high = fcntl(0, F_DUPFD, 200);
+
+	return low >= 0 && high >= 0 && syscall(SYS_close_range, low, high - 1, 0) == 0 &&
+	       fcntl(low, F_GETFD) == -1 && fcntl(high, F_GETFD) == 0;
+}
+
+static int find_close_range_cloexec(void)
+{
+	int low = fcntl(0, F_DUPFD, 100);
+
+	return low >= 0 && syscall(SYS_close_range, low, ~0U, CLOSE_RANGE_CLOEXEC) == 0 &&
+	       fcntl(low, F_GETFD) == FD_CLOEXEC;
+}
+
+static int find_memfd_noexec(void)
+{
+	int file = memfd_create("probe", MFD_NOEXEC_SEAL);
+
+	return file >= 0 && (fcntl(file, F_GET_SEALS) & F_SEAL_EXEC) != 0;
+}
+
+static int find_mseal(void)
+{
+	size_t size = sysconf(_SC_PAGESIZE);
+	void *page = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return page != MAP_FAILED && syscall(NR_MSEAL, page, size, 0) == 0 &&
+	       mprotect(page, size, PROT_NONE) == -1 && errno == EPERM;
+}
+
+const struct probe process_probes[] = {
+	{ "pidfd", find_pidfd },
+	{ "pidfd-getfd", find_pidfd_getfd },
+	{ "clone3", find_clone3 },
+	{ "close-range", find_close_range },
+	{ "close-range-cloexec", find_close_range_cloexec },
+	{ "memfd-noexec", find_memfd_noexec },
+	{ "mseal", find_mseal },
+	{ 0 },
+};

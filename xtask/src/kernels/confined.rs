@@ -1,0 +1,201 @@
+//! Suite: the main job. The static command confines a static program, and says what came of it.
+
+use anyhow::{Context as _, Result, ensure};
+use portcullis_abi::Arch;
+use serde_json::Value;
+
+use super::feature::{Feature, Need};
+use super::initramfs::Files;
+use super::step::{Seen, Step, Word};
+use super::suite::{Case, Environment, Judge};
+
+/// A call that every kernel answers and that the program is not found to make.
+const OUTSIDE: &str = "getppid";
+/// What the program ends with.
+const CODE: i32 = 3;
+/// 128 and `SIGSYS`.
+const DENIED: i32 = 159;
+/// What one run may take, the analysis of a C library on an emulated processor included.
+const SECONDS: u32 = 400;
+
+/// What is tried, by the program's own arguments; the first is without the command, as a control.
+pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case>> {
+    let number = |arch: Arch| anyhow::Ok(arch.number(OUTSIDE).context(OUTSIDE)?.0);
+    let own = number(environment.arch)?;
+    let native = |number: u32| vec!["native".to_owned(), number.to_string()];
+    let mut cases = vec![
+        Case {
+            name: "without Portcullis the call is made".to_owned(),
+            needs: Vec::new(),
+            step: Step {
+                program: "caller",
+                arguments: native(own).into_iter().map(Word::Text).collect(),
+                seconds: SECONDS,
+            },
+            judge: Box::new(unconfined),
+        },
+        case(
+            "its own code passes through",
+            &[],
+            vec![],
+            Box::new(through),
+        ),
+        case(
+            "a call outside the set is denied and explained",
+            &[],
+            native(own),
+            Box::new(denied),
+        ),
+        case(
+            "observation lets it through and tells",
+            &["--observe"],
+            native(own),
+            Box::new(observed),
+        ),
+    ];
+    if environment.arch == Arch::X86_64 {
+        let x32 = native(number(Arch::X32)?);
+        let mut ia32 = case(
+            "a call of i386 is denied as foreign",
+            &[],
+            vec!["int80".to_owned(), number(Arch::I386)?.to_string()],
+            foreign(Arch::I386),
+        );
+        // Elsewhere the instruction is no call and ends the program.
+        ia32.needs.push(Feature::Ia32.into());
+        cases.push(ia32);
+        cases.push(case(
+            "a call of x32 is denied as foreign",
+            &[],
+            x32,
+            foreign(Arch::X32),
+        ));
+    }
+    Ok(cases)
+}
+
+fn case(name: &str, options: &[&str], arguments: Vec<String>, judge: Judge) -> Case {
+    let verdict = "verdict.json";
+    let mut words = vec![Word::from(verdict), Word::File("portcullis".to_owned())];
+    words.extend(["run", "--verdict", verdict].map(Word::from));
+    words.extend(options.iter().copied().map(Word::from));
+    words.extend([Word::from("--"), Word::File("caller".to_owned())]);
+    words.extend(arguments.into_iter().map(Word::Text));
+    Case {
+        name: name.to_owned(),
+        needs: [
+            // Programs of aarch64 are not analysed yet.
+            Feature::X86_64,
+            Feature::Seccomp,
+            Feature::SeccompKillProcess,
+            Feature::SyscallInfo,
+            Feature::Pidfd,
+            Feature::CloseRange,
+        ]
+        .map(Need::from)
+        .into(),
+        step: Step {
+            program: "then_show",
+            arguments: words,
+            seconds: SECONDS,
+        },
+        judge,
+    }
+}
+
+fn unconfined(seen: &Seen) -> Result<usize> {
+    let text = seen.text(CODE)?;
+    let value = text.strip_prefix("before\n").context("no first line")?;
+    let value: i64 = value.trim_end().parse().context("no value")?;
+    ensure!(value >= 0, "the call failed: {value}");
+    Ok(2)
+}
+
+/// What the program wrote, and the verdict that follows it.
+fn parts(seen: &Seen, code: i32) -> Result<(&str, Value)> {
+    let text = seen.text(code)?;
+    let at = text.find('{').context("no verdict")?;
+    let (wrote, verdict) = text.split_at(at);
+    let verdict: Value = serde_json::from_str(verdict).context("the verdict")?;
+    ensure!(
+        verdict["schema"] == "portcullis.verdict" && verdict["version"] == 1,
+        "another document"
+    );
+    Ok((wrote, verdict))
+}
+
+/// The verdict's field is this.
+fn is(verdict: &Value, field: &str, expected: impl Into<Value>) -> Result<()> {
+    let (found, expected) = (verdict.pointer(field), expected.into());
+    ensure!(
+        found == Some(&expected),
+        "{field} is {found:?} and not {expected}"
+    );
+    Ok(())
+}
+
+fn through(seen: &Seen) -> Result<usize> {
+    let (wrote, verdict) = parts(seen, CODE)?;
+    ensure!(wrote == "before\n", "it wrote {wrote:?}");
+    is(&verdict, "/mode", "enforce")?;
+    is(&verdict, "/outcome", "exited")?;
+    is(&verdict, "/exit_code", CODE)?;
+    is(&verdict, "/denials", Vec::<Value>::new())?;
+    is(&verdict, "/enforced/1/layer", "seccomp")?;
+    Ok(6)
+}
+
+/// It was stopped before the call; the rule, by its code.
+fn stopped(seen: &Seen, code: &str) -> Result<Value> {
+    let (wrote, verdict) = parts(seen, DENIED)?;
+    ensure!(wrote == "before\n", "it wrote {wrote:?}");
+    is(&verdict, "/outcome", "denied")?;
+    is(&verdict, "/denials/0/code", code)?;
+    // The registers of the call that was made.
+    for (index, value) in ["0x2", "0x3", "0x4"].into_iter().enumerate() {
+        is(&verdict, &format!("/denials/0/args/{index}/value"), value)?;
+    }
+    let frames = verdict
+        .pointer("/denials/0/backtrace")
+        .and_then(Value::as_array);
+    let frames = frames.context("no backtrace")?.iter();
+    ensure!(
+        frames.clone().any(|frame| frame["function"] == "main"),
+        "main is not in the backtrace"
+    );
+    Ok(verdict)
+}
+
+fn denied(seen: &Seen) -> Result<usize> {
+    let verdict = stopped(seen, "PC0301")?;
+    is(&verdict, "/denials/0/syscall", OUTSIDE)?;
+    let said = String::from_utf8_lossy(&seen.stderr);
+    ensure!(
+        said.contains("denied: getppid(0x2, 0x3, 0x4"),
+        "it says {said:?}"
+    );
+    Ok(9)
+}
+
+/// A judge of a call of another architecture, which is named by its own table.
+fn foreign(arch: Arch) -> Judge {
+    Box::new(move |seen| {
+        let verdict = stopped(seen, "PC0303")?;
+        is(&verdict, "/denials/0/arch", arch.to_string())?;
+        is(&verdict, "/denials/0/syscall", OUTSIDE)?;
+        Ok(9)
+    })
+}
+
+fn observed(seen: &Seen) -> Result<usize> {
+    let (wrote, verdict) = parts(seen, CODE)?;
+    ensure!(
+        wrote.starts_with("before\n") && wrote.lines().count() == 2,
+        "it wrote {wrote:?}"
+    );
+    is(&verdict, "/mode", "observe")?;
+    is(&verdict, "/outcome", "exited")?;
+    is(&verdict, "/denials/0/syscall", OUTSIDE)?;
+    is(&verdict, "/not_enforced/0/layer", "seccomp")?;
+    Ok(6)
+}

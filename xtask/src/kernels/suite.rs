@@ -1,0 +1,48 @@
+//! What is tried in each environment.
+
+use anyhow::Result;
+use portcullis_abi::Arch;
+
+use super::environment::User;
+use super::feature::{Features, Need};
+use super::initramfs::Files;
+use super::step::{Seen, Step};
+use super::{confined, features, filters};
+
+/// Every suite, in the order of the table's columns.
+pub(crate) const SUITES: &[Suite] = &[
+    ("features", features::cases),
+    ("filters", filters::cases),
+    ("confined", confined::cases),
+];
+
+/// A suite: its name, and its cases in an environment; what their steps read is added to the files.
+pub(crate) type Suite = (
+    &'static str,
+    fn(&Environment, &mut Files) -> Result<Vec<Case>>,
+);
+
+/// Where cases run.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment {
+    /// The kernel's release.
+    pub(crate) release: String,
+    pub(crate) arch: Arch,
+    pub(crate) user: User,
+    /// The user's number.
+    pub(crate) uid: u32,
+    /// What is said to be there. That it is, and nothing else, is the first suite's affair.
+    pub(crate) declared: Features,
+}
+
+/// One thing that is tried.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    /// Without these it is not tried.
+    pub(crate) needs: Vec<Need>,
+    pub(crate) step: Step,
+    pub(crate) judge: Judge,
+}
+
+/// What was compared, counted; or what is wrong.
+pub(crate) type Judge = Box<dyn Fn(&Seen) -> Result<usize> + Send>;
