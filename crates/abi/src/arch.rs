@@ -144,6 +144,14 @@ impl Arch {
         }
     }
 
+    /// Whether a filter can see bits above the 32nd in the argument of a call that takes 32. Of i386 it
+    /// can: a 64-bit program makes its calls by `int 0x80` with whole registers, which the filter sees as
+    /// they are (`syscall_get_arguments` of arch/x86/include/asm/syscall.h) and the call does not.
+    /// Programs of arm have no wider registers.
+    pub fn has_upper_halves(self) -> bool {
+        self != Arch::Arm
+    }
+
     /// The architecture called `name` here, by uname(2), by Debian, by Go or by OCI
     /// (`SCMP_ARCH_*` of the runtime specification); case counts.
     pub fn from_name(name: &str) -> Option<Arch> {

@@ -57,7 +57,7 @@ fn about(
             "compare it with 0 at most; a path or a structure cannot be filtered here",
         ));
     }
-    if view.table.arch.register_bits() == 32 {
+    if !view.table.arch.has_upper_halves() {
         return None;
     }
     match (condition.width, argument.width) {

@@ -13,8 +13,7 @@ pub(super) type Placed = (Vec<Rule>, Vec<Place>);
 /// Puts before the rules of each call that compare 32-bit arguments one that answers dirty
 /// upper halves by `default`: what is neither zero nor the sign's copy.
 pub(super) fn strict_high(arch: Arch, default: Action, placed: &mut Placed) {
-    // Registers of 32 bits have no upper half.
-    if arch.register_bits() < 64 {
+    if !arch.has_upper_halves() {
         return;
     }
     let (rules, places) = std::mem::take(placed);

@@ -66,6 +66,15 @@ fn strict_high_answers_dirty_halves_by_the_default() {
         let call = call(Arch::X86_64, "ioctl", [0, cmd, 0, 0, 0, 0]);
         assert_eq!(answer(&source, &call), expected, "{cmd:#x}");
     }
+    // A 64-bit program makes calls of i386 with whole registers.
+    let ia32 = read(
+        "arch = \"i386\"\nbaseline = \"6.1\"\ndefault = \"kill\"\nstrict-high = true\n\
+         [[rule]]\ncall = \"ioctl\"\nwhen = [\"cmd != 7\"]\n",
+    );
+    for (cmd, expected) in [(5, Action::Allow), (0x1_0000_0005, Action::KillProcess)] {
+        let call = call(Arch::I386, "ioctl", [0, cmd, 0, 0, 0, 0]);
+        assert_eq!(answer(&ia32, &call), expected, "{cmd:#x}");
+    }
     // The low half of a pointer was asked for in words.
     let call = call(Arch::X86_64, "read", [0, 0x1_0000_0005, 0, 0, 0, 0]);
     assert_eq!(answer(&source, &call), Action::Allow);
