@@ -66,7 +66,7 @@ pub(super) fn set(path: &Path) -> Result<SyscallSet> {
             path: name.clone(),
             script: None,
             arch: Arch::NATIVE,
-            // Not looked at.
+            // Of these three nothing is known, and nobody who runs a program asks.
             linkage: Linkage::Static,
             stripped: true,
             languages: vec![Language::C],
