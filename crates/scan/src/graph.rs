@@ -100,7 +100,7 @@ impl<'a> CallGraph<'a> {
                         Taken {
                             id,
                             object: object(at),
-                            needed: arity::needed(solution.summary(id)),
+                            needed: arity::needed(image.convention, solution.summary(id)),
                             handed_at_home: solution.taken.get(&at).is_some_and(|&by| {
                                 image.is_code(Addr(by)) && object(by) == object(at)
                             }),
@@ -127,7 +127,7 @@ impl<'a> CallGraph<'a> {
                     object: object(at),
                     supplied: *known
                         .entry(at)
-                        .or_insert_with(|| supplied(solution, id, at)),
+                        .or_insert_with(|| supplied(image, solution, id, at)),
                 }
             };
             open[id.0 as usize].push(Open { at, shape });
@@ -269,11 +269,13 @@ impl<'a> CallGraph<'a> {
 }
 
 /// How many arguments the calls of an instance at `at` pass at most.
-fn supplied(solution: &Solution, id: InstanceId, at: u64) -> Arity {
+fn supplied(image: &Image, solution: &Solution, id: InstanceId, at: u64) -> Arity {
     let summary = solution.summary(id);
     let blocks = summary.blocks.iter().filter(|b| b.last == at);
     let arities = blocks.map(|block| match &block.exit {
-        Exit::Call(call, ..) | Exit::TailCall(call) => arity::supplied(&summary.graph, call),
+        Exit::Call(call, ..) | Exit::TailCall(call) => {
+            arity::supplied(image.convention, &summary.graph, call)
+        }
         // A jump that is known only if calls keep what it is read by.
         _ => Arity::ALL,
     });

@@ -7,10 +7,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use portcullis_abi::{Arch, Binary, Linkage, ScannedObject, Warning};
+use portcullis_abi::{Binary, Linkage, ScannedObject, Warning};
 
 use crate::demangle::demangle;
 use crate::files::Identity;
+use crate::isa::Convention;
 use crate::load::{FIRST_BASE, Object, gnu_hash, region_of, text};
 
 /// Index of an object in [`Image::objects`]; the program is 0.
@@ -144,6 +145,8 @@ pub struct Image {
     pub(crate) consulted: Vec<Consulted>,
     /// Which object has the n-th stretch of 4 GiB above [`FIRST_BASE`].
     pub(crate) places: Vec<u32>,
+    /// What registers are for on its architecture.
+    pub(crate) convention: &'static Convention,
 }
 
 impl ImageObject {
@@ -684,7 +687,7 @@ impl Image {
         Binary {
             path: program.path.display().to_string(),
             script: self.script.clone(),
-            arch: Arch::X86_64,
+            arch: self.convention.arch,
             linkage: match (&program.file.interpreter, program.file.fixed) {
                 (Some(_), _) => Linkage::Dynamic,
                 (None, true) => Linkage::Static,

@@ -2,9 +2,15 @@
 //!
 //! A lifter (one per architecture) decodes one instruction at a time and tells a [`Machine`]
 //! what it does; the machine decides what a value is. Nothing behind this module knows
-//! registers by name or how an instruction is encoded.
+//! registers by name or how an instruction is encoded: what registers are for is the
+//! architecture's [`Convention`].
 
+mod convention;
+mod lifter;
 pub mod x86_64;
+
+pub use convention::{Convention, RegSet};
+pub use lifter::Lifter;
 
 /// A general register, by the number that its architecture encodes it with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

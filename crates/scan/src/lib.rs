@@ -16,7 +16,7 @@ pub mod summary;
 use std::path::Path;
 use std::time::Instant;
 
-use portcullis_abi::{Arch, SyscallSet};
+use portcullis_abi::SyscallSet;
 
 pub use demangle::demangle;
 use files::Files;
@@ -73,7 +73,7 @@ pub fn scan_from(
     }
     let solution = solve::solve(&image);
     Ok(Scan {
-        set: report::report(&image, &solution, Arch::X86_64, &starts),
+        set: report::report(&image, &solution, image.convention.arch, &starts),
         consulted: image.files().to_vec(),
     })
 }
@@ -90,7 +90,7 @@ pub fn stats(
     let linked = start.elapsed();
     let solution = solve::solve(&image);
     let solved = start.elapsed();
-    let set = report::report(&image, &solution, Arch::X86_64, &[]);
+    let set = report::report(&image, &solution, image.convention.arch, &[]);
     let calls = set.syscalls.iter().map(|call| call.number);
     let times = [linked, solved.saturating_sub(linked)];
     let stats = report::stats::stats(&image, &solution, calls, times);

@@ -188,6 +188,7 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
         script,
         consulted,
         places,
+        convention: &crate::isa::x86_64::CONVENTION,
     };
     let begins = begins::begins(&image);
     for (object, begins) in image.objects.iter_mut().zip(begins) {

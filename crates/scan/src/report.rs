@@ -16,7 +16,6 @@ use portcullis_abi::{
 use crate::demangle::demangle;
 use crate::graph::CallGraph;
 use crate::image::{Addr, Image, Role};
-use crate::isa::x86_64::{RDI, RSI};
 use crate::kernel::{
     HANDLER_RETURN, MAKES_EXECUTABLE, RESTART, RESTARTED, STARTS_PROGRAM, TAKES_HANDLER, X32,
     deciding,
@@ -242,7 +241,8 @@ impl Report<'_> {
     fn loaded(&mut self, opened: BTreeMap<(&str, u64), Vec<InstanceId>>) {
         for ((name, entry), ids) in opened {
             // dlmopen(3) takes a namespace first.
-            let file = if name == "dlmopen" { RSI } else { RDI };
+            let file = usize::from(name == "dlmopen");
+            let file = self.image.convention.arguments[file];
             let paths = self.callers.passed_in(&ids, Input::Register(file));
             let what = named(&paths, "libraries that are not known");
             let detail = format!("{name} loads {what} while the program runs");

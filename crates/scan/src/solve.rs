@@ -33,7 +33,6 @@ use std::thread;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::image::{Addr, Image};
-use crate::isa::x86_64::CALLEE_SAVED;
 use crate::summary::{Exit, Input, Summary, ValueId};
 use ahead::Ahead;
 use data::Data;
@@ -62,16 +61,6 @@ const MOST_NUMBERS: u64 = 512;
 /// How often, on average, blocks are visited in one round before no more contexts are told apart
 /// and results that grow are given up: real programs stay below a quarter of it.
 const MOST_VISITS: u64 = 100;
-/// Registers that functions preserve by convention, a bit each.
-const CONVENTION: u16 = {
-    let mut bits = 0;
-    let mut n = 0;
-    while n < CALLEE_SAVED.len() {
-        bits |= 1 << CALLEE_SAVED[n].0;
-        n += 1;
-    }
-    bits
-};
 /// After the first round, another begins when this part of what matters is new: a tenth. (Of what
 /// nine Debian programs find after the second round, nothing changes a set.)
 const LEAST_SHARE: usize = 10;
@@ -244,7 +233,7 @@ const DEEP: Depth = Depth {
 const SHALLOW: u32 = 16;
 
 fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
-    let mut functions = Functions::new(ahead);
+    let mut functions = Functions::new(image, ahead);
     let mut working = Some(Ends(ahead));
     let mut relevance: FxHashMap<FunctionId, Rc<Relevance>> = FxHashMap::default();
     let mut targets_matter = true;

@@ -6,7 +6,9 @@
 //! the whole program knows stays a symbol: what a call returns ([`Value::Ret`]), whether it
 //! returns (each call ends a block), what linkage slots hold ([`Value::Load`]).
 
-use crate::isa::Reg;
+use std::ops::Index;
+
+use crate::isa::{Reg, RegSet};
 
 mod build;
 mod explore;
@@ -20,7 +22,7 @@ mod state;
 pub mod value;
 
 pub use build::{OUTSIDE, Trust, summarise, watch};
-pub use value::{ANY, Graph, Input, OUTCOME, Phi, Value, ValueId};
+pub use value::{ANY, Graph, Input, LEFT, OUTCOME, Phi, Value, ValueId};
 
 /// A function's blocks and values.
 #[derive(Clone, Debug)]
@@ -40,10 +42,10 @@ pub struct Summary {
     /// caller's caller.
     pub replaces_return_address: bool,
     /// Registers of which it uses what they hold at entry, otherwise than to pass it on in the same
-    /// place, as far as is seen: a bit each.
-    pub reads: u16,
-    /// Registers that the convention tells it to preserve and that it saves, a bit each.
-    pub saved: u16,
+    /// place, as far as is seen.
+    pub reads: RegSet,
+    /// Registers that the convention tells it to preserve and that it saves.
+    pub saved: RegSet,
     /// It uses what lies on its caller's stack, or hands it on.
     pub takes_stack: bool,
     /// What it does to memory, where that was asked for ([`watch`]).
@@ -167,7 +169,7 @@ pub enum Exit {
     /// A jump out of the function with the caller's return address on the stack.
     TailCall(Box<Call>),
     /// Returns with these registers.
-    Return(Box<[ValueId; 16]>),
+    Return(Registers),
     /// A system call by the architecture's convention, and the block after it.
     Syscall(Box<Entry>, Option<u32>),
     /// A system call by another convention.
@@ -189,13 +191,32 @@ pub enum Lost {
     TooLarge,
 }
 
+/// What the general registers hold, as many as the architecture has.
+#[derive(Clone, Debug)]
+pub struct Registers(Box<[ValueId]>);
+
+impl Index<Reg> for Registers {
+    type Output = ValueId;
+
+    fn index(&self, reg: Reg) -> &ValueId {
+        &self.0[usize::from(reg.0)]
+    }
+}
+
+impl Registers {
+    /// Each, by number.
+    pub fn iter(&self) -> impl Iterator<Item = (Reg, ValueId)> {
+        (0..).map(Reg).zip(self.0.iter().copied())
+    }
+}
+
 /// A call.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Where to: a constant, or computed.
     pub target: ValueId,
     /// Registers as the callee finds them.
-    pub registers: [ValueId; 16],
+    pub registers: Registers,
     /// Words on the stack as the callee finds them: offset from its stack pointer at entry.
     pub stack: Vec<(i32, ValueId)>,
 }
@@ -204,7 +225,8 @@ impl Call {
     /// What the callee finds in `input`.
     pub fn passed(&self, input: Input) -> ValueId {
         match input {
-            Input::Register(reg) => self.registers[usize::from(reg.0)],
+            Input::Register(reg) => self.registers[reg],
+            Input::ReturnAddress => ANY,
             Input::Stack(offset) => self
                 .stack
                 .iter()

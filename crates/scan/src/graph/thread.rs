@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::phase::{Sure, clones};
 use super::{CallGraph, Phase};
 use crate::image::{Addr, Image, Slot};
-use crate::isa::x86_64::RDI;
 use crate::solve::domain::MOST_VALUES;
 use crate::solve::{InstanceId, Starts};
 use crate::summary::{Exit, Value};
@@ -226,7 +225,7 @@ fn told_by_shape(image: &Image, graph: &CallGraph<'_>) -> Option<(InstanceId, u6
             let (Exit::Call(call, ..) | Exit::TailCall(call)) = &block.exit else {
                 return None;
             };
-            let passed = call.registers[usize::from(RDI.0)];
+            let passed = call.registers[image.convention.arguments[0]];
             let main = summary.graph.constant_of(passed)?;
             image.is_code(Addr(main)).then_some((id, block.last, main))
         })
@@ -242,7 +241,7 @@ fn closures(image: &Image, graph: &CallGraph<'_>, id: InstanceId) -> Vec<(u64, I
             let (Exit::Call(call, ..) | Exit::TailCall(call)) = &block.exit else {
                 continue;
             };
-            for value in call.registers {
+            for (_, value) in call.registers.iter() {
                 if let Value::Const(table) = summary.graph.get(value)
                     && let Some(Slot::Address(closure)) =
                         image.fixed_slot(Addr(table.wrapping_add(CALL_ONCE)))

@@ -11,7 +11,9 @@ use iced_x86::{
     InstructionInfoOptions, MemorySize, Mnemonic, OpAccess, OpKind, Register,
 };
 
-use super::{Binary, Compare, Condition, Flow, Machine, Reg};
+use portcullis_abi::Arch;
+
+use super::{Binary, Compare, Condition, Convention, Flow, Machine, Reg, RegSet};
 
 /// rax, and the others by their encoding.
 pub const RAX: Reg = Reg(0);
@@ -38,16 +40,22 @@ pub const R10: Reg = Reg(10);
 /// Scratch.
 pub const R11: Reg = Reg(11);
 
-/// Registers that a function must leave as it found them (System V ABI §3.2.1), the stack
-/// pointer aside.
-pub const CALLEE_SAVED: [Reg; 6] = [Reg(3), Reg(5), Reg(12), Reg(13), Reg(14), Reg(15)];
-/// Registers that a function may leave changed (System V ABI §3.2.1).
-pub const CALLER_SAVED: [Reg; 9] = [RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11];
-/// Number and arguments of a system call.
-pub const SYSCALL_ARGUMENTS: [Reg; 6] = [RDI, RSI, RDX, R10, R8, R9];
-
-/// Arguments of a function that registers pass.
-pub const ARGUMENTS: [Reg; 6] = [RDI, RSI, RDX, RCX, R8, R9];
+/// What registers are for: System V ABI §3.2.1, §3.2.3, A.2.1.
+pub static CONVENTION: Convention = Convention {
+    arch: Arch::X86_64,
+    registers: 16,
+    stack_pointer: RSP,
+    link: None,
+    frame_record: None,
+    arguments: &[RDI, RSI, RDX, RCX, R8, R9],
+    passing: RegSet::of(&[RDI, RSI, RDX, RCX, R8, R9, R10]),
+    results: [RAX, RDX],
+    caller_saved: RegSet::of(&[RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11]),
+    callee_saved: RegSet::of(&[RBX, RBP, Reg(12), Reg(13), Reg(14), Reg(15)]),
+    number: RAX,
+    kernel_arguments: [RDI, RSI, RDX, R10, R8, R9],
+    kernel_writes: &[RAX, RCX, R11],
+};
 
 /// Decodes and lifts instructions of one function after another.
 pub struct Lifter {

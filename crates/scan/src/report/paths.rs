@@ -120,7 +120,7 @@ impl<'a> Callers<'a> {
                     let operands = &graph.phis[index as usize].operands;
                     pending.extend(operands.iter().map(|o| (id, o.1)));
                 }
-                Value::Entry(input) if input != Input::Stack(0) => {
+                Value::Entry(input) if input != Input::ReturnAddress => {
                     let context = &self.solution.instances[id.0 as usize].context;
                     match context.iter().find(|(i, _)| *i == input) {
                         Some((_, passed)) if is_finite(passed) => self.read(passed, found),

@@ -12,7 +12,7 @@ use super::data::Data;
 use super::function::Function;
 use super::lookup::Services;
 use crate::image::{Addr, Image, Slot};
-use crate::isa::x86_64::Lifter;
+use crate::isa::Lifter;
 use crate::summary::{Exit, Reference, Summary, Value};
 
 /// Functions that are summarised ahead of the solver.
@@ -62,7 +62,7 @@ impl Ahead {
 
     /// Summarises until [`Ahead::end`].
     pub(super) fn work(&self, image: &Image) {
-        let mut lifter = Lifter::default();
+        let mut lifter = Lifter::of(image.convention);
         let mut state = self.state();
         while !state.ended {
             let Some(entry) = state.named.new.pop() else {

@@ -6,8 +6,9 @@ use super::domain::{Domain, MOST_VALUES};
 use super::evaluate::{NEVER_MAPPED, fixed_slot};
 use super::instance::SiteCall;
 use super::walk::Walk;
-use super::{CONVENTION, Context, Entered, InstanceId, Solver};
+use super::{Context, Entered, InstanceId, Solver};
 use crate::image::{Addr, Slot};
+use crate::isa::RegSet;
 use crate::kernel::VSYSCALLS;
 use crate::summary::{Call, Value};
 
@@ -18,8 +19,8 @@ const MOST_STUBS: usize = 8;
 pub(super) struct Outcome {
     /// It can come back.
     pub returns: bool,
-    /// Registers that it keeps, a bit each.
-    pub kept: u16,
+    /// Registers that it keeps.
+    pub kept: RegSet,
     /// What it returns.
     pub result: Domain,
     /// It may come back more than once.
@@ -33,18 +34,18 @@ impl Outcome {
     fn none() -> Outcome {
         Outcome {
             returns: false,
-            kept: u16::MAX,
+            kept: RegSet::ALL,
             result: Domain::Nothing,
             twice: false,
             over: false,
         }
     }
 
-    /// Of a call of anything.
-    fn unknown() -> Outcome {
+    /// Of a call of anything, which keeps what the convention says.
+    fn unknown(kept: RegSet) -> Outcome {
         Outcome {
             returns: true,
-            kept: CONVENTION,
+            kept,
             result: Domain::Anything,
             ..Outcome::none()
         }
@@ -59,7 +60,7 @@ impl Solver<'_> {
         if !self.targets(walk, call, &mut targets) {
             walk.pass.unresolved.insert(at);
             self.open(walk.id, at);
-            sum = Outcome::unknown();
+            sum = Outcome::unknown(self.image.convention.callee_saved);
             if let Some(private) = self.memory.called.get(&at) {
                 targets.extend(private);
             }
@@ -88,7 +89,7 @@ impl Solver<'_> {
             let found = &mut self.instances[instance.0 as usize];
             found.dependents.insert(walk.id);
             sum.returns |= found.returns;
-            sum.kept &= found.kept;
+            sum.kept = sum.kept.and(found.kept);
             sum.twice |= found.twice;
             sum.over |= found.over;
             sum.result = sum.result.join(&found.result);

@@ -9,7 +9,7 @@ use super::domain::{Domain, decide};
 use super::memory::Memory;
 use super::written::Written;
 use crate::image::{Addr, Image, Slot};
-use crate::isa::Reg;
+use crate::isa::{Reg, RegSet};
 use crate::summary::{Graph, Input, OUTSIDE, Value, ValueId};
 
 /// Rounds after which a value that still grows around a loop is widened.
@@ -44,7 +44,7 @@ pub(super) struct Found {
     /// What the call at an address returned.
     results: FxHashMap<u64, Domain>,
     /// Registers that the call at an address keeps, a bit each.
-    kept: FxHashMap<u64, u16>,
+    kept: FxHashMap<u64, RegSet>,
 }
 
 /// Memory that evaluators use one after the other.
@@ -150,7 +150,7 @@ impl<'a> Evaluator<'a> {
     ///
     /// Joined with what was known: a call can move on to another context of its callee, of
     /// which less is known so far.
-    pub(super) fn returned(&mut self, at: u64, result: &Domain, kept: u16) {
+    pub(super) fn returned(&mut self, at: u64, result: &Domain, kept: RegSet) {
         let known = self.found.results.entry(at).or_default();
         let both = known.join(result);
         let mut changed = both != *known;
@@ -161,8 +161,8 @@ impl<'a> Evaluator<'a> {
                 changed = true;
             }
             Entry::Occupied(mut known) => {
-                changed |= known.get() & kept != *known.get();
-                *known.get_mut() &= kept;
+                changed |= !kept.contains_all(*known.get());
+                *known.get_mut() = known.get().and(kept);
             }
         }
         self.stale |= changed && self.used_calls.contains(&at);
@@ -172,7 +172,7 @@ impl<'a> Evaluator<'a> {
     pub(super) fn may_keep(&mut self, at: u64, reg: Reg) -> bool {
         self.used_calls.insert(at);
         let kept = self.found.kept.get(&at);
-        kept.is_none_or(|k| k & (1 << reg.0) != 0)
+        kept.is_none_or(|k| k.contains(reg))
     }
 
     /// Whether `value` is what the register held at entry.
@@ -293,7 +293,7 @@ impl<'a> Evaluator<'a> {
     fn keeps(&mut self, at: u64, reg: Reg) -> bool {
         self.used_calls.insert(at);
         let kept = self.found.kept.get(&at);
-        kept.is_some_and(|k| k & (1 << reg.0) != 0)
+        kept.is_some_and(|k| k.contains(reg))
     }
 
     fn is_live(&self, from: u32, to: u32) -> bool {

@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::FunctionId;
 use super::ahead::Ahead;
 use crate::image::{Addr, Image};
-use crate::isa::x86_64::Lifter;
+use crate::isa::Lifter;
 use crate::summary::{Exit, Lost, Summary, Trust, Value, ValueId, summarise, watch};
 
 /// What a function relies on until it is found to be wrong.
@@ -133,7 +133,7 @@ pub(super) struct Functions<'a> {
 
 impl<'a> Functions<'a> {
     /// None yet; what was summarised `ahead` is taken from there.
-    pub(super) fn new(ahead: &'a Ahead) -> Functions<'a> {
+    pub(super) fn new(image: &Image, ahead: &'a Ahead) -> Functions<'a> {
         Functions {
             all: Vec::new(),
             by_address: FxHashMap::default(),
@@ -141,7 +141,7 @@ impl<'a> Functions<'a> {
             ahead,
             distrusted: FxHashMap::default(),
             stops: FxHashMap::default(),
-            lifter: Lifter::default(),
+            lifter: Lifter::of(image.convention),
         }
     }
 
@@ -207,11 +207,14 @@ impl<'a> Functions<'a> {
         let none = BTreeSet::new();
         let summarised: Vec<Function> = anew
             .par_iter()
-            .map_init(Lifter::default, |lifter, &id| {
-                let entry = self.all[id.0 as usize].summary.entry;
-                let stops = self.stops.get(&id).unwrap_or(&none);
-                Function::new(image, lifter, entry, self.trust(id), stops)
-            })
+            .map_init(
+                || Lifter::of(image.convention),
+                |lifter, &id| {
+                    let entry = self.all[id.0 as usize].summary.entry;
+                    let stops = self.stops.get(&id).unwrap_or(&none);
+                    Function::new(image, lifter, entry, self.trust(id), stops)
+                },
+            )
             .collect();
         for (id, function) in anew.into_iter().zip(summarised) {
             self.all[id.0 as usize] = function;

@@ -7,7 +7,8 @@ use super::domain::Domain;
 use super::evaluate::Found;
 use super::start::Start;
 use super::walk::Pass;
-use super::{CONVENTION, Context, FunctionId, InstanceId, MOST_NUMBERS, Solver};
+use super::{Context, FunctionId, InstanceId, MOST_NUMBERS, Solver};
+use crate::isa::RegSet;
 use crate::kernel::TAKES_HANDLER;
 use crate::summary::Lost;
 
@@ -30,9 +31,9 @@ pub struct Instance {
     pub(super) found: Found,
     /// It can come back to its caller.
     pub returns: bool,
-    /// Scratch registers that it returns as it found them, a bit each: compilers rely on that
+    /// Scratch registers that it returns as it found them: compilers rely on that
     /// between functions of one file (`-fipa-ra`).
-    pub(super) kept: u16,
+    pub(super) kept: RegSet,
     /// What it returns.
     pub(super) result: Domain,
     /// How often that grew.
@@ -94,7 +95,7 @@ impl Instance {
             begun: false,
             found: Found::default(),
             returns: false,
-            kept: u16::MAX,
+            kept: RegSet::ALL,
             result: Domain::Nothing,
             growths: 0,
             twice: false,
@@ -134,7 +135,10 @@ impl Solver<'_> {
                 result = Domain::Anything;
             }
         }
-        let kept = instance.kept & if pass.twice { CONVENTION } else { pass.kept };
+        let kept = instance.kept.and(match pass.twice {
+            true => self.image.convention.callee_saved,
+            false => pass.kept,
+        });
         let changed = (pass.returns && !instance.returns)
             || (pass.twice && !instance.twice)
             || (pass.over && !instance.over)

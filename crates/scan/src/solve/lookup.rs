@@ -10,7 +10,6 @@ use super::domain::MOST_VALUES;
 use super::walk::Walk;
 use super::{Context, Entered, InstanceId, Solver};
 use crate::image::{Addr, Image, ObjectId, Role};
-use crate::isa::x86_64::RSI;
 use crate::summary::{Call, Input};
 
 /// Functions of the C library that take a handle and a name (dlsym(3)).
@@ -92,7 +91,7 @@ impl Lookups {
 impl Solver<'_> {
     /// A call of a function that looks up the name that it is passed.
     pub(super) fn look_up(&mut self, walk: &mut Walk<'_>, at: u64, call: &Call) {
-        let passed = call.passed(Input::Register(RSI));
+        let passed = call.passed(Input::Register(self.image.convention.arguments[1]));
         let name = walk.evaluator.value(passed);
         let all = name.values(MOST_VALUES as u64);
         let known = all.as_ref().is_some_and(|all| {

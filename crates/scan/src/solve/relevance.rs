@@ -8,7 +8,6 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{Context, Entered, FunctionId, InstanceId, Matter, Solution, Solver};
 use crate::image::{Addr, Image, ObjectId};
-use crate::isa::x86_64::RAX;
 use crate::summary::{Call, Exit, Graph, Input, Value, ValueId};
 
 impl Solver<'_> {
@@ -161,7 +160,7 @@ impl Solver<'_> {
             for block in &summary.blocks {
                 match &block.exit {
                     Exit::Return(registers) => {
-                        let value = registers[usize::from(RAX.0)];
+                        let value = registers[self.image.convention.results[0]];
                         let sources = sources.of(function, &summary.graph, value);
                         self.flows(function, &sources, &mut found);
                     }
@@ -346,7 +345,7 @@ fn sources(graph: &Graph, value: ValueId, choice: Choice) -> (Sources, usize) {
         }
         let mut below = |v: ValueId| pending.push((v, read));
         match graph.get(v) {
-            Value::Entry(Input::Stack(0)) => {}
+            Value::Entry(Input::ReturnAddress) => {}
             Value::Entry(input) => {
                 if read {
                     found.pointers.insert(input);
@@ -391,7 +390,7 @@ fn sources(graph: &Graph, value: ValueId, choice: Choice) -> (Sources, usize) {
 /// The input that `value` is, widened or narrowed at most.
 fn plain_input(graph: &Graph, value: ValueId) -> Option<Input> {
     match graph.get(value) {
-        Value::Entry(Input::Stack(0)) => None,
+        Value::Entry(Input::ReturnAddress) => None,
         Value::Entry(input) => Some(input),
         Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Refine(a, ..) => {
             plain_input(graph, a)

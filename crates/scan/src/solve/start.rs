@@ -10,7 +10,6 @@ use super::walk::Walk;
 use super::{Lookups, Solver};
 use crate::image::{Image, ObjectId};
 use crate::isa::Reg;
-use crate::isa::x86_64::{RDI, RDX, RSI};
 use crate::summary::{Call, Input};
 
 /// What is started.
@@ -31,12 +30,12 @@ pub struct Start {
     pub routine: Domain,
 }
 
-/// Functions that start what they are passed, and where: `__libc_start_main` (Linux Standard Base,
+/// Functions that start what they are passed, and in which argument: `__libc_start_main` (Linux Standard Base,
 /// libc), pthread_create(3), thrd_create(3).
-const STARTERS: [(&[u8], Reg, Starts); 3] = [
-    (b"__libc_start_main", RDI, Starts::Main),
-    (b"pthread_create", RDX, Starts::Thread),
-    (b"thrd_create", RSI, Starts::Thread),
+const STARTERS: [(&[u8], usize, Starts); 3] = [
+    (b"__libc_start_main", 0, Starts::Main),
+    (b"pthread_create", 2, Starts::Thread),
+    (b"thrd_create", 1, Starts::Thread),
 ];
 
 /// Where these functions begin.
@@ -50,7 +49,8 @@ impl Starters {
             _ => lookups.library(),
         };
         let mut found = FxHashMap::default();
-        for (name, reg, starts) in STARTERS {
+        for (name, argument, starts) in STARTERS {
+            let reg = image.convention.arguments[argument];
             for at in image.functions_named(name) {
                 if image.object_of(at) == library {
                     found.insert(at.0, (reg, starts));

@@ -14,12 +14,11 @@ use super::domain::Domain;
 use super::evaluate::{Evaluator, Surroundings};
 use super::instance::SiteCall;
 use super::start::Start;
-use super::{CONVENTION, FunctionId, InstanceId, MOST_NUMBERS, Solver};
+use super::{FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::image::Addr;
-use crate::isa::Reg;
-use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX};
+use crate::isa::{Convention, RegSet};
 use crate::kernel::{MAKES_EXECUTABLE, MakesExecutable, NO_RETURN, deciding};
-use crate::summary::{self, ANY, Entry, Exit, Lost, Reference, Summary, Trust, ValueId};
+use crate::summary::{self, ANY, Entry, Exit, Lost, Reference, Registers, Summary, Trust, ValueId};
 
 /// Places that one access with an index is followed to; more are the whole section.
 const MOST_INDEXED: u64 = 4096;
@@ -37,8 +36,8 @@ pub(super) struct Pass {
     pub twice: bool,
     /// To its caller's caller instead.
     pub over: bool,
-    /// Registers that it returns as it found them, a bit each.
-    pub kept: u16,
+    /// Registers that it returns as it found them.
+    pub kept: RegSet,
     /// System calls by address.
     pub sites: BTreeMap<u64, SiteCall>,
     /// System calls by another convention, by address.
@@ -58,6 +57,7 @@ pub(super) struct Walk<'a> {
     pub id: InstanceId,
     pub function: FunctionId,
     pub body: &'a Summary,
+    pub convention: &'static Convention,
     pub evaluator: Evaluator<'a>,
     pub pass: Pass,
     /// Blocks that were entered, in that order, and per block whether it was.
@@ -84,7 +84,7 @@ impl Walk<'_> {
 
     fn restart(&mut self) {
         self.pass = Pass {
-            kept: u16::MAX,
+            kept: RegSet::ALL,
             ..Pass::default()
         };
         self.entered.clear();
@@ -94,14 +94,14 @@ impl Walk<'_> {
     }
 
     /// Of the registers that it has not saved, it keeps those that hold what they held at entry.
-    fn leave_with(&mut self, registers: &[ValueId; 16]) {
-        let saved = |reg: &&Reg| self.body.saved & CONVENTION & (1 << reg.0) != 0;
-        let unsaved = CALLEE_SAVED.iter().filter(|reg| !saved(reg));
-        for &reg in CALLER_SAVED.iter().chain(unsaved) {
-            let bit = 1 << reg.0;
-            let value = registers[usize::from(reg.0)];
-            if self.pass.kept & bit != 0 && !self.evaluator.preserved(value, reg) {
-                self.pass.kept &= !bit;
+    fn leave_with(&mut self, registers: &Registers) {
+        let unsaved = self
+            .convention
+            .callee_saved
+            .and(self.body.saved.complement());
+        for reg in self.convention.caller_saved.iter().chain(unsaved.iter()) {
+            if self.pass.kept.contains(reg) && !self.evaluator.preserved(registers[reg], reg) {
+                self.pass.kept.remove(reg);
             }
         }
     }
@@ -109,7 +109,7 @@ impl Walk<'_> {
     /// It comes back in a way of which nothing is known.
     fn comes_back(&mut self) {
         self.pass.returns = true;
-        self.pass.kept &= CONVENTION;
+        self.pass.kept = self.pass.kept.and(self.convention.callee_saved);
         self.pass.result = Domain::Anything;
     }
 }
@@ -148,6 +148,7 @@ impl Solver<'_> {
             id,
             function,
             body: &body,
+            convention: self.image.convention,
             evaluator: Evaluator::new(&body.graph, around, found, scratch),
             pass: Pass::default(),
             entered: Vec::new(),
@@ -187,7 +188,7 @@ impl Solver<'_> {
 
     /// What a block does to control at its end.
     fn step(&mut self, walk: &mut Walk<'_>, block: u32) {
-        let body = walk.body;
+        let (body, convention) = (walk.body, walk.convention);
         let at = body.blocks[block as usize].last;
         match &body.blocks[block as usize].exit {
             Exit::Jump(to) => walk.go(block, *to),
@@ -208,10 +209,12 @@ impl Solver<'_> {
                     walk.go(block, *pad);
                 }
                 let outcome = self.call(walk, at, call);
-                walk.pass.kept &= outcome.kept | body.saved | !CONVENTION;
+                // What it saves itself, and scratch registers, do not matter.
+                let restored = body.saved.or(convention.callee_saved.complement());
+                walk.pass.kept = walk.pass.kept.and(outcome.kept.or(restored));
                 let trust = Trust {
                     frame: !outcome.twice,
-                    saved: outcome.kept & CONVENTION == CONVENTION,
+                    saved: outcome.kept.contains_all(convention.callee_saved),
                 };
                 self.rely(walk.function, trust);
                 if outcome.over {
@@ -239,7 +242,8 @@ impl Solver<'_> {
                     twice,
                     over,
                 } = self.call(walk, at, call);
-                walk.pass.kept &= kept | (body.saved & CONVENTION);
+                let restored = body.saved.and(convention.callee_saved);
+                walk.pass.kept = walk.pass.kept.and(kept.or(restored));
                 walk.leave_with(&call.registers);
                 walk.pass.returns |= returns;
                 walk.pass.twice |= twice;
@@ -249,7 +253,7 @@ impl Solver<'_> {
             Exit::Return(registers) => {
                 walk.pass.returns = true;
                 walk.leave_with(registers);
-                let value = registers[usize::from(RAX.0)];
+                let value = registers[convention.results[0]];
                 let result = walk.evaluator.value(value);
                 let relevance = self.relevance.get(&walk.function);
                 if relevance.is_some_and(|r| r.result) && result.single().is_none() {

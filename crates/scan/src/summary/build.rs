@@ -18,8 +18,7 @@ use super::settle::OneValue;
 use super::state::{Exposed, State};
 use super::value::{Graph, ValueId};
 use crate::image::{Addr, Image};
-use crate::isa::Flow;
-use crate::isa::x86_64::Lifter;
+use crate::isa::{Flow, Lifter, RegSet};
 
 /// Visits of one block before nothing is known at its start; each visit but the first needs a
 /// place that became unknown or a slot that was lost, so real code is far below.
@@ -103,7 +102,7 @@ struct Builder<'a> {
     exposed: Exposed,
     keeps_return_address: bool,
     replaces_return_address: bool,
-    saved: u16,
+    saved: RegSet,
     /// What it does to memory is wanted.
     watched: bool,
     /// State at the start of each block, with the predecessors that brought it.
@@ -161,7 +160,7 @@ impl<'a> Builder<'a> {
             exposed: Exposed::new(),
             keeps_return_address: false,
             replaces_return_address: false,
-            saved: 0,
+            saved: RegSet::NONE,
             watched: false,
             states,
             jumps: BTreeMap::new(),
@@ -200,7 +199,7 @@ impl<'a> Builder<'a> {
         let order = places(self.extents.len(), |block| self.successors(block));
         let retreats = self.retreats(&order);
         let mut visits = vec![0u32; self.extents.len()];
-        let entry = State::entry(&mut self.graph);
+        let entry = State::entry(&mut self.graph, self.image.convention);
         self.states[0] = Some((entry, vec![OUTSIDE]));
         let mut pending = BTreeSet::from([(order[0], 0u32)]);
         while let Some((_, block)) = pending.pop_first() {
@@ -208,7 +207,7 @@ impl<'a> Builder<'a> {
             if visits[block as usize] == MOST_VISITS
                 && let Some((state, _)) = &mut self.states[block as usize]
             {
-                *state = State::unknown(&mut self.graph);
+                *state = State::unknown(&mut self.graph, self.image.convention);
             }
             let Some(state) = self.state(block) else {
                 continue;
@@ -358,7 +357,7 @@ impl<'a> Builder<'a> {
                     let after = lower.at + length as u64;
                     // A call of the next instruction is how code learns where it is.
                     if flow == Flow::Call(after) {
-                        lower.push(after);
+                        lower.link(after);
                         flow = Flow::Next;
                     }
                     break;

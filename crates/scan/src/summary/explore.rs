@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 
 use crate::image::{Addr, Image};
-use crate::isa::{Binary, Compare, Condition, Flow, Lane, Machine, Reg, x86_64::Lifter};
+use crate::isa::{Binary, Compare, Condition, Flow, Lane, Lifter, Machine, Reg};
 
 /// No function of a real program comes near; generated tables of instructions and hostile
 /// files would.

@@ -91,7 +91,7 @@ impl Function<'_> {
 pub(super) fn resolve(function: &Function<'_>, target: ValueId) -> Target {
     let Function { image, graph, .. } = *function;
     match graph.get(target) {
-        Value::Entry(Input::Stack(0)) => Target::Return,
+        Value::Entry(Input::ReturnAddress) => Target::Return,
         Value::Load(address, 8, _) => absolute(function, address),
         Value::Binary(Binary::Add, a, b) => relative(function, a, b)
             .or_else(|| relative(function, b, a))

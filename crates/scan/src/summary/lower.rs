@@ -3,11 +3,10 @@
 use rustc_hash::FxHashSet;
 
 use super::state::{Exposed, FOREIGN, State, detached, part};
-use super::value::{ANY, Graph, Input, OUTCOME, Value, ValueId};
+use super::value::{ANY, Graph, Input, LEFT, OUTCOME, Value, ValueId};
 use super::{Reference, Trust};
 use crate::image::{Addr, Image};
-use crate::isa::x86_64::{CALLEE_SAVED, CALLER_SAVED, RAX, RCX, RSP};
-use crate::isa::{Binary, Compare, Condition, Lane, Machine, Reg};
+use crate::isa::{Binary, Compare, Condition, Convention, Lane, Machine, Reg, RegSet};
 
 /// What a function uses of the image, collected in the last pass.
 #[derive(Default)]
@@ -17,8 +16,8 @@ pub(super) struct Uses {
     /// Values that leave the function's sight: stored, passed, or used as a pointer that is
     /// not a constant plus an index.
     pub(super) escaping: Vec<ValueId>,
-    /// Registers of which it uses what they hold at entry, a bit each.
-    pub(super) reads: u16,
+    /// Registers of which it uses what they hold at entry.
+    pub(super) reads: RegSet,
     /// It uses what lies on its caller's stack.
     pub(super) takes_stack: bool,
     /// What the block does to memory: where, how many bytes, what.
@@ -35,8 +34,8 @@ pub(super) struct Lower<'a> {
     pub(super) exposed: &'a mut Exposed,
     pub(super) trust: Trust,
     pub(super) keeps_return_address: &'a mut bool,
-    /// Callee-saved registers whose first value was put on the stack, a bit each.
-    pub(super) saved: &'a mut u16,
+    /// Callee-saved registers whose first value was put on the stack.
+    pub(super) saved: &'a mut RegSet,
     /// What is done to memory is wanted.
     pub(super) watched: bool,
     pub(super) uses: Option<Uses>,
@@ -46,7 +45,7 @@ impl Lower<'_> {
     /// Notes that an address in the frame is used, if it lies on the caller's side.
     fn note_place(&mut self, address: ValueId) {
         if let Value::Frame(offset) = self.graph.get(address)
-            && offset >= 8
+            && offset >= self.convention().pushed()
             && part(offset) == 0
             && let Some(uses) = &mut self.uses
         {
@@ -104,14 +103,22 @@ impl Lower<'_> {
         self.state.set_memory(version);
     }
 
-    /// A word goes on the stack.
-    pub(super) fn push(&mut self, word: u64) {
-        let top = self.get(RSP);
+    pub(super) fn convention(&self) -> &'static Convention {
+        self.image.convention
+    }
+
+    /// A call leaves the address that it returns to.
+    pub(super) fn link(&mut self, back: u64) {
+        let back = self.graph.constant(back);
+        if let Some(link) = self.convention().link {
+            return self.put(link, back);
+        }
+        let stack_pointer = self.convention().stack_pointer;
+        let top = self.get(stack_pointer);
         let eight = self.graph.constant(8);
         let top = self.graph.binary(Binary::Sub, top, eight);
-        self.put(RSP, top);
-        let word = self.graph.constant(word);
-        self.store(top, 8, word);
+        self.put(stack_pointer, top);
+        self.store(top, 8, back);
     }
 
     /// The callee has run and returned.
@@ -121,12 +128,16 @@ impl Lower<'_> {
             // It may return a second time, after the frame has changed.
             self.state.forget_frame();
         }
-        let saved = CALLEE_SAVED.iter().filter(|_| !self.trust.saved);
-        for &reg in CALLER_SAVED.iter().chain(saved) {
+        let convention = self.convention();
+        let saved = match self.trust.saved {
+            true => RegSet::NONE,
+            false => convention.callee_saved,
+        };
+        for reg in convention.caller_saved.iter().chain(saved.iter()) {
             let before = self.state.register(reg);
             let after = if before == ANY {
                 // Keeps its identity for what follows, a compare before a table above all.
-                Value::Opaque(self.at, 32 + reg.0)
+                Value::Opaque(self.at, LEFT + reg.0)
             } else {
                 Value::Kept(self.at, reg, before)
             };
@@ -135,36 +146,46 @@ impl Lower<'_> {
         }
         self.state.forget_lanes();
         let result = self.graph.intern(Value::Ret(self.at));
-        self.state.set_register(RAX, result);
+        self.state.set_register(convention.results[0], result);
+        self.forget_link();
         self.state.set_flags(ANY);
     }
 
     /// An exception brought control back to the frame of this call.
     pub(super) fn after_throw(&mut self) {
         self.disturb();
-        for reg in CALLER_SAVED {
+        for reg in self.convention().caller_saved.iter() {
             self.state.set_register(reg, ANY);
         }
+        self.forget_link();
         self.state.forget_lanes();
         self.state.set_flags(ANY);
     }
 
-    /// The kernel has answered: it keeps all registers but three, and may have written
+    /// Where a call just returned to is of no use.
+    fn forget_link(&mut self) {
+        if let Some(link) = self.convention().link {
+            self.state.set_register(link, ANY);
+        }
+    }
+
+    /// The kernel has answered: it keeps all registers but a few, and may have written
     /// whatever its arguments point to.
     pub(super) fn after_syscall(&mut self) {
         self.disturb();
         if !self.trust.frame {
             self.state.forget_frame();
         }
+        let convention = self.convention();
         if self
             .state
-            .frame_offset(self.graph, RSP)
+            .frame_offset(self.graph, convention.stack_pointer)
             .is_some_and(|o| o > 0 && part(o) == 0)
         {
             // The return address was taken off the stack: a call that lets a child use it.
             *self.keeps_return_address = true;
         }
-        for (n, reg) in (OUTCOME..).zip([RAX, RCX, Reg(11)]) {
+        for (n, &reg) in (OUTCOME..).zip(convention.kernel_writes) {
             let unknown = self.graph.intern(Value::Opaque(self.at, n));
             self.state.set_register(reg, unknown);
         }
@@ -190,7 +211,7 @@ impl Lower<'_> {
         if let Some(uses) = &mut self.uses
             && let Value::Entry(Input::Register(reg)) = self.graph.get(value)
         {
-            uses.reads |= 1 << reg.0;
+            uses.reads.insert(reg);
         }
     }
 
@@ -307,7 +328,7 @@ impl Lower<'_> {
 fn holds_return_address(graph: &Graph, value: ValueId) -> bool {
     /// Values that are looked at: beyond, it may.
     const MOST_LOOKED_AT: usize = 4096;
-    if graph.find(Value::Entry(Input::Stack(0))).is_none() {
+    if graph.find(Value::Entry(Input::ReturnAddress)).is_none() {
         return false;
     }
     let mut pending = vec![value];
@@ -317,7 +338,7 @@ fn holds_return_address(graph: &Graph, value: ValueId) -> bool {
             continue;
         }
         match graph.get(v) {
-            Value::Entry(Input::Stack(0)) => return true,
+            Value::Entry(Input::ReturnAddress) => return true,
             Value::Binary(_, a, b) => pending.extend([a, b]),
             Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Kept(_, _, a) => {
                 pending.push(a);
@@ -404,7 +425,7 @@ impl Machine for Lower<'_> {
 
     fn put(&mut self, reg: Reg, value: ValueId) {
         let mut value = value;
-        if reg == RSP {
+        if reg == self.convention().stack_pointer {
             if !matches!(self.graph.get(value), Value::Frame(_)) {
                 // A dynamic allocation keeps the frame; any other stack is not ours.
                 let own = matches!(pointer(self.image, self.graph, value), Pointer::Frame(_));
@@ -418,7 +439,9 @@ impl Machine for Lower<'_> {
                 value = self.graph.intern(Value::Frame(detached(key)));
             }
         } else {
-            self.expose(value);
+            if self.convention().frame_record != Some(reg) {
+                self.expose(value);
+            }
             self.materialise(value);
             self.note_place(value);
         }
@@ -491,8 +514,12 @@ impl Machine for Lower<'_> {
         match self.graph.get(address) {
             Value::Frame(offset) => match self.state.load(self.graph, offset, size) {
                 Some(known) => known,
-                None if offset == 0 && size == 8 && self.trust.frame => {
-                    self.graph.intern(Value::Entry(Input::Stack(0)))
+                None if offset == 0
+                    && size == 8
+                    && self.trust.frame
+                    && self.convention().link.is_none() =>
+                {
+                    self.graph.intern(Value::Entry(Input::ReturnAddress))
                 }
                 None => {
                     // Stores to the frame are no states of memory: each load is one of its own.
@@ -537,7 +564,7 @@ impl Machine for Lower<'_> {
         self.watch(address, size, value);
         if let Value::Frame(offset) = self.graph.get(address) {
             if let Value::Entry(Input::Register(reg)) = self.graph.get(value) {
-                *self.saved |= 1 << reg.0;
+                self.saved.insert(reg);
             }
             let value = self.graph.zero_extend(value, size * 8);
             self.state.store(offset, size, value);

@@ -39,10 +39,10 @@ fn each_value(block: &mut Block, mut f: impl FnMut(&mut ValueId)) {
         Exit::Branch(test, ..) => f(test),
         Exit::Call(call, ..) | Exit::TailCall(call) => {
             f(&mut call.target);
-            call.registers.iter_mut().for_each(&mut f);
+            call.registers.0.iter_mut().for_each(&mut f);
             call.stack.iter_mut().for_each(|(_, v)| f(v));
         }
-        Exit::Return(registers) => registers.iter_mut().for_each(&mut f),
+        Exit::Return(registers) => registers.0.iter_mut().for_each(&mut f),
         Exit::Syscall(entry, _) => {
             f(&mut entry.number);
             entry.arguments.iter_mut().for_each(&mut f);

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::settle::OneValue;
 use super::value::{ANY, Graph, Input, Phi, Value, ValueId};
-use crate::isa::{Binary, Condition, Lane, Reg, x86_64::RSP};
+use crate::isa::{Binary, Condition, Convention, Lane, Reg};
+use crate::summary::Registers;
 
-/// Registers, then the flags, then the version of memory.
-const PLACES: usize = 18;
-const FLAGS: usize = 16;
-const MEMORY: usize = 17;
+/// The flags, the version of memory, then registers, as many as any architecture has.
+const PLACES: usize = REGISTERS + 32;
+const FLAGS: usize = 0;
+const MEMORY: usize = 1;
+const REGISTERS: usize = 2;
 
 /// A word of the frame whose content is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +29,7 @@ pub(super) struct State {
     slots: Vec<Slot>,
     /// Arguments on the stack still hold what the caller put there.
     incoming: bool,
+    convention: &'static Convention,
     /// Memory operands that a compare has bounded on this path.
     facts: Vec<(ValueId, ValueId)>,
 }
@@ -44,50 +47,63 @@ pub(super) fn part(offset: i64) -> i64 {
 /// anything that is known.
 const LANES: i64 = 1 << 40;
 
+fn place(reg: Reg) -> usize {
+    REGISTERS + usize::from(reg.0)
+}
+
 fn lane_offset(lane: Lane) -> i64 {
     LANES + (i64::from(lane.0) * 4 + i64::from(lane.1)) * 8
 }
 
 impl State {
-    pub(super) fn entry(graph: &mut Graph) -> State {
+    pub(super) fn entry(graph: &mut Graph, convention: &'static Convention) -> State {
         let mut places = [ANY; PLACES];
-        for (n, place) in places.iter_mut().enumerate().take(16) {
-            *place = graph.intern(Value::Entry(Input::Register(Reg(n as u8))));
+        for reg in (0..convention.registers).map(Reg) {
+            let input = match convention.link {
+                Some(link) if reg == link => Input::ReturnAddress,
+                _ => Input::Register(reg),
+            };
+            places[place(reg)] = graph.intern(Value::Entry(input));
         }
-        places[usize::from(RSP.0)] = graph.intern(Value::Frame(0));
+        places[place(convention.stack_pointer)] = graph.intern(Value::Frame(0));
         places[MEMORY] = graph.intern(Value::Opaque(0, u8::MAX));
         State {
             places,
             slots: Vec::new(),
             incoming: true,
+            convention,
             facts: Vec::new(),
         }
     }
 
     /// Nothing is known, the height of the stack included.
-    pub(super) fn unknown(graph: &mut Graph) -> State {
+    pub(super) fn unknown(graph: &mut Graph, convention: &'static Convention) -> State {
         let mut places = [ANY; PLACES];
-        places[usize::from(RSP.0)] = graph.intern(Value::Frame(detached(1 << 29)));
+        places[place(convention.stack_pointer)] = graph.intern(Value::Frame(detached(1 << 29)));
         State {
             places,
             slots: Vec::new(),
             incoming: false,
+            convention,
             facts: Vec::new(),
         }
     }
 
     pub(super) fn register(&self, reg: Reg) -> ValueId {
-        self.places[usize::from(reg.0)]
+        self.places[place(reg)]
     }
 
     pub(super) fn set_register(&mut self, reg: Reg, value: ValueId) {
-        self.places[usize::from(reg.0)] = value;
+        self.places[place(reg)] = value;
     }
 
-    pub(super) fn registers(&self) -> [ValueId; 16] {
-        let mut all = [ANY; 16];
-        all.copy_from_slice(&self.places[..16]);
-        all
+    pub(super) fn registers(&self) -> Registers {
+        Registers(self.places[REGISTERS..self.used()].into())
+    }
+
+    /// Where the places end that the architecture has.
+    fn used(&self) -> usize {
+        REGISTERS + usize::from(self.convention.registers)
     }
 
     /// What a part of a vector register holds, when it is known.
@@ -188,7 +204,11 @@ impl State {
                 Some(graph.zero_extend(value, size * 8))
             }
             Some(s) if s.offset < end => None,
-            _ if offset >= 8 && self.incoming && offset < 4096 && offset % 8 == 0 => {
+            _ if offset >= self.convention.pushed()
+                && self.incoming
+                && offset < 4096
+                && offset % 8 == 0 =>
+            {
                 let value = graph.intern(Value::Entry(Input::Stack(offset as i32)));
                 Some(graph.zero_extend(value, size * 8))
             }
@@ -216,7 +236,8 @@ impl State {
         if !has_identity(graph, value) || graph.constant_of(value).is_some() {
             return;
         }
-        let places = self.places[..16].iter_mut();
+        let used = self.used();
+        let places = self.places[REGISTERS..used].iter_mut();
         for v in places.chain(self.slots.iter_mut().map(|s| &mut s.value)) {
             let same = *v == value || (bits < 64 && low_part(graph, *v, bits) == Some(value));
             if same && graph.constant_of(*v).is_none() {
@@ -241,8 +262,10 @@ impl State {
         other: &State,
     ) -> bool {
         let mut changed = false;
-        for n in 0..PLACES {
-            if n == usize::from(RSP.0) && self.places[n] != other.places[n] {
+        let caller = self.convention.pushed()..LANES;
+        let stack_pointer = place(self.convention.stack_pointer);
+        for n in 0..self.used() {
+            if n == stack_pointer && self.places[n] != other.places[n] {
                 // Two stack heights meet: a place of its own, nothing known of it.
                 let apart = graph.intern(Value::Frame(detached(u64::from(block) | 1 << 28)));
                 if self.places[n] != apart {
@@ -260,7 +283,7 @@ impl State {
         for slot in &self.slots {
             let theirs = match other.slots.binary_search_by_key(&slot.offset, |s| s.offset) {
                 Ok(at) if other.slots[at].size == slot.size => Some(other.slots[at].value),
-                _ if (8..LANES).contains(&slot.offset) => other.load(graph, slot.offset, slot.size),
+                _ if caller.contains(&slot.offset) => other.load(graph, slot.offset, slot.size),
                 _ => None,
             };
             let Some(theirs) = theirs else {
@@ -275,7 +298,7 @@ impl State {
             });
         }
         // A slot that only the other edge has, over an argument that this side still has.
-        let argument = |s: &&Slot| (8..LANES).contains(&s.offset);
+        let argument = |s: &&Slot| caller.contains(&s.offset);
         if self.incoming && other.slots.iter().any(|s| argument(&s)) {
             let ours = self.slots.iter().map(|s| s.offset).collect::<Vec<_>>();
             let mut theirs = other.slots.iter().filter(argument);

@@ -17,7 +17,10 @@ pub struct ValueId(pub u32);
 pub const ANY: ValueId = ValueId(0);
 
 /// The index of what a system call returned, as a [`Value::Opaque`].
-pub const OUTCOME: u8 = 48;
+pub const OUTCOME: u8 = 64;
+
+/// The index of what a call left in the first register, as a [`Value::Opaque`]; the others follow.
+pub const LEFT: u8 = 32;
 
 /// Something that a caller supplies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -26,6 +29,8 @@ pub enum Input {
     Register(Reg),
     /// Eight bytes on the stack, at this offset from the stack pointer at entry.
     Stack(i32),
+    /// The address that it returns to.
+    ReturnAddress,
 }
 
 /// What a value is.

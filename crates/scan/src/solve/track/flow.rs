@@ -8,7 +8,6 @@ use super::super::memory::Memory;
 use super::super::{FunctionId, Solver};
 use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, constant};
 use crate::image::Addr;
-use crate::isa::x86_64::{ARGUMENTS, R10, RAX, RDX, RSP};
 use crate::isa::{Binary, Reg};
 use crate::kernel::written_through;
 use crate::summary::{Call, Exit, Input, Traffic, Value, ValueId};
@@ -181,10 +180,10 @@ impl Solver<'_> {
                 let values = &track.holders[&function].values;
                 let own = |p: &&Place| p.piece != Piece::Frame(function);
                 let of = |reg: Reg| {
-                    let all = values[registers[usize::from(reg.0)].0 as usize].iter();
+                    let all = values[registers[reg].0 as usize].iter();
                     all.filter(own).copied().collect::<Places>()
                 };
-                let (result, second) = (of(RAX), of(RDX));
+                let [result, second] = self.image.convention.results.map(of);
                 track.lose_all(&second);
                 if track.holders[&function].summary.replaces_return_address {
                     track.lose_all(&result);
@@ -220,8 +219,10 @@ impl Solver<'_> {
     fn pass(&mut self, track: &mut Track, function: FunctionId, at: u64, call: &Call) {
         let values = &track.holders[&function].values;
         let of = |v: ValueId| values[v.0 as usize].clone();
-        let registers: Vec<(Reg, Places)> = (0..16u8)
-            .map(|n| (Reg(n), of(call.registers[usize::from(n)])))
+        let registers: Vec<(Reg, Places)> = call
+            .registers
+            .iter()
+            .map(|(reg, value)| (reg, of(value)))
             .filter(|(_, places)| !places.is_empty())
             .collect();
         let stack: Vec<(i32, Places)> = call
@@ -238,7 +239,8 @@ impl Solver<'_> {
                 piece => track.lose(piece),
             }
         }
-        let passes = |reg: Reg| ARGUMENTS.contains(&reg) || reg == R10;
+        let convention = self.image.convention;
+        let passes = |reg: Reg| convention.passing.contains(reg);
         let mut callees: BTreeSet<FunctionId> = self
             .callees
             .get(&at)
@@ -273,7 +275,7 @@ impl Solver<'_> {
             // Registers that carry no argument by the convention are followed to who is seen to read them.
             let reads = summary.reads;
             for (reg, places) in &registers {
-                if *reg == RSP || (!passes(*reg) && reads & (1 << reg.0) == 0) {
+                if *reg == convention.stack_pointer || (!passes(*reg) && !reads.contains(*reg)) {
                     continue;
                 }
                 let input = Input::Register(*reg);
@@ -317,17 +319,19 @@ impl Solver<'_> {
     /// Places that a call finds on the stack, by the offsets that they have for who is called: below, at
     /// or above where a return address goes.
     fn above(&self, track: &Track, function: FunctionId, call: &Call) -> Vec<(i64, Places)> {
-        let top = call.registers[usize::from(RSP.0)];
+        let convention = self.image.convention;
+        let top = call.registers[convention.stack_pointer];
         let Value::Frame(top) = track.holders[&function].summary.graph.get(top) else {
             return Vec::new();
         };
+        let pushed = convention.pushed();
         let frame = Piece::Frame(function);
         let held = track.held.range((frame, top)..=(frame, i64::MAX));
         let all = held.flat_map(|(&(_, at), places)| {
             let offset = at - top;
-            [offset + 8, offset, offset - 8].map(|offset| (offset, places.clone()))
+            [offset + pushed, offset, offset - pushed].map(|offset| (offset, places.clone()))
         });
-        all.filter(|(offset, _)| *offset > 0).collect()
+        all.filter(|(offset, _)| *offset > pushed - 8).collect()
     }
 
     /// What a function returns goes to who calls it.
@@ -341,7 +345,7 @@ impl Solver<'_> {
         };
         // In the C library, whose handler for changed user ids is one: without a result.
         let by_library = self.image.object_of(Addr(holder.summary.entry)) == self.lookups.library();
-        if by_library && may_return_nothing(holder) {
+        if by_library && may_return_nothing(holder, self.image.convention.results[0]) {
             return;
         }
         // The kernel and the loader use no results.
@@ -552,13 +556,13 @@ impl Solver<'_> {
 }
 
 /// Whether it returns on some way with what the result register held at entry, which nobody chose.
-fn may_return_nothing(holder: &Holder) -> bool {
+fn may_return_nothing(holder: &Holder, result: Reg) -> bool {
     let blocks = holder.summary.blocks.iter().zip(&holder.reached);
     let mut reached = blocks.filter(|(_, reached)| **reached);
     reached.any(|(block, _)| match &block.exit {
         Exit::Return(registers) => {
-            let result = registers[usize::from(RAX.0)];
-            holder.summary.graph.get(result) == Value::Entry(Input::Register(RAX))
+            let returned = holder.summary.graph.get(registers[result]);
+            returned == Value::Entry(Input::Register(result))
         }
         _ => false,
     })

@@ -109,7 +109,7 @@ impl Solver<'_> {
                 let operands = &graph.phis[index as usize].operands;
                 operands.iter().for_each(|o| below(o.1));
             }
-            Value::Entry(input) if input != Input::Stack(0) => {
+            Value::Entry(input) if input != Input::ReturnAddress => {
                 self.look_at_callers(function, input, role, search, wants);
             }
             _ => {}

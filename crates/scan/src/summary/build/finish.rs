@@ -7,8 +7,7 @@ use rustc_hash::FxHashSet;
 
 use super::{Builder, places};
 use crate::image::Addr;
-use crate::isa::Flow;
-use crate::isa::x86_64::{CALLER_SAVED, RAX, RSP, SYSCALL_ARGUMENTS};
+use crate::isa::{Convention, Flow, RegSet};
 use crate::summary::explore::{Extent, Tables, inside};
 use crate::summary::jump_table::{self, Target, trusted};
 use crate::summary::prune::prune;
@@ -22,7 +21,7 @@ impl Builder<'_> {
         let mut blocks = Vec::with_capacity(self.extents.len());
         let mut stubs = Vec::new();
         let mut escaping = Vec::new();
-        let mut reads = 0;
+        let mut reads = RegSet::NONE;
         let mut traffic = Vec::new();
         let mut takes_stack = false;
         for block in 0..self.extents.len() as u32 {
@@ -39,7 +38,7 @@ impl Builder<'_> {
             };
             let (flow, state, uses) = self.run(block, state, true);
             escaping.extend(uses.escaping);
-            reads |= uses.reads;
+            reads = reads.or(uses.reads);
             takes_stack |= uses.takes_stack;
             traffic.extend(
                 uses.traffic
@@ -52,7 +51,7 @@ impl Builder<'_> {
                     }),
             );
             let exit = self.exit(block, flow, state, tables, &mut stubs, too_large);
-            escape_by(&exit, &mut escaping);
+            escape_by(self.image.convention, &exit, &mut escaping);
             blocks.push(Block {
                 start,
                 last,
@@ -61,7 +60,7 @@ impl Builder<'_> {
             });
         }
         for (exit, at) in stubs {
-            escape_by(&exit, &mut escaping);
+            escape_by(self.image.convention, &exit, &mut escaping);
             blocks.push(Block {
                 start: at,
                 last: at,
@@ -194,6 +193,8 @@ impl Builder<'_> {
             Some((builder.extents.len() + stubs.len() - 1) as u32)
         };
         let jump = |to: Option<u32>| to.map_or(Exit::Stop, Exit::Jump);
+        let convention = self.image.convention;
+        let pushed = convention.pushed();
         if let Some(hub) = self.hub_at(block) {
             let targets = self.hubs.targets(hub).to_vec();
             let all = targets.into_iter().filter_map(|to| go(self, to, &state));
@@ -208,14 +209,14 @@ impl Builder<'_> {
             },
             Flow::Call(target) => {
                 let target = self.graph.constant(target);
-                let call = self.call(target, &state, 8);
+                let call = self.call(target, &state, pushed);
                 let returns_to = self.returns_to(&self.extents[block as usize]);
                 let next = returns_to.and_then(|to| go(self, to, &state));
                 let pad = self.image.landing_pad(Addr(last), Addr(after));
                 Exit::Call(call, next, pad.and_then(|p| go(self, p.0, &state)))
             }
             Flow::CallIndirect(target) => {
-                let call = self.call(target, &state, 8);
+                let call = self.call(target, &state, pushed);
                 let returns_to = self.returns_to(&self.extents[block as usize]);
                 let next = returns_to.and_then(|to| go(self, to, &state));
                 let pad = self.image.landing_pad(Addr(last), Addr(after));
@@ -223,15 +224,15 @@ impl Builder<'_> {
             }
             Flow::Syscall => {
                 let entry = Entry {
-                    number: state.register(RAX),
-                    arguments: SYSCALL_ARGUMENTS.map(|r| state.register(r)),
+                    number: state.register(convention.number),
+                    arguments: convention.kernel_arguments.map(|r| state.register(r)),
                 };
                 Exit::Syscall(Box::new(entry), go(self, after, &state))
             }
             Flow::ForeignSyscall(kind) => Exit::Foreign(kind, go(self, after, &state)),
             Flow::Return => match self.elsewhere(&state) {
-                None => Exit::Return(Box::new(state.registers())),
-                Some(target) => Exit::TailCall(self.call(target, &state, -8)),
+                None => Exit::Return(state.registers()),
+                Some(target) => Exit::TailCall(self.call(target, &state, -pushed)),
             },
             Flow::Stop => Exit::Stop,
             Flow::Invalid => Exit::Lost(Lost::NotCode),
@@ -244,7 +245,7 @@ impl Builder<'_> {
                     other => other,
                 };
                 match resolved {
-                    Target::Return => Exit::Return(Box::new(state.registers())),
+                    Target::Return => Exit::Return(state.registers()),
                     Target::Pointer => Exit::TailCall(self.call(target, &state, 0)),
                     Target::Unknown => Exit::Lost(Lost::Table),
                     Target::Table(_) if let Some(hub) = self.hub_of(last) => {
@@ -265,7 +266,11 @@ impl Builder<'_> {
     /// Where a return goes when not to the caller: what the function itself put in place of its
     /// return address, or under it.
     fn elsewhere(&mut self, state: &State) -> Option<ValueId> {
-        let top = state.frame_offset(&self.graph, RSP)?;
+        let convention = self.image.convention;
+        if let Some(link) = convention.link {
+            return self.linked_elsewhere(state.register(link));
+        }
+        let top = state.frame_offset(&self.graph, convention.stack_pointer)?;
         if is_foreign(top) {
             // Another stack: it goes where somebody put an address there, and may come back.
             self.replaces_return_address = true;
@@ -281,7 +286,7 @@ impl Builder<'_> {
         self.replaces_return_address |= top > 0;
         match state.load(&mut self.graph, top, 8) {
             Some(held) => match self.graph.get(held) {
-                Value::Entry(Input::Stack(_)) => None,
+                Value::Entry(Input::Stack(_) | Input::ReturnAddress) => None,
                 _ => {
                     // What is entered then returns to the caller's caller.
                     self.replaces_return_address |= top >= 0;
@@ -293,11 +298,43 @@ impl Builder<'_> {
         }
     }
 
+    /// The same where the return address is in a register: where a function jumps that returns with
+    /// `held` in it. What it once saved in its own frame is taken for what it finds there again.
+    fn linked_elsewhere(&mut self, held: ValueId) -> Option<ValueId> {
+        let mut pending = vec![held];
+        let mut seen = FxHashSet::default();
+        while let Some(v) = pending.pop() {
+            if !seen.insert(v) {
+                continue;
+            }
+            match self.graph.get(v) {
+                Value::Entry(Input::ReturnAddress) | Value::Any | Value::Opaque(..) => {}
+                Value::Load(address, ..)
+                    if let Value::Frame(at) = self.graph.get(address)
+                        && !is_foreign(at) => {}
+                Value::Refine(a, ..) | Value::Kept(_, _, a) => pending.push(a),
+                Value::Select(_, a, b) => pending.extend([a, b]),
+                Value::Phi(index) => {
+                    let operands = &self.graph.phis[index as usize].operands;
+                    pending.extend(operands.iter().map(|o| o.1));
+                }
+                // What is entered then returns to the caller's caller.
+                _ => {
+                    self.replaces_return_address = true;
+                    return Some(held);
+                }
+            }
+        }
+        None
+    }
+
     /// What a callee finds; `pushed` bytes of return address go on the stack first.
     fn call(&mut self, target: ValueId, state: &State, pushed: i64) -> Box<Call> {
         let mut stack = Vec::new();
-        if let Some(top) = state.frame_offset(&self.graph, RSP) {
-            for offset in (8..=64).step_by(8) {
+        let convention = self.image.convention;
+        if let Some(top) = state.frame_offset(&self.graph, convention.stack_pointer) {
+            let first = convention.pushed();
+            for offset in (first..first + STACK_ARGUMENTS * 8).step_by(8) {
                 if let Some(v) = state.load(&mut self.graph, top - pushed + offset, 8) {
                     stack.push((offset as i32, v));
                 }
@@ -311,16 +348,19 @@ impl Builder<'_> {
     }
 }
 
+/// Words on the stack that a call can pass.
+const STACK_ARGUMENTS: i64 = 8;
+
 /// Notes what leaves the function by its exits.
-fn escape_by(exit: &Exit, escaping: &mut Vec<ValueId>) {
+fn escape_by(convention: &Convention, exit: &Exit, escaping: &mut Vec<ValueId>) {
     match exit {
         Exit::Call(call, ..) | Exit::TailCall(call) => {
-            escaping.extend(CALLER_SAVED.map(|r| call.registers[usize::from(r.0)]));
+            escaping.extend(convention.caller_saved.iter().map(|r| call.registers[r]));
             escaping.extend(call.stack.iter().map(|s| s.1));
         }
         // A pair comes back in two registers, or in three; assembly code uses any.
         Exit::Return(registers) => {
-            escaping.extend(CALLER_SAVED.map(|r| registers[usize::from(r.0)]));
+            escaping.extend(convention.caller_saved.iter().map(|r| registers[r]));
         }
         Exit::Syscall(entry, _) => escaping.extend(entry.arguments),
         _ => {}

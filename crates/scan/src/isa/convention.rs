@@ -1,0 +1,121 @@
+//! What an architecture's registers are for: between functions by its ABI, and at the border to
+//! the kernel.
+
+use portcullis_abi::Arch;
+
+use super::Reg;
+
+/// A set of general registers.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct RegSet(u32);
+
+impl RegSet {
+    /// None.
+    pub const NONE: RegSet = RegSet(0);
+    /// All that any architecture has.
+    pub const ALL: RegSet = RegSet(u32::MAX);
+
+    /// These.
+    pub const fn of(registers: &[Reg]) -> RegSet {
+        let mut bits = 0;
+        let mut n = 0;
+        while n < registers.len() {
+            bits |= 1 << registers[n].0;
+            n += 1;
+        }
+        RegSet(bits)
+    }
+
+    /// Whether `reg` is one of them.
+    pub const fn contains(self, reg: Reg) -> bool {
+        self.0 & (1 << reg.0) != 0
+    }
+
+    /// Whether all of `other` are among them.
+    pub const fn contains_all(self, other: RegSet) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Adds one.
+    pub fn insert(&mut self, reg: Reg) {
+        self.0 |= 1 << reg.0;
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, reg: Reg) {
+        self.0 &= !(1 << reg.0);
+    }
+
+    /// Those in both.
+    pub const fn and(self, other: RegSet) -> RegSet {
+        RegSet(self.0 & other.0)
+    }
+
+    /// Those in either.
+    pub const fn or(self, other: RegSet) -> RegSet {
+        RegSet(self.0 | other.0)
+    }
+
+    /// All others.
+    pub const fn complement(self) -> RegSet {
+        RegSet(!self.0)
+    }
+
+    /// Each, ascending.
+    pub fn iter(self) -> impl Iterator<Item = Reg> {
+        (0..32).map(Reg).filter(move |&reg| self.contains(reg))
+    }
+}
+
+/// What registers are for on one architecture.
+#[derive(Debug)]
+pub struct Convention {
+    /// The architecture.
+    pub arch: Arch,
+    /// How many general registers there are, the stack pointer included: their numbers are below.
+    pub registers: u8,
+    /// The stack pointer.
+    pub stack_pointer: Reg,
+    /// Where a call leaves the address that it returns to; without one, on the stack.
+    pub link: Option<Reg>,
+    /// The register that links frame records, where these lie below all that a function keeps in its
+    /// frame: callees save it, and look at nothing through it.
+    pub frame_record: Option<Reg>,
+    /// Arguments of a function that registers pass.
+    pub arguments: &'static [Reg],
+    /// Registers in which a callee can be passed something: arguments, the static chain of nested
+    /// functions, the place for a structure that is returned.
+    pub passing: RegSet,
+    /// Where a function leaves its result, and the second word of a pair.
+    pub results: [Reg; 2],
+    /// Registers that a function may leave changed, [`Convention::link`] aside.
+    pub caller_saved: RegSet,
+    /// Registers that a function must leave as it found them, the stack pointer aside.
+    pub callee_saved: RegSet,
+    /// The number of a system call.
+    pub number: Reg,
+    /// Arguments of a system call.
+    pub kernel_arguments: [Reg; 6],
+    /// What the kernel leaves changed: its result, then others.
+    pub kernel_writes: &'static [Reg],
+}
+
+/// There is one of each architecture.
+impl PartialEq for Convention {
+    fn eq(&self, other: &Convention) -> bool {
+        self.arch == other.arch
+    }
+}
+
+impl Eq for Convention {}
+
+impl Convention {
+    /// Bytes that a call puts on the stack: the first argument that is passed there is so far from the
+    /// stack pointer as the callee finds it.
+    pub const fn pushed(&self) -> i64 {
+        match self.link {
+            Some(_) => 0,
+            None => 8,
+        }
+    }
+}
