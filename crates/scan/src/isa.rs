@@ -5,6 +5,7 @@
 //! registers by name or how an instruction is encoded: what registers are for is the
 //! architecture's [`Convention`].
 
+pub mod aarch64;
 mod convention;
 mod lifter;
 pub mod x86_64;
@@ -102,6 +103,9 @@ pub enum Compare {
     Difference,
     /// `a & b`, as `test` does; carry and overflow are clear.
     Conjunction,
+    /// `a & b`, as `tst` of aarch64 does: overflow is clear, and nothing is said of the carry, whose
+    /// sense in a compare is another one there.
+    Bits,
     /// Only zero and sign of `a` are meaningful (`b` is ignored).
     Result,
 }
@@ -143,6 +147,9 @@ pub trait Machine {
     /// A value of which nothing is known, made by the current instruction; `index` tells
     /// several of one instruction apart.
     fn opaque(&mut self, index: u8) -> Self::V;
+    /// The address of what a thread has for itself, of which no other address is made: not of the
+    /// frame, nor of the image.
+    fn thread_pointer(&mut self) -> Self::V;
     /// Reads a register.
     fn get(&mut self, reg: Reg) -> Self::V;
     /// Writes a register.
@@ -174,6 +181,16 @@ pub trait Machine {
     fn read_unknown(&mut self, address: Self::V, size: Option<u64>);
     /// Sets the flags from an operation on `bits`-wide operands.
     fn compare(&mut self, kind: Compare, bits: u8, a: Self::V, b: Self::V);
+    /// The value 1 when the flags that an operation would leave fulfil `condition`, else 0; the flags
+    /// stay.
+    fn test(
+        &mut self,
+        condition: Condition,
+        kind: Compare,
+        bits: u8,
+        a: Self::V,
+        b: Self::V,
+    ) -> Self::V;
     /// Makes the flags unknown.
     fn forget_flags(&mut self);
     /// The value 1 when the flags fulfil `condition`, else 0.

@@ -429,7 +429,7 @@ fn is_zero(graph: &Graph, test: ValueId, at: u64) -> Option<bool> {
     let own = given(graph, a, at, 1)? == 1 && given(graph, a, at, 0)? == 0;
     let with_zero = match kind {
         Compare::Difference => graph.constant_of(b) == Some(0),
-        Compare::Conjunction => a == b,
+        Compare::Conjunction | Compare::Bits => a == b,
         Compare::Result => true,
     };
     (own && with_zero).then_some(condition == Condition::Eq)

@@ -3,7 +3,7 @@
 
 use portcullis_abi::Arch;
 
-use super::Reg;
+use super::{Reg, aarch64, x86_64};
 
 /// A set of general registers.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -110,6 +110,15 @@ impl PartialEq for Convention {
 impl Eq for Convention {}
 
 impl Convention {
+    /// That of an architecture whose programs are understood.
+    pub fn of(arch: Arch) -> Option<&'static Convention> {
+        match arch {
+            Arch::X86_64 => Some(&x86_64::CONVENTION),
+            Arch::Aarch64 => Some(&aarch64::CONVENTION),
+            _ => None,
+        }
+    }
+
     /// Bytes that a call puts on the stack: the first argument that is passed there is so far from the
     /// stack pointer as the callee finds it.
     pub const fn pushed(&self) -> i64 {

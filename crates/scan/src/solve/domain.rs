@@ -364,8 +364,8 @@ pub fn decide(
         (Compare::Difference, Condition::AboveEq) => apart(al >= bh, ah < bl),
         (Compare::Difference, Condition::BelowEq) => apart(ah <= bl, al > bh),
         (Compare::Difference, Condition::Above) => apart(al > bh, ah <= bl),
-        (Compare::Conjunction, Condition::Eq) if a == b && al > 0 => Some(false),
-        (Compare::Conjunction, Condition::Ne) if a == b && al > 0 => Some(true),
+        (Compare::Conjunction | Compare::Bits, Condition::Eq) if a == b && al > 0 => Some(false),
+        (Compare::Conjunction | Compare::Bits, Condition::Ne) if a == b && al > 0 => Some(true),
         _ => None,
     }
 }
@@ -384,7 +384,7 @@ fn holds(condition: Condition, kind: Compare, bits: u8, a: u64, b: u64) -> Optio
     let (sa, sb) = (a as i64, b as i64);
     let r = match kind {
         Compare::Difference => a.wrapping_sub(b),
-        Compare::Conjunction => a & b,
+        Compare::Conjunction | Compare::Bits => a & b,
         Compare::Result => a,
     };
     let negative = (r as i64) < 0;
@@ -407,10 +407,10 @@ fn holds(condition: Condition, kind: Compare, bits: u8, a: u64, b: u64) -> Optio
         (Compare::Conjunction, Condition::AboveEq) => true,
         (Compare::Conjunction, Condition::BelowEq) => r == 0,
         (Compare::Conjunction, Condition::Above) => r != 0,
-        (Compare::Conjunction, Condition::Less) => negative,
-        (Compare::Conjunction, Condition::GreaterEq) => !negative,
-        (Compare::Conjunction, Condition::LessEq) => negative || r == 0,
-        (Compare::Conjunction, Condition::Greater) => !negative && r != 0,
-        (Compare::Result, _) => return None,
+        (Compare::Conjunction | Compare::Bits, Condition::Less) => negative,
+        (Compare::Conjunction | Compare::Bits, Condition::GreaterEq) => !negative,
+        (Compare::Conjunction | Compare::Bits, Condition::LessEq) => negative || r == 0,
+        (Compare::Conjunction | Compare::Bits, Condition::Greater) => !negative && r != 0,
+        (Compare::Bits | Compare::Result, _) => return None,
     })
 }

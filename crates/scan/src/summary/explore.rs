@@ -135,6 +135,7 @@ impl Machine for Blind {
     type V = ();
     fn constant(&mut self, _: u64) {}
     fn opaque(&mut self, _: u8) {}
+    fn thread_pointer(&mut self) {}
     fn get(&mut self, _: Reg) {}
     fn put(&mut self, _: Reg, (): ()) {}
     fn lane(&mut self, _: Lane) {}
@@ -150,6 +151,7 @@ impl Machine for Blind {
     fn store_unknown(&mut self, (): ()) {}
     fn read_unknown(&mut self, (): (), _: Option<u64>) {}
     fn compare(&mut self, _: Compare, _: u8, (): (), (): ()) {}
+    fn test(&mut self, _: Condition, _: Compare, _: u8, (): (), (): ()) {}
     fn forget_flags(&mut self) {}
     fn condition(&mut self, _: Condition) {}
     fn select(&mut self, (): (), (): (), (): ()) {}

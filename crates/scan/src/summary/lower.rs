@@ -8,6 +8,9 @@ use super::{Reference, Trust};
 use crate::image::{Addr, Image};
 use crate::isa::{Binary, Compare, Condition, Convention, Lane, Machine, Reg, RegSet};
 
+/// What a function's thread has for itself: one unknown in all of it.
+const THREAD_POINTER: Value = Value::Opaque(u64::MAX, 1);
+
 /// What a function uses of the image, collected in the last pass.
 #[derive(Default)]
 pub(super) struct Uses {
@@ -78,6 +81,21 @@ impl Lower<'_> {
                 }
             }
         }
+    }
+
+    /// Whether a place is the thread's own: what is put there is not followed.
+    fn is_thread_local(&self, address: ValueId) -> bool {
+        let mut terms = vec![address];
+        for _ in 0..12 {
+            let Some(term) = terms.pop() else { break };
+            match self.graph.get(term) {
+                Value::Binary(Binary::Add, a, b) => terms.extend([a, b]),
+                Value::Binary(Binary::Sub, a, _) => terms.push(a),
+                THREAD_POINTER => return true,
+                _ => {}
+            }
+        }
+        false
     }
 
     fn expose(&mut self, value: ValueId) {
@@ -419,6 +437,10 @@ impl Machine for Lower<'_> {
         self.graph.intern(Value::Opaque(self.at, index))
     }
 
+    fn thread_pointer(&mut self) -> ValueId {
+        self.graph.intern(THREAD_POINTER)
+    }
+
     fn get(&mut self, reg: Reg) -> ValueId {
         self.state.register(reg)
     }
@@ -482,7 +504,18 @@ impl Machine for Lower<'_> {
     fn binary(&mut self, op: Binary, a: ValueId, b: ValueId) -> ValueId {
         self.note_use(a);
         self.note_use(b);
-        let result = self.graph.binary(op, a, b);
+        let result = match (op, self.graph.get(a), self.graph.get(b)) {
+            // Aligning the stack: where a call pushes nothing it is a multiple of 16 at entry (System
+            // V ABI §3.2.2, AAPCS64 §6.4.5.1). A larger alignment moves the frame by an amount that
+            // shifts all its slots alike.
+            (Binary::And, Value::Frame(o), Value::Const(c)) if (-4096..0).contains(&(c as i64)) => {
+                let pushed = self.convention().pushed();
+                let step = (c as i64).wrapping_neg();
+                let down = (o - pushed).div_euclid(step) * step;
+                self.graph.intern(Value::Frame(down + pushed))
+            }
+            _ => self.graph.binary(op, a, b),
+        };
         // The distance of two addresses is none.
         let distance = op == Binary::Sub
             && self
@@ -509,6 +542,9 @@ impl Machine for Lower<'_> {
     }
 
     fn load(&mut self, address: ValueId, size: u8) -> ValueId {
+        if self.is_thread_local(address) {
+            return self.opaque(252);
+        }
         self.note_use(address);
         self.note_place(address);
         match self.graph.get(address) {
@@ -558,6 +594,9 @@ impl Machine for Lower<'_> {
     }
 
     fn store(&mut self, address: ValueId, size: u8, value: ValueId) {
+        if self.is_thread_local(address) {
+            return self.lose(value);
+        }
         self.expose(value);
         self.materialise(value);
         self.note_stored(value);
@@ -589,6 +628,9 @@ impl Machine for Lower<'_> {
     }
 
     fn store_unknown(&mut self, address: ValueId) {
+        if self.is_thread_local(address) {
+            return;
+        }
         self.watch(address, 0, ANY);
         if let Value::Frame(offset) = self.graph.get(address) {
             let lowest = self.exposed.entry(part(offset)).or_insert(offset);
@@ -601,6 +643,9 @@ impl Machine for Lower<'_> {
     }
 
     fn read_unknown(&mut self, address: ValueId, size: Option<u64>) {
+        if self.is_thread_local(address) {
+            return;
+        }
         self.watch_read(address, size);
         match (self.graph.get(address), size) {
             (Value::Const(at), Some(size)) => {
@@ -625,6 +670,20 @@ impl Machine for Lower<'_> {
         self.note_use(b);
         let flags = self.graph.intern(Value::Flags(kind, bits, a, b));
         self.state.set_flags(flags);
+    }
+
+    fn test(
+        &mut self,
+        condition: Condition,
+        kind: Compare,
+        bits: u8,
+        a: ValueId,
+        b: ValueId,
+    ) -> ValueId {
+        self.note_use(a);
+        self.note_use(b);
+        let flags = self.graph.intern(Value::Flags(kind, bits, a, b));
+        self.graph.test(condition, flags)
     }
 
     fn forget_flags(&mut self) {

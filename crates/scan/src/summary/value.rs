@@ -260,12 +260,6 @@ impl Graph {
             }
             (Binary::Add, Frame(o), Const(c)) => self.intern(Frame(o.wrapping_add(c as i64))),
             (Binary::Sub, Frame(x), Frame(y)) => self.constant(x.wrapping_sub(y) as u64),
-            // Aligning the stack: entry is 8 below a multiple of 16 (System V ABI §3.2.2); a
-            // larger alignment moves the frame by an amount that shifts all its slots alike.
-            (Binary::And, Frame(o), Const(c)) if (c as i64) < 0 && (c as i64) >= -4096 => {
-                let step = (c as i64).wrapping_neg();
-                self.intern(Frame((o - 8).div_euclid(step) * step + 8))
-            }
             (Binary::Add, Value::Binary(Binary::Add, x, y), Const(c)) => match self.get(y) {
                 Const(d) => {
                     let sum = self.constant(c.wrapping_add(d));

@@ -27,7 +27,7 @@ impl Builder<'_> {
                 };
                 return state.refine(&mut self.graph, b, swapped, bits, a);
             }
-            Compare::Conjunction if a == b => {
+            Compare::Conjunction | Compare::Bits if a == b => {
                 let zero = self.graph.constant(0);
                 (a, zero)
             }
@@ -35,8 +35,12 @@ impl Builder<'_> {
         };
         // Sign tests say about `a - 0` what a compare with zero would.
         let condition = match (kind, condition) {
-            (Compare::Conjunction, Condition::Negative) => Condition::Less,
-            (Compare::Conjunction, Condition::NotNegative) => Condition::GreaterEq,
+            (Compare::Conjunction | Compare::Bits, Condition::Negative) => Condition::Less,
+            (Compare::Conjunction | Compare::Bits, Condition::NotNegative) => Condition::GreaterEq,
+            (
+                Compare::Bits,
+                Condition::Below | Condition::AboveEq | Condition::BelowEq | Condition::Above,
+            ) => return,
             (Compare::Conjunction, Condition::Above) => Condition::Ne,
             (Compare::Conjunction, Condition::BelowEq) => Condition::Eq,
             (_, Condition::Negative | Condition::NotNegative) => return,

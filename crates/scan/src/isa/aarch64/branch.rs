@@ -1,0 +1,190 @@
+//! Branches, exceptions, system instructions (C4.1, "Branches, Exception Generating and System
+//! instructions").
+
+use super::word::Word;
+use super::{X16, X30, condition, read, register, write};
+use crate::isa::{Compare, Condition, Flow, Machine, Reg};
+
+pub(super) fn lift<M: Machine>(w: Word, at: u64, m: &mut M) -> Flow<M::V> {
+    match w.bits(31, 24) {
+        0x14..=0x17 => Flow::Jump(target(at, w.signed(25, 0))),
+        0x94..=0x97 => Flow::Call(target(at, w.signed(25, 0))),
+        0x34 | 0x35 | 0xb4 | 0xb5 => {
+            let when = equal(!w.bit(24));
+            let taken = register::zero(w.rd(), w.width(), when, m);
+            Flow::Branch(taken, target(at, w.signed(23, 5)))
+        }
+        0x36 | 0x37 | 0xb6 | 0xb7 => {
+            let taken = bit(w, m);
+            Flow::Branch(taken, target(at, w.signed(18, 5)))
+        }
+        0x54 => match condition(w.bits(3, 0)) {
+            None => Flow::Jump(target(at, w.signed(23, 5))),
+            Some(when) => {
+                let taken = m.condition(when);
+                Flow::Branch(taken, target(at, w.signed(23, 5)))
+            }
+        },
+        // `retaasppc`, `retabsppc`.
+        0x55 if w.bits(23, 22) == 0 && w.rd() == 31 => Flow::Return,
+        0x74 | 0x75 | 0xf4 | 0xf5 => compare(w, at, m),
+        0xd4 => exception(w),
+        0xd5 => system(w, m),
+        0xd6 | 0xd7 => through(w, m),
+        _ => Flow::Invalid,
+    }
+}
+
+fn target(at: u64, words: i64) -> u64 {
+    at.wrapping_add_signed(words * 4)
+}
+
+fn equal(yes: bool) -> Condition {
+    if yes { Condition::Eq } else { Condition::Ne }
+}
+
+/// What `tbz` and `tbnz` ask.
+fn bit<M: Machine>(w: Word, m: &mut M) -> M::V {
+    let n = w.small(23, 19) | if w.bit(31) { 32 } else { 0 };
+    let set = w.bit(24);
+    if n == 31 || n == 63 {
+        // The sign.
+        let when = match set {
+            true => Condition::Less,
+            false => Condition::GreaterEq,
+        };
+        return register::zero(w.rd(), n + 1, when, m);
+    }
+    let v = read(w.rd(), 64, m);
+    let mask = m.constant(1 << n);
+    m.test(equal(!set), Compare::Bits, 64, v, mask)
+}
+
+/// Compare and branch in one (`cb*`).
+fn compare<M: Machine>(w: Word, at: u64, m: &mut M) -> Flow<M::V> {
+    let known = match (w.bit(24), w.bits(15, 14)) {
+        // With an immediate.
+        (true, size) => size & 1 == 0,
+        (false, 0b00) => true,
+        // Of bytes, of halves.
+        (false, 0b10 | 0b11) => !w.bit(31),
+        _ => false,
+    };
+    if !known {
+        return Flow::Invalid;
+    }
+    let unknown = m.opaque(0);
+    Flow::Branch(unknown, target(at, w.signed(13, 5)))
+}
+
+/// C4.1.93: only a program's own calls come back.
+fn exception<V>(w: Word) -> Flow<V> {
+    match (w.bits(23, 21), w.bits(4, 2), w.bits(1, 0)) {
+        // The kernel does not look at the immediate (`el0_svc`, arch/arm64/kernel/syscall.c).
+        (0b000, 0, 0b01) => Flow::Syscall,
+        // `hvc`, `smc`: undefined for programs. `brk`, `hlt`: a signal, and the same again.
+        (0b000, 0, 0b10 | 0b11) | (0b001 | 0b010, 0, 0) => Flow::Stop,
+        // `dcps*`: undefined outside of debug state.
+        (0b101, 0, 0b01..=0b11) => Flow::Stop,
+        _ => Flow::Invalid,
+    }
+}
+
+fn system<M: Machine>(w: Word, m: &mut M) -> Flow<M::V> {
+    /// `mrs x0, tpidr_el0`.
+    const THREAD_POINTER: u32 = 0xd53b_d040;
+    let set = |n: u8, index: u8, m: &mut M| {
+        let v = m.opaque(index);
+        write(n, 64, v, m);
+    };
+    match w.bits(23, 19) {
+        0b00000 => match w.bits(18, 12) {
+            // Hints: most do nothing to numbers, as pointers keep their value when they are signed or
+            // checked. `chkfeat` answers in x16.
+            0x32 => {
+                if w.bits(11, 5) == 40 {
+                    set(X16.0, 0, m);
+                }
+            }
+            // Barriers; `wfet`, `wfit`.
+            0x33 | 0x31 => {}
+            // `msr` of a field of the state; `cfinv`, `axflag`, `xaflag`.
+            op if op & 0xf == 4 => m.forget_flags(),
+            _ => return Flow::Invalid,
+        },
+        // `sys`: of those that a program may use, `dc zva` and its like write memory.
+        0b00001 => {
+            if (w.bits(18, 16), w.bits(15, 12), w.bits(11, 8)) == (3, 7, 4) {
+                let place = read(w.rd(), 64, m);
+                m.store_unknown(place);
+            }
+            m.forget_flags();
+        }
+        // `sysl`; the start of a transaction.
+        0b00100 | 0b00101 => {
+            m.forget_flags();
+            set(w.rd(), 0, m);
+        }
+        // `msr`, which can be that of the flags.
+        0b00010 | 0b00011 => {
+            let v = read(w.rd(), 64, m);
+            m.lose(v);
+            m.forget_flags();
+        }
+        // `mrs`.
+        0b00110 | 0b00111 if w.0 & !0x1f == THREAD_POINTER => {
+            let v = m.thread_pointer();
+            write(w.rd(), 64, v, m);
+        }
+        // `rndr` sets flags.
+        0b00110 | 0b00111 => {
+            m.forget_flags();
+            set(w.rd(), 0, m);
+        }
+        // `sysp`, `msrr`, `mrrs`: pairs of registers.
+        0b01001 | 0b01010 | 0b01011 | 0b01110 | 0b01111 => {
+            m.forget_flags();
+            for n in [0, 1] {
+                let v = read(w.rd() | n, 64, m);
+                m.lose(v);
+                set(w.rd() | n, n, m);
+            }
+        }
+        _ => return Flow::Invalid,
+    }
+    Flow::Next
+}
+
+/// `br`, `blr`, `ret`, and the same with a check of the pointer.
+fn through<M: Machine>(w: Word, m: &mut M) -> Flow<M::V> {
+    let (signed, modified) = match (w.bits(15, 10), w.bit(24)) {
+        (0, false) => (false, false),
+        (0b000010 | 0b000011, with) => (true, with),
+        _ => return Flow::Invalid,
+    };
+    let rest = w.rd();
+    if w.rm() != 31
+        || !signed && rest != 0
+        || signed && !modified && rest != 31 && w.bits(22, 21) != 0b10
+    {
+        return Flow::Invalid;
+    }
+    match w.bits(23, 21) {
+        0b000 | 0b001 => {
+            let to = read(w.rn(), 64, m);
+            match w.bit(21) {
+                true => Flow::CallIndirect(to),
+                false => Flow::JumpIndirect(to),
+            }
+        }
+        0b010 if modified || signed && w.rn() != 31 => Flow::Invalid,
+        0b010 if signed || Reg(w.rn()) == X30 => Flow::Return,
+        0b010 => {
+            let to = read(w.rn(), 64, m);
+            Flow::JumpIndirect(to)
+        }
+        // `eret`, `drps`: undefined for programs; they are told by bit 23 with bit 24 clear.
+        0b100 | 0b101 if !modified => Flow::Stop,
+        _ => Flow::Invalid,
+    }
+}

@@ -1,0 +1,280 @@
+//! Vector registers as carriers of words: compilers build and copy structures in them, function
+//! pointers and numbers included. Floating point is not followed.
+//!
+//! Of the general registers, data processing on vectors writes only those that `umov`, `smov`,
+//! `fmov` and the conversions to integers name (C4.1, "Data Processing -- Scalar Floating-Point and
+//! Advanced SIMD").
+
+use super::word::Word;
+use super::{LANES, narrow, read, register, write};
+use crate::isa::{Lane, Machine};
+
+/// Nothing is known of a vector register any more.
+pub(super) fn forget<M: Machine>(n: u8, m: &mut M) {
+    for part in 0..LANES {
+        m.forget_lane(Lane(n, part));
+    }
+}
+
+/// What a vector register held goes where it is not followed.
+pub(super) fn lose<M: Machine>(n: u8, m: &mut M) {
+    for part in 0..LANES {
+        let v = m.lane(Lane(n, part));
+        m.lose(v);
+    }
+}
+
+/// Fills a vector register; nothing for its upper half clears that.
+fn put<M: Machine>(n: u8, low: M::V, high: Option<M::V>, m: &mut M) {
+    let high = high.unwrap_or_else(|| m.constant(0));
+    m.put_lane(Lane(n, 0), low);
+    m.put_lane(Lane(n, 1), high);
+}
+
+/// Lifts data processing on vectors and floating point.
+pub(super) fn compute<M: Machine>(w: Word, m: &mut M) {
+    let done = if w.bits(28, 24) == 0b11110 && !w.bit(30) {
+        scalar(w, m)
+    } else {
+        copy(w, m) || constant(w, m) || whole(w, m)
+    };
+    if !done {
+        // It writes one register, out of at most four.
+        for n in [w.rn(), w.rm(), w.rd()] {
+            lose(n, m);
+        }
+        forget(w.rd(), m);
+    }
+}
+
+/// Floating point, and what moves between its registers and general ones.
+fn scalar<M: Machine>(w: Word, m: &mut M) -> bool {
+    let integer = w.bit(21) && w.bits(15, 10) == 0;
+    // With a fixed point, bit 21 is clear.
+    if integer || !w.bit(21) {
+        return convert(w, integer, m);
+    }
+    match w.bits(11, 10) {
+        // `fccmp`, and `fcmp` among what has neither bit.
+        0b01 => m.forget_flags(),
+        0b00 if w.bits(13, 10) == 0b1000 => m.forget_flags(),
+        // `fmov` of a constant: of no use as a number.
+        0b00 if w.bits(12, 10) == 0b100 => forget(w.rd(), m),
+        // `fmov`, `fabs`, `fneg` and others of one register.
+        0b00 => {
+            // `fmov d, d`.
+            if w.bits(23, 22) == 0b01 && w.bits(20, 15) == 0 && !w.bit(31) {
+                let v = m.lane(Lane(w.rn(), 0));
+                put(w.rd(), v, None, m);
+            } else {
+                lose(w.rn(), m);
+                forget(w.rd(), m);
+            }
+        }
+        // Two registers, and `fcsel`.
+        _ => {
+            for n in [w.rn(), w.rm()] {
+                lose(n, m);
+            }
+            forget(w.rd(), m);
+        }
+    }
+    true
+}
+
+fn convert<M: Machine>(w: Word, integer: bool, m: &mut M) -> bool {
+    let (double, way, op) = (w.bits(23, 22), w.bits(20, 19), w.bits(18, 16));
+    match (integer, w.bit(31), double, way, op) {
+        // `fmov` between a general register and the low part of a vector.
+        (true, true, 0b01, 0b00, 0b110) => {
+            let v = m.lane(Lane(w.rn(), 0));
+            write(w.rd(), 64, v, m);
+        }
+        (true, true, 0b01, 0b00, 0b111) => {
+            let v = read(w.rn(), 64, m);
+            put(w.rd(), v, None, m);
+        }
+        (true, false, 0b00, 0b00, 0b110) => {
+            let v = m.lane(Lane(w.rn(), 0));
+            write(w.rd(), 32, v, m);
+        }
+        (true, false, 0b00, 0b00, 0b111) => {
+            let v = read(w.rn(), 32, m);
+            put(w.rd(), v, None, m);
+        }
+        // The same with its upper part, which leaves the other.
+        (true, true, 0b10, 0b01, 0b110) => {
+            let v = m.lane(Lane(w.rn(), 1));
+            write(w.rd(), 64, v, m);
+        }
+        (true, true, 0b10, 0b01, 0b111) => {
+            let v = read(w.rn(), 64, m);
+            m.put_lane(Lane(w.rd(), 1), v);
+        }
+        // `scvtf`, `ucvtf`: a number becomes another.
+        (_, _, _, 0b00, 0b010 | 0b011) => {
+            let v = read(w.rn(), 64, m);
+            m.lose(v);
+            forget(w.rd(), m);
+        }
+        // To a general register, or to a vector register by some.
+        _ => {
+            lose(w.rn(), m);
+            let v = read(w.rn(), 64, m);
+            m.lose(v);
+            register::opaque(w.rd(), &[], m);
+            forget(w.rd(), m);
+        }
+    }
+    true
+}
+
+/// "Advanced SIMD copy" and its scalar form: `dup`, `ins`, `umov`, `smov`.
+fn copy<M: Machine>(w: Word, m: &mut M) -> bool {
+    let scalar = w.bits(31, 30) == 0b01 && w.bits(28, 21) == 0b1111_0000;
+    let vector = !w.bit(31) && w.bits(28, 21) == 0b0111_0000;
+    if !(scalar || vector) || w.bit(15) || !w.bit(10) {
+        return false;
+    }
+    let place = w.bits(20, 16);
+    let words = place & 0b1111 == 0b1000;
+    // Which of the two words, when words it is.
+    let part = (place >> 4) as u8;
+    let all = w.bit(30);
+    let op = w.bits(14, 11);
+    match (w.bit(29), op) {
+        // `dup` of a part: to both, or to the low one.
+        (false, 0b0000) if words => {
+            let v = m.lane(Lane(w.rn(), part));
+            put(w.rd(), v, (all && vector).then_some(v), m);
+        }
+        // `dup` of a general register.
+        (false, 0b0001) if vector && words && all => {
+            let v = read(w.rn(), 64, m);
+            put(w.rd(), v, Some(v), m);
+        }
+        (false, 0b0001) if vector => {
+            let v = read(w.rn(), 64, m);
+            m.lose(v);
+            forget(w.rd(), m);
+        }
+        // `ins` of a general register.
+        (false, 0b0011) if vector => {
+            let v = read(w.rn(), 64, m);
+            if words {
+                m.put_lane(Lane(w.rd(), part), v);
+            } else {
+                m.lose(v);
+                lose(w.rd(), m);
+                forget(w.rd(), m);
+            }
+        }
+        // `umov`; of the low half of a word, too.
+        (false, 0b0111) if vector => {
+            let half = place & 0b111 == 0b100 && !w.bit(19);
+            let v = if words {
+                m.lane(Lane(w.rn(), part))
+            } else if half {
+                let v = m.lane(Lane(w.rn(), part));
+                narrow(v, 32, m)
+            } else {
+                lose(w.rn(), m);
+                m.opaque(0)
+            };
+            write(w.rd(), 64, v, m);
+        }
+        // `smov`.
+        (false, 0b0101) if vector => {
+            lose(w.rn(), m);
+            register::opaque(w.rd(), &[], m);
+        }
+        // `ins` of a part.
+        (true, _) if vector && words => {
+            let v = m.lane(Lane(w.rn(), w.small(14, 14)));
+            m.put_lane(Lane(w.rd(), part), v);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// "Advanced SIMD modified immediate": `movi`, `mvni`, `orr`, `bic`, `fmov`.
+fn constant<M: Machine>(w: Word, m: &mut M) -> bool {
+    if w.bit(31) || w.bits(28, 19) != 0b01_1110_0000 || !w.bit(10) {
+        return false;
+    }
+    let Some(value) = expanded(w) else {
+        lose(w.rd(), m);
+        forget(w.rd(), m);
+        return true;
+    };
+    let v = m.constant(value);
+    put(w.rd(), v, w.bit(30).then_some(v), m);
+    true
+}
+
+/// `AdvSIMDExpandImm` of the manual, for what sets the whole register to a number.
+fn expanded(w: Word) -> Option<u64> {
+    let byte = u64::from(w.bits(18, 16) << 5 | w.bits(9, 5));
+    let mode = w.bits(15, 12);
+    let op = w.bit(29);
+    let twice = |v: u64| v << 32 | v;
+    let fill = |v: u64| if op { !v } else { v };
+    if w.bit(11) {
+        return None;
+    }
+    Some(match mode {
+        0b0000 | 0b0010 | 0b0100 | 0b0110 => fill(twice(byte << (mode * 4))),
+        0b1000 | 0b1010 => {
+            let v = byte << ((mode & 2) * 4);
+            fill(twice(v << 16 | v))
+        }
+        0b1100 => fill(twice(byte << 8 | 0xff)),
+        0b1101 => fill(twice(byte << 16 | 0xffff)),
+        0b1110 if !op => (0..8).fold(0, |all, n| all | byte << (n * 8)),
+        // A bit for each byte.
+        0b1110 => (0..8)
+            .filter(|n| byte >> n & 1 != 0)
+            .fold(0, |all, n| all | 0xff << (n * 8)),
+        // `orr`, `bic` with a constant; floating point.
+        _ => return None,
+    })
+}
+
+/// What moves or clears whole registers, and what joins words of two.
+fn whole<M: Machine>(w: Word, m: &mut M) -> bool {
+    if w.bit(31) || w.bits(28, 24) != 0b01110 {
+        return false;
+    }
+    let wide = w.bit(30);
+    let same = w.rn() == w.rm();
+    let size = w.bits(23, 22);
+    match (w.bit(29), w.bit(21), w.bits(15, 10)) {
+        // `mov`: `orr` or `and` of a register with itself.
+        (false, true, 0b000111) if same && (size == 0b10 || size == 0b00) => {
+            let low = m.lane(Lane(w.rn(), 0));
+            let high = wide.then(|| m.lane(Lane(w.rn(), 1)));
+            put(w.rd(), low, high, m);
+        }
+        // `eor` of a register with itself.
+        (true, true, 0b000111) if same && size == 0 => {
+            let zero = m.constant(0);
+            put(w.rd(), zero, None, m);
+        }
+        // `zip1`, `uzp1`, `trn1` of words; their second forms.
+        (false, false, 0b001110 | 0b000110 | 0b001010) if size == 0b11 && wide => {
+            joined(w, 0, m);
+        }
+        (false, false, 0b011110 | 0b010110 | 0b011010) if size == 0b11 && wide => {
+            joined(w, 1, m);
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn joined<M: Machine>(w: Word, part: u8, m: &mut M) {
+    let low = m.lane(Lane(w.rn(), part));
+    let high = m.lane(Lane(w.rm(), part));
+    put(w.rd(), low, Some(high), m);
+}
