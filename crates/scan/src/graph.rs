@@ -19,7 +19,6 @@ use portcullis_abi::Mode;
 use rustc_hash::FxHashMap;
 
 use crate::image::{Addr, Image, Role};
-use crate::kernel::TAKES_HANDLER;
 use crate::solve::{Entered, InstanceId, Solution, Starts};
 use crate::summary::Exit;
 use arity::Arity;
@@ -116,7 +115,7 @@ impl<'a> CallGraph<'a> {
             let handler = instance
                 .sites
                 .get(&at)
-                .is_some_and(|s| s.can_be(TAKES_HANDLER));
+                .is_some_and(|s| s.can_be(image.kernel().takes_handler));
             let shape = if handler {
                 Shape {
                     object: None,
@@ -173,7 +172,7 @@ impl<'a> CallGraph<'a> {
             callers,
             open,
             taken,
-            clones: phase::clones(solution, Sure::Certain),
+            clones: phase::clones(image, solution, Sure::Certain),
             entry: image.entries().first().copied(),
             kin: Kin::of(image, loader, solution.lookups.library()),
         }

@@ -7,11 +7,12 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use portcullis_abi::{Binary, Linkage, ScannedObject, Warning};
+use portcullis_abi::{Arch, Binary, Linkage, ScannedObject, Warning};
 
 use crate::demangle::demangle;
 use crate::files::Identity;
 use crate::isa::Convention;
+use crate::kernel::Kernel;
 use crate::load::{FIRST_BASE, Object, gnu_hash, region_of, text};
 
 /// Index of an object in [`Image::objects`]; the program is 0.
@@ -107,7 +108,7 @@ pub(crate) struct Words {
     pub(crate) slots: Vec<Word>,
     /// Bytes that the loader changes in a way that is not modelled: address and size, ascending.
     pub(crate) unknown: Vec<(u64, u64)>,
-    /// `R_X86_64_COPY`: target, size and source, ascending.
+    /// Copied out of other objects: target, size and source, ascending.
     pub(crate) copies: Vec<(u64, u64, u64)>,
 }
 
@@ -186,6 +187,16 @@ impl ImageObject {
 }
 
 impl Image {
+    /// Whose instructions it is made of: the program's architecture, and that of all its objects.
+    pub fn arch(&self) -> Arch {
+        self.objects[0].file.arch
+    }
+
+    /// What is known of the calls of its architecture.
+    pub(crate) fn kernel(&self) -> &'static Kernel {
+        Kernel::of(self.arch())
+    }
+
     fn object(&self, at: Addr) -> Option<&ImageObject> {
         self.object_of(at).map(|id| &self.objects[id.0 as usize])
     }
@@ -687,7 +698,7 @@ impl Image {
         Binary {
             path: program.path.display().to_string(),
             script: self.script.clone(),
-            arch: self.convention.arch,
+            arch: self.arch(),
             linkage: match (&program.file.interpreter, program.file.fixed) {
                 (Some(_), _) => Linkage::Dynamic,
                 (None, true) => Linkage::Static,

@@ -1,22 +1,60 @@
-//! What the analysis must know of single system calls, by their numbers on x86_64
-//! (`arch/x86/entry/syscalls/syscall_64.tbl`).
+//! What the analysis must know of single system calls. It stands here by their names, once for all
+//! architectures; [`Kernel::of`] has it by the numbers of one, without the calls that one lacks.
 
-/// Calls that do not come back to the instruction after them: exit(2), exit_group(2),
-/// sigreturn(2).
-pub(crate) const NO_RETURN: [u64; 3] = [60, 231, 15];
-/// Hands the kernel addresses of code to call: rt_sigaction(2).
-pub(crate) const TAKES_HANDLER: u64 = 13;
-/// What the kernel calls when a handler returns: rt_sigreturn(2).
-pub(crate) const HANDLER_RETURN: u64 = 15;
-/// Calls that the kernel goes on with by restart_syscall(2) after a stop: they return
-/// `-ERESTART_RESTARTBLOCK` (nanosleep, futex, poll, clock_nanosleep and those built on them:
-/// `kernel/time`, `kernel/futex`, `fs/select.c`).
-pub(crate) const RESTARTED: [u64; 6] = [7, 23, 35, 202, 230, 271];
-/// restart_syscall(2).
-pub(crate) const RESTART: u64 = 219;
-/// Calls that start another program: execve(2), execveat(2).
-pub(crate) const STARTS_PROGRAM: [u64; 2] = [59, 322];
+use std::sync::OnceLock;
+
+use portcullis_abi::{Arch, Sysno};
+
+/// `CLONE_THREAD` (`include/uapi/linux/sched.h`).
+pub(crate) const THREAD_FLAG: u64 = 0x1_0000;
+/// Marks an x32 call in a number of x86_64 (`__X32_SYSCALL_BIT`,
+/// `arch/x86/include/uapi/asm/unistd.h`).
+pub(crate) const X32: u64 = Arch::X32_BIT as u64;
+
+/// What is known of the calls of one architecture, by number.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    /// Calls that do not come back to the instruction after them: exit(2), exit_group(2),
+    /// sigreturn(2).
+    pub(crate) no_return: Vec<u64>,
+    /// Hands the kernel addresses of code to call: rt_sigaction(2).
+    pub(crate) takes_handler: u64,
+    /// What the kernel makes when a handler returns: rt_sigreturn(2).
+    pub(crate) handler_return: u64,
+    /// Calls that the kernel goes on with by restart_syscall(2) after a stop: they return
+    /// `-ERESTART_RESTARTBLOCK` (nanosleep, futex, poll, clock_nanosleep and those built on them:
+    /// `kernel/time`, `kernel/futex`, `fs/select.c`).
+    pub(crate) restarted: Vec<u64>,
+    /// restart_syscall(2).
+    pub(crate) restart: u64,
+    /// Calls that start another program: execve(2), execveat(2).
+    pub(crate) starts_program: Vec<u64>,
+    /// Calls that start a thread when they are passed [`THREAD_FLAG`]: clone(2), clone3(2).
+    pub(crate) starts_thread: Vec<StartsThread>,
+    /// Calls that wait for what others do, the most telling first: epoll_wait(2), epoll_pwait(2),
+    /// epoll_pwait2(2), accept(2), accept4(2); then poll(2), select(2), pselect6(2), ppoll(2); then
+    /// recvfrom(2), recvmsg(2), read(2).
+    pub(crate) waits: [Vec<u64>; 3],
+    /// Calls that install a filter: seccomp(2) with `SECCOMP_SET_MODE_STRICT` or
+    /// `SECCOMP_SET_MODE_FILTER`, prctl(2) with `PR_SET_SECCOMP`; the operations in the first
+    /// argument.
+    pub(crate) installs: Vec<(u64, &'static [u64])>,
+    /// Calls that make memory executable when an argument has some bits.
+    pub(crate) makes_executable: Vec<MakesExecutable>,
+    /// Where the kernel serves calls by itself on a page at a fixed address, and which. A filter sees
+    /// them.
+    pub(crate) served: Vec<(u64, u64)>,
+    /// Ascending.
+    deciding: Vec<Deciding>,
+    /// Ascending.
+    only_reads: Vec<u64>,
+    /// Ascending by number.
+    paths: Vec<(u64, &'static [usize])>,
+    futex: u64,
+}
+
 /// A call that starts a thread when it is passed [`THREAD_FLAG`].
+#[derive(Debug)]
 pub(crate) struct StartsThread {
     /// The call.
     pub(crate) number: u64,
@@ -24,31 +62,8 @@ pub(crate) struct StartsThread {
     pub(crate) flags: Option<usize>,
 }
 
-/// clone(2), clone3(2).
-pub(crate) const STARTS_THREAD: [StartsThread; 2] = [
-    StartsThread {
-        number: 56,
-        flags: Some(0),
-    },
-    StartsThread {
-        number: 435,
-        flags: None,
-    },
-];
-/// `CLONE_THREAD` (`include/uapi/linux/sched.h`).
-pub(crate) const THREAD_FLAG: u64 = 0x1_0000;
-/// Calls that wait for what others do, the most telling first: epoll_wait(2), epoll_pwait(2),
-/// epoll_pwait2(2), accept(2), accept4(2); then poll(2), select(2), pselect6(2), ppoll(2); then
-/// recvfrom(2), recvmsg(2), read(2).
-pub(crate) const WAITS: [&[u64]; 3] = [&[232, 281, 441, 43, 288], &[7, 23, 270, 271], &[45, 47, 0]];
-/// Calls that install a filter: seccomp(2) with `SECCOMP_SET_MODE_STRICT` or
-/// `SECCOMP_SET_MODE_FILTER`, prctl(2) with `PR_SET_SECCOMP`; by number, the operations in the first
-/// argument.
-pub(crate) const INSTALLS: [(u64, &[u64]); 2] = [(317, &[0, 1]), (157, &[22])];
-/// Marks an x32 call (`__X32_SYSCALL_BIT`, `arch/x86/include/uapi/asm/unistd.h`).
-pub(crate) const X32: u64 = portcullis_abi::Arch::X32_BIT as u64;
-
 /// A call that makes memory executable when one of its arguments has one of some bits.
+#[derive(Debug)]
 pub(crate) struct MakesExecutable {
     /// The call.
     pub(crate) number: u64,
@@ -58,21 +73,9 @@ pub(crate) struct MakesExecutable {
     pub(crate) bits: u64,
 }
 
-/// mmap(2), mprotect(2), pkey_mprotect(2) with `PROT_EXEC`; shmat(2) with `SHM_EXEC`
-/// (`include/uapi/linux/shm.h`).
-pub(crate) const MAKES_EXECUTABLE: [MakesExecutable; 4] = {
-    const fn call(number: u64, bits: u64) -> MakesExecutable {
-        MakesExecutable {
-            number,
-            argument: 2,
-            bits,
-        }
-    }
-    [call(9, 4), call(10, 4), call(329, 4), call(30, 0o100_000)]
-};
-
 /// An argument that says what a call does, not to what: an operation, flags, a family, a protection.
 /// Its values are told per caller.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Deciding {
     /// The call.
     pub(crate) number: u64,
@@ -82,224 +85,316 @@ pub(crate) struct Deciding {
     pub(crate) bits: u8,
 }
 
-/// By number; what each means is in the call's man page, section 2.
-const DECIDING: &[Deciding] = {
-    const fn int(number: u64, argument: usize) -> Deciding {
-        Deciding {
-            number,
-            argument,
-            bits: 32,
-        }
-    }
-    const fn long(number: u64, argument: usize) -> Deciding {
-        Deciding {
-            number,
-            argument,
-            bits: 64,
-        }
-    }
+/// [`Kernel::no_return`].
+const NO_RETURN: &[&str] = &["exit", "exit_group", "rt_sigreturn"];
+/// [`Kernel::restarted`].
+const RESTARTED: &[&str] = &[
+    "poll",
+    "select",
+    "nanosleep",
+    "futex",
+    "clock_nanosleep",
+    "ppoll",
+];
+/// [`Kernel::starts_program`].
+const STARTS_PROGRAM: &[&str] = &["execve", "execveat"];
+/// [`Kernel::starts_thread`].
+const STARTS_THREAD: &[(&str, Option<usize>)] = &[("clone", Some(0)), ("clone3", None)];
+/// [`Kernel::waits`].
+const WAITS: [&[&str]; 3] = [
     &[
-        // open: flags
-        int(2, 1),
-        // mmap: protection, flags
-        long(9, 2),
-        long(9, 3),
-        // mprotect: protection
-        long(10, 2),
-        // ioctl: operation
-        int(16, 1),
-        // madvise: advice
-        int(28, 2),
-        // shmat: flags
-        int(30, 2),
-        // socket: family, type, protocol
-        int(41, 0),
-        int(41, 1),
-        int(41, 2),
-        // socketpair
-        int(53, 0),
-        int(53, 1),
-        int(53, 2),
-        // setsockopt, getsockopt: level, option
-        int(54, 1),
-        int(54, 2),
-        int(55, 1),
-        int(55, 2),
-        // clone: flags
-        long(56, 0),
-        // fcntl: operation
-        int(72, 1),
-        // ptrace: operation
-        long(101, 0),
-        // personality
-        int(135, 0),
-        // prctl, arch_prctl: operation
-        int(157, 0),
-        int(158, 0),
-        // futex: operation
-        int(202, 1),
-        // keyctl: operation
-        int(250, 0),
-        // openat: flags
-        int(257, 2),
-        // unshare: flags
-        long(272, 0),
-        // prlimit64: resource
-        int(302, 1),
-        // setns: type
-        int(308, 1),
-        // seccomp, bpf: operation
-        int(317, 0),
-        int(321, 0),
-        // pkey_mprotect: protection
-        long(329, 2),
-    ]
-};
+        "epoll_wait",
+        "epoll_pwait",
+        "epoll_pwait2",
+        "accept",
+        "accept4",
+    ],
+    &["poll", "select", "pselect6", "ppoll"],
+    &["recvfrom", "recvmsg", "read"],
+];
+/// [`Kernel::installs`].
+const INSTALLS: &[(&str, &[u64])] = &[("seccomp", &[0, 1]), ("prctl", &[22])];
 
-/// The [`DECIDING`] arguments of the call `number`.
-pub(crate) fn deciding(number: u64) -> &'static [Deciding] {
-    let from = DECIDING.partition_point(|d| d.number < number);
-    let to = DECIDING.partition_point(|d| d.number <= number);
-    &DECIDING[from..to]
-}
+/// Bits of the third argument: `PROT_EXEC`, `SHM_EXEC` (`include/uapi/linux/shm.h`).
+const MAKES_EXECUTABLE: &[(&str, u64)] = &[
+    ("mmap", 4),
+    ("mprotect", 4),
+    ("pkey_mprotect", 4),
+    ("shmat", 0o100_000),
+];
+/// Which argument has them.
+const PROTECTION: usize = 2;
+
+/// gettimeofday(2), time(2), getcpu(2) of x86_64 (`arch/x86/entry/vsyscall/vsyscall_emu_64.S`).
+const VSYSCALLS: &[(u64, &str)] = &[
+    (0xffff_ffff_ff60_0000, "gettimeofday"),
+    (0xffff_ffff_ff60_0400, "time"),
+    (0xffff_ffff_ff60_0800, "getcpu"),
+];
+
+/// [`Deciding`] arguments and their widths; what each means is in the call's man page, section 2.
+const DECIDING: &[(&str, &[usize], u8)] = &[
+    // Flags.
+    ("open", &[1], 32),
+    ("openat", &[2], 32),
+    ("clone", &[0], 64),
+    ("unshare", &[0], 64),
+    ("shmat", &[PROTECTION], 32),
+    // Protection, and how it is mapped.
+    ("mmap", &[PROTECTION, 3], 64),
+    ("mprotect", &[PROTECTION], 64),
+    ("pkey_mprotect", &[PROTECTION], 64),
+    // Operation, advice, persona, resource, type of a namespace.
+    ("ioctl", &[1], 32),
+    ("madvise", &[2], 32),
+    ("fcntl", &[1], 32),
+    ("ptrace", &[0], 64),
+    ("personality", &[0], 32),
+    ("prctl", &[0], 32),
+    ("arch_prctl", &[0], 32),
+    ("futex", &[1], 32),
+    ("keyctl", &[0], 32),
+    ("prlimit64", &[1], 32),
+    ("setns", &[1], 32),
+    ("seccomp", &[0], 32),
+    ("bpf", &[0], 32),
+    // Family, type, protocol; level, option.
+    ("socket", &[0, 1, 2], 32),
+    ("socketpair", &[0, 1, 2], 32),
+    ("setsockopt", &[1, 2], 32),
+    ("getsockopt", &[1, 2], 32),
+];
 
 /// Calls that change no memory of who makes them and hand on none, whatever their registers hold: some
-/// are passed numbers, some the address of a path or the like (man pages, section 2). By number.
-const ONLY_READS: &[u64] = &[
-    // open, close, lseek, access, sched_yield
-    2, 3, 8, 21, 24,
-    // dup, dup2, pause, alarm, getpid, socket, connect, shutdown, bind, listen
-    32, 33, 34, 37, 39, 41, 42, 48, 49, 50,
-    // exit, kill, flock, fsync, fdatasync, ftruncate, chdir, fchdir, rename, mkdir, rmdir
-    60, 62, 73, 74, 75, 77, 80, 81, 82, 83, 84,
-    // link, unlink, symlink, chmod, fchmod, chown, fchown, lchown, umask
-    86, 87, 88, 90, 91, 92, 93, 94, 95,
-    // getuid, getgid, setuid, setgid, geteuid, getegid, setpgid, getppid, getpgrp, setsid
-    102, 104, 105, 106, 107, 108, 109, 110, 111, 112,
-    // setreuid, setregid, setgroups, setresuid, setresgid, getpgid, setfsuid, setfsgid, getsid
-    113, 114, 116, 117, 119, 121, 122, 123, 124,
-    // chroot, gettid, tkill, exit_group, tgkill, openat, mkdirat, unlinkat, dup3
-    161, 186, 200, 231, 234, 257, 258, 263, 292,
+/// are passed numbers, some the address of a path or the like (man pages, section 2).
+#[rustfmt::skip]
+const ONLY_READS: &[&str] = &[
+    "open", "openat", "close", "lseek", "access", "faccessat", "faccessat2", "sched_yield",
+    "dup", "dup2", "dup3", "pause", "alarm", "getpid", "gettid", "getppid",
+    "socket", "connect", "shutdown", "bind", "listen",
+    "exit", "exit_group", "kill", "tkill", "tgkill", "flock", "fsync", "fdatasync", "ftruncate",
+    "chdir", "fchdir", "chroot", "umask",
+    "rename", "renameat", "renameat2", "mkdir", "mkdirat", "rmdir",
+    "link", "linkat", "unlink", "unlinkat", "symlink", "symlinkat",
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat",
+    "getuid", "getgid", "geteuid", "getegid", "getpgid", "getpgrp", "getsid",
+    "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid",
+    "setgroups", "setpgid", "setsid",
 ];
 
-/// Where the kernel serves calls by itself on a page at a fixed address, and which: gettimeofday(2),
-/// time(2), getcpu(2) (`arch/x86/entry/vsyscall/vsyscall_emu_64.S`). A filter sees them.
-pub(crate) const VSYSCALLS: [(u64, u64); 3] = [
-    (0xffff_ffff_ff60_0000, 96),
-    (0xffff_ffff_ff60_0400, 201),
-    (0xffff_ffff_ff60_0800, 309),
+/// Which arguments of a call are paths of files (man pages, section 2).
+const PATHS: &[(&[&str], &[usize])] = &[
+    (
+        &[
+            "open", "stat", "lstat", "access", "execve", "truncate", "chdir", "mkdir", "rmdir",
+            "creat", "unlink", "readlink", "chmod", "chown", "lchown", "utime", "utimes", "mknod",
+            "statfs", "chroot", "umount2", "swapon", "swapoff",
+        ],
+        &[0],
+    ),
+    (
+        &[
+            "setxattr",
+            "lsetxattr",
+            "getxattr",
+            "lgetxattr",
+            "listxattr",
+            "llistxattr",
+            "removexattr",
+            "lremovexattr",
+        ],
+        &[0],
+    ),
+    // From and to; of mount(2), source and target.
+    (
+        &["rename", "link", "symlink", "pivot_root", "mount"],
+        &[0, 1],
+    ),
+    // Beside the descriptor of a directory.
+    (
+        &[
+            "inotify_add_watch",
+            "openat",
+            "openat2",
+            "mkdirat",
+            "mknodat",
+            "fchownat",
+            "futimesat",
+            "newfstatat",
+            "unlinkat",
+            "readlinkat",
+            "fchmodat",
+            "fchmodat2",
+            "faccessat",
+            "faccessat2",
+            "utimensat",
+            "name_to_handle_at",
+            "execveat",
+            "statx",
+        ],
+        &[1],
+    ),
+    (&["renameat", "renameat2", "linkat"], &[1, 3]),
+    (&["symlinkat"], &[0, 2]),
 ];
 
-/// Which arguments of a call are paths of files (man pages, section 2), by number.
-const PATHS: &[(u64, &[usize])] = &[
-    // open, stat, lstat, access
-    (2, &[0]),
-    (4, &[0]),
-    (6, &[0]),
-    (21, &[0]),
-    // execve, truncate, chdir
-    (59, &[0]),
-    (76, &[0]),
-    (80, &[0]),
-    // rename, mkdir, rmdir, creat, link, unlink, symlink, readlink
-    (82, &[0, 1]),
-    (83, &[0]),
-    (84, &[0]),
-    (85, &[0]),
-    (86, &[0, 1]),
-    (87, &[0]),
-    (88, &[0, 1]),
-    (89, &[0]),
-    // chmod, chown, lchown, utime, mknod, statfs
-    (90, &[0]),
-    (92, &[0]),
-    (94, &[0]),
-    (132, &[0]),
-    (133, &[0]),
-    (137, &[0]),
-    // pivot_root, chroot, mount (source and target), umount2, swapon, swapoff
-    (155, &[0, 1]),
-    (161, &[0]),
-    (165, &[0, 1]),
-    (166, &[0]),
-    (167, &[0]),
-    (168, &[0]),
-    // setxattr to lremovexattr, without those of descriptors
-    (188, &[0]),
-    (189, &[0]),
-    (191, &[0]),
-    (192, &[0]),
-    (194, &[0]),
-    (195, &[0]),
-    (197, &[0]),
-    (198, &[0]),
-    // utimes, inotify_add_watch
-    (235, &[0]),
-    (254, &[1]),
-    // openat, mkdirat, mknodat, fchownat, futimesat, newfstatat, unlinkat
-    (257, &[1]),
-    (258, &[1]),
-    (259, &[1]),
-    (260, &[1]),
-    (261, &[1]),
-    (262, &[1]),
-    (263, &[1]),
-    // renameat, linkat, symlinkat, readlinkat, fchmodat, faccessat, utimensat
-    (264, &[1, 3]),
-    (265, &[1, 3]),
-    (266, &[0, 2]),
-    (267, &[1]),
-    (268, &[1]),
-    (269, &[1]),
-    (280, &[1]),
-    // name_to_handle_at, renameat2, execveat, statx, openat2, faccessat2, fchmodat2
-    (303, &[1]),
-    (316, &[1, 3]),
-    (322, &[1]),
-    (332, &[1]),
-    (437, &[1]),
-    (439, &[1]),
-    (452, &[1]),
-];
-
-/// The arguments of the call `number` that are paths.
-pub(crate) fn path_arguments(number: u64) -> &'static [usize] {
-    let at = PATHS.binary_search_by_key(&number, |(n, _)| *n);
-    at.map_or(&[], |at| PATHS[at].1)
-}
-
-/// At most how many bytes the call `number` writes where an argument points; `None` where that is
-/// not known here. A word that threads wait at is changed, if at all, by itself (futex(2)).
-pub(crate) fn written_through(number: u64, argument: usize) -> Option<u8> {
-    /// futex(2), and which of its arguments are addresses of such words.
-    const FUTEX: (u64, [usize; 2]) = (202, [0, 4]);
-    if ONLY_READS.binary_search(&number).is_ok() {
-        return Some(0);
+impl Kernel {
+    /// What is known of the calls of `arch`.
+    pub(crate) fn of(arch: Arch) -> &'static Kernel {
+        static X86_64: OnceLock<Kernel> = OnceLock::new();
+        static AARCH64: OnceLock<Kernel> = OnceLock::new();
+        match arch {
+            Arch::Aarch64 => AARCH64.get_or_init(|| Kernel::by_number(arch)),
+            _ => X86_64.get_or_init(|| Kernel::by_number(Arch::X86_64)),
+        }
     }
-    (number == FUTEX.0 && FUTEX.1.contains(&argument)).then_some(4)
+
+    fn by_number(arch: Arch) -> Kernel {
+        let number = |name: &str| arch.number(name).map(|Sysno(n)| u64::from(n));
+        let numbers = |names: &[&str]| names.iter().filter_map(|n| number(n)).collect::<Vec<_>>();
+        let sorted = |names: &[&str]| {
+            let mut all = numbers(names);
+            all.sort_unstable();
+            all
+        };
+        let starts = STARTS_THREAD.iter().filter_map(|&(name, flags)| {
+            let number = number(name)?;
+            Some(StartsThread { number, flags })
+        });
+        let executable = MAKES_EXECUTABLE.iter().filter_map(|&(name, bits)| {
+            Some(MakesExecutable {
+                number: number(name)?,
+                argument: PROTECTION,
+                bits,
+            })
+        });
+        let mut deciding: Vec<Deciding> = DECIDING
+            .iter()
+            .filter_map(|&(name, arguments, bits)| Some((number(name)?, arguments, bits)))
+            .flat_map(|(number, arguments, bits)| {
+                arguments.iter().map(move |&argument| Deciding {
+                    number,
+                    argument,
+                    bits,
+                })
+            })
+            .collect();
+        deciding.sort_unstable();
+        let mut paths: Vec<(u64, &[usize])> = PATHS
+            .iter()
+            .flat_map(|&(names, arguments)| numbers(names).into_iter().map(move |n| (n, arguments)))
+            .collect();
+        paths.sort_unstable();
+        let served = VSYSCALLS.iter().filter(|_| arch == Arch::X86_64);
+        // Every architecture has these; no call has the number of one that a table should lack.
+        let every = |name: &str| number(name).unwrap_or(u64::MAX);
+        Kernel {
+            no_return: numbers(NO_RETURN),
+            takes_handler: every("rt_sigaction"),
+            handler_return: every("rt_sigreturn"),
+            restarted: numbers(RESTARTED),
+            restart: every("restart_syscall"),
+            starts_program: numbers(STARTS_PROGRAM),
+            starts_thread: starts.collect(),
+            waits: WAITS.map(numbers),
+            installs: INSTALLS
+                .iter()
+                .filter_map(|&(name, operations)| Some((number(name)?, operations)))
+                .collect(),
+            makes_executable: executable.collect(),
+            served: served
+                .filter_map(|&(at, name)| Some((at, number(name)?)))
+                .collect(),
+            deciding,
+            only_reads: sorted(ONLY_READS),
+            paths,
+            futex: every("futex"),
+        }
+    }
+
+    /// The [`Deciding`] arguments of the call `number`.
+    pub(crate) fn deciding(&self, number: u64) -> &[Deciding] {
+        let from = self.deciding.partition_point(|d| d.number < number);
+        let to = self.deciding.partition_point(|d| d.number <= number);
+        &self.deciding[from..to]
+    }
+
+    /// The arguments of the call `number` that are paths.
+    pub(crate) fn path_arguments(&self, number: u64) -> &'static [usize] {
+        let at = self.paths.binary_search_by_key(&number, |(n, _)| *n);
+        at.map_or(&[], |at| self.paths[at].1)
+    }
+
+    /// At most how many bytes the call `number` writes where an argument points; `None` where that is
+    /// not known here. A word that threads wait at is changed, if at all, by itself (futex(2)).
+    pub(crate) fn written_through(&self, number: u64, argument: usize) -> Option<u8> {
+        /// Which arguments of futex(2) are addresses of such words.
+        const WORDS: [usize; 2] = [0, 4];
+        if self.only_reads.binary_search(&number).is_ok() {
+            return Some(0);
+        }
+        (number == self.futex && WORDS.contains(&argument)).then_some(4)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const BOTH: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
+
+    /// Every name is a call's, if only on x86_64, which has them all.
     #[test]
-    fn deciding_arguments_are_found_by_number() {
-        let order = |d: &Deciding| (d.number, d.argument);
-        assert!(DECIDING.is_sorted_by(|a, b| order(a) < order(b)));
-        let places = |number| {
-            deciding(number)
-                .iter()
-                .map(|d| d.argument)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(places(41), [0, 1, 2]);
-        assert_eq!(places(0), []);
-        assert!(ONLY_READS.is_sorted());
-        assert!(PATHS.is_sorted_by_key(|(n, _)| n));
-        assert_eq!(path_arguments(264), [1, 3]);
-        for call in MAKES_EXECUTABLE {
-            assert!(places(call.number).contains(&call.argument));
+    fn no_name_is_a_slip() {
+        let lists = [NO_RETURN, RESTARTED, STARTS_PROGRAM, ONLY_READS];
+        let names = lists.into_iter().chain(WAITS).flatten().copied();
+        let names = names
+            .chain(STARTS_THREAD.iter().map(|c| c.0))
+            .chain(INSTALLS.iter().map(|c| c.0))
+            .chain(MAKES_EXECUTABLE.iter().map(|c| c.0))
+            .chain(VSYSCALLS.iter().map(|c| c.1))
+            .chain(DECIDING.iter().map(|c| c.0))
+            .chain(PATHS.iter().flat_map(|c| c.0.iter().copied()));
+        for name in names {
+            assert!(Arch::X86_64.number(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_architecture_has_what_no_program_does_without() {
+        for arch in BOTH {
+            let kernel = Kernel::of(arch);
+            for number in [
+                kernel.takes_handler,
+                kernel.handler_return,
+                kernel.restart,
+                kernel.futex,
+            ] {
+                assert_ne!(number, u64::MAX, "{arch}");
+            }
+            assert_eq!(kernel.no_return.len(), NO_RETURN.len());
+            assert_eq!(kernel.starts_thread.len(), STARTS_THREAD.len());
+        }
+    }
+
+    #[test]
+    fn arguments_are_found_by_number() {
+        for arch in BOTH {
+            let kernel = Kernel::of(arch);
+            let number = |name| u64::from(arch.number(name).unwrap().0);
+            let places = |number| {
+                let all = kernel.deciding(number).iter();
+                all.map(|d| d.argument).collect::<Vec<_>>()
+            };
+            assert_eq!(places(number("socket")), [0, 1, 2]);
+            assert_eq!(places(number("read")), []);
+            assert_eq!(kernel.path_arguments(number("renameat")), [1, 3]);
+            assert_eq!(kernel.written_through(number("getpid"), 0), Some(0));
+            assert_eq!(kernel.written_through(number("futex"), 4), Some(4));
+            assert_eq!(kernel.written_through(number("read"), 1), None);
+            for call in &kernel.makes_executable {
+                assert!(places(call.number).contains(&call.argument));
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct Scan {
 
 /// Finds every system call that `program` and its libraries can make.
 ///
-/// `program` is a path that `files` can read: an ELF file for x86_64, or a script, which is
+/// `program` is a path that `files` can read: an ELF file for x86_64 or aarch64, or a script, which is
 /// analysed through its interpreter. What the analysis cannot tell is in the result as a
 /// residual; an error means that there is no program to analyse.
 ///
@@ -46,8 +46,8 @@ pub struct Scan {
 ///
 /// let program = Path::new("/usr/bin/true");
 /// let scan = scan(&HostFiles::default(), program, &LinkRequest::default())?;
-/// let exit_group = scan.set.syscalls.iter().find(|call| call.number.0 == 231);
-/// assert!(exit_group.is_some());
+/// let exit_group = scan.set.binary.arch.number("exit_group");
+/// assert!(exit_group.is_some_and(|number| scan.set.get(number).is_some()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn scan(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<Scan, Error> {
@@ -73,7 +73,7 @@ pub fn scan_from(
     }
     let solution = solve::solve(&image);
     Ok(Scan {
-        set: report::report(&image, &solution, image.convention.arch, &starts),
+        set: report::report(&image, &solution, &starts),
         consulted: image.files().to_vec(),
     })
 }
@@ -90,7 +90,7 @@ pub fn stats(
     let linked = start.elapsed();
     let solution = solve::solve(&image);
     let solved = start.elapsed();
-    let set = report::report(&image, &solution, image.convention.arch, &[]);
+    let set = report::report(&image, &solution, &[]);
     let calls = set.syscalls.iter().map(|call| call.number);
     let times = [linked, solved.saturating_sub(linked)];
     let stats = report::stats::stats(&image, &solution, calls, times);

@@ -23,7 +23,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use object::elf;
-use portcullis_abi::Language;
+use portcullis_abi::{Arch, Language};
 use sha2::{Digest, Sha256};
 
 use crate::image::Region;
@@ -36,7 +36,7 @@ use starts::Starts;
 
 pub(crate) use header::{FIRST_BASE, PAGE};
 pub(crate) use memory::{Memory, text, word32, word64};
-pub(crate) use relocations::Relocation;
+pub(crate) use relocations::{Kind, Relocation};
 pub use script::{Interpreter, interpreter};
 pub(crate) use symbols::{DynamicSymbols, Symbol, Version, gnu_hash};
 
@@ -46,14 +46,17 @@ pub enum Malformed {
     /// No ELF magic.
     #[error("it is not an ELF file")]
     NotElf,
-    /// A class, byte order or machine other than x86_64's.
-    #[error("it is not for x86_64 (ELF class {class}, machine {machine})")]
+    /// A class, byte order or machine other than those of an architecture that is analysed.
+    #[error("it is not for x86_64 or aarch64 (ELF class {class}, machine {machine})")]
     Foreign {
         /// `EI_CLASS`: 1 is 32-bit.
         class: u8,
         /// `e_machine`.
         machine: u16,
     },
+    /// An object of another architecture than the program's, which no loader accepts.
+    #[error("it is for {0}, and the program is not")]
+    Other(Arch),
     /// `e_type` is neither an executable's nor a shared object's.
     #[error("it is neither a program nor a shared object (ELF type {0})")]
     Kind(u16),
@@ -84,6 +87,7 @@ const MOST_ARRAYS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) memory: Memory,
+    pub(crate) arch: Arch,
     pub(crate) sha256: [u8; 32],
     /// `ET_EXEC`: cannot be moved.
     pub(crate) fixed: bool,
@@ -140,6 +144,11 @@ impl Outline {
         self.header.interpreter.as_deref()
     }
 
+    /// Whose instructions it holds.
+    pub(crate) fn arch(&self) -> Arch {
+        self.header.arch
+    }
+
     /// `ET_EXEC`: cannot be moved.
     pub(crate) fn fixed(&self) -> bool {
         self.header.fixed
@@ -161,12 +170,13 @@ impl Object {
         } = outline;
         let sha256 = Sha256::digest(&memory.file).into();
         let mut regions = regions::cut(&memory, &header);
+        let arch = header.arch;
         let has_dynamic = dynamic.is_some();
         let dynamic = dynamic.unwrap_or_default();
         let relocations = if has_dynamic {
-            relocations::read(&memory, &dynamic.tables)
+            relocations::read(&memory, arch, &dynamic.tables)
         } else {
-            relocations::scattered(&memory, |at| is_code(&regions, at))
+            relocations::scattered(&memory, arch, |at| is_code(&regions, at))
         };
         if header.sections.is_empty() {
             regions::mark_linkage(&mut regions, &relocations);
@@ -178,11 +188,11 @@ impl Object {
         let mut starts = names.starts.clone();
         starts.extend(dynamic.functions.iter().chain([&header.entry]));
         starts.retain(|&at| is_code(&regions, at));
-        let starts = Starts::find(&memory, &regions, &frames, starts);
+        let starts = Starts::find(&memory, arch, &regions, &frames, starts);
         // At fixed addresses numbers and addresses look alike.
         let referenced = match header.fixed {
             true => Vec::new(),
-            false => references::to_data(&memory, &regions),
+            false => references::to_data(&memory, arch, &regions),
         };
         let mut arrays = dynamic.arrays.clone();
         if arrays.is_empty() {
@@ -198,6 +208,7 @@ impl Object {
         Object {
             pads: Mutex::default(),
             sha256,
+            arch,
             fixed: header.fixed,
             executable_stack: header.executable_stack,
             entry: header.entry,
@@ -280,11 +291,18 @@ fn frames_of(memory: &Memory, header: &header::Header) -> Frames {
     let text = text.map_or(0, |s| s.address);
     let section = section.filter(|s| header::agrees(memory, s));
     match section {
-        Some(section) => Frames::read(section.bytes(&memory.file), section.address, text),
+        Some(section) => Frames::read(
+            header.arch,
+            section.bytes(&memory.file),
+            section.address,
+            text,
+        ),
         None => {
             let found = header.unwind_header.and_then(|at| Frames::find(memory, at));
             let bytes = found.and_then(|at| Some((at, memory.from(at)?)));
-            bytes.map_or_else(Frames::default, |(at, bytes)| Frames::read(bytes, at, text))
+            bytes.map_or_else(Frames::default, |(at, bytes)| {
+                Frames::read(header.arch, bytes, at, text)
+            })
         }
     }
 }

@@ -16,10 +16,7 @@ use portcullis_abi::{
 use crate::demangle::demangle;
 use crate::graph::CallGraph;
 use crate::image::{Addr, Image, Role};
-use crate::kernel::{
-    HANDLER_RETURN, MAKES_EXECUTABLE, RESTART, RESTARTED, STARTS_PROGRAM, TAKES_HANDLER, X32,
-    deciding,
-};
+use crate::kernel::{Kernel, X32};
 use crate::solve::domain::Domain;
 use crate::solve::{Entered, InstanceId, Lost, Solution};
 use crate::summary::Input;
@@ -36,7 +33,6 @@ const MOST_NUMBERS: u64 = 512;
 pub(crate) fn report(
     image: &Image,
     solution: &Solution,
-    arch: Arch,
     from: &[(String, Vec<u64>)],
 ) -> SyscallSet {
     let graph = CallGraph::new(image, solution);
@@ -44,7 +40,7 @@ pub(crate) fn report(
     let mut report = Report {
         image,
         solution,
-        arch,
+        arch: image.arch(),
         witness,
         callers: Callers::new(image, solution),
         calls: BTreeMap::new(),
@@ -83,6 +79,7 @@ struct Report<'a> {
 
 impl Report<'_> {
     fn collect(&mut self) {
+        let kernel = self.image.kernel();
         for n in 0..self.solution.instances.len() {
             let id = InstanceId(n as u32);
             let instance = &self.solution.instances[n];
@@ -100,7 +97,7 @@ impl Report<'_> {
                     }
                 };
                 for number in numbers {
-                    if number & X32 != 0 {
+                    if self.arch == Arch::X86_64 && number & X32 != 0 {
                         let place = self.place(at);
                         self.warn("PC0202", format!("x32 system call {number:#x} at {place}"));
                         continue;
@@ -109,7 +106,7 @@ impl Report<'_> {
                         .arguments
                         .iter()
                         .enumerate()
-                        .map(|(n, d)| (n as u8, argument(number, n, d)))
+                        .map(|(n, d)| (n as u8, argument(kernel, number, n, d)))
                         .filter(|(_, a)| *a != ArgValue::Any)
                         .collect();
                     self.calls
@@ -158,11 +155,15 @@ impl Report<'_> {
     /// Calls that the kernel makes or needs by itself: `restart_syscall` after a stop in a
     /// restartable call, and the return from a signal handler.
     fn add_kernels(&mut self) {
-        if RESTARTED.iter().any(|&n| self.made(n).next().is_some()) {
-            self.calls.entry(Sysno(RESTART as u32)).or_default();
+        let kernel = self.image.kernel();
+        let mut restarted = kernel.restarted.iter();
+        if restarted.any(|&n| self.made(n).next().is_some()) {
+            self.calls.entry(Sysno(kernel.restart as u32)).or_default();
         }
-        if self.calls.contains_key(&Sysno(TAKES_HANDLER as u32)) {
-            self.calls.entry(Sysno(HANDLER_RETURN as u32)).or_default();
+        let takes_handler = Sysno(kernel.takes_handler as u32);
+        if self.calls.contains_key(&takes_handler) {
+            let returns = Sysno(kernel.handler_return as u32);
+            self.calls.entry(returns).or_default();
         }
     }
 
@@ -177,7 +178,9 @@ impl Report<'_> {
     /// up by reached code.
     fn add_vdsos(&mut self) {
         for name in self.solution.strings.keys() {
-            if let Some(function) = name.strip_prefix("__vdso_")
+            // Those of aarch64 are called the second way (arch/arm64/kernel/vdso/vdso.lds.S).
+            let mut prefixes = ["__vdso_", "__kernel_"].into_iter();
+            if let Some(function) = prefixes.find_map(|p| name.strip_prefix(p))
                 && let Some(number) = self.arch.number(function)
             {
                 self.calls.entry(number).or_default();
@@ -191,7 +194,7 @@ impl Report<'_> {
         self.names_looked_up();
         // One place can make both calls.
         let mut started: BTreeMap<u64, (InstanceId, Paths)> = BTreeMap::new();
-        for number in STARTS_PROGRAM {
+        for &number in &self.image.kernel().starts_program {
             for (at, made) in self.made(number) {
                 let ids: Vec<InstanceId> = made.iter().map(|(id, _)| *id).collect();
                 let paths = self.callers.paths(number, at, ids.iter().copied());
@@ -281,7 +284,7 @@ impl Report<'_> {
         let library = library.filter(|_| !self.image.executable_stacks());
         let mut found = Vec::new();
         let mut stacks = false;
-        for call in MAKES_EXECUTABLE {
+        for call in &self.image.kernel().makes_executable {
             for (at, made) in self.made(call.number) {
                 if self.by_loader(at) {
                     continue;
@@ -436,7 +439,12 @@ impl Report<'_> {
         }
         let args = union
             .into_iter()
-            .filter_map(|(n, d)| Some((n, argument(number.0.into(), n.into(), &d?))))
+            .filter_map(|(n, d)| {
+                Some((
+                    n,
+                    argument(self.image.kernel(), number.0.into(), n.into(), &d?),
+                ))
+            })
             .filter(|(_, a)| *a != ArgValue::Any)
             .collect();
         let sites = sites
@@ -521,8 +529,8 @@ fn named(paths: &Paths, others: &str) -> String {
 
 /// What is told of an argument of the call `number`: of one that the kernel declares narrower than a
 /// register, that part.
-fn argument(number: u64, place: usize, domain: &Domain) -> ArgValue {
-    let declared = deciding(number).iter().find(|d| d.argument == place);
+fn argument(kernel: &Kernel, number: u64, place: usize, domain: &Domain) -> ArgValue {
+    let declared = kernel.deciding(number).iter().find(|d| d.argument == place);
     let bits = declared.map_or(64, |d| d.bits);
     match domain {
         Domain::Nothing | Domain::Anything | Domain::Frames(..) => ArgValue::Any,

@@ -7,7 +7,6 @@ use rustc_hash::FxHashMap;
 
 use super::CallGraph;
 use crate::image::{Addr, Image, ObjectId};
-use crate::kernel::WAITS;
 use crate::solve::InstanceId;
 
 /// Loops of larger functions are not looked for: servers' are not in them.
@@ -25,9 +24,8 @@ impl CallGraph<'_> {
     ) -> Option<(InstanceId, u32)> {
         let own =
             |id: InstanceId| image.object_of(Addr(self.solution.entry(id))) == Some(ObjectId(0));
-        WAITS
-            .iter()
-            .find_map(|calls| self.loop_around(from, calls, &own))
+        let mut waits = image.kernel().waits.iter();
+        waits.find_map(|calls| self.loop_around(from, calls, &own))
     }
 
     fn loop_around(

@@ -5,8 +5,9 @@ use portcullis_abi::Mode;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{CallGraph, Shape};
+use crate::image::Image;
 use crate::isa::{Compare, Condition};
-use crate::kernel::{STARTS_THREAD, THREAD_FLAG};
+use crate::kernel::THREAD_FLAG;
 use crate::solve::domain::{Domain, MOST_VALUES, decide};
 use crate::solve::{FunctionId, InstanceId, Solution};
 use crate::summary::{Exit, Graph, OUTCOME, Value, ValueId};
@@ -382,11 +383,15 @@ pub(super) enum Sure {
 
 /// Calls of clone(2) that start threads, as sure as is asked. What a new process does is its parent's:
 /// it has the same filter.
-pub(super) fn clones(solution: &Solution, sure: Sure) -> FxHashMap<InstanceId, Vec<u64>> {
+pub(super) fn clones(
+    image: &Image,
+    solution: &Solution,
+    sure: Sure,
+) -> FxHashMap<InstanceId, Vec<u64>> {
     let mut found: FxHashMap<InstanceId, Vec<u64>> = FxHashMap::default();
     for (instance, n) in solution.instances.iter().zip(0..) {
         for (&at, site) in &instance.sites {
-            let starts = STARTS_THREAD.iter().any(|call| {
+            let starts = image.kernel().starts_thread.iter().any(|call| {
                 let known = site.number.single() == Some(call.number);
                 let flags = call.flags.map(|argument| &site.arguments[argument]);
                 known

@@ -32,7 +32,7 @@ pub(crate) struct Thread {
 pub(crate) fn threads(image: &Image, graph: &CallGraph<'_>) -> Vec<Thread> {
     let mut found: BTreeMap<Option<u64>, Phase> = BTreeMap::new();
     let clones: Vec<(InstanceId, u64)> = {
-        let all = clones(graph.solution, Sure::Perhaps).into_iter();
+        let all = clones(image, graph.solution, Sure::Perhaps).into_iter();
         let mut all: Vec<_> = all
             .flat_map(|(id, sites)| sites.into_iter().map(move |at| (id, at)))
             .collect();

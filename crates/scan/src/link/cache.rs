@@ -5,13 +5,13 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use portcullis_abi::Arch;
+
 use crate::load::{text, word32, word64};
 
 const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 /// The header of the format before, which may stand in front for older loaders.
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
-/// `FLAG_ELF_LIBC6 | FLAG_X8664_LIB64`.
-const FLAGS: u32 = 0x0303;
 /// The entry's hwcap field is an index into the table of subdirectory names.
 const BY_NAME: u64 = 1 << 62;
 /// Magic of the extensions, and the tag of that table.
@@ -19,11 +19,20 @@ const EXTENSIONS: u32 = 0xeaa4_2174;
 const LEVELS: u32 = 1;
 
 /// Names and their paths; of several, the one for the best of `levels`.
-pub(super) fn read(file: &[u8], levels: &[String]) -> HashMap<Vec<u8>, PathBuf> {
-    entries(file, levels).unwrap_or_default()
+pub(super) fn read(file: &[u8], arch: Arch, levels: &[String]) -> HashMap<Vec<u8>, PathBuf> {
+    entries(file, arch, levels).unwrap_or_default()
 }
 
-fn entries(file: &[u8], levels: &[String]) -> Option<HashMap<Vec<u8>, PathBuf>> {
+/// `FLAG_ELF_LIBC6`, with `FLAG_X8664_LIB64` or `FLAG_AARCH64_LIB64` (sysdeps/generic/ldconfig.h).
+fn flags(arch: Arch) -> u32 {
+    match arch {
+        Arch::Aarch64 => 0x0a03,
+        _ => 0x0303,
+    }
+}
+
+fn entries(file: &[u8], arch: Arch, levels: &[String]) -> Option<HashMap<Vec<u8>, PathBuf>> {
+    let wanted = flags(arch);
     let file = &file[start(file)?..];
     let count = word32(file, 20)? as usize;
     let names = subdirectories(file).unwrap_or_default();
@@ -42,7 +51,7 @@ fn entries(file: &[u8], levels: &[String]) -> Option<HashMap<Vec<u8>, PathBuf>> 
     let table = file.get(48..)?;
     for entry in table.chunks_exact(24).take(count) {
         let (flags, hwcap) = (word32(entry, 0)?, word64(entry, 16)?);
-        let (Some(rank), FLAGS) = (rank(hwcap), flags) else {
+        let Some(rank) = rank(hwcap).filter(|_| flags == wanted) else {
             continue;
         };
         let (Some(name), Some(path)) = (
@@ -117,7 +126,7 @@ mod tests {
         };
         let mut table = Vec::new();
         for (name, path, hwcap) in entries {
-            table.extend(FLAGS.to_le_bytes());
+            table.extend(flags(Arch::X86_64).to_le_bytes());
             table.extend(string(name));
             table.extend(string(path));
             table.extend(0u32.to_le_bytes());
@@ -151,7 +160,7 @@ mod tests {
 
     fn path(file: &[u8], levels: &[&str]) -> String {
         let levels: Vec<String> = levels.iter().map(ToString::to_string).collect();
-        read(file, &levels)[b"a.so".as_slice()]
+        read(file, Arch::X86_64, &levels)[b"a.so".as_slice()]
             .display()
             .to_string()
     }
@@ -179,8 +188,8 @@ mod tests {
     #[test]
     fn entries_of_other_machines_are_passed_over() {
         let mut file = cache(&ENTRIES[3..], 0);
-        file[48] = 0x03;
-        file[49] = 0x08;
-        assert!(read(&file, &[]).is_empty());
+        file[48..52].copy_from_slice(&flags(Arch::Aarch64).to_le_bytes());
+        assert!(read(&file, Arch::X86_64, &[]).is_empty());
+        assert_eq!(read(&file, Arch::Aarch64, &[]).len(), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use portcullis_abi::Warning;
+use portcullis_abi::{Arch, Warning};
 use sha2::{Digest, Sha256};
 
 use super::search::{Flavour, Search};
@@ -178,7 +178,7 @@ impl<'a> Closure<'a> {
             path: path.to_owned(),
             needed_by,
             reason,
-            advice: "name a program for x86_64 Linux",
+            advice: "name a Linux program for x86_64 or aarch64",
         };
         let outline = Outline::read(data.bytes).map_err(|e| object_error(&path, needed_by, e))?;
         let loader = outline.interpreter();
@@ -199,6 +199,9 @@ impl<'a> Closure<'a> {
         let identity = data.identity;
         let outline =
             Outline::read(data.bytes).map_err(|e| object_error(&loader, by.clone(), e))?;
+        if outline.arch() != self.arch() {
+            return Err(object_error(&loader, by, Malformed::Other(outline.arch())));
+        }
         if outline.fixed() || outline.interpreter().is_some() {
             return Err(object_error(&loader, by, Malformed::Executable));
         }
@@ -221,12 +224,25 @@ impl<'a> Closure<'a> {
         Ok(())
     }
 
+    /// The program's architecture.
+    fn arch(&self) -> Arch {
+        self.members[0].1.arch()
+    }
+
+    /// The levels of hardware that its loader knows directories for: glibc has none on aarch64.
+    fn levels(&self) -> &'a [String] {
+        match self.arch() {
+            Arch::X86_64 => &self.request.hardware_levels,
+            _ => &[],
+        }
+    }
+
     fn read_search_files(&mut self, loader: &Path) {
         match self.search.flavour {
             Flavour::Glibc => {
                 let cache = self.configuration(Path::new("/etc/ld.so.cache"));
                 if let Some(bytes) = cache {
-                    self.search.cache = super::cache::read(&bytes, &self.request.hardware_levels);
+                    self.search.cache = super::cache::read(&bytes, self.arch(), self.levels());
                 }
             }
             Flavour::Musl => {
@@ -454,7 +470,7 @@ impl<'a> Closure<'a> {
         let mut tried = Vec::new();
         for path in self
             .search
-            .candidates(&self.members, by, name, self.request)
+            .candidates(&self.members, by, name, self.request, self.levels())
         {
             let path = self.files.absolute(&path);
             let data = match self.read(&path) {
@@ -476,10 +492,15 @@ impl<'a> Closure<'a> {
                 }
             };
             let identity = data.identity;
-            match Outline::read(data.bytes) {
+            let own = self.arch();
+            let outline = Outline::read(data.bytes).and_then(|outline| match outline.arch() {
+                arch if arch == own => Ok(outline),
+                arch => Err(Malformed::Other(arch)),
+            });
+            match outline {
                 Ok(outline) => return Ok(Found::New(path, identity, Box::new(outline))),
                 // A library of another architecture is passed over (`open_verify`).
-                Err(Malformed::Foreign { .. }) if !name.contains(&b'/') => {
+                Err(Malformed::Foreign { .. } | Malformed::Other(_)) if !name.contains(&b'/') => {
                     if let Ok(again) = self.files.read(&path) {
                         self.hash(&again);
                     }

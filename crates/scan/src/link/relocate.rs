@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use object::elf;
+use object::elf::STV_DEFAULT;
 use portcullis_abi::Warning;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::scope::{Definition, Scope, Use, lookup};
 use super::{guess, warning};
 use crate::image::{Addr, ImageObject, Role, Slot, Word, Words};
-use crate::load::{Relocation, Symbol, region_of};
+use crate::load::{Kind, Relocation, Symbol, region_of};
 
 /// Words that executables copy out of libraries; real ones copy some hundred.
 const MOST_COPIED: usize = 1 << 20;
@@ -180,17 +180,14 @@ impl<'a> Binder<'a> {
             self.bound.code += 1;
         }
         let addend = relocation.addend;
-        let slot = match elf::RelocationType(relocation.kind) {
-            elf::R_X86_64_NONE => return,
-            elf::R_X86_64_RELATIVE | elf::R_X86_64_RELATIVE64 => {
-                Slot::Address(Addr(object.base.wrapping_add_signed(addend)))
-            }
-            elf::R_X86_64_IRELATIVE => {
-                Slot::Resolver(Addr(object.base.wrapping_add_signed(addend)))
-            }
-            elf::R_X86_64_64 | elf::R_X86_64_GLOB_DAT => self.value(relocation, Use::Address),
-            elf::R_X86_64_JUMP_SLOT => self.value(relocation, Use::Call),
-            elf::R_X86_64_COPY => {
+        let own = Addr(object.base.wrapping_add_signed(addend));
+        let slot = match relocation.kind {
+            Kind::None => return,
+            Kind::Relative => Slot::Address(own),
+            Kind::Resolved => Slot::Resolver(own),
+            Kind::Address => self.value(relocation, Use::Address),
+            Kind::Call => self.value(relocation, Use::Call),
+            Kind::Copy => {
                 let size = self.symbol(relocation).map_or(0, |s| s.size);
                 if let Some(found) = self.definition(relocation.symbol, Use::Copy) {
                     let from = self.objects[found.object]
@@ -202,17 +199,16 @@ impl<'a> Binder<'a> {
                 }
                 return;
             }
-            // Thread-local storage: module numbers and offsets, which are no addresses.
-            elf::R_X86_64_DTPMOD64 | elf::R_X86_64_DTPOFF64 | elf::R_X86_64_TPOFF64 => {
+            Kind::ThreadLocal => {
                 self.bound.words.unknown.push((at, 8));
                 return;
             }
-            elf::R_X86_64_TLSDESC => {
+            Kind::ThreadDescriptor => {
                 self.bound.words.unknown.push((at, 16));
                 return;
             }
-            _ => {
-                self.bound.kinds.insert(relocation.kind);
+            Kind::Unknown(kind) => {
+                self.bound.kinds.insert(kind);
                 self.bound.words.unknown.push((at, 8));
                 return;
             }
@@ -270,7 +266,7 @@ impl<'a> Binder<'a> {
             object: self.id,
             symbol,
         };
-        let bound_here = symbol.visibility != elf::STV_DEFAULT.0 && symbol.defined();
+        let bound_here = symbol.visibility != STV_DEFAULT.0 && symbol.defined();
         if use_ != Use::Copy && (symbol.local() || bound_here) {
             return Some(own);
         }

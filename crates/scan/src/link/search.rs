@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use portcullis_abi::Arch;
+
 use super::LinkRequest;
 use super::closure::Member;
 use crate::load::Outline;
@@ -23,6 +25,8 @@ pub(super) enum Flavour {
 #[derive(Debug, Default)]
 pub(super) struct Search {
     pub(super) flavour: Flavour,
+    /// `AT_PLATFORM`, which stands for `$PLATFORM`.
+    platform: &'static [u8],
     /// Directories that are always looked into.
     pub(super) system: Vec<PathBuf>,
     /// `/etc/ld.so.cache`: name to path.
@@ -35,10 +39,16 @@ const MOST_DIRECTORIES: usize = 256;
 impl Search {
     /// The rules of the loader at `path`.
     pub(super) fn of(path: &Path, outline: &Outline) -> Search {
+        // `ELF_PLATFORM`, arch/x86/include/asm/elf.h and arch/arm64/include/asm/elf.h.
+        let platform: &[u8] = match outline.arch() {
+            Arch::Aarch64 => b"aarch64",
+            _ => b"x86_64",
+        };
         let name = path.file_name().unwrap_or_default().as_bytes();
         if name.starts_with(b"ld-musl-") {
             return Search {
                 flavour: Flavour::Musl,
+                platform,
                 system: musl_path(b"/lib:/usr/local/lib:/usr/lib"),
                 cache: HashMap::new(),
             };
@@ -51,6 +61,7 @@ impl Search {
         }
         Search {
             flavour: Flavour::Glibc,
+            platform,
             system,
             cache: HashMap::new(),
         }
@@ -81,6 +92,7 @@ impl Search {
         by: usize,
         name: &[u8],
         request: &LinkRequest,
+        levels: &[String],
     ) -> Vec<PathBuf> {
         if name.contains(&b'/') {
             let path = self.expand(name, &members[by].0.origin);
@@ -100,7 +112,7 @@ impl Search {
                 directories.extend(self.directories(runpath, b":", &member.origin));
                 let expand = |all: &mut Vec<PathBuf>, directories: &[PathBuf]| {
                     for directory in directories.iter().take(MOST_DIRECTORIES) {
-                        for level in &request.hardware_levels {
+                        for level in levels {
                             let level = directory.join("glibc-hwcaps").join(level);
                             all.push(level.join(name));
                         }
@@ -186,7 +198,7 @@ impl Search {
         let tokens: [(&[u8], &[u8]); 3] = [
             (b"ORIGIN", origin.as_os_str().as_bytes()),
             (b"LIB", library.as_os_str().as_bytes()),
-            (b"PLATFORM", b"x86_64"),
+            (b"PLATFORM", self.platform),
         ];
         let mut out = Vec::with_capacity(text.len());
         let mut rest = text;

@@ -45,7 +45,7 @@ pub(crate) struct Tables {
     pub(crate) rel: Option<(u64, u64)>,
     pub(crate) relr: Option<(u64, u64)>,
     pub(crate) plt: Option<(u64, u64)>,
-    /// `DT_PLTREL` is `DT_REL`, which no x86_64 object has.
+    /// `DT_PLTREL` is `DT_REL`, which no linker of these architectures writes.
     pub(crate) plt_without_addends: bool,
 }
 

@@ -3,15 +3,15 @@
 use gimli::{
     BaseAddresses, CallFrameInstruction, CfaRule, CieOrFde, CommonInformationEntry, EhFrame,
     EndianSlice, FrameDescriptionEntry, LittleEndian, Pointer, UnwindContext, UnwindSection,
+    Vendor,
 };
+use portcullis_abi::Arch;
 use rustc_hash::FxHashMap;
 
-use super::memory::Memory;
+use super::memory::{Memory, text, word32};
 
 /// Initial instructions of a common entry have a few bytes; each frame may run them again.
 const MOST_COMMON: usize = 4096;
-/// DWARF's number of the stack pointer on x86_64.
-const STACK_POINTER: u16 = 7;
 
 type Reader<'a> = EndianSlice<'a, LittleEndian>;
 
@@ -22,8 +22,8 @@ pub(crate) struct Frame {
     pub(crate) end: u64,
     /// Exception table of the range.
     pub(crate) exceptions: Option<u64>,
-    /// At `start` nothing but the return address is on the stack: a function's entry. Parts
-    /// split off to colder places start with their function's frame.
+    /// At `start` nothing is on the stack but the return address, where a call puts it there: a
+    /// function's entry. Parts split off to colder places start with their function's frame.
     pub(crate) entry: bool,
 }
 
@@ -33,9 +33,21 @@ pub(crate) struct Frames(pub(crate) Vec<Frame>);
 
 impl Frames {
     /// Reads `.eh_frame` at `address` with content `bytes`.
-    pub(crate) fn read(bytes: &[u8], address: u64, text: u64) -> Frames {
+    pub(crate) fn read(arch: Arch, bytes: &[u8], address: u64, text: u64) -> Frames {
+        let plain = without_signatures(bytes);
+        let mut section = EhFrame::new(plain.as_deref().unwrap_or(bytes), LittleEndian);
+        // The number of the stack pointer, and how far below the canonical frame address it is when a
+        // function is entered: the psABI of x86_64 (§3.6.2, §3.4), or `aadwarf64` (§4.1, §4.2).
+        let entered = match arch {
+            Arch::Aarch64 => {
+                section.set_vendor(Vendor::AArch64);
+                (31, 0)
+            }
+            _ => (7, 8),
+        };
         let table = Table {
-            section: EhFrame::new(bytes, LittleEndian),
+            entered,
+            section,
             bases: BaseAddresses::default()
                 .set_eh_frame(address)
                 .set_text(text),
@@ -107,6 +119,8 @@ impl Frames {
 }
 
 struct Table<'a> {
+    /// The canonical frame address where a function is entered: a register, and what is added.
+    entered: (u16, i64),
     section: EhFrame<Reader<'a>>,
     bases: BaseAddresses,
 }
@@ -136,9 +150,37 @@ impl<'a> Table<'a> {
         // Rules that cannot be read do not hide a start.
         row.map_or(true, |row| match row.cfa() {
             CfaRule::RegisterAndOffset { register, offset } => {
-                register.0 == STACK_POINTER && *offset == 8
+                (register.0, *offset) == self.entered
             }
             CfaRule::Expression(_) => false,
         })
     }
+}
+
+/// The table with what its common entries say of signed return addresses and tagged stacks taken out:
+/// `B` and `G` in their augmentation strings, which have no data (`aadwarf64` §4.3), and which the
+/// reader does not know. Nothing where there is none, as everywhere but on aarch64.
+fn without_signatures(bytes: &[u8]) -> Option<Vec<u8>> {
+    /// Marks frames of signal handlers, of which nothing is asked here; it has no data either.
+    const NEUTRAL: u8 = b'S';
+    let mut plain: Option<Vec<u8>> = None;
+    let mut at = 0;
+    // Lengths of 64 bits, which no linker writes, end the walk, as the end of the table does.
+    while let Some(length) = word32(bytes, at).filter(|n| !matches!(*n, 0 | u32::MAX)) {
+        const STRING: usize = 9;
+        let common = word32(bytes, at + 4) == Some(0);
+        let string = text(bytes, at + STRING).filter(|s| common && s.len() < 16);
+        for (n, _) in string
+            .into_iter()
+            .flat_map(|s| s.iter().enumerate())
+            .filter(|(_, c)| b"BG".contains(c))
+        {
+            plain.get_or_insert_with(|| bytes.to_vec())[at + STRING + n] = NEUTRAL;
+        }
+        at = match at.checked_add(4 + length as usize) {
+            Some(next) => next,
+            None => break,
+        };
+    }
+    plain
 }

@@ -2,6 +2,7 @@
 //! does not overflow.
 
 use object::elf;
+use portcullis_abi::Arch;
 
 use super::Malformed;
 use super::memory::{Memory, Segment, text, word16, word32, word64};
@@ -10,12 +11,15 @@ use super::memory::{Memory, Segment, text, word16, word32, word64};
 pub(crate) const FIRST_BASE: u64 = 0x7000_0000_0000;
 /// The widest object: sixteen times the largest known one (a browser with its `.bss`).
 const MOST_SPAN: u64 = 64 << 30;
-/// x86_64 pages; the kernel maps and protects by them.
+/// The pages of x86_64, and the smallest of aarch64, whose kernels may have larger ones (16 or 64 KiB):
+/// the kernel maps and protects by them. What is protected by small pages only, a program that runs
+/// with those does not write to, and it is the same program where pages are larger.
 pub(crate) const PAGE: u64 = 4096;
 
 /// What the headers say.
 #[derive(Debug)]
 pub(crate) struct Header {
+    pub(crate) arch: Arch,
     /// `ET_EXEC`: runs at the addresses in the file and nowhere else.
     pub(crate) fixed: bool,
     pub(crate) entry: u64,
@@ -68,9 +72,15 @@ pub(crate) fn read(file: &[u8]) -> Result<Header, Malformed> {
     let class = *file.get(4).ok_or_else(truncated)?;
     let order = *file.get(5).ok_or_else(truncated)?;
     let machine = word16(file, 18).ok_or_else(truncated)?;
-    if class != elf::ELFCLASS64.0 || order != elf::ELFDATA2LSB.0 || machine != elf::EM_X86_64.0 {
-        return Err(Malformed::Foreign { class, machine });
+    let foreign = || Malformed::Foreign { class, machine };
+    if class != elf::ELFCLASS64.0 || order != elf::ELFDATA2LSB.0 {
+        return Err(foreign());
     }
+    let arch = match elf::Machine(machine) {
+        elf::EM_X86_64 => Arch::X86_64,
+        elf::EM_AARCH64 => Arch::Aarch64,
+        _ => return Err(foreign()),
+    };
     if file.len() < 64 {
         return Err(truncated());
     }
@@ -81,6 +91,7 @@ pub(crate) fn read(file: &[u8]) -> Result<Header, Malformed> {
         None => return Err(truncated()),
     };
     let mut header = Header {
+        arch,
         fixed,
         entry: word64(file, 24).ok_or_else(truncated)?,
         segments: Vec::new(),

@@ -1,5 +1,7 @@
 //! The bytes that a file puts into memory, by virtual address.
 
+use crate::image::Region;
+
 /// A `PT_LOAD` segment: virtual addresses, not yet moved to a base.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Segment {
@@ -50,6 +52,13 @@ impl Memory {
         self.file.get(start..end).filter(|bytes| !bytes.is_empty())
     }
 
+    /// What the file holds of a region.
+    pub(crate) fn code(&self, region: &Region) -> &[u8] {
+        let bytes = self.from(region.range.start).unwrap_or_default();
+        let size = usize::try_from(region.range.end - region.range.start).unwrap_or(usize::MAX);
+        &bytes[..bytes.len().min(size)]
+    }
+
     /// Exactly `length` bytes that the file holds.
     pub(crate) fn bytes(&self, address: u64, length: usize) -> Option<&[u8]> {
         self.from(address)?.get(..length)
@@ -80,6 +89,16 @@ pub(crate) fn word32(bytes: &[u8], at: usize) -> Option<u32> {
 pub(crate) fn word64(bytes: &[u8], at: usize) -> Option<u64> {
     let word = bytes.get(at..at.checked_add(8)?)?;
     Some(u64::from_le_bytes(word.try_into().ok()?))
+}
+
+/// The little-endian 32-bit words of bytes at `start` that are where such words belong, with their
+/// addresses: the instructions of an architecture whose instructions all have 32 bits.
+pub(crate) fn words(bytes: &[u8], start: u64) -> impl Iterator<Item = (u64, u32)> {
+    let first = start.next_multiple_of(4);
+    let skip = usize::try_from(first - start).unwrap_or(usize::MAX);
+    let bytes = bytes.get(skip..).unwrap_or_default();
+    let words = bytes.chunks_exact(4).map_while(|w| word32(w, 0));
+    (first..).step_by(4).zip(words)
 }
 
 /// The longest string that counts as one: some mangled names come near a quarter of it. Strings

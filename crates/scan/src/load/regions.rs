@@ -7,7 +7,7 @@ use object::elf;
 
 use super::header::{Header, Section, agrees};
 use super::memory::{Memory, Segment};
-use super::relocations::Relocation;
+use super::relocations::{Kind, Relocation};
 use crate::image::Region;
 
 /// Regions at the file's own addresses, ascending, without overlap.
@@ -85,9 +85,7 @@ fn gap(regions: &mut Vec<Region>, header: &Header, segment: &Segment, range: std
 /// stand next to each other, in a segment that stays writable unless everything is bound at once.
 pub(crate) fn mark_linkage(regions: &mut Vec<Region>, relocations: &[Relocation]) {
     let words = relocations.iter();
-    let words = words
-        .filter(|r| r.kind == elf::R_X86_64_JUMP_SLOT.0)
-        .map(|r| r.at);
+    let words = words.filter(|r| r.kind == Kind::Call).map(|r| r.at);
     let (Some(first), Some(last)) = (words.clone().min(), words.clone().max()) else {
         return;
     };

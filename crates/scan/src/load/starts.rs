@@ -1,7 +1,9 @@
 //! Where functions begin, as far as the file itself tells.
 
+use portcullis_abi::Arch;
+
 use super::frames::Frames;
-use super::memory::Memory;
+use super::memory::{Memory, words};
 use crate::image::Region;
 
 /// Where functions begin, ascending.
@@ -18,6 +20,7 @@ impl Starts {
     /// Adds to the `known` starts what code and unwind tables tell.
     pub(crate) fn find(
         memory: &Memory,
+        arch: Arch,
         regions: &[Region],
         frames: &Frames,
         known: Vec<u64>,
@@ -29,7 +32,14 @@ impl Starts {
         let entries = frames.0.iter().filter(|f| f.entry);
         starts.all.extend(entries.map(|f| f.start));
         for region in regions.iter().filter(|r| r.executable) {
-            calls(memory, region, frames, &mut starts);
+            let code = memory.code(region);
+            let calls = match arch {
+                Arch::Aarch64 => branches_with_link(code, region.range.start),
+                _ => near_calls(code, region.range.start),
+            };
+            for (target, after) in calls {
+                starts.called_at(region, frames, target, after);
+            }
         }
         for list in [&mut starts.all, &mut starts.called] {
             list.sort_unstable();
@@ -37,33 +47,46 @@ impl Starts {
         }
         starts
     }
-}
 
-/// Targets of everything that looks like `call rel32` (opcode 0xe8).
-///
-/// Bytes inside other instructions can look so too. A start that is none splits a function in
-/// two that tail-call each other, which costs precision and no soundness.
-fn calls(memory: &Memory, region: &Region, frames: &Frames, starts: &mut Starts) {
-    let Some(code) = memory.from(region.range.start) else {
-        return;
-    };
-    let size = usize::try_from(region.range.end - region.range.start).unwrap_or(usize::MAX);
-    let code = &code[..code.len().min(size)];
-    for (n, window) in code.windows(5).enumerate() {
-        let [0xe8, a, b, c, d] = *window else {
-            continue;
-        };
-        let offset = i64::from(i32::from_le_bytes([a, b, c, d]));
-        let after = region.range.start + n as u64 + 5;
-        let target = after.wrapping_add_signed(offset);
+    /// Something in a region looks like a call of `target`, which ends at `after`.
+    fn called_at(&mut self, region: &Region, frames: &Frames, target: u64, after: u64) {
         // A call of the next instruction enters no function: code learns where it is.
         if target == after || !region.range.contains(&target) {
-            continue;
+            return;
         }
         match frames.covering(target) {
-            None => starts.all.push(target),
-            Some(frame) if frame.start == target => starts.called.push(target),
+            None => self.all.push(target),
+            Some(frame) if frame.start == target => self.called.push(target),
             Some(_) => {}
         }
     }
+}
+
+/// Everything in code at `start` that looks like `call rel32` (opcode 0xe8): its target, and where it
+/// ends.
+///
+/// Bytes inside other instructions can look so too. A start that is none splits a function in
+/// two that tail-call each other, which costs precision and no soundness.
+fn near_calls(code: &[u8], start: u64) -> Vec<(u64, u64)> {
+    let windows = (start + 5..).zip(code.windows(5));
+    let calls = windows.filter_map(|(after, window)| match *window {
+        [0xe8, a, b, c, d] => {
+            let offset = i64::from(i32::from_le_bytes([a, b, c, d]));
+            Some((after.wrapping_add_signed(offset), after))
+        }
+        _ => None,
+    });
+    calls.collect()
+}
+
+/// The same for `bl` (Arm ARM C6.2: 0b100101, and how many instructions away). Data among the code
+/// can look so too.
+fn branches_with_link(code: &[u8], start: u64) -> Vec<(u64, u64)> {
+    let calls = words(code, start).filter(|(_, word)| word >> 26 == 0b10_0101);
+    let calls = calls.map(|(at, word)| {
+        // The sign is at bit 25.
+        let instructions = i64::from((word << 6).cast_signed() >> 6);
+        (at.wrapping_add_signed(instructions * 4), at + 4)
+    });
+    calls.collect()
 }

@@ -6,7 +6,6 @@ use portcullis_abi::Paths;
 use rustc_hash::FxHashSet;
 
 use crate::image::{Addr, Image};
-use crate::kernel::path_arguments;
 use crate::solve::domain::{Domain, MOST_VALUES};
 use crate::solve::{Entered, InstanceId, Solution};
 use crate::summary::{Input, Value, ValueId};
@@ -62,7 +61,7 @@ impl<'a> Callers<'a> {
         at: u64,
         made: impl IntoIterator<Item = InstanceId>,
     ) -> Option<Paths> {
-        let arguments = path_arguments(number);
+        let arguments = self.image.kernel().path_arguments(number);
         if arguments.is_empty() {
             return None;
         }

@@ -9,7 +9,6 @@ use portcullis_abi::{Made, Mode, Sysno, ThreadSet};
 
 use super::Report;
 use crate::graph::{CallGraph, Covered, Phase, Thread, continuation, main, threads};
-use crate::kernel::{HANDLER_RETURN, INSTALLS, RESTART, RESTARTED, TAKES_HANDLER};
 use crate::solve::InstanceId;
 
 /// What a thread does in all its life, in the sound and in the tight answer.
@@ -264,11 +263,15 @@ impl Report<'_> {
                 .flat_map(|(at, made)| made.iter().map(move |(id, _)| (*id, *at)))
                 .any(|(id, at)| covered.makes(id, at))
         };
-        let handles = self.calls.contains_key(&Sysno(TAKES_HANDLER as u32));
+        let kernel = self.image.kernel();
+        let handles = self.calls.contains_key(&Sysno(kernel.takes_handler as u32));
         let belongs = |number: &Sysno| match u64::from(number.0) {
             _ if is_made(number) => true,
-            RESTART => RESTARTED.iter().any(|n| is_made(&Sysno(*n as u32))),
-            HANDLER_RETURN => handles,
+            n if n == kernel.restart => {
+                let mut restarted = kernel.restarted.iter();
+                restarted.any(|n| is_made(&Sysno(*n as u32)))
+            }
+            n if n == kernel.handler_return => handles,
             // The vDSO falls back on it, in whatever thread.
             _ => self.calls[number].is_empty(),
         };
@@ -287,7 +290,7 @@ impl Report<'_> {
                 let operation = site.arguments[0].zero_extend(32).single();
                 let known = site.number.single().zip(operation);
                 known.is_some_and(|(number, operation)| {
-                    let mut all = INSTALLS.iter();
+                    let mut all = self.image.kernel().installs.iter();
                     all.any(|(n, operations)| *n == number && operations.contains(&operation))
                 })
             };

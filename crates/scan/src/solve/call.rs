@@ -9,7 +9,6 @@ use super::walk::Walk;
 use super::{Context, Entered, InstanceId, Solver};
 use crate::image::{Addr, Slot};
 use crate::isa::RegSet;
-use crate::kernel::VSYSCALLS;
 use crate::summary::{Call, Value};
 
 /// Linkage stubs that one call may lead through.
@@ -103,7 +102,12 @@ impl Solver<'_> {
         let Some(all) = target.values(MOST_VALUES as u64) else {
             return;
         };
-        let served = VSYSCALLS.iter().filter(|(page, _)| all.contains(page));
+        let served = self
+            .image
+            .kernel()
+            .served
+            .iter()
+            .filter(|(page, _)| all.contains(page));
         let number = Domain::of(served.map(|&(_, number)| number));
         if number != Domain::Nothing {
             let arguments = std::array::from_fn(|_| Domain::Anything);

@@ -11,9 +11,10 @@ use crate::image::{Addr, Image, STEP, Slot};
 /// Prefixes of strings that announce code beyond the scanned files or kernel code that may
 /// fall back on system calls: what libc looks up to load name services and character sets,
 /// and the names of vDSO functions (Linux `Documentation/ABI/stable/vdso`).
-const ANNOUNCING: [&str; 5] = [
+const ANNOUNCING: [&str; 6] = [
     "libnss_",
     "__vdso_",
+    "__kernel_",
     "gconv-modules",
     "gconv_init",
     "libgcc_s.so",

@@ -9,7 +9,6 @@ use super::start::Start;
 use super::walk::Pass;
 use super::{Context, FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::isa::RegSet;
-use crate::kernel::TAKES_HANDLER;
 use crate::summary::Lost;
 
 /// How often a result may grow before nothing is known of it: around a recursion it could grow
@@ -115,8 +114,9 @@ impl Instance {
 impl Solver<'_> {
     /// Takes over what a walk found; who depends on it walks again if that is more.
     pub(super) fn conclude(&mut self, id: InstanceId, pass: Pass) {
+        let kernel = self.image.kernel();
         let mut sites = pass.sites.iter();
-        let takes_handler = sites.find(|(_, site)| site.can_be(TAKES_HANDLER));
+        let takes_handler = sites.find(|(_, site)| site.can_be(kernel.takes_handler));
         let takes_handler = takes_handler.map(|(at, _)| *at);
         let spent = self.is_spent();
         let instance = &mut self.instances[id.0 as usize];

@@ -17,7 +17,7 @@ use super::start::Start;
 use super::{FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::image::Addr;
 use crate::isa::{Convention, RegSet};
-use crate::kernel::{MAKES_EXECUTABLE, MakesExecutable, NO_RETURN, deciding};
+use crate::kernel::MakesExecutable;
 use crate::summary::{self, ANY, Entry, Exit, Lost, Reference, Registers, Summary, Trust, ValueId};
 
 /// Places that one access with an index is followed to; more are the whole section.
@@ -264,7 +264,10 @@ impl Solver<'_> {
             Exit::Syscall(entry, next) => {
                 let call = self.syscall(walk, entry);
                 let returns = match call.number.values(MOST_NUMBERS) {
-                    Some(all) => all.iter().any(|n| !NO_RETURN.contains(&(n & 0xffff_ffff))),
+                    Some(all) => {
+                        let no_return = &self.image.kernel().no_return;
+                        all.iter().any(|n| !no_return.contains(&(n & 0xffff_ffff)))
+                    }
                     None => true,
                 };
                 walk.pass.sites.insert(at, call);
@@ -376,19 +379,20 @@ impl Solver<'_> {
     }
 
     fn syscall(&mut self, walk: &mut Walk<'_>, entry: &Entry) -> SiteCall {
+        let kernel = self.image.kernel();
         let graph = &walk.body.graph;
         let number = walk.evaluator.value(entry.number);
         if number.values(MOST_NUMBERS).is_none() || number.values(1).is_none() {
             self.matters(walk.function, graph, entry.number);
         }
         for number in number.values(MOST_NUMBERS).unwrap_or_default() {
-            for decides in deciding(number) {
+            for decides in kernel.deciding(number) {
                 let argument = entry.arguments[decides.argument];
                 if walk.evaluator.value(argument).single().is_none() {
                     let makes = |call: &MakesExecutable| {
                         (call.number, call.argument) == (number, decides.argument)
                     };
-                    match MAKES_EXECUTABLE.iter().any(makes) {
+                    match kernel.makes_executable.iter().any(makes) {
                         true => self.matters(walk.function, graph, argument),
                         false => self.argues(walk.function, graph, argument),
                     }

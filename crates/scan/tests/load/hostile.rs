@@ -214,9 +214,9 @@ fn what_is_no_regular_file_is_refused_without_waiting() {
 fn other_machines_and_no_programs_are_named() {
     let mut files = MemoryFiles::default();
     let mut add = |name: &str, bytes: Vec<u8>| files.files.insert(PathBuf::from(name), bytes);
-    let mut arm = Elf::program(&[]).bytes();
-    arm[18] = 183;
-    add("/arm", arm);
+    let mut riscv = Elf::program(&[]).bytes();
+    riscv[18] = 243;
+    add("/riscv", riscv);
     let mut narrow = Elf::program(&[]).bytes();
     narrow[4] = 1;
     add("/narrow", narrow);
@@ -226,7 +226,7 @@ fn other_machines_and_no_programs_are_named() {
     add("/text", b"hello".to_vec());
     add("/empty", Vec::new());
     for (path, word) in [
-        ("/arm", "machine 183"),
+        ("/riscv", "machine 243"),
         ("/narrow", "class 1"),
         ("/relocatable", "neither"),
         ("/text", "not an ELF file"),

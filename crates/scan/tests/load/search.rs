@@ -188,6 +188,54 @@ fn musl_finds_its_library_in_its_loader() {
     );
 }
 
+/// Makes files objects for aarch64 (`e_machine`).
+fn of_aarch64(files: &mut MemoryFiles, paths: &[&str]) {
+    for path in paths {
+        let file = files.files.get_mut(Path::new(path)).expect("it was added");
+        file[18..20].copy_from_slice(&183u16.to_le_bytes());
+    }
+}
+
+#[test]
+fn what_is_for_another_architecture_is_passed_over_or_refused() {
+    let request = LinkRequest {
+        ld_library_path: Some("/given".into()),
+        hardware_levels: vec!["x86-64-v2".into()],
+        ..LinkRequest::default()
+    };
+    let library = || Elf::library("a.so", &[]);
+    let program = |rpath| {
+        let mut program = Elf::program(&["a.so"]);
+        program.rpath = rpath;
+        program
+    };
+    let mut all = files(&[
+        ("/opt/bin/program", program(Some("/opt/$PLATFORM"))),
+        ("/given/a.so", library()),
+        ("/opt/x86_64/a.so", library()),
+        ("/opt/aarch64/a.so", library()),
+        ("/lib64/glibc-hwcaps/x86-64-v2/a.so", library()),
+        ("/lib64/a.so", library()),
+    ]);
+    of_aarch64(&mut all, &["/opt/x86_64/a.so", "/given/a.so"]);
+    let best = "/lib64/glibc-hwcaps/x86-64-v2/a.so";
+    assert_eq!(closure(&all, &request).unwrap(), [best]);
+    // The loader would run on another machine.
+    of_aarch64(&mut all, &["/opt/bin/program"]);
+    let error = closure(&all, &request).unwrap_err().to_string();
+    assert!(error.contains("it is for x86_64"), "{error}");
+    of_aarch64(&mut all, &[LOADER]);
+    assert_eq!(closure(&all, &request).unwrap(), ["/given/a.so"]);
+    all.files.remove(Path::new("/given/a.so"));
+    assert!(closure(&all, &request).is_err());
+    of_aarch64(&mut all, &["/opt/aarch64/a.so"]);
+    assert_eq!(closure(&all, &request).unwrap(), ["/opt/aarch64/a.so"]);
+    // glibc knows no levels there.
+    all.files.remove(Path::new("/opt/aarch64/a.so"));
+    of_aarch64(&mut all, &[best, "/lib64/a.so"]);
+    assert_eq!(closure(&all, &request).unwrap(), ["/lib64/a.so"]);
+}
+
 #[test]
 fn scripts_lead_to_their_interpreter() {
     let mut all = files(&[("/opt/bin/sh", Elf::program(&[]))]);

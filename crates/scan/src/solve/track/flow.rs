@@ -9,7 +9,6 @@ use super::super::{FunctionId, Solver};
 use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, constant};
 use crate::image::Addr;
 use crate::isa::{Binary, Reg};
-use crate::kernel::written_through;
 use crate::summary::{Call, Exit, Input, Traffic, Value, ValueId};
 
 impl Solver<'_> {
@@ -191,10 +190,11 @@ impl Solver<'_> {
                 self.give_back(track, function, &result);
             }
             Exit::Syscall(entry, _) => {
+                let kernel = self.image.kernel();
                 let numbers = self.numbers(function, at);
                 for (n, argument) in entry.arguments.iter().enumerate() {
                     let written = numbers.as_ref().and_then(|all| {
-                        let mut each = all.iter().map(|&number| written_through(number, n));
+                        let mut each = all.iter().map(|&number| kernel.written_through(number, n));
                         each.try_fold(0, |most, one| Some(most.max(one?)))
                     });
                     let places = track.holders[&function].values[argument.0 as usize].clone();
@@ -503,11 +503,12 @@ impl Solver<'_> {
                 let Exit::Syscall(entry, _) = &block.exit else {
                     continue;
                 };
+                let kernel = self.image.kernel();
                 let numbers = self.numbers(function, block.last).unwrap_or_default();
                 for (n, argument) in entry.arguments.iter().enumerate().filter(|_| *reached) {
                     let size = numbers
                         .iter()
-                        .filter_map(|&nr| written_through(nr, n))
+                        .filter_map(|&nr| kernel.written_through(nr, n))
                         .max();
                     for place in &holder.values[argument.0 as usize] {
                         if let Some(size) = size.filter(|&s| s > 0) {
