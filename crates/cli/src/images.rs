@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use portcullis_abi::{Paths, Residual, ResidualKind, SyscallSet};
 
 use crate::analysis::Wanted;
@@ -44,7 +44,7 @@ impl Images {
     ) -> Result<Images> {
         let mut seen = BTreeSet::from([self.first.binary.path.clone()]);
         for program in &typed.exec {
-            let set = wanted(program)?.analyse()?.set;
+            let set = self.fitting(wanted(program)?.analyse()?.set)?;
             if seen.insert(set.binary.path.clone()) {
                 self.others.push(set);
             }
@@ -67,9 +67,9 @@ impl Images {
                 ));
                 continue;
             }
-            match wanted(Path::new(&path)).and_then(|wanted| wanted.analyse()) {
-                Ok(analysis) => {
-                    let set = analysis.set;
+            let analysed = wanted(Path::new(&path)).and_then(|wanted| wanted.analyse());
+            match analysed.and_then(|analysis| self.fitting(analysis.set)) {
+                Ok(set) => {
                     pending.extend(started(&set));
                     known.insert(path);
                     if seen.insert(set.binary.path.clone()) {
@@ -101,6 +101,17 @@ impl Images {
             set.residuals.retain(|r| !told.contains(&r.id));
         }
         Ok(self)
+    }
+
+    /// A set that can be behind the same filter: numbers mean the same in both.
+    pub(crate) fn fitting(&self, set: SyscallSet) -> Result<SyscallSet> {
+        let (own, other) = (self.first.binary.arch, set.binary.arch);
+        let path = neutral::text(&set.binary.path);
+        ensure!(
+            own == other,
+            "{path} is for {other}, and the program for {own}"
+        );
+        Ok(set)
     }
 
     /// The program's set, then the others'.

@@ -10,13 +10,17 @@
 //! A statement names a residual by its id and says that what happens there makes these calls at
 //! most. The residual then is an [`Assumed`] of the set, and the calls are in it.
 
+use std::collections::BTreeSet;
+
 use portcullis_abi::{
-    Arch, Assumed, Confidence, Mode, Origin, Site, Syscall, SyscallSet, Sysno, Tuple, Warning,
+    Assumed, Confidence, Mode, Origin, Site, Syscall, SyscallSet, Sysno, Tuple, Warning,
 };
+
+use crate::ARCHITECTURES;
 
 /// Statements, of one file or several.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Assumptions(Vec<(String, Vec<Sysno>)>);
+pub struct Assumptions(Vec<(String, Vec<String>)>);
 
 /// A line that is no statement.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -24,7 +28,7 @@ pub enum NotAStatement {
     /// It has another form.
     #[error("line {0} is not of the form `RESIDUAL = {{ CALL, CALL }}`")]
     Form(usize),
-    /// It names a call that the kernel does not have.
+    /// It names a call that the kernel does not have on any architecture of [`ARCHITECTURES`].
     #[error("line {0}: no system call is called {1:?}")]
     Call(usize, String),
     /// Another statement says something else of the same residual.
@@ -53,10 +57,13 @@ impl Assumptions {
                 .split([',', ' ', '\t'])
                 .filter(|name| !name.is_empty())
                 .map(|name| {
-                    let known = Arch::X86_64.number(name);
-                    known.ok_or_else(|| NotAStatement::Call(number, name.to_owned()))
+                    let known = ARCHITECTURES.iter().any(|arch| arch.number(name).is_some());
+                    let name = name.to_owned();
+                    known
+                        .then_some(name.clone())
+                        .ok_or(NotAStatement::Call(number, name))
                 })
-                .collect::<Result<Vec<Sysno>, _>>()?;
+                .collect::<Result<Vec<String>, _>>()?;
             calls.sort_unstable();
             calls.dedup();
             match self.0.iter().find(|(known, _)| known == id) {
@@ -69,9 +76,12 @@ impl Assumptions {
     }
 
     /// Resolves the residuals of `set` that are named; a statement about none is stale, which is a
-    /// warning.
+    /// warning. Calls that its architecture lacks cannot be made.
     pub fn apply(&self, set: &mut SyscallSet) {
         for (id, calls) in &self.0 {
+            let arch = set.binary.arch;
+            let calls = calls.iter().filter_map(|name| arch.number(name));
+            let calls: BTreeSet<Sysno> = calls.collect();
             let Some(at) = set.residuals.iter().position(|r| r.id == *id) else {
                 set.warnings.push(Warning {
                     code: "PC0205",
@@ -82,7 +92,7 @@ impl Assumptions {
                 continue;
             };
             let residual = set.residuals.remove(at);
-            for &number in calls {
+            for &number in &calls {
                 // With which arguments it is made there is not stated: with any.
                 let site = Site {
                     at: residual.at.clone(),
@@ -112,13 +122,13 @@ impl Assumptions {
                 }
             }
             for thread in &mut set.sets {
-                thread.numbers.extend(calls);
+                thread.numbers.extend(&calls);
                 thread.numbers.sort_unstable();
                 thread.numbers.dedup();
             }
             set.assumed.push(Assumed {
                 residual,
-                calls: calls.clone(),
+                calls: calls.into_iter().collect(),
             });
         }
     }
@@ -144,11 +154,11 @@ mod tests {
             exec:a:operator==(A const&, B) = {}\n";
         let mut read = Assumptions::default();
         read.add(text).expect("two statements");
-        let numbers = [0, 1, 39].map(Sysno).to_vec();
+        let names = ["getpid", "read", "write"].map(String::from).to_vec();
         assert_eq!(
             read.0,
             [
-                ("number:a:f#2".into(), numbers),
+                ("number:a:f#2".into(), names),
                 ("exec:a:operator==(A const&, B)".into(), vec![])
             ]
         );

@@ -16,13 +16,16 @@ pub mod summary;
 use std::path::Path;
 use std::time::Instant;
 
-use portcullis_abi::SyscallSet;
+use portcullis_abi::{Arch, SyscallSet};
 
 pub use demangle::demangle;
 use files::Files;
 use image::Consulted;
 pub use link::{Error, LinkRequest};
 pub use report::stats::{Holder, Stats};
+
+/// The architectures whose programs can be analysed, whatever machine this is.
+pub const ARCHITECTURES: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
 
 /// A program's set, and what it was made from.
 #[derive(Debug)]

@@ -2,16 +2,17 @@
 //! like is no file format. Decoding checks everything that later code relies on.
 
 use portcullis_abi::{
-    Arch, ArgValue, Binary, Confidence, Language, Linkage, Location, Made, Mode, Origin, Paths,
-    Residual, ResidualKind, ScannedObject, Site, Syscall, SyscallSet, Sysno, ThreadSet, Tuple,
-    Warning,
+    ArgValue, Binary, Confidence, Language, Linkage, Location, Made, Mode, Origin, Paths, Residual,
+    ResidualKind, ScannedObject, Site, Syscall, SyscallSet, Sysno, ThreadSet, Tuple, Warning,
 };
+use portcullis_scan::ARCHITECTURES;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 struct StoredSet {
     path: String,
     script: Option<(String, Option<String>)>,
+    arch: u8,
     linkage: u8,
     stripped: bool,
     languages: Vec<u8>,
@@ -147,13 +148,10 @@ pub(crate) fn encode(set: &SyscallSet) -> Option<Vec<u8>> {
             })
         })
         .collect::<Option<_>>()?;
-    // The stored form has no architecture: today only programs of this one are scanned.
-    if set.binary.arch != Arch::X86_64 {
-        return None;
-    }
     let stored = StoredSet {
         path: set.binary.path.clone(),
         script: set.binary.script.clone(),
+        arch: code(&ARCHITECTURES, set.binary.arch)?,
         linkage: code(&LINKAGES, set.binary.linkage)?,
         stripped: set.binary.stripped,
         languages: set
@@ -286,7 +284,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SyscallSet> {
         binary: Binary {
             path: stored.path,
             script: stored.script,
-            arch: Arch::X86_64,
+            arch: meaning(&ARCHITECTURES, stored.arch)?,
             linkage: meaning(&LINKAGES, stored.linkage)?,
             stripped: stored.stripped,
             languages: stored
@@ -403,8 +401,11 @@ mod tests {
 
     #[test]
     fn a_set_survives_the_way_there_and_back() {
-        let set = set();
-        assert_eq!(decode(&encode(&set).unwrap()).unwrap(), set);
+        let mut set = set();
+        for arch in ARCHITECTURES {
+            set.binary.arch = arch;
+            assert_eq!(decode(&encode(&set).unwrap()).unwrap(), set);
+        }
         assert_eq!(encode(&sample::set()), None);
     }
 

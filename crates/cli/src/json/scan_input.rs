@@ -5,10 +5,11 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_abi::{
-    Arch, ArgValue, Assumed, Binary, Confidence, Language, Linkage, Location, Mode, Origin, Paths,
+    ArgValue, Assumed, Binary, Confidence, Language, Linkage, Location, Mode, Origin, Paths,
     Residual, ResidualKind, ScannedObject, Site, Syscall, SyscallSet, Sysno, ThreadSet, Tuple,
     Warning,
 };
+use portcullis_scan::ARCHITECTURES;
 use serde::Deserialize;
 
 use super::scan as names;
@@ -162,18 +163,22 @@ pub(crate) fn parse(json: &[u8]) -> Result<Images> {
     );
     let mut document: Document = serde_json::from_slice(json)?;
     let others = std::mem::take(&mut document.images).into_iter();
-    Ok(Images {
-        others: others.map(set).collect::<Result<_>>()?,
-        first: set(document)?,
-    })
+    let others: Vec<SyscallSet> = others.map(set).collect::<Result<_>>()?;
+    let mut images = Images::alone(set(document)?);
+    for other in others {
+        let other = images.fitting(other)?;
+        images.others.push(other);
+    }
+    Ok(images)
 }
 
 /// The result of one program.
 fn set(document: Document) -> Result<SyscallSet> {
-    let arch = match document.binary.arch.as_str() {
-        "x86_64" => Arch::X86_64,
-        other => bail!("the architecture `{other}` is not known"),
-    };
+    let said = &document.binary.arch;
+    let mut scanned = ARCHITECTURES.into_iter();
+    let arch = scanned
+        .find(|arch| arch.to_string() == *said)
+        .with_context(|| format!("programs of the architecture `{said}` are not scanned"))?;
     let index: HashMap<String, usize> = document
         .objects
         .iter()

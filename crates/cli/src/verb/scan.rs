@@ -1,7 +1,8 @@
 //! `portcullis scan BIN`.
 
 use anyhow::{Context as _, Result, bail};
-use portcullis_abi::{Mode, SyscallSet, Sysno};
+use portcullis_abi::{Arch, Mode, SyscallSet, Sysno};
+use portcullis_scan::ARCHITECTURES;
 
 use crate::analysis::{Analysis, Wanted};
 use crate::args::{Format, ScanArgs};
@@ -15,7 +16,8 @@ enum View {
     Text,
     Json,
     List,
-    Why(Sysno),
+    /// By its name or number.
+    Why(String),
 }
 
 /// Runs the verb.
@@ -43,14 +45,23 @@ pub(crate) fn scan(typed: ScanArgs) -> Result<Exit> {
         View::Text => output.write_text(&text::scan::report(&images, timing))?,
         View::Json => output.write_json(&json::scan::Document::with(&images))?,
         View::List => output.write_text(&text::scan::list(&images))?,
-        View::Why(number) => match images.sets().find_map(|s| Some((s, s.get(number)?))) {
-            Some((set, call)) => output.write_text(&text::scan::why(set, call))?,
-            None => {
-                let name = text::scan::name(&images.first, number);
-                output.write_text(&format!("{name} ({number}) is not in the set\n"))?;
-                exit = Exit::Findings;
+        View::Why(name) => {
+            let number = number(&name, images.first.binary.arch);
+            let found = number.and_then(|n| images.sets().find_map(|s| Some((s, s.get(n)?))));
+            match (found, number) {
+                (Some((set, call)), _) => output.write_text(&text::scan::why(set, call))?,
+                (None, Some(number)) => {
+                    let name = text::scan::name(&images.first, number);
+                    output.write_text(&format!("{name} ({number}) is not in the set\n"))?;
+                    exit = Exit::Findings;
+                }
+                (None, None) => {
+                    let arch = images.first.binary.arch;
+                    output.write_text(&format!("{name} is no call of {arch}\n"))?;
+                    exit = Exit::Findings;
+                }
             }
-        },
+        }
     }
     Ok(exit)
 }
@@ -84,7 +95,11 @@ fn narrowed(set: SyscallSet, typed: &ScanArgs) -> Result<SyscallSet> {
 
 fn view(typed: &ScanArgs) -> Result<View> {
     if let Some(name) = &typed.why {
-        return Ok(View::Why(number(name)?));
+        let mut known = ARCHITECTURES.into_iter();
+        if known.all(|arch| number(name, arch).is_none()) {
+            bail!("no system call is called `{}`", neutral::text(name));
+        }
+        return Ok(View::Why(name.clone()));
     }
     Ok(match (typed.list, typed.format) {
         (true, _) => View::List,
@@ -94,13 +109,7 @@ fn view(typed: &ScanArgs) -> Result<View> {
 }
 
 /// The call that a person means by a name or a number.
-fn number(name: &str) -> Result<Sysno> {
-    let arch = portcullis_abi::Arch::X86_64;
-    if let Some(number) = arch.number(name) {
-        return Ok(number);
-    }
-    if let Ok(number) = name.parse() {
-        return Ok(Sysno(number));
-    }
-    bail!("no system call is called `{}`", neutral::text(name))
+fn number(name: &str, arch: Arch) -> Option<Sysno> {
+    let numbered = || name.parse().ok().map(Sysno);
+    arch.number(name).or_else(numbered)
 }
