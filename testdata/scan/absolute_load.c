@@ -1,5 +1,6 @@
 // Numbers that are loaded from absolute addresses, with 32 and with 64 bits of address.
 // builds: gcc -O0 | gcc -O2 | gcc -Os -s | gcc -O2 -fno-asynchronous-unwind-tables -s | gcc -O2 --no-section-headers
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 // not: unlink — beside the numbers

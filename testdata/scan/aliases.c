@@ -1,5 +1,6 @@
 // Several names of one function: weak and hidden ones, and one that stands in for what is not there.
 // builds: freestanding | layouts
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 // not: unlink — what a name had stood for that is defined elsewhere

@@ -1,5 +1,6 @@
 // Numbers by arithmetic on constants: lea, neg, not, shifts, or -1, sbb, bswap, imul.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid geteuid getegid getppid gettid getpgrp exit_group
 // gap: gettid — bswap of half a register
 // extra: read — the carry flag is not followed: sbb gives 0 or -1

@@ -1,5 +1,6 @@
 // Setting a bit by a number in a register reaches memory beyond the operand.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid 47 exit_group
 // run: all
 // gap: 47 — a bit that lies beyond the operand

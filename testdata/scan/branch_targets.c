@@ -1,5 +1,6 @@
 // Code with marks for branch targets: calls and jumps through tables go to them.
 // builds: gcc -O0 | gcc -O2 | gcc -Os -s | gcc -O2 -static-pie
+// only: x86_64 — marks of its branch targets; the other builds have those of aarch64
 // flags: -fcf-protection=full
 // calls: getpid getuid getgid geteuid getegid getppid exit_group
 // run: some

@@ -1,5 +1,6 @@
 // A conditional branch to the next instruction, as macros leave it: it says nothing of what it tests.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid exit_group
 // residuals: number
 // gap: getpid — a number from the outside

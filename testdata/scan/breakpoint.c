@@ -1,5 +1,6 @@
 // A trap for a debugger that a handler of the program takes: execution goes on behind it.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: rt_sigaction rt_sigreturn getpid getuid exit_group
 // run: all
 #include "freestanding.h"

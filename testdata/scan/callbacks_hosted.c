@@ -4,7 +4,7 @@
 // scope: contains
 // hosted: yes
 // flags: -pthread -D_GNU_SOURCE
-// calls: personality times alarm getpgrp getsid getpriority sched_getscheduler sched_getparam getitimer getresuid getresgid getppid sysinfo exit_group
+// calls: personality times sched_get_priority_max getpgrp getsid getpriority sched_getscheduler sched_getparam getitimer getresuid getresgid getppid sysinfo exit_group
 // run: all
 // not: reboot swapoff — in a comparison that is never passed; in a handler that is never registered
 #include <dirent.h>
@@ -14,16 +14,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 
 #include "calls.h"
 
-static void at_exit(void) { sys1(135, 0xffffffff); }
+static void at_exit(void) { sys1(SYS_personality, 0xffffffff); }
 static int compare(const void *a, const void *b) {
-  sys1(100, -1);
+  sys1(SYS_times, -1);
   return *(const int *)a - *(const int *)b;
 }
 static int find(const void *a, const void *b) {
-  sys1(37, 0);
+  sys1(SYS_sched_get_priority_max, 0);
   return *(const int *)a - *(const int *)b;
 }
 int KEEP(never)(const void *a, const void *b) {
@@ -31,28 +32,28 @@ int KEEP(never)(const void *a, const void *b) {
   return a < b;
 }
 static void on_signal(int number) { sys1(NR_getpgrp, number); }
-void KEEP(on_no_signal)(int number) { sys1(168, number); }
+void KEEP(on_no_signal)(int number) { sys1(SYS_swapoff, number); }
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static void only_once(void) { sys1(124, -1); }
-static void forget(void *value) { sys2(140, -1, (long)value); }
-static void clean(void *value) { sys1(145, -(long)(value != 0)); }
+static void only_once(void) { sys1(SYS_getsid, -1); }
+static void forget(void *value) { sys2(SYS_getpriority, -1, (long)value); }
+static void clean(void *value) { sys1(SYS_sched_getscheduler, -(long)(value != 0)); }
 static int order(const void *a, const void *b) { return a < b ? -1 : a > b; }
 static void walk(const void *node, VISIT visit, int depth) {
   (void)node, (void)visit;
-  sys2(143, -1, depth);
+  sys2(SYS_sched_getparam, -1, depth);
 }
 static int file(const char *path, const struct stat *status, int kind, struct FTW *where) {
   (void)path, (void)status, (void)where;
-  sys2(36, -1, kind);
+  sys2(SYS_getitimer, -1, kind);
   return 0;
 }
 static int choose(const struct dirent *entry) {
-  sys3(118, 0, 0, entry->d_ino & 0);
+  sys3(SYS_getresuid, 0, 0, entry->d_ino & 0);
   return 1;
 }
 static ssize_t writer(void *cookie, const char *text, size_t size) {
   (void)text;
-  sys3(120, (long)cookie & 0, 0, 0);
+  sys3(SYS_getresgid, (long)cookie & 0, 0, 0);
   return (ssize_t)size;
 }
 static void *start(void *key) {
@@ -62,7 +63,7 @@ static void *start(void *key) {
   pthread_exit(0);
   pthread_cleanup_pop(1);
 }
-__attribute__((destructor)) static void at_end(void) { sys1(99, 0); }
+__attribute__((destructor)) static void at_end(void) { sys1(SYS_sysinfo, 0); }
 
 int main(int count, char **arguments) {
   int values[3] = {3, count, 1}, key = 3;

@@ -4,7 +4,7 @@
 // scope: contains
 // hosted: yes
 // flags: -pthread -D_GNU_SOURCE
-// calls: personality times alarm getpgrp getsid getpriority sched_getscheduler sched_getparam getresuid getresgid getppid exit_group
+// calls: personality times sched_get_priority_max getpgrp getsid getpriority sched_getscheduler sched_getparam getresuid getresgid getppid exit_group
 // run: all
 // not: reboot — in a function that nobody passes
 #include <argp.h>
@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,27 +25,27 @@
 
 static volatile int expired;
 
-static void at_quick_end(void) { sys1(135, 0xffffffff); }
+static void at_quick_end(void) { sys1(SYS_personality, 0xffffffff); }
 static void timer(union sigval value) {
-  sys1(100, value.sival_int - 1);
+  sys1(SYS_times, value.sival_int - 1);
   expired = 1;
 }
-static int child(void *x) { return (int)sys1(37, (long)x & 0); }
+static int child(void *x) { return (int)sys1(SYS_sched_get_priority_max, (long)x & 0); }
 static void prepare(void) { sys0(NR_getpgrp); }
-static void in_parent(void) { sys1(124, 0); }
-static void in_child(void) { sys2(140, 0, 0); }
+static void in_parent(void) { sys1(SYS_getsid, 0); }
+static void in_child(void) { sys2(SYS_getpriority, 0, 0); }
 static int object(struct dl_phdr_info *info, unsigned long size, void *data) {
   (void)size;
-  sys1(145, (long)info->dlpi_phnum * (long)data * 0);
+  sys1(SYS_sched_getscheduler, (long)info->dlpi_phnum * (long)data * 0);
   return 0;
 }
 static int failed(const char *path, int error) {
-  sys2(143, 0, (long)path * 0);
+  sys2(SYS_sched_getparam, 0, (long)path * 0);
   return error == 12345;
 }
 static int print(FILE *file, const struct printf_info *info, const void *const *arguments) {
   (void)info, (void)arguments;
-  sys3(118, 0, 0, 0);
+  sys3(SYS_getresuid, 0, 0, 0);
   return fprintf(file, "x");
 }
 static int size(const struct printf_info *info, unsigned long n, int *types, int *sizes) {
@@ -54,7 +55,7 @@ static int size(const struct printf_info *info, unsigned long n, int *types, int
 }
 static error_t option(int key, char *argument, struct argp_state *state) {
   (void)argument, (void)state;
-  if (key == 'a') sys3(120, 0, 0, 0);
+  if (key == 'a') sys3(SYS_getresgid, 0, 0, 0);
   return 0;
 }
 void KEEP(never)(void) { sys0(NR_reboot); }

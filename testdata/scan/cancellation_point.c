@@ -1,6 +1,7 @@
 // musl's way: a function pointer that is a plain call until threads exist, tail-called with the
 // number first; an assembly routine with a label between which it may be cancelled.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid write exit_group
 // run: all
 #include "freestanding.h"

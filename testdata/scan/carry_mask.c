@@ -1,5 +1,6 @@
 // A choice without a branch: a mask of the carry flag takes one of two numbers.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid getegid exit_group
 // run: some
 // not: read — both masks are never zero

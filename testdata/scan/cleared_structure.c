@@ -1,5 +1,6 @@
 // A structure that rep stos clears before one field is set.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid exit_group
 // run: all
 // not: unlink — what the frame held before it was cleared

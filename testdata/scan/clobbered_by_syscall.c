@@ -1,5 +1,6 @@
 // A system call changes rcx and r11 (and rax): what stood there before is no number any more.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid exit_group
 // residuals: number
 // run: never — an address is no number: the call fails

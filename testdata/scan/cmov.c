@@ -1,5 +1,6 @@
 // Conditional moves and set-on-condition, written out.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid gettid getppid exit_group
 // run: some
 #include "freestanding.h"

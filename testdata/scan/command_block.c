@@ -1,6 +1,7 @@
 // glibc's setxid: a handler that runs in every thread makes the call that a static pointer to a
 // block in another thread's frame says.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: rt_sigaction getpid kill getuid rt_sigreturn exit_group
 // run: all
 // gap: getuid — a number behind a pointer that is kept in static memory

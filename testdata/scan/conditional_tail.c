@@ -1,5 +1,6 @@
 // A conditional jump to another function: a tail call that compilers for size make.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: some
 // not: unlink — of a function behind it that nobody calls

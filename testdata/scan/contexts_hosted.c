@@ -9,6 +9,7 @@
 // run: all
 // not: reboot — in a function that is never called
 #include <setjmp.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 #include "calls.h"
@@ -33,9 +34,9 @@ int main(void) {
   other.uc_link = &main_context;
   makecontext(&other, body, 0);
   swapcontext(&main_context, &other);
-  sys1(124, -1);
+  sys1(SYS_getsid, -1);
   swapcontext(&main_context, &other);
   if (setjmp(place) == 0) back(1);
-  else sys1(100, -1);
+  else sys1(SYS_times, -1);
   return 0;
 }

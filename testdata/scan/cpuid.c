@@ -1,5 +1,6 @@
 // Instructions that write registers which they do not name: cpuid, mul, div, rdtsc, cqo.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid exit_group
 // residuals: number
 // run: never — what a processor says decides which call is made

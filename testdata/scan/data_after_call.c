@@ -1,5 +1,6 @@
 // Data right after a call that does not return: a message whose bytes read as a call of their own.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid write exit_group
 // run: all
 // not: unlink — what the message would do as code

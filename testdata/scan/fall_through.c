@@ -1,5 +1,6 @@
 // Control that falls from one assembly label into the next, and an entry in the middle.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid exit_group
 // run: all
 #include "freestanding.h"

@@ -1,5 +1,6 @@
 // A far return and an interrupt's return: control goes where the stack says.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid exit_group
 // run: all
 #include "freestanding.h"

@@ -1,5 +1,6 @@
 // A handler of faults goes on at an address that code keeps: a label in the function that faulted.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: rt_sigaction rt_sigreturn getpid getuid exit_group
 // run: all
 #include "freestanding.h"

@@ -1,5 +1,6 @@
 // A handler of faults looks the place up in a table and goes on at another one in the same function.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: rt_sigaction rt_sigreturn getpid getuid exit_group
 // run: all
 #include "freestanding.h"

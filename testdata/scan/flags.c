@@ -1,6 +1,7 @@
 // Branches on flags that the instruction right before does not set, or sets by what no compare
 // of its operands says.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid geteuid getegid getppid getpgrp gettid sync exit_group
 // run: some
 // extra: unlink — behind branches that constants decide, which are not all evaluated

@@ -1,5 +1,6 @@
 // Flags that are set in one block and tested after a join, in another.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 #include "freestanding.h"

@@ -1,5 +1,6 @@
 // int 0x80: another table of numbers, which is flagged and not mixed up with this one.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid exit_group
 // warnings: PC0201
 // run: all

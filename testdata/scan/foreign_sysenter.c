@@ -1,5 +1,6 @@
 // The 32-bit convention again, by sysenter. Control comes back elsewhere.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid exit_group
 // warnings: PC0201
 // run: all

@@ -1,5 +1,6 @@
 // Memory that is made executable and filled at run time: what runs there is not known.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: mmap mprotect exit_group
 // residuals: code
 // run: never — the code that it makes does other calls

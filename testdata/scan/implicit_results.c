@@ -1,5 +1,6 @@
 // Instructions that change the number without naming it: lods, xlat, cmpxchg, in-place parts.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // residuals: number
 // run: all

@@ -1,5 +1,6 @@
 // A jump to a base plus an index times sixteen: rows of code of equal size, without a table.
 // builds: gcc -O0 | gcc -O2 | gcc -Os -s | gcc -O2 -static-pie | gcc -O2 -static-pie -s -fno-asynchronous-unwind-tables
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid getppid exit_group
 // run: some
 #include "freestanding.h"

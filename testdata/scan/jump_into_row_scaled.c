@@ -1,6 +1,7 @@
 // A jump to a masked number times twenty-four plus a base: rows of code whose length is no power
 // of two.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: geteuid getegid getppid getpgrp exit_group
 // run: all
 #include "freestanding.h"

@@ -1,5 +1,6 @@
 // Functions whose code a resolver chooses when the program is loaded.
 // builds: dynamic
+// only: x86_64 — its assembly
 // library: yes
 // scope: program
 // calls: getpid getuid getgid exit_group

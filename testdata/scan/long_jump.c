@@ -1,5 +1,6 @@
 // setjmp and longjmp of our own: the way back leads to the place after the first call.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid exit_group
 // gap: getpid getgid exit_group — a frame that may be returned to again keeps no values between two calls
 // run: all

@@ -1,5 +1,6 @@
 // The same, but the places are kept mangled with a secret as glibc does: xor and a rotation.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid exit_group
 // gap: getpid getgid exit_group — a frame that may be returned to again keeps no values between two calls
 // run: all

@@ -1,5 +1,6 @@
 // A variable that changes between setjmp and longjmp: on the way back it has its new value.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // gap: getpid getuid exit_group — a frame slot that a later return of setjmp sees
 // run: all

@@ -1,5 +1,6 @@
 // The number of a block whose address is kept in a variable is exchanged through that variable.
 // builds: freestanding
+// flags[aarch64]: -mno-outline-atomics
 // calls: getpid getuid exit_group
 // run: all
 // gap: getpid getuid — a number behind a pointer that is kept in static memory

@@ -1,5 +1,6 @@
 // Assembly that takes the number from memory: by a load, by an addition, by push and pop.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid exit_group
 // run: all
 // not: unlink — beside the operand

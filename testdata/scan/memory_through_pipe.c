@@ -1,6 +1,7 @@
 // The address of a number goes through a pipe, and is written through behind it.
 // builds: freestanding
 // calls: pipe getpid write read getuid exit_group
+// calls[aarch64]: pipe2 getpid write read getuid exit_group
 // run: all
 // gap: getpid getuid — a pointer that the kernel carries
 #include "freestanding.h"
@@ -20,7 +21,11 @@ NOINLINE void change(void) {
 void run(long *stack) {
   nr_t number = NR_getpid;
   (void)stack;
+#ifdef __aarch64__
+  sys2(59, (long)ends, 0);
+#else
   sys1(22, (long)ends);
+#endif
   make(&number);
   send(&number);
   change();

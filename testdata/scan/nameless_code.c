@@ -1,6 +1,7 @@
 // Code without a symbol and without unwind information between two functions, which only a word in
 // data leads to.
 // builds: freestanding | layouts
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 // not: unlink — nameless too, and in no word that reached code can read

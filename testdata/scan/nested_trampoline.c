@@ -4,6 +4,7 @@
 // doubt: code target — the piece of code is on an executable stack, and what is written there is not followed
 // run: all
 // flags: -Wl,-z,execstack
+// flags[aarch64]: -Wl,-z,execstack -Wl,-u,__clear_cache -lgcc
 #include "freestanding.h"
 
 NOINLINE long call(long (*f)(long), long x) { return f(x); }

@@ -1,5 +1,6 @@
 // The bytes 0f 05 inside an immediate, a displacement, data in the code, and after it.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid exit_group
 // run: all
 // not: unlink — the number that stands before those bytes

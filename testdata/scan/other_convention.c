@@ -1,5 +1,6 @@
 // Functions of another convention: the number is in rcx or behind the space above the return address.
 // builds: freestanding
+// only: x86_64 — no other convention is known to the compiler for aarch64
 // calls: getpid getuid getgid exit_group
 // run: all
 #include "freestanding.h"

@@ -1,5 +1,6 @@
 // Jumps past a prefix, and into the immediate of another instruction.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: some
 // not: unlink — bytes that no way decodes as a call

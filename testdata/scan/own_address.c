@@ -1,5 +1,6 @@
 // Code that finds out where it is by a call to the next instruction, and calls relative to that.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 #include "freestanding.h"

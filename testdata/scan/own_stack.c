@@ -1,5 +1,6 @@
 // A coroutine: its function is entered by a return on a stack of its own, and comes back by the same way.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid exit_group
 // run: all
 // not: unlink — a function that is never started

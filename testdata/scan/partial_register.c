@@ -1,5 +1,6 @@
 // Writes to parts of a register: al, ah and ax keep the rest, eax clears the upper half.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: clone getpid gettid exit_group 334
 // run: some
 // not: read — what a reader sees who forgets that al is a part of eax

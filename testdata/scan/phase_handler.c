@@ -1,5 +1,6 @@
 // A signal handler runs in every phase.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: rt_sigaction rt_sigreturn getuid epoll_wait getppid kill getpid exit_group
 // phase: main/loop epoll_wait getppid rt_sigreturn kill exit_group -getuid -rt_sigaction
 // run: some

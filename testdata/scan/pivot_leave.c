@@ -1,5 +1,6 @@
 // leave takes the stack from rbp: a routine goes on in another frame, and returns there.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 #include "freestanding.h"

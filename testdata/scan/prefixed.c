@@ -1,5 +1,6 @@
 // The instruction with prefixes that change nothing, and branches with prefixes that linkers write.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid geteuid getegid exit_group
 // run: all
 #include "freestanding.h"

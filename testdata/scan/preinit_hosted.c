@@ -1,5 +1,6 @@
 // Functions that run before the constructors, code in .init and .fini, and constructors with priorities.
 // builds: gcc -O2 | gcc -O0 -no-pie | gcc -O2 -static | gcc -O2 -static -s | musl-gcc -O2 -static
+// only: x86_64 — its assembly
 // hosted: yes
 // scope: contains
 // calls: getppid getpgrp gettid getegid geteuid exit_group

@@ -1,5 +1,6 @@
 // The number lives in a register that callees keep, across two calls that use it themselves.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid gettid exit_group
 // run: all
 // not: unlink — what the callee puts into the same register, and restores

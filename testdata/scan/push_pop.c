@@ -1,5 +1,6 @@
 // The shortest way to load a small constant, as hand-written and size-optimised code does.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 #include "freestanding.h"

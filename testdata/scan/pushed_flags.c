@@ -1,5 +1,6 @@
 // Flags that are pushed and popped, and set by a callee.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 // extra: unlink — flags that come from elsewhere are not followed

@@ -1,6 +1,7 @@
 // Exceptions as OCaml makes them: a handler's address and the one before it on the stack; who raises
 // puts the stack back there and returns.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid exit_group
 // run: all
 #include "freestanding.h"

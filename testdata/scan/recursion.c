@@ -3,6 +3,7 @@
 // calls: getpid getuid exit_group
 // run: all
 // extra: 101 100 — a counter that ends at 102 is a range of numbers when the loop is not unrolled
+// extra[aarch64]: getppid — the same, with the numbers of that architecture
 #include "freestanding.h"
 
 NOINLINE long down(nr_t number, long depth) {

@@ -1,5 +1,6 @@
 // A function whose code a resolver chooses, in programs that relocate themselves.
 // builds: gcc -O2 -static | gcc -O0 -static | gcc -O2 -static -s | gcc -O2 -static-pie | gcc -O2 | gcc -O2 -no-pie
+// only: x86_64 — the compiler's view of its processor
 // hosted: yes
 // scope: contains
 // calls: getppid getpgrp gettid exit_group

@@ -1,5 +1,6 @@
 // A callee that breaks the convention: it changes a register that callers expect to be kept.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // gap: getuid — what a callee leaves in a register that it should have kept
 // run: all

@@ -1,5 +1,6 @@
 // Indirect calls and tail calls by way of retpolines in the function itself: the target is written over a return address.
 // builds: gcc -O0 | gcc -O2 | gcc -Os -s | gcc -O2 -static-pie | gcc -O2 -mfunction-return=thunk
+// only: x86_64 — a guard against speculation of its processors
 // flags: -mindirect-branch=thunk-inline -fcf-protection=none
 // calls: getpid getuid getgid exit_group
 // run: all

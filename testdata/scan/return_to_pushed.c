@@ -1,5 +1,6 @@
 // Control by push and ret: to a constant, and through a call whose return address is changed.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid exit_group
 // run: all
 // extra: unlink — what stands after the call: that its return address is changed by a constant is not followed

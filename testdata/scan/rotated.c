@@ -1,5 +1,6 @@
 // Numbers that are rotated into place, left and right, in half of a register and in all of it.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 #include "freestanding.h"

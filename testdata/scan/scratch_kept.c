@@ -1,5 +1,6 @@
 // A callee in the same file that leaves a scratch register alone, on which its caller relies.
 // builds: freestanding | gcc -O2 -fipa-ra -fno-inline
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 #include "freestanding.h"

@@ -1,5 +1,6 @@
 // Assembly functions that set the number and jump to a common end inside another one.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid exit_group
 // run: all
 // not: unlink — of a function that nobody calls and that ends in the same place

@@ -1,5 +1,6 @@
 // A handler that only the kernel calls, and the restorer it returns through.
 // builds: freestanding | layouts
+// only: x86_64 — its assembly
 // calls: rt_sigaction getpid kill getuid rt_sigreturn exit_group
 // run: all
 // not: unlink — a handler that is written down and never registered

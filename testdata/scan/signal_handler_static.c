@@ -1,5 +1,6 @@
 // The same with a constant structure in read-only data.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: rt_sigaction getpid kill getuid rt_sigreturn exit_group
 // run: all
 #include "freestanding.h"

@@ -1,5 +1,6 @@
 // One handler with siginfo for several signals, on a stack of its own, which tells them apart.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: sigaltstack rt_sigaction getpid kill getuid getgid rt_sigreturn exit_group
 // run: all
 // not: unlink — a branch on a value that its variable never has

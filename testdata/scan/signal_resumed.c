@@ -1,5 +1,6 @@
 // A handler changes where the interrupted code goes on: into a function that nobody calls.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: rt_sigaction rt_sigreturn getpid kill getuid exit_group
 // run: all
 #include "freestanding.h"

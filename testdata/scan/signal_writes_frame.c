@@ -1,5 +1,6 @@
 // A handler writes a local variable of what it interrupts, through a pointer in static memory.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: rt_sigaction rt_sigreturn getpid kill getuid exit_group
 // run: all
 // gap: getuid — what another function writes into a frame is not known

@@ -1,5 +1,6 @@
 // A callee gives up its caller's frame and returns to the one before.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 #include "freestanding.h"

@@ -1,5 +1,6 @@
 // A structure that rep movs copies: what the frame held there before is gone.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid exit_group
 // run: all
 // gap: getpid — the words that rep movs copies

@@ -1,5 +1,6 @@
 // Setting a handler gives back the one before, which is called: an exchange with memory.
 // builds: freestanding
+// flags[aarch64]: -mno-outline-atomics
 // calls: getpid getuid getgid exit_group
 // run: all
 // not: unlink — never set

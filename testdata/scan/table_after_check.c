@@ -1,5 +1,6 @@
 // The index grows by one between its check and the jump through the table.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid geteuid exit_group
 // run: some
 #include "freestanding.h"

@@ -2,6 +2,7 @@
 // call is the loop's code, with another address in the table's register. The number is in the frame:
 // only who knows that the jump stays in its function can tell it.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // not: getppid — named by the part of the table that its index cannot reach
 // run: all

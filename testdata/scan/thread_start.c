@@ -1,5 +1,6 @@
 // A thread by raw clone: its function and argument lie on its new stack.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: clone getuid getpid sched_yield exit exit_group
 // phase: main/startup clone sched_yield getpid exit_group -getuid -exit
 // phase: spawn/main getuid exit -sched_yield -getpid -exit_group

@@ -1,5 +1,6 @@
 // A hardware transaction: where it goes on when it is aborted stands in the instruction that begins it.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: never — few processors have it
 // flags: -mrtm

@@ -1,5 +1,6 @@
 // What stands behind an instruction that always faults is not reached: no handler steps over it.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid exit_group
 // run: some
 // not: unlink — behind the trap

@@ -8,7 +8,7 @@
 static const unsigned operations[] = {0x5401, 0x5413, 0x541b};
 
 NOINLINE long control(int fd, unsigned operation, void *to) {
-  return sys3(16, fd, operation, (long)to);
+  return sys3(NR_ioctl, fd, operation, (long)to);
 }
 
 void run(long *stack) {

@@ -6,7 +6,7 @@
 #include "freestanding.h"
 
 NOINLINE long control(long operation, const char *name) {
-  return sys2(157, operation, (long)name);
+  return sys2(NR_prctl, operation, (long)name);
 }
 
 void run(long *stack) {

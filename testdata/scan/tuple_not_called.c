@@ -5,7 +5,7 @@
 // run: all
 #include "freestanding.h"
 
-NOINLINE long control(int fd, int operation, long how) { return sys3(72, fd, operation, how); }
+NOINLINE long control(int fd, int operation, long how) { return sys3(NR_fcntl, fd, operation, how); }
 
 NOINLINE long KEEP(dead)(void) { return control(0, 2, 1); }
 

@@ -1,5 +1,6 @@
 // The protection is chosen by a condition, and one flag of a mapping is put in by another.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: mmap mprotect exit_group
 // tuples: mmap _ _ 1|3 0x22|0x8022
 // tuples: mprotect _ _ 0|1

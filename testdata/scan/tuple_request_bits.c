@@ -6,7 +6,7 @@
 #include "freestanding.h"
 
 NOINLINE long request(int fd, unsigned direction, unsigned number, unsigned size, void *to) {
-  return sys3(16, fd, direction << 30 | size << 16 | 0x45 << 8 | number, (long)to);
+  return sys3(NR_ioctl, fd, direction << 30 | size << 16 | 0x45 << 8 | number, (long)to);
 }
 
 void run(long *stack) {

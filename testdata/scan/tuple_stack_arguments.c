@@ -1,5 +1,6 @@
 // A mapping is asked for through a function of seven arguments: the protection and the flags are in memory.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: mmap exit_group
 // tuples: mmap _ _ 1 0x22; mmap _ _ 3 0x21
 // run: all

@@ -9,9 +9,9 @@ enum operation { FLAGS = 100, STATUS, COPY, OWNER };
 
 NOINLINE long control(int fd, enum operation what) {
   switch (what) {
-    case FLAGS: return sys3(72, fd, 1, 0);
-    case STATUS: return sys3(72, fd, 3, 0);
-    case COPY: return sys3(72, fd, 0x406, 0);
+    case FLAGS: return sys3(NR_fcntl, fd, 1, 0);
+    case STATUS: return sys3(NR_fcntl, fd, 3, 0);
+    case COPY: return sys3(NR_fcntl, fd, 0x406, 0);
     default: return -1;
   }
 }

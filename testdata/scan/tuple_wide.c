@@ -8,7 +8,7 @@
 static char page[4096] __attribute__((aligned(4096)));
 
 NOINLINE long protect(void *at, long size, long how) {
-  return sys3(10, (long)at, size, how);
+  return sys3(NR_mprotect, (long)at, size, how);
 }
 
 void run(long *stack) {

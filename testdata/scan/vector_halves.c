@@ -1,5 +1,6 @@
 // Numbers in the two halves of a vector register, put there and taken out one by one.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid read exit_group
 // run: all
 #include "freestanding.h"

@@ -1,6 +1,7 @@
 // The address of a table of functions that goes through vector registers in a way that is not followed:
 // what the table holds can still be called.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid exit_group
 // run: all
 #include "freestanding.h"

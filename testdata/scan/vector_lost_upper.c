@@ -1,6 +1,7 @@
 // A move with VEX of the low part clears the high part, one without keeps it: what was known of it before is
 // not believed either way.
 // builds: gcc -O2 -mavx2 | gcc -O1 -mavx2 -s | gcc -O2 -mavx2 -static-pie
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // extra: read — the half that a move clears may be told as cleared or not at all
 // run: all

@@ -1,5 +1,6 @@
 // Numbers that pass through vector registers and back.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // run: all
 #include "freestanding.h"

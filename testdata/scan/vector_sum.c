@@ -1,5 +1,6 @@
 // A number that vector arithmetic makes is not known.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid exit_group
 // gap: getuid — sums of vectors
 // residuals: number

@@ -1,5 +1,6 @@
 // A child that execs: nothing after the exec is certain, and what runs then is not known.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: vfork execve exit wait4 exit_group
 // residuals: exec
 // run: all

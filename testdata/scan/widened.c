@@ -1,5 +1,6 @@
 // Numbers that sign and zero extensions of a register widen: cltq, movslq, movzbl, movsbl.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getuid getgid gettid getegid exit_group
 // run: all
 // not: unlink — what the wider register held before

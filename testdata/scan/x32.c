@@ -1,5 +1,6 @@
 // Numbers of the x32 table have bit 30: flagged, and no calls of this table.
 // builds: freestanding
+// only: x86_64 — no other architecture has that table
 // calls: getuid exit_group
 // warnings: PC0202
 // run: some

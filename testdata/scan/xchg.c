@@ -1,5 +1,6 @@
 // Numbers exchanged between registers and memory, by xchg, xadd and cmpxchg.
 // builds: freestanding
+// only: x86_64 — its assembly
 // calls: getpid getuid getgid exit_group
 // run: all
 // gap: getgid — memory operands of exchanges

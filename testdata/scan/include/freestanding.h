@@ -8,6 +8,7 @@
 // Called on the stack that the kernel gave: arguments start at `stack`.
 EXTERN_C __attribute__((used)) void run(long *stack);
 
+#ifdef __x86_64__
 __asm__(
     ".text\n"
     ".globl _start\n"
@@ -19,4 +20,18 @@ __asm__(
     "  call run\n"
     "  ud2\n"
     ".size _start, . - _start\n");
+#elif defined __aarch64__
+__asm__(
+    ".text\n"
+    ".globl _start\n"
+    ".type _start, %function\n"
+    "_start:\n"
+    "  mov x29, xzr\n"
+    "  mov x30, xzr\n"
+    "  mov x0, sp\n"
+    "  and sp, x0, #-16\n"
+    "  bl run\n"
+    "  udf #0\n"
+    ".size _start, . - _start\n");
+#endif
 #endif

@@ -3,7 +3,8 @@
 //! Each source says in its head how it is built and what the scan must find ([`expectation`]).
 //! Every build of every source is scanned and compared, and the builds that can run are run
 //! under `strace`, which keeps the expectations honest: a call that a program is seen to make
-//! must be expected. Set `FIXTURE` to a part of a name to work on some of them.
+//! must be expected. Programs for aarch64 are run by an emulator. Set `FIXTURE` to a part of a name to
+//! work on some of them, and `FIXTURE_ARCH` to an architecture.
 
 mod build;
 mod expectation;
@@ -11,30 +12,84 @@ mod outcome;
 mod trace;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use portcullis_abi::SyscallSet;
-use portcullis_scan::LinkRequest;
-use portcullis_scan::files::HostFiles;
+use portcullis_abi::{Arch, SyscallSet};
+use portcullis_scan::files::{FileData, Files, FilesError, HostFiles};
+use portcullis_scan::{ARCHITECTURES, LinkRequest};
 
-use build::Build;
+use build::{Build, Built};
 use expectation::Expectation;
 use outcome::Outcome;
 
 /// Far beyond what any fixture needs, also on a busy machine: a scan must end.
 const LONGEST_SCAN: Duration = Duration::from_secs(300);
 
+/// The libraries that programs for aarch64 are linked with (Debian's libc6-arm64-cross).
+const SYSROOT: &str = "/usr/aarch64-linux-gnu";
+
+/// As a program for aarch64 sees this machine: its own files where they are, and everything else as
+/// in the sysroot.
+struct Cross {
+    own: PathBuf,
+    host: HostFiles,
+    sysroot: HostFiles,
+}
+
+impl Cross {
+    fn holder(&self, path: &Path) -> &HostFiles {
+        match path.starts_with(&self.own) {
+            true => &self.host,
+            false => &self.sysroot,
+        }
+    }
+}
+
+impl Files for Cross {
+    fn read(&self, path: &Path) -> Result<FileData, FilesError> {
+        self.holder(path).read(path)
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<OsString>, FilesError> {
+        self.holder(path).list(path)
+    }
+
+    fn resolve(&self, path: &Path) -> Result<PathBuf, FilesError> {
+        self.holder(path).resolve(path)
+    }
+
+    fn absolute(&self, path: &Path) -> PathBuf {
+        self.host.absolute(path)
+    }
+}
+
+/// Where the files of a program for `arch` are that was built in `directory`.
+fn files_for(arch: Arch, directory: &Path) -> Box<dyn Files + Send> {
+    match arch {
+        Arch::Aarch64 => Box::new(Cross {
+            own: directory.to_owned(),
+            host: HostFiles::default(),
+            sysroot: HostFiles {
+                root: Some(SYSROOT.into()),
+            },
+        }),
+        _ => Box::new(HostFiles::default()),
+    }
+}
+
 /// What is under test.
-fn scan_of(path: &Path) -> Result<SyscallSet, String> {
-    let program = path.to_owned();
+fn scan_of(arch: Arch, built: &Built) -> Result<SyscallSet, String> {
+    let program = built.program.clone();
+    let files = files_for(arch, &built.directory);
     let (done, result) = mpsc::channel();
     // A scan that does not end keeps its thread; the test fails and with it the process ends.
     let worker = std::thread::spawn(move || {
-        let scanned =
-            portcullis_scan::scan(&HostFiles::default(), &program, &LinkRequest::default());
+        let scanned = portcullis_scan::scan(&*files, &program, &LinkRequest::default());
         // Nobody listens any more once the test gave up.
         let _ = done.send(scanned.map(|scan| scan.set).map_err(|e| e.to_string()));
     });
@@ -60,7 +115,10 @@ fn every_fixture_has_exactly_its_calls() {
     let chosen = std::env::var("FIXTURE").unwrap_or_default();
     let mut missing = BTreeSet::new();
     let mut work = Vec::new();
-    let fixtures = read_all(&chosen);
+    let mut fixtures = read_all(&chosen);
+    if let Ok(arch) = std::env::var("FIXTURE_ARCH") {
+        fixtures.retain(|f| f.arch.to_string() == arch);
+    }
     assert!(
         !fixtures.is_empty(),
         "no fixture has {chosen:?} in its name"
@@ -87,27 +145,82 @@ fn every_fixture_has_exactly_its_calls() {
         .collect();
     for expectation in &fixtures {
         let mut closed = expectation.gap.clone();
-        for (_, _, outcome) in outcomes.iter().filter(|(e, ..)| e.name == expectation.name) {
+        let same = |e: &Expectation| (&e.name, e.arch) == (&expectation.name, expectation.arch);
+        for (_, _, outcome) in outcomes.iter().filter(|(e, ..)| same(e)) {
             closed.retain(|n| !outcome.gaps.contains(n));
         }
         if !closed.is_empty() {
-            let names = outcome::names(&closed);
+            let names = outcome::names(expectation.arch, &closed);
             wrong.push(format!(
-                "{}: this gap is closed, remove it: {names}",
-                expectation.name
+                "{} ({}): this gap is closed, remove it: {names}",
+                expectation.name, expectation.arch
             ));
         }
     }
+    let counts: Vec<Count> = ARCHITECTURES
+        .iter()
+        .map(|&arch| Count::of(arch, &outcomes))
+        .collect();
+    for count in &counts {
+        println!("{count}");
+    }
     assert!(
         wrong.is_empty(),
-        "{} of {} builds of {} fixtures checked, mismatches:\n{}\n",
+        "mismatches of {} builds:\n{}\n",
         work.len(),
-        work.len(),
-        fixtures.len(),
         wrong.join("\n")
     );
-    if chosen.is_empty() {
-        assert!(fixtures.len() >= 201, "only {} fixtures", fixtures.len());
+    if chosen.is_empty() && counts.iter().all(|c| c.fixtures > 0) {
+        for (count, least) in counts.iter().zip([201, 120]) {
+            assert!(count.fixtures >= least, "only {count}");
+            assert!(count.exact * 100 >= count.builds * 97, "not exact: {count}");
+        }
+    }
+}
+
+/// How the builds for an architecture came out.
+struct Count {
+    arch: Arch,
+    fixtures: usize,
+    builds: usize,
+    /// Just what the source says is found.
+    exact: usize,
+    /// Something is not found, and a residual says so.
+    open: usize,
+    /// Something is not found, and nothing says so; or something is wrong.
+    wrong: usize,
+}
+
+impl Count {
+    fn of(arch: Arch, outcomes: &[Checked<'_>]) -> Count {
+        let own = || outcomes.iter().filter(move |(e, ..)| e.arch == arch);
+        let names: BTreeSet<&str> = own().map(|(e, ..)| e.name.as_str()).collect();
+        let count = |is: &dyn Fn(&Outcome) -> bool| own().filter(|(.., o)| is(o)).count();
+        Count {
+            arch,
+            fixtures: names.len(),
+            builds: own().count(),
+            exact: count(&|o| o.wrong.is_empty() && o.exact),
+            open: count(&|o| o.wrong.is_empty() && !o.gaps.is_empty()),
+            wrong: count(&|o| !o.wrong.is_empty()),
+        }
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} fixtures, {} builds: {} exact, {} with a residual for what is not found, {} with \
+             more than there is, {} wrong",
+            self.arch,
+            self.fixtures,
+            self.builds,
+            self.exact,
+            self.open,
+            self.builds - self.exact - self.open - self.wrong,
+            self.wrong
+        )
     }
 }
 
@@ -119,9 +232,13 @@ fn read_all(chosen: &str) -> Vec<Expectation> {
         .filter(|p| p.to_string_lossy().contains(chosen))
         .collect();
     paths.sort();
-    let read =
-        |p: &PathBuf| Expectation::read(p).unwrap_or_else(|e| panic!("{}: {e}", p.display()));
-    paths.iter().map(read).collect()
+    let all = paths
+        .iter()
+        .flat_map(|p| ARCHITECTURES.map(|arch| (p, arch)));
+    let read = |(p, arch): (&PathBuf, Arch)| {
+        Expectation::read(p, arch).unwrap_or_else(|e| panic!("{}: {e}", p.display()))
+    };
+    all.filter_map(read).collect()
 }
 
 type Checked<'a> = (&'a Expectation, &'a Build, Outcome);
@@ -155,7 +272,7 @@ fn check(expectation: &Expectation, build: &Build) -> Outcome {
         Ok(built) => built,
         Err(problem) => return Outcome::of(problem),
     };
-    let scanned = scan_of(&built.program);
+    let scanned = scan_of(expectation.arch, &built);
     let mut outcome = match &scanned {
         Ok(set) => outcome::compare(expectation, &built, set),
         Err(problem) => Outcome::of(format!("not scanned: {problem}")),
