@@ -7,6 +7,7 @@
 //! replaced. apt checks every signature.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -90,7 +91,10 @@ impl AptRoot {
         suite: &str,
     ) -> Result<Vec<PathBuf>> {
         let part = self.part(architecture, suite)?;
-        let kept = part.own.join("wholes").join(packages.join("+"));
+        // A list can be longer than a name; another version of std that hashes otherwise downloads anew.
+        let mut list = DefaultHasher::new();
+        packages.hash(&mut list);
+        let kept = part.own.join(format!("wholes/{:016x}", list.finish()));
         let found = archives(&kept)?;
         if !found.is_empty() {
             return Ok(found);

@@ -1,17 +1,17 @@
-//! `cargo xtask bench [NAME…]`: the tables of bench/README.md. The name `filters` is the table of filters.
+//! `cargo xtask bench [NAME…]`: the tables of bench/README.md. The name `filters` is the table of
+//! filters, `arm64` that of programs for aarch64.
 
 mod filters;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::portcullis::{self, Scan};
-use crate::workload;
+use crate::{arm64, portcullis, workload};
 
 /// The programs of the table, as their workloads are called.
 const ROWS: &[&str] = &[
@@ -31,46 +31,62 @@ const LOOK: Duration = Duration::from_millis(5);
 
 struct Row {
     name: &'static str,
-    scan: Scan,
+    /// The document, the same at each turn.
+    document: Vec<u8>,
     times: Vec<Duration>,
     peak_kib: u64,
 }
 
 /// `cargo xtask bench`.
 pub(crate) fn run(words: &[String]) -> Result<()> {
-    if let [first, rest @ ..] = words
-        && first == "filters"
-    {
-        return filters::run(rest);
+    match words {
+        [first, rest @ ..] if first == "filters" => return filters::run(rest),
+        [first, rest @ ..] if first == "arm64" => return arm64(rest),
+        _ => {}
     }
-    programs(words)?;
+    let chosen = ROWS.iter().filter(|name| is_chosen(words, name));
+    let programs = chosen.map(|name| {
+        let chosen = workload::chosen(&[(*name).to_owned()])?;
+        Ok((*name, chosen.first().context("no such workload")?.image()?))
+    });
+    table(&programs.collect::<Result<Vec<_>>>()?, None)?;
     match words {
         [] => filters::run(&[]),
         _ => Ok(()),
     }
 }
 
-/// The table of programs.
-fn programs(words: &[String]) -> Result<()> {
+/// The table of programs for aarch64.
+fn arm64(words: &[String]) -> Result<()> {
+    let root = arm64::root()?;
+    let all = arm64::PROGRAMS.iter();
+    let chosen = all.filter(|(name, _)| is_chosen(words, name));
+    let programs: Vec<_> = chosen
+        .map(|(name, path)| (*name, PathBuf::from(path)))
+        .collect();
+    table(&programs, Some(&root))
+}
+
+fn is_chosen(words: &[String], name: &str) -> bool {
+    words.is_empty() || words.iter().any(|w| w == name)
+}
+
+/// Scans the programs in turns and prints what came of it.
+fn table(programs: &[(&'static str, PathBuf)], root: Option<&Path>) -> Result<()> {
     let command = portcullis::build("release")?;
     let mut rows: Vec<Row> = Vec::new();
     for turn in 0..TURNS {
-        for name in ROWS {
-            if !words.is_empty() && !words.iter().any(|w| w == name) {
-                continue;
-            }
-            let chosen = workload::chosen(&[(*name).to_owned()])?;
-            let image = chosen.first().context("no such workload")?.image()?;
-            let (scan, time, peak_kib) = measure(&command, &image)?;
+        for (name, image) in programs {
+            let (document, time, peak_kib) = measure(&command, root, image)?;
             match rows.iter_mut().find(|r| r.name == *name) {
                 Some(row) => {
-                    ensure!(row.scan.calls == scan.calls, "{name}: turn {turn} differs");
+                    ensure!(row.document == document, "{name}: turn {turn} differs");
                     row.times.push(time);
                     row.peak_kib = row.peak_kib.max(peak_kib);
                 }
                 None => rows.push(Row {
                     name,
-                    scan,
+                    document,
                     times: vec![time],
                     peak_kib,
                 }),
@@ -83,16 +99,18 @@ fn programs(words: &[String]) -> Result<()> {
     println!("|---|---|---|---|---|---|---|---|");
     for row in &mut rows {
         row.times.sort();
-        let kinds = row.scan.residuals.iter();
+        let document: Value = serde_json::from_slice(&row.document)?;
+        let scan = portcullis::read(&document)?;
+        let kinds = scan.residuals.iter();
         let residuals: Vec<String> = kinds.map(|(kind, n)| format!("{n} {kind}")).collect();
         println!(
             "| {} | {} | {} | {} | {} | {} | {:.1} s / {:.1} s | {} MB |",
             row.name,
-            row.scan.objects.len(),
-            row.scan.calls.len(),
+            scan.objects.len(),
+            scan.calls.len(),
             residuals.join(", "),
-            row.scan.complete,
-            row.scan.closed,
+            scan.complete,
+            scan.closed,
             row.times[0].as_secs_f64(),
             row.times[row.times.len() / 2].as_secs_f64(),
             row.peak_kib / 1024,
@@ -102,15 +120,16 @@ fn programs(words: &[String]) -> Result<()> {
 }
 
 /// One scan without the cache, and the largest size that its process reached.
-fn measure(command: &Path, image: &Path) -> Result<(Scan, Duration, u64)> {
+fn measure(command: &Path, root: Option<&Path>, image: &Path) -> Result<(Vec<u8>, Duration, u64)> {
     let output = tempfile::NamedTempFile::new()?;
     let start = Instant::now();
-    let mut child = Command::new(command)
-        .args(["scan", "--no-cache", "--format", "json", "-o"])
-        .arg(output.path())
-        .arg(image)
-        .stdin(Stdio::null())
-        .spawn()?;
+    let mut scan = Command::new(command);
+    scan.args(["scan", "--no-cache", "--format", "json", "-o"]);
+    scan.arg(output.path());
+    if let Some(root) = root {
+        scan.arg("--root").arg(root);
+    }
+    let mut child = scan.arg(image).stdin(Stdio::null()).spawn()?;
     let mut peak = 0;
     let status = loop {
         let text = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
@@ -124,6 +143,5 @@ fn measure(command: &Path, image: &Path) -> Result<(Scan, Duration, u64)> {
     };
     let time = start.elapsed();
     ensure!(status.success(), "scan {}: {status}", image.display());
-    let document: Value = serde_json::from_slice(&fs::read(output.path())?)?;
-    Ok((portcullis::read(&document)?, time, peak))
+    Ok((fs::read(output.path())?, time, peak))
 }

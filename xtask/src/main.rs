@@ -7,6 +7,7 @@
 
 mod apt_root;
 mod arguments;
+mod arm64;
 mod bench;
 mod check;
 mod client;
@@ -70,7 +71,7 @@ const TASKS: &[Task] = &[
     (
         "sweep",
         sweep::run,
-        "scan every file of /usr/bin and /usr/sbin, or of [DIR…]",
+        "scan every file of /usr/bin and /usr/sbin, or of [DIR…], or of arm64's packages: --arm64",
     ),
     (
         "coverage",
@@ -95,7 +96,7 @@ const TASKS: &[Task] = &[
     (
         "bench",
         bench::run,
-        "the measured table of bench/README.md; [NAME…]",
+        "the measured tables of bench/README.md; [NAME…], filters, arm64 [NAME…]",
     ),
     (
         "tables",

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::{place, portcullis, process};
+use crate::{arm64, place, portcullis, process};
 
 /// A scan that has not ended by then hangs: a Go program of 127 MB takes 160 s alone on two cores, and
 /// here two scans share them.
@@ -28,14 +28,22 @@ enum Came {
     Wrong(String),
 }
 
-/// `cargo xtask sweep [DIR…]`.
+/// `cargo xtask sweep [DIR…]`, or of the packages for aarch64: `--arm64`.
 pub(crate) fn run(words: &[String]) -> Result<()> {
     let command = portcullis::build(place::PROFILE)?;
-    let dirs: Vec<&str> = match words {
-        [] => vec!["/usr/bin", "/usr/sbin"],
-        some => some.iter().map(String::as_str).collect(),
+    let whole = ["/usr/bin", "/usr/sbin"];
+    let (dirs, root): (Vec<PathBuf>, _) = match words {
+        [] => (whole.map(PathBuf::from).to_vec(), None),
+        [only] if only == "--arm64" => {
+            let root = arm64::root()?;
+            let dirs = ["bin", "sbin", "usr/bin", "usr/sbin", "opt"];
+            (dirs.map(|dir| root.join(dir)).to_vec(), Some(root))
+        }
+        some => (some.iter().map(PathBuf::from).collect(), None),
     };
-    let files = files(&dirs)?;
+    let mut files = files(&dirs)?;
+    // Some links of packages lead to what only their installation makes.
+    files.retain(|file| root.as_ref().is_none_or(|root| file.starts_with(root)));
     let cache = tempfile::tempdir()?;
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::new());
@@ -46,7 +54,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             scope.spawn(|| {
                 while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let begun = Instant::now();
-                    let came = scan(&command, file, cache.path());
+                    let came = scan(&command, root.as_deref(), file, cache.path());
                     if let Came::Wrong(why) = &came {
                         eprintln!("{}: {why}", file.display());
                     }
@@ -113,15 +121,14 @@ fn report(results: &[(&PathBuf, Came, Duration)], all: Duration) -> Result<()> {
     bail!("{} files were not handled", wrong.len())
 }
 
-fn scan(command: &Path, file: &Path, cache: &Path) -> Came {
-    let outcome = process::take(
-        Command::new(command)
-            .args(["scan", "--format", "json"])
-            .arg(file)
-            .env("XDG_CACHE_HOME", cache),
-        b"",
-        PATIENCE,
-    );
+fn scan(command: &Path, root: Option<&Path>, file: &Path, cache: &Path) -> Came {
+    let mut scan = Command::new(command);
+    scan.args(["scan", "--format", "json"]);
+    match root.and_then(|root| Some((root, file.strip_prefix(root).ok()?))) {
+        Some((root, inside)) => scan.arg("--root").arg(root).arg(inside),
+        None => scan.arg(file),
+    };
+    let outcome = process::take(scan.env("XDG_CACHE_HOME", cache), b"", PATIENCE);
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => return Came::Wrong(format!("{error:#}")),
@@ -150,10 +157,10 @@ fn panicked(text: &[u8]) -> bool {
 }
 
 /// The regular files of `dirs`, each once, whatever links point to it.
-fn files(dirs: &[&str]) -> Result<Vec<PathBuf>> {
+fn files(dirs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = BTreeSet::new();
     for dir in dirs {
-        for entry in fs::read_dir(dir).with_context(|| format!("list {dir}"))? {
+        for entry in fs::read_dir(dir).with_context(|| format!("list {}", dir.display()))? {
             // A dangling link is no file.
             if let Ok(path) = fs::canonicalize(entry?.path())
                 && path.is_file()
