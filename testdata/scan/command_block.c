@@ -1,11 +1,10 @@
 // glibc's setxid: a handler that runs in every thread makes the call that a static pointer to a
 // block in another thread's frame says.
 // builds: freestanding
-// only: x86_64 — its assembly
 // calls: rt_sigaction getpid kill getuid rt_sigreturn exit_group
 // run: all
 // gap: getuid — a number behind a pointer that is kept in static memory
-#include "freestanding.h"
+#include "signals.h"
 
 struct action {
   void (*handler)(int);
@@ -18,11 +17,6 @@ struct command {
   long arguments[3];
 };
 
-__asm__(
-    ".text\n.type restore, @function\nrestore:\n  mov $15, %eax\n  syscall\n"
-    ".size restore, . - restore\n");
-void restore(void);
-
 static struct command *volatile current;
 static void handler(int number) {
   (void)number;
@@ -30,7 +24,7 @@ static void handler(int number) {
 }
 
 void run(long *stack) {
-  struct action action = {handler, 0x04000000, restore, 0};
+  struct action action = {handler, RESTORER, restore, 0};
   struct command command = {NR_getuid, {stack[0], 0, 0}};
   sys4(NR_rt_sigaction, 10, (long)&action, 0, 8);
   current = &command;

@@ -1,11 +1,23 @@
 // setjmp and longjmp of our own: the way back leads to the place after the first call.
 // builds: freestanding
-// only: x86_64 — its assembly
 // calls: getpid getuid getgid exit_group
 // gap: getpid getgid exit_group — a frame that may be returned to again keeps no values between two calls
 // run: all
 #include "freestanding.h"
 
+#ifdef __aarch64__
+__asm__(
+    ".text\n.type mark, %function\nmark:\n"
+    "  stp x19, x20, [x0]\n  stp x21, x22, [x0, 16]\n  stp x23, x24, [x0, 32]\n"
+    "  stp x25, x26, [x0, 48]\n  stp x27, x28, [x0, 64]\n  str x29, [x0, 80]\n"
+    "  mov x2, sp\n  str x2, [x0, 96]\n  mov x2, x30\n  str x2, [x0, 88]\n  mov w0, #0\n  ret\n"
+    ".size mark, . - mark\n"
+    ".type back, %function\nback:\n"
+    "  ldp x19, x20, [x0]\n  ldp x21, x22, [x0, 16]\n  ldp x23, x24, [x0, 32]\n"
+    "  ldp x25, x26, [x0, 48]\n  ldp x27, x28, [x0, 64]\n  ldr x29, [x0, 80]\n"
+    "  ldr x2, [x0, 96]\n  mov sp, x2\n  ldr x2, [x0, 88]\n  mov w0, w1\n  br x2\n"
+    ".size back, . - back\n");
+#else
 __asm__(
     ".text\n.type mark, @function\nmark:\n"
     "  mov %rbx, (%rdi)\n  mov %rbp, 8(%rdi)\n  mov %r12, 16(%rdi)\n  mov %r13, 24(%rdi)\n"
@@ -16,10 +28,11 @@ __asm__(
     "  mov (%rdi), %rbx\n  mov 8(%rdi), %rbp\n  mov 16(%rdi), %r12\n  mov 24(%rdi), %r13\n"
     "  mov 32(%rdi), %r14\n  mov 40(%rdi), %r15\n  mov 48(%rdi), %rsp\n  mov %esi, %eax\n"
     "  jmp *56(%rdi)\n.size back, . - back\n");
+#endif
 __attribute__((returns_twice)) int mark(long *where);
 __attribute__((noreturn)) void back(long *where, int value);
 
-static long place[8];
+static long place[13];
 
 NOINLINE void work(int x) {
   sys0(NR_getuid);

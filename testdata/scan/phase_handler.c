@@ -1,10 +1,9 @@
 // A signal handler runs in every phase.
 // builds: freestanding
-// only: x86_64 — its assembly
 // calls: rt_sigaction rt_sigreturn getuid epoll_wait getppid kill getpid exit_group
 // phase: main/loop epoll_wait getppid rt_sigreturn kill exit_group -getuid -rt_sigaction
 // run: some
-#include "freestanding.h"
+#include "signals.h"
 
 static volatile int rounds = 2;
 
@@ -12,9 +11,6 @@ static void handler(int signal) {
   (void)signal;
   sys0(NR_getppid);
 }
-
-__asm__(".text\n.type restorer, @function\nrestorer:\n  mov $15, %eax\n  syscall\n.size restorer, . - restorer\n");
-void restorer(void);
 
 struct action {
   void (*handler)(int);
@@ -24,8 +20,7 @@ struct action {
 };
 
 NOINLINE void prepare(void) {
-  // SIGUSR1, SA_RESTORER
-  struct action action = {handler, 0x04000000, restorer, 0};
+  struct action action = {handler, RESTORER, restore, 0};
   sys4(NR_rt_sigaction, 10, (long)&action, 0, 8);
   sys0(NR_getuid);
 }

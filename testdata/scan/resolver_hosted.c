@@ -1,6 +1,5 @@
 // A function whose code a resolver chooses, in programs that relocate themselves.
 // builds: gcc -O2 -static | gcc -O0 -static | gcc -O2 -static -s | gcc -O2 -static-pie | gcc -O2 | gcc -O2 -no-pie
-// only: x86_64 — the compiler's view of its processor
 // hosted: yes
 // scope: contains
 // calls: getppid getpgrp gettid exit_group
@@ -11,10 +10,14 @@
 static long one(void) { return sys0(NR_getppid); }
 static long two(void) { return sys0(NR_getpgrp); }
 long KEEP(three)(void) { return sys0(NR_reboot); }
+#ifdef __aarch64__
+static long (*choose(unsigned long capabilities))(void) { return capabilities & 1 ? one : two; }
+#else
 static long (*choose(void))(void) {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") ? one : two;
 }
+#endif
 long chosen(void) __attribute__((ifunc("choose")));
 static long (*volatile pointer)(void) = chosen;
 

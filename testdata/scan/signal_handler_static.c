@@ -1,9 +1,8 @@
 // The same with a constant structure in read-only data.
 // builds: freestanding
-// only: x86_64 — its assembly
 // calls: rt_sigaction getpid kill getuid rt_sigreturn exit_group
 // run: all
-#include "freestanding.h"
+#include "signals.h"
 
 struct action {
   void (*handler)(int);
@@ -12,13 +11,8 @@ struct action {
   unsigned long mask;
 };
 
-__asm__(
-    ".text\n.type restore, @function\nrestore:\n  mov $15, %eax\n  syscall\n"
-    ".size restore, . - restore\n");
-void restore(void);
-
 static void handler(int number) { sys1(NR_getuid, number); }
-static const struct action action = {handler, 0x04000000, restore, 0};
+static const struct action action = {handler, RESTORER, restore, 0};
 
 void run(long *stack) {
   (void)stack;

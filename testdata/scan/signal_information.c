@@ -1,10 +1,9 @@
 // One handler with siginfo for several signals, on a stack of its own, which tells them apart.
 // builds: freestanding
-// only: x86_64 — its assembly
 // calls: sigaltstack rt_sigaction getpid kill getuid getgid rt_sigreturn exit_group
 // run: all
 // not: unlink — a branch on a value that its variable never has
-#include "freestanding.h"
+#include "signals.h"
 
 struct action {
   void (*handler)(int, int *, void *);
@@ -12,11 +11,6 @@ struct action {
   void (*restorer)(void);
   unsigned long mask;
 };
-
-__asm__(
-    ".text\n.type restore, @function\nrestore:\n  mov $15, %eax\n  syscall\n"
-    ".size restore, . - restore\n");
-void restore(void);
 
 static const int armed = 1;
 static char space[16384];
@@ -34,8 +28,8 @@ void run(long *stack) {
     int flags;
     unsigned long size;
   } own = {space, 0, sizeof space};
-  sys2(131, (long)&own, 0);
-  struct action action = {handler, 0x0c000004, restore, 0};
+  sys2(NR_sigaltstack, (long)&own, 0);
+  struct action action = {handler, ONSTACK | RESTORER | SIGINFO, restore, 0};
   sys4(NR_rt_sigaction, 10, (long)&action, 0, 8);
   sys4(NR_rt_sigaction, 12, (long)&action, 0, 8);
   long self = sys0(NR_getpid);

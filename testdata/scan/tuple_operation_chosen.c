@@ -1,6 +1,5 @@
 // The protection is chosen by a condition, and one flag of a mapping is put in by another.
 // builds: freestanding
-// only: x86_64 — its assembly
 // calls: mmap mprotect exit_group
 // tuples: mmap _ _ 1|3 0x22|0x8022
 // tuples: mprotect _ _ 0|1
@@ -11,18 +10,10 @@ NOINLINE long map(long length, int writable, int populate) {
   int protection = 1 | (writable ? 2 : 0);
   int options = 0x22;
   if (populate) options |= 0x8000;
-  long r;
-  register long flags __asm__("r10") = options;
-  register long fd __asm__("r8") = -1;
-  register long offset __asm__("r9") = 0;
-  __asm__ volatile("syscall"
-                   : "=a"(r)
-                   : "a"(9L), "D"(0L), "S"(length), "d"((long)protection), "r"(flags), "r"(fd), "r"(offset)
-                   : "rcx", "r11", "memory");
-  return r;
+  return sys6(NR_mmap, 0, length, protection, options, -1, 0);
 }
 
-NOINLINE long protect(long at, int readable) { return sys3(10, at, 4096, readable ? 1 : 0); }
+NOINLINE long protect(long at, int readable) { return sys3(NR_mprotect, at, 4096, readable ? 1 : 0); }
 
 void run(long *stack) {
   long at = map(4096, (int)stack[0] & 1, (int)stack[0] & 2);

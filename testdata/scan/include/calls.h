@@ -53,10 +53,23 @@ INLINE long sys4(nr_t n, long a, long b, long c, long d) {
   return r;
 }
 
+INLINE long sys6(nr_t n, long a, long b, long c, long d, long e, long f) {
+  long r;
+  register long r10 __asm__("r10") = d;
+  register long r8 __asm__("r8") = e;
+  register long r9 __asm__("r9") = f;
+  __asm__ volatile("syscall"
+                   : "=a"(r)
+                   : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return r;
+}
+
 enum {
   NR_read = 0,
   NR_write = 1,
   NR_close = 3,
+  NR_mmap = 9,
   NR_mprotect = 10,
   NR_rt_sigaction = 13,
   NR_rt_sigreturn = 15,
@@ -93,6 +106,7 @@ enum {
   NR_getppid = 110,
   NR_getpgrp = 111,
   NR_setsid = 112,
+  NR_sigaltstack = 131,
   NR_personality = 135,
   NR_prctl = 157,
   NR_sync = 162,
@@ -107,6 +121,21 @@ enum {
 };
 
 #elif defined __aarch64__
+
+INLINE long sys6(nr_t n, long a, long b, long c, long d, long e, long f) {
+  register long x8 __asm__("x8") = n;
+  register long x0 __asm__("x0") = a;
+  register long x1 __asm__("x1") = b;
+  register long x2 __asm__("x2") = c;
+  register long x3 __asm__("x3") = d;
+  register long x4 __asm__("x4") = e;
+  register long x5 __asm__("x5") = f;
+  __asm__ volatile("svc #0"
+                   : "+r"(x0)
+                   : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                   : "memory");
+  return x0;
+}
 
 INLINE long sys4(nr_t n, long a, long b, long c, long d) {
   register long x8 __asm__("x8") = n;
@@ -173,6 +202,7 @@ enum {
   NR_ptrace = 117,
   NR_sched_yield = 124,
   NR_kill = 129,
+  NR_sigaltstack = 132,
   NR_rt_sigaction = 134,
   NR_rt_sigreturn = 139,
   NR_reboot = 142,
@@ -192,6 +222,7 @@ enum {
   NR_socket = 198,
   NR_clone = 220,
   NR_execve = 221,
+  NR_mmap = 222,
   NR_mprotect = 226,
   NR_wait4 = 260,
   NR_seccomp = 277,

@@ -204,8 +204,14 @@ impl<'a> Binder<'a> {
                 return;
             }
             Kind::ThreadDescriptor => {
-                self.bound.words.unknown.push((at, 16));
-                return;
+                self.bound.words.unknown.push((at.wrapping_add(8), 8));
+                match self.finds_storage() {
+                    Some(function) => Slot::Address(function),
+                    None => {
+                        self.bound.words.unknown.push((at, 8));
+                        return;
+                    }
+                }
             }
             Kind::Unknown(kind) => {
                 self.bound.kinds.insert(kind);
@@ -218,6 +224,16 @@ impl<'a> Binder<'a> {
             slot,
             guessed: false,
         });
+    }
+
+    /// The function behind descriptors of thread-local storage. It is one of the loader's that have no
+    /// names, and the system calls that it can make are those of the function that is named for the
+    /// same purpose: it calls that when a thread has no storage of the module yet, or makes none
+    /// (glibc's sysdeps/aarch64/dl-tlsdesc.S, sysdeps/x86_64/dl-tlsdesc.h; musl's tlsdesc.s).
+    fn finds_storage(&self) -> Option<Addr> {
+        let loader = self.objects.iter().find(|o| o.role == Role::Loader)?;
+        let exported = loader.exports(b"__tls_get_addr");
+        exported.first().map(|&(at, _)| at)
     }
 
     fn symbol(&self, relocation: &Relocation) -> Option<&'a Symbol> {
