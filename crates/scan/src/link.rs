@@ -182,13 +182,14 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
     }
     warnings.sort();
     warnings.dedup();
+    let arch = objects[0].file.arch;
     let mut image = Image {
         objects,
         warnings,
         script,
         consulted,
         places,
-        convention: &crate::isa::x86_64::CONVENTION,
+        convention: crate::isa::Convention::of(arch),
     };
     let begins = begins::begins(&image);
     for (object, begins) in image.objects.iter_mut().zip(begins) {
