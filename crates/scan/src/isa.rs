@@ -8,6 +8,8 @@
 pub mod aarch64;
 mod convention;
 mod lifter;
+#[cfg(test)]
+mod text;
 pub mod x86_64;
 
 pub use convention::{Convention, RegSet};
@@ -110,6 +112,47 @@ pub enum Compare {
     Result,
 }
 
+impl Compare {
+    /// Whether the flags that it leaves of two numbers, as their low `bits` bits, fulfil a
+    /// condition; `None` when they do not tell.
+    pub fn holds(self, condition: Condition, bits: u8, a: u64, b: u64) -> Option<bool> {
+        let shift = 64 - u32::from(bits);
+        let (a, b) = (a << shift, b << shift);
+        let (sa, sb) = (a as i64, b as i64);
+        let r = match self {
+            Compare::Difference => a.wrapping_sub(b),
+            Compare::Conjunction | Compare::Bits => a & b,
+            Compare::Result => a,
+        };
+        let negative = (r as i64) < 0;
+        Some(match (self, condition) {
+            (_, Condition::Unknown) => return None,
+            (_, Condition::Eq) => r == 0,
+            (_, Condition::Ne) => r != 0,
+            (_, Condition::Negative) => negative,
+            (_, Condition::NotNegative) => !negative,
+            (Compare::Difference, Condition::Below) => a < b,
+            (Compare::Difference, Condition::AboveEq) => a >= b,
+            (Compare::Difference, Condition::BelowEq) => a <= b,
+            (Compare::Difference, Condition::Above) => a > b,
+            (Compare::Difference, Condition::Less) => sa < sb,
+            (Compare::Difference, Condition::GreaterEq) => sa >= sb,
+            (Compare::Difference, Condition::LessEq) => sa <= sb,
+            (Compare::Difference, Condition::Greater) => sa > sb,
+            // Carry and overflow are clear.
+            (Compare::Conjunction, Condition::Below) => false,
+            (Compare::Conjunction, Condition::AboveEq) => true,
+            (Compare::Conjunction, Condition::BelowEq) => r == 0,
+            (Compare::Conjunction, Condition::Above) => r != 0,
+            (Compare::Conjunction | Compare::Bits, Condition::Less) => negative,
+            (Compare::Conjunction | Compare::Bits, Condition::GreaterEq) => !negative,
+            (Compare::Conjunction | Compare::Bits, Condition::LessEq) => negative || r == 0,
+            (Compare::Conjunction | Compare::Bits, Condition::Greater) => !negative && r != 0,
+            (Compare::Bits | Compare::Result, _) => return None,
+        })
+    }
+}
+
 /// Where control goes after an instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Flow<V> {
@@ -181,6 +224,14 @@ pub trait Machine {
     fn read_unknown(&mut self, address: Self::V, size: Option<u64>);
     /// Sets the flags from an operation on `bits`-wide operands.
     fn compare(&mut self, kind: Compare, bits: u8, a: Self::V, b: Self::V);
+    /// Sets the flags as [`Machine::compare`] does when `condition` is not zero, else as an operation
+    /// on two numbers.
+    fn compare_if(
+        &mut self,
+        condition: Self::V,
+        compare: (Compare, u8, Self::V, Self::V),
+        otherwise: (Compare, u64, u64),
+    );
     /// The value 1 when the flags that an operation would leave fulfil `condition`, else 0; the flags
     /// stay.
     fn test(

@@ -343,7 +343,7 @@ pub fn decide(
         let mut seen = [false; 2];
         for &x in x {
             for &y in y {
-                seen[usize::from(holds(condition, kind, bits, x, y)?)] = true;
+                seen[usize::from(kind.holds(condition, bits, x, y)?)] = true;
             }
         }
         return match seen {
@@ -376,41 +376,4 @@ fn apart(always: bool, never: bool) -> Option<bool> {
         (_, true) => Some(false),
         _ => None,
     }
-}
-
-fn holds(condition: Condition, kind: Compare, bits: u8, a: u64, b: u64) -> Option<bool> {
-    let shift = 64 - u32::from(bits);
-    let (a, b) = (a << shift, b << shift);
-    let (sa, sb) = (a as i64, b as i64);
-    let r = match kind {
-        Compare::Difference => a.wrapping_sub(b),
-        Compare::Conjunction | Compare::Bits => a & b,
-        Compare::Result => a,
-    };
-    let negative = (r as i64) < 0;
-    Some(match (kind, condition) {
-        (_, Condition::Unknown) => return None,
-        (_, Condition::Eq) => r == 0,
-        (_, Condition::Ne) => r != 0,
-        (_, Condition::Negative) => negative,
-        (_, Condition::NotNegative) => !negative,
-        (Compare::Difference, Condition::Below) => a < b,
-        (Compare::Difference, Condition::AboveEq) => a >= b,
-        (Compare::Difference, Condition::BelowEq) => a <= b,
-        (Compare::Difference, Condition::Above) => a > b,
-        (Compare::Difference, Condition::Less) => sa < sb,
-        (Compare::Difference, Condition::GreaterEq) => sa >= sb,
-        (Compare::Difference, Condition::LessEq) => sa <= sb,
-        (Compare::Difference, Condition::Greater) => sa > sb,
-        // Carry and overflow are clear.
-        (Compare::Conjunction, Condition::Below) => false,
-        (Compare::Conjunction, Condition::AboveEq) => true,
-        (Compare::Conjunction, Condition::BelowEq) => r == 0,
-        (Compare::Conjunction, Condition::Above) => r != 0,
-        (Compare::Conjunction | Compare::Bits, Condition::Less) => negative,
-        (Compare::Conjunction | Compare::Bits, Condition::GreaterEq) => !negative,
-        (Compare::Conjunction | Compare::Bits, Condition::LessEq) => negative || r == 0,
-        (Compare::Conjunction | Compare::Bits, Condition::Greater) => !negative && r != 0,
-        (Compare::Bits | Compare::Result, _) => return None,
-    })
 }

@@ -151,6 +151,7 @@ impl Machine for Blind {
     fn store_unknown(&mut self, (): ()) {}
     fn read_unknown(&mut self, (): (), _: Option<u64>) {}
     fn compare(&mut self, _: Compare, _: u8, (): (), (): ()) {}
+    fn compare_if(&mut self, (): (), _: (Compare, u8, (), ()), _: (Compare, u64, u64)) {}
     fn test(&mut self, _: Condition, _: Compare, _: u8, (): (), (): ()) {}
     fn forget_flags(&mut self) {}
     fn condition(&mut self, _: Condition) {}

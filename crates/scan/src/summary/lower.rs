@@ -672,6 +672,21 @@ impl Machine for Lower<'_> {
         self.state.set_flags(flags);
     }
 
+    fn compare_if(
+        &mut self,
+        condition: ValueId,
+        (kind, bits, a, b): (Compare, u8, ValueId, ValueId),
+        (other, x, y): (Compare, u64, u64),
+    ) {
+        self.note_use(a);
+        self.note_use(b);
+        let yes = self.graph.intern(Value::Flags(kind, bits, a, b));
+        let (x, y) = (self.graph.constant(x), self.graph.constant(y));
+        let no = self.graph.intern(Value::Flags(other, 64, x, y));
+        let flags = self.select(condition, yes, no);
+        self.state.set_flags(flags);
+    }
+
     fn test(
         &mut self,
         condition: Condition,

@@ -340,7 +340,21 @@ impl Graph {
         if flags == ANY || condition == Condition::Unknown {
             return ANY;
         }
-        self.intern(Value::Test(condition, flags))
+        match self.get(flags) {
+            // Compared only when an earlier compare came out so.
+            Value::Select(when, a, b) => {
+                let a = self.test(condition, a);
+                let b = self.test(condition, b);
+                self.select(when, a, b)
+            }
+            Value::Flags(kind, bits, a, b)
+                if let (Some(a), Some(b)) = (self.constant_of(a), self.constant_of(b))
+                    && let Some(holds) = kind.holds(condition, bits, a, b) =>
+            {
+                self.constant(u64::from(holds))
+            }
+            _ => self.intern(Value::Test(condition, flags)),
+        }
     }
 
     /// A choice by a condition.

@@ -136,9 +136,11 @@ fn system<M: Machine>(w: Word, m: &mut M) -> Flow<M::V> {
             let v = m.thread_pointer();
             write(w.rd(), 64, v, m);
         }
-        // `rndr` sets flags.
         0b00110 | 0b00111 => {
-            m.forget_flags();
+            // `rndr`, `rndrrs`.
+            if w.bits(19, 8) == 0b1_011_0010_0100 {
+                m.forget_flags();
+            }
             set(w.rd(), 0, m);
         }
         // `sysp`, `msrr`, `mrrs`: pairs of registers.

@@ -182,7 +182,52 @@ fn compare_if<M: Machine>(w: Word, m: &mut M) {
     if !w.bit(29) || w.bit(10) || w.bit(4) {
         return anything(m);
     }
-    m.forget_flags();
+    let bits = w.width();
+    let a = read(w.rn(), bits, m);
+    let number = w.bit(11).then(|| u64::from(w.bits(20, 16)));
+    let (kind, b) = match (w.bit(30), number) {
+        (true, Some(number)) => (Compare::Difference, m.constant(number)),
+        (true, None) => (Compare::Difference, read(w.rm(), bits, m)),
+        // As `cmn`.
+        (false, Some(number @ 1..)) => {
+            let negative = number.wrapping_neg() & (u64::MAX >> (64 - bits));
+            (Compare::Difference, m.constant(negative))
+        }
+        (false, Some(_)) => (Compare::Result, a),
+        (false, None) => {
+            let b = read(w.rm(), bits, m);
+            (Compare::Result, m.binary(Binary::Add, a, b))
+        }
+    };
+    let a = if kind == Compare::Result { b } else { a };
+    match (condition(w.bits(15, 12)), flags(w.bits(3, 0))) {
+        (None, _) => m.compare(kind, bits, a, b),
+        (Some(when), Some(otherwise)) => {
+            let holds = m.condition(when);
+            m.compare_if(holds, (kind, bits, a, b), otherwise);
+        }
+        (Some(_), None) => m.forget_flags(),
+    }
+}
+
+/// An operation on 64 bits that leaves these flags: negative, zero, carry, overflow.
+fn flags(nzcv: u32) -> Option<(Compare, u64, u64)> {
+    const HIGHEST: u64 = i64::MAX as u64;
+    const LOWEST: u64 = 1 << 63;
+    let difference = |a, b| Some((Compare::Difference, a, b));
+    match nzcv {
+        0b0000 => difference(1, u64::MAX),
+        0b0010 => difference(1, 0),
+        0b0011 => difference(LOWEST, 1),
+        // What it says of the carry is left open.
+        0b0100 => Some((Compare::Bits, 0, 0)),
+        0b0110 => difference(0, 0),
+        0b1000 => difference(0, 1),
+        0b1001 => difference(HIGHEST, u64::MAX),
+        0b1010 => difference(u64::MAX, 0),
+        // Of no subtraction.
+        _ => None,
+    }
 }
 
 /// `csel`, `csinc`, `csinv`, `csneg`.

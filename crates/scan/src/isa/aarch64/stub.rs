@@ -32,7 +32,7 @@ pub(super) fn lift<M: Machine>(code: &[u8], at: u64, m: &mut M) -> Option<(usize
         if word(length) != Some(Word(JUMP)) {
             return None;
         }
-        let place = m.constant(page + low * 8);
+        let place = m.constant(page.wrapping_add(low * 8));
         let target = m.load_target(place);
         (length + 1, Flow::JumpIndirect(target))
     } else if is_add(second) && word(2) == Some(Word(JUMP_16)) {

@@ -6,8 +6,8 @@
 //! Advanced SIMD").
 
 use super::word::Word;
-use super::{LANES, narrow, read, register, write};
-use crate::isa::{Lane, Machine};
+use super::{LANES, narrow, read, register, with, write};
+use crate::isa::{Binary, Lane, Machine};
 
 /// Nothing is known of a vector register any more.
 pub(super) fn forget<M: Machine>(n: u8, m: &mut M) {
@@ -39,9 +39,15 @@ pub(super) fn compute<M: Machine>(w: Word, m: &mut M) {
         copy(w, m) || constant(w, m) || whole(w, m)
     };
     if !done {
-        // It writes one register, out of at most four.
-        for n in [w.rn(), w.rm(), w.rd()] {
+        // It writes one register, made of what it held and of others: of a third where it is as
+        // `fmadd`, of those that follow the first where it is `tbl`.
+        for n in [w.rn(), w.rm(), w.rd(), w.ra()] {
             lose(n, m);
+        }
+        if w.bits(29, 24) == 0b00_1110 && !w.bit(21) {
+            for k in 1..=3 {
+                lose((w.rn() + k) & 31, m);
+            }
         }
         forget(w.rd(), m);
     }
@@ -137,65 +143,140 @@ fn copy<M: Machine>(w: Word, m: &mut M) -> bool {
         return false;
     }
     let place = w.bits(20, 16);
-    let words = place & 0b1111 == 0b1000;
-    // Which of the two words, when words it is.
-    let part = (place >> 4) as u8;
     let all = w.bit(30);
     let op = w.bits(14, 11);
-    match (w.bit(29), op) {
-        // `dup` of a part: to both, or to the low one.
-        (false, 0b0000) if words => {
-            let v = m.lane(Lane(w.rn(), part));
-            put(w.rd(), v, (all && vector).then_some(v), m);
-        }
-        // `dup` of a general register.
-        (false, 0b0001) if vector && words && all => {
-            let v = read(w.rn(), 64, m);
-            put(w.rd(), v, Some(v), m);
-        }
-        (false, 0b0001) if vector => {
-            let v = read(w.rn(), 64, m);
-            m.lose(v);
-            forget(w.rd(), m);
-        }
-        // `ins` of a general register.
-        (false, 0b0011) if vector => {
-            let v = read(w.rn(), 64, m);
-            if words {
-                m.put_lane(Lane(w.rd(), part), v);
-            } else {
-                m.lose(v);
+    // Words of 64 bits, and their halves, are told apart; which one, by what is above the lowest one of
+    // `place`.
+    let Some(part) = Part::of(place) else {
+        // Smaller ones are not followed.
+        let general = vector && !w.bit(29) && matches!(op, 0b0001 | 0b0011);
+        match op {
+            0b0101 | 0b0111 if vector && !w.bit(29) => {
+                lose(w.rn(), m);
+                register::opaque(w.rd(), &[], m);
+            }
+            _ => {
+                if general {
+                    let v = read(w.rn(), 64, m);
+                    m.lose(v);
+                } else {
+                    lose(w.rn(), m);
+                }
                 lose(w.rd(), m);
                 forget(w.rd(), m);
             }
         }
-        // `umov`; of the low half of a word, too.
+        return true;
+    };
+    match (w.bit(29), op) {
+        // `dup` of a part: everywhere, or to the lowest place.
+        (false, 0b0000) => {
+            let v = part.read(w.rn(), m);
+            let v = if scalar { v } else { part.repeated(v, m) };
+            put(w.rd(), v, (all && vector).then_some(v), m);
+        }
+        // `dup` of a general register.
+        (false, 0b0001) if vector => {
+            let v = read(w.rn(), part.bits, m);
+            let v = part.repeated(v, m);
+            put(w.rd(), v, all.then_some(v), m);
+        }
+        // `ins` of a general register.
+        (false, 0b0011) if vector => {
+            let v = read(w.rn(), part.bits, m);
+            part.write(w.rd(), v, m);
+        }
+        // `umov`.
         (false, 0b0111) if vector => {
-            let half = place & 0b111 == 0b100 && !w.bit(19);
-            let v = if words {
-                m.lane(Lane(w.rn(), part))
-            } else if half {
-                let v = m.lane(Lane(w.rn(), part));
-                narrow(v, 32, m)
-            } else {
-                lose(w.rn(), m);
-                m.opaque(0)
-            };
+            let v = part.read(w.rn(), m);
             write(w.rd(), 64, v, m);
         }
         // `smov`.
         (false, 0b0101) if vector => {
-            lose(w.rn(), m);
-            register::opaque(w.rd(), &[], m);
+            let v = part.read(w.rn(), m);
+            let v = m.sign_extend(v, part.bits);
+            write(w.rd(), 64, v, m);
         }
         // `ins` of a part.
-        (true, _) if vector && words => {
-            let v = m.lane(Lane(w.rn(), w.small(14, 14)));
-            m.put_lane(Lane(w.rd(), part), v);
+        (true, _) if vector => {
+            let from = Part {
+                index: w.small(14, 11) >> (part.bits / 32 + 1),
+                ..part
+            };
+            let v = from.read(w.rn(), m);
+            part.write(w.rd(), v, m);
         }
         _ => return false,
     }
     true
+}
+
+/// A place for 32 or 64 bits in a vector register.
+#[derive(Clone, Copy)]
+struct Part {
+    bits: u8,
+    index: u8,
+}
+
+impl Part {
+    fn of(place: u32) -> Option<Part> {
+        let (bits, shift) = match place.trailing_zeros() {
+            2 => (32, 3),
+            3 => (64, 4),
+            _ => return None,
+        };
+        Some(Part {
+            bits,
+            index: (place >> shift) as u8,
+        })
+    }
+
+    /// The lane that it is in, and by how many bits it lies above that one's lowest.
+    fn lane(self, n: u8) -> (Lane, u8) {
+        match self.bits {
+            64 => (Lane(n, self.index), 0),
+            _ => (Lane(n, self.index / 2), self.index % 2 * 32),
+        }
+    }
+
+    fn read<M: Machine>(self, n: u8, m: &mut M) -> M::V {
+        let (lane, above) = self.lane(n);
+        let v = m.lane(lane);
+        match above {
+            0 => narrow(v, self.bits, m),
+            _ => with(Binary::Shr, v, u64::from(above), m),
+        }
+    }
+
+    /// Puts a value, of no more bits, into a register that keeps its other parts.
+    fn write<M: Machine>(self, n: u8, value: M::V, m: &mut M) {
+        let (lane, above) = self.lane(n);
+        if self.bits == 64 {
+            return m.put_lane(lane, value);
+        }
+        let old = m.lane(lane);
+        let (keep, value) = match above {
+            0 => (!0xffff_ffff, value),
+            _ => (0xffff_ffff, with(Binary::Shl, value, u64::from(above), m)),
+        };
+        let rest = with(Binary::And, old, keep, m);
+        let v = m.binary(Binary::Or, rest, value);
+        m.put_lane(lane, v);
+    }
+
+    /// A lane full of a value.
+    fn repeated<M: Machine>(self, value: M::V, m: &mut M) -> M::V {
+        match self.bits {
+            64 => value,
+            _ => beside(value, value, m),
+        }
+    }
+}
+
+/// Two values of 32 bits in one of 64.
+fn beside<M: Machine>(low: M::V, high: M::V, m: &mut M) -> M::V {
+    let high = with(Binary::Shl, high, 32, m);
+    m.binary(Binary::Or, low, high)
 }
 
 /// "Advanced SIMD modified immediate": `movi`, `mvni`, `orr`, `bic`, `fmov`.
@@ -241,7 +322,7 @@ fn expanded(w: Word) -> Option<u64> {
     })
 }
 
-/// What moves or clears whole registers, and what joins words of two.
+/// What moves or clears whole registers, and what joins words of two of them.
 fn whole<M: Machine>(w: Word, m: &mut M) -> bool {
     if w.bit(31) || w.bits(28, 24) != 0b01110 {
         return false;
@@ -267,6 +348,19 @@ fn whole<M: Machine>(w: Word, m: &mut M) -> bool {
         }
         (false, false, 0b011110 | 0b010110 | 0b011010) if size == 0b11 && wide => {
             joined(w, 1, m);
+        }
+        // `zip1` of the halves of the low words.
+        (false, false, 0b001110) if size == 0b10 && !wide => {
+            let (a, b) = (m.lane(Lane(w.rn(), 0)), m.lane(Lane(w.rm(), 0)));
+            let (a, b) = (m.zero_extend(a, 32), m.zero_extend(b, 32));
+            let v = beside(a, b, m);
+            put(w.rd(), v, None, m);
+        }
+        // `ext` by half a register.
+        (true, false, 0b010000) if size == 0 && wide => {
+            let low = m.lane(Lane(w.rn(), 1));
+            let high = m.lane(Lane(w.rm(), 0));
+            put(w.rd(), low, Some(high), m);
         }
         _ => return false,
     }

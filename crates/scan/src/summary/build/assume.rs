@@ -8,8 +8,21 @@ use crate::summary::value::{Value, ValueId};
 impl Builder<'_> {
     /// Narrows `state` by the outcome of a test.
     pub(super) fn assume(&mut self, state: &mut State, test: ValueId, outcome: bool) {
-        let Value::Test(condition, flags) = self.graph.get(test) else {
-            return;
+        let (condition, flags) = match self.graph.get(test) {
+            Value::Test(condition, flags) => (condition, flags),
+            // One of two tests, of which one cannot come out so.
+            Value::Select(which, a, b) => {
+                let cannot = |v| self.graph.constant_of(v) == Some(u64::from(!outcome));
+                let (a_cannot, b_cannot) = (cannot(a), cannot(b));
+                let other = match (a_cannot, b_cannot) {
+                    (false, true) => a,
+                    (true, false) => b,
+                    _ => return,
+                };
+                self.assume(state, which, b_cannot);
+                return self.assume(state, other, outcome);
+            }
+            _ => return,
         };
         let condition = if outcome {
             condition
