@@ -211,15 +211,18 @@ impl Image {
         object.mapped(at).then_some(ObjectId(id))
     }
 
-    /// The writable data that an address outside of all data is meant for: whoever walks an array down
-    /// from its end, or up from the element before its first, holds such an address.
+    /// The data that an address outside of all data is meant for: whoever walks an array down from its
+    /// end, or up from the element before its first, holds such an address.
     pub fn beside(&self, at: Addr) -> Option<Addr> {
         if self.object_of(at).is_some() {
             return None;
         }
         let near = [at.0.wrapping_sub(1)].into_iter();
         let mut near = near.chain((8..=STEP).step_by(8).map(|by| at.0.wrapping_add(by)));
-        let is_data = |at: &u64| self.region(Addr(*at)).is_some_and(|r| r.writable);
+        let is_data = |at: &u64| {
+            let region = self.region(Addr(*at));
+            region.is_some_and(|r| r.writable || !r.executable)
+        };
         near.find(is_data).map(Addr)
     }
 

@@ -203,6 +203,16 @@ fn with<M: Machine>(op: Binary, a: M::V, b: u64, m: &mut M) -> M::V {
     m.binary(op, a, b)
 }
 
+/// The bits of `a` that a mask has. Low ones alone are told as an extension: that is not taken for a
+/// bound that somebody set.
+fn masked<M: Machine>(a: M::V, mask: u64, m: &mut M) -> M::V {
+    match mask.wrapping_add(1) {
+        0 => a,
+        above if above.is_power_of_two() => m.zero_extend(a, above.trailing_zeros() as u8),
+        _ => with(Binary::And, a, mask, m),
+    }
+}
+
 /// `base` and so many bytes on.
 fn offset<M: Machine>(base: M::V, by: i64, m: &mut M) -> M::V {
     match by {

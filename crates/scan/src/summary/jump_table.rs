@@ -2,8 +2,9 @@
 //!
 //! A table is recognised by the form of the target's value, not by the compiler that made it:
 //! an entry read at a constant base plus a scaled index, taken as an address (8 bytes) or as
-//! an offset from a base (4 bytes, sign-extended). The index's bounds end the table; without
-//! bounds it goes on while its words lead to code.
+//! an offset from a base: 4 bytes, sign-extended; on aarch64 also 1 or 2, of either sign, that count
+//! instructions. The index's bounds end the table; without bounds it goes on while its words lead to
+//! code.
 
 use super::range::bounds;
 use rustc_hash::FxHashSet;
@@ -25,7 +26,9 @@ const MOST_ENTRIES: u64 = 1 << 16;
 pub(super) fn table_address(graph: &Graph, target: ValueId) -> Option<ValueId> {
     match graph.get(target) {
         Value::Load(address, ..) => Some(address),
-        Value::SignExtend(x, _) | Value::ZeroExtend(x, _) => table_address(graph, x),
+        Value::SignExtend(x, _) | Value::ZeroExtend(x, _) | Value::Binary(Binary::Shl, x, _) => {
+            table_address(graph, x)
+        }
         Value::Binary(Binary::Add, a, b) => {
             table_address(graph, a).or_else(|| table_address(graph, b))
         }
@@ -268,6 +271,13 @@ fn table(function: &Function<'_>, address: ValueId, size: u64) -> Option<Table> 
                 stride: 1 << by,
             })
         }
+        // Bytes are counted as they are.
+        _ if size == 1 => Some(Table {
+            base,
+            bases,
+            index: Some(term),
+            stride: 1,
+        }),
         // An index that was scaled earlier: every aligned entry may be meant.
         _ => Some(Table {
             base,
@@ -310,16 +320,61 @@ fn absolute(function: &Function<'_>, address: ValueId) -> Target {
     }
 }
 
+/// An entry that counts from some place on.
+struct Offset {
+    /// Where it is read.
+    address: ValueId,
+    /// Its bytes.
+    size: u8,
+    signed: bool,
+    /// By how many bits it is shifted left.
+    shift: u64,
+}
+
+impl Offset {
+    fn of(graph: &Graph, v: ValueId) -> Option<Offset> {
+        let (v, shift) = match graph.get(v) {
+            Value::Binary(Binary::Shl, v, by) => (v, graph.constant_of(by)?),
+            _ => (v, 0),
+        };
+        let (v, extended) = match graph.get(v) {
+            Value::SignExtend(v, bits) => (v, Some(bits)),
+            _ => (v, None),
+        };
+        let Value::Load(address, size, _) = graph.get(v) else {
+            return None;
+        };
+        let signed = extended == Some(size * 8);
+        // Others are numbers that are added to an address.
+        let known = match size {
+            1 | 2 => shift == 2 && (signed || extended.is_none()),
+            4 => signed && shift <= 2,
+            _ => false,
+        };
+        known.then_some(Offset {
+            address,
+            size,
+            signed,
+            shift,
+        })
+    }
+
+    /// What an entry leads to.
+    fn from(&self, place: u64, word: u64) -> u64 {
+        let unused = 64 - u32::from(self.size) * 8;
+        let word = match self.signed {
+            true => ((word << unused) as i64 >> unused) as u64,
+            false => word,
+        };
+        place.wrapping_add(word << self.shift)
+    }
+}
+
 fn relative(function: &Function<'_>, base: ValueId, offset: ValueId) -> Option<Target> {
     let Function { image, graph, .. } = *function;
     let bases = function.bases(base)?;
-    let Value::SignExtend(word, 32) = graph.get(offset) else {
-        return None;
-    };
-    let Value::Load(address, 4, _) = graph.get(word) else {
-        return None;
-    };
-    let table = table(function, address, 4)?;
+    let offset = Offset::of(graph, offset)?;
+    let table = table(function, offset.address, u64::from(offset.size))?;
     // Offsets count from the table itself, or from one place for all tables.
     let same = table.base == base;
     if !same && bases.len() > 1 {
@@ -329,8 +384,8 @@ fn relative(function: &Function<'_>, base: ValueId, offset: ValueId) -> Option<T
     for &at in &table.bases {
         let from = if same { at } else { bases[0] };
         let word = |at: u64| {
-            let word = image.constant(Addr(at), 4)?;
-            Some(from.wrapping_add(word as u32 as i32 as i64 as u64))
+            let word = image.constant(Addr(at), offset.size)?;
+            Some(offset.from(from, word))
         };
         all.extend(entries(function, &table, at, word));
     }

@@ -83,6 +83,15 @@ impl Lower<'_> {
         }
     }
 
+    /// The choice, when an address is one of two places in the frame.
+    fn chosen_place(&self, address: ValueId) -> Option<(ValueId, [ValueId; 2])> {
+        let Value::Select(which, a, b) = self.graph.get(address) else {
+            return None;
+        };
+        let frame = |v| matches!(self.graph.get(v), Value::Frame(_));
+        (which != ANY && frame(a) && frame(b)).then_some((which, [a, b]))
+    }
+
     /// Whether a place is the thread's own: what is put there is not followed.
     fn is_thread_local(&self, address: ValueId) -> bool {
         let mut terms = vec![address];
@@ -545,6 +554,10 @@ impl Machine for Lower<'_> {
         if self.is_thread_local(address) {
             return self.opaque(252);
         }
+        if let Some((which, places)) = self.chosen_place(address) {
+            let [a, b] = places.map(|place| self.load(place, size));
+            return self.graph.select(which, a, b);
+        }
         self.note_use(address);
         self.note_place(address);
         match self.graph.get(address) {
@@ -596,6 +609,14 @@ impl Machine for Lower<'_> {
     fn store(&mut self, address: ValueId, size: u8, value: ValueId) {
         if self.is_thread_local(address) {
             return self.lose(value);
+        }
+        if let Some((which, places)) = self.chosen_place(address) {
+            // One of them gets the value, the other keeps its own.
+            let held = places.map(|place| self.load(place, size));
+            let first = self.graph.select(which, value, held[0]);
+            self.store(places[0], size, first);
+            let second = self.graph.select(which, held[1], value);
+            return self.store(places[1], size, second);
         }
         self.expose(value);
         self.materialise(value);

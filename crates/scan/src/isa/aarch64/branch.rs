@@ -77,13 +77,15 @@ fn compare<M: Machine>(w: Word, at: u64, m: &mut M) -> Flow<M::V> {
     Flow::Branch(unknown, target(at, w.signed(13, 5)))
 }
 
-/// C4.1.93: only a program's own calls come back.
+/// "Exception generation".
 fn exception<V>(w: Word) -> Flow<V> {
     match (w.bits(23, 21), w.bits(4, 2), w.bits(1, 0)) {
         // The kernel does not look at the immediate (`el0_svc`, arch/arm64/kernel/syscall.c).
         (0b000, 0, 0b01) => Flow::Syscall,
-        // `hvc`, `smc`: undefined for programs. `brk`, `hlt`: a signal, and the same again.
-        (0b000, 0, 0b10 | 0b11) | (0b001 | 0b010, 0, 0) => Flow::Stop,
+        // A handler can go on behind it.
+        (0b001, 0, 0) => Flow::Next,
+        // `hvc`, `smc`, `hlt`: undefined for programs.
+        (0b000, 0, 0b10 | 0b11) | (0b010, 0, 0) => Flow::Stop,
         // `dcps*`: undefined outside of debug state.
         (0b101, 0, 0b01..=0b11) => Flow::Stop,
         _ => Flow::Invalid,

@@ -1,7 +1,9 @@
 //! Data processing with an immediate (C4.1, "Data Processing -- Immediate").
 
 use super::word::Word;
-use super::{anything, narrow, offset, read, read_sp, register, rotate, with, write, write_sp};
+use super::{
+    anything, masked, narrow, offset, read, read_sp, register, rotate, with, write, write_sp,
+};
 use crate::isa::{Binary, Compare, Machine};
 
 /// Bytes that `adrp` counts in.
@@ -217,10 +219,10 @@ fn bit_field<M: Machine>(w: Word, m: &mut M) {
         0b01 => {
             let field = u64::MAX >> (64 - length);
             let v = shifted(Binary::Shr, x, if down { turn } else { 0 }, m);
-            let v = with(Binary::And, v, field, m);
+            let v = masked(v, field, m);
             let v = shifted(Binary::Shl, v, up, m);
             let old = read(w.rd(), bits, m);
-            let old = with(Binary::And, old, !(field << up), m);
+            let old = masked(old, !(field << up), m);
             let v = m.binary(Binary::Or, old, v);
             write(w.rd(), bits, v, m);
         }

@@ -6,7 +6,7 @@
 //! Advanced SIMD").
 
 use super::word::Word;
-use super::{LANES, narrow, read, register, with, write};
+use super::{LANES, masked, narrow, read, register, with, write};
 use crate::isa::{Binary, Lane, Machine};
 
 /// Nothing is known of a vector register any more.
@@ -259,7 +259,7 @@ impl Part {
             0 => (!0xffff_ffff, value),
             _ => (0xffff_ffff, with(Binary::Shl, value, u64::from(above), m)),
         };
-        let rest = with(Binary::And, old, keep, m);
+        let rest = masked(old, keep, m);
         let v = m.binary(Binary::Or, rest, value);
         m.put_lane(lane, v);
     }
