@@ -222,20 +222,3 @@ impl Machine for Text {
         self.value(format!("({condition} ? {a} : {b})"))
     }
 }
-
-#[test]
-fn dump() {
-    let all = std::fs::read_to_string("/tmp/isa-asm/dump.in").unwrap();
-    let mut out = String::new();
-    for line in all.lines() {
-        let f: Vec<&str> = line.split('\t').collect();
-        let w: u32 = f[1].parse().unwrap();
-        out += &format!(
-            "{}\t{w:#010x}\t{}\t{}\n",
-            f[0],
-            f[2],
-            of_words(&aarch64::CONVENTION, &[w])
-        );
-    }
-    std::fs::write("/tmp/isa-asm/dump.out", out).unwrap();
-}

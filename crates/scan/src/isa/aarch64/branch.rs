@@ -192,3 +192,83 @@ fn through<M: Machine>(w: Word, m: &mut M) -> Flow<M::V> {
         _ => Flow::Invalid,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::isa::text::check;
+
+    #[test]
+    fn branches_and_enters_the_kernel() {
+        check(&[
+            ("b .+0x100", 0x1400_0040, "jump 0x1100"),
+            ("b .-0x100", 0x17ff_ffc0, "jump 0xf00"),
+            ("bl .+0x10", 0x9400_0004, "call 0x1010"),
+            ("b.eq .+8", 0x5400_0040, "if Eq jump 0x1008"),
+            ("b.vs .+8", 0x5400_0046, "if Unknown jump 0x1008"),
+            ("b.al .+8", 0x5400_004e, "jump 0x1008"),
+            (
+                "cbz x0, .+12",
+                0xb400_0060,
+                "if Eq(x0 - 0 : 64) jump 0x100c",
+            ),
+            (
+                "cbnz w1, .-8",
+                0x35ff_ffc1,
+                "if Ne(u32(x1) - 0 : 32) jump 0xff8",
+            ),
+            (
+                "tbz w2, #3, .+16",
+                0x3618_0082,
+                "if Eq(x2 & 8 : 64) jump 0x1010",
+            ),
+            (
+                "tbnz x2, #40, .+16",
+                0xb740_0082,
+                "if Ne(x2 & 0x10000000000 : 64) jump 0x1010",
+            ),
+            (
+                "tbnz w2, #31, .+16",
+                0x37f8_0082,
+                "if Less(u32(x2) - 0 : 32) jump 0x1010",
+            ),
+            (
+                "tbz x2, #63, .+16",
+                0xb6f8_0082,
+                "if GreaterEq(x2 - 0 : 64) jump 0x1010",
+            ),
+            ("br x3", 0xd61f_0060, "jump x3"),
+            ("blr x4", 0xd63f_0080, "call x4"),
+            ("ret", 0xd65f_03c0, "return"),
+            ("ret x5", 0xd65f_00a0, "jump x5"),
+            ("br x30", 0xd61f_03c0, "jump x30"),
+            ("retaa", 0xd65f_0bff, "return"),
+            ("braa x1, x2", 0xd71f_0822, "jump x1"),
+            ("blraaz x3", 0xd63f_087f, "call x3"),
+            ("svc #0", 0xd400_0001, "system call"),
+            ("svc #1234", 0xd400_9a41, "system call"),
+            ("brk #1", 0xd420_0020, ""),
+            ("hlt #1", 0xd440_0020, "stop"),
+            ("hvc #0", 0xd400_0002, "stop"),
+            ("udf #0", 0x0000_0000, "stop"),
+            ("nop", 0xd503_201f, ""),
+            ("bti c", 0xd503_245f, ""),
+            ("paciasp", 0xd503_233f, ""),
+            ("autiasp", 0xd503_23bf, ""),
+            ("xpaclri", 0xd503_20ff, ""),
+            ("pacia1716", 0xd503_211f, ""),
+            ("dmb ish", 0xd503_3bbf, ""),
+            ("isb", 0xd503_3fdf, ""),
+            ("yield", 0xd503_203f, ""),
+            ("mrs x0, tpidr_el0", 0xd53b_d040, "x0 = thread"),
+            ("msr tpidr_el0, x0", 0xd51b_d040, "lose x0; flags = ?"),
+            ("mrs x1, fpcr", 0xd53b_4401, "x1 = ?0"),
+            ("mrs x1, nzcv", 0xd53b_4201, "x1 = ?0"),
+            ("mrs x1, rndr", 0xd53b_2401, "flags = ?; x1 = ?0"),
+            ("msr nzcv, x1", 0xd51b_4201, "lose x1; flags = ?"),
+            ("cfinv", 0xd500_401f, "flags = ?"),
+            ("dc zva, x0", 0xd50b_7420, "[x0] = ?; flags = ?"),
+            ("dc cvau, x0", 0xd50b_7b20, "flags = ?"),
+            ("ic ivau, x0", 0xd50b_7520, "flags = ?"),
+        ]);
+    }
+}

@@ -363,3 +363,144 @@ pub(super) fn zero<M: Machine>(n: u8, bits: u8, when: Condition, m: &mut M) -> M
     let zero = m.constant(0);
     m.test(when, Compare::Difference, bits, v, zero)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::isa::text::check;
+
+    #[test]
+    fn computes_with_registers() {
+        check(&[
+            ("mov x0, x19", 0xaa13_03e0, "x0 = x19"),
+            ("mov w0, w1", 0x2a01_03e0, "x0 = u32(u32(x1))"),
+            ("mov x0, xzr", 0xaa1f_03e0, "x0 = 0"),
+            (
+                "mvn w0, w1",
+                0x2a21_03e0,
+                "x0 = u32((u32(x1) ^ 0xffffffff))",
+            ),
+            ("and x0, x1, x2", 0x8a02_0020, "x0 = (x1 & x2)"),
+            (
+                "bic w0, w1, w2, lsr #3",
+                0x0a62_0c20,
+                "x0 = u32((u32(x1) & ((u32(x2) >> 3) ^ 0xffffffff)))",
+            ),
+            (
+                "orr x0, x1, x2, ror #8",
+                0xaac2_2020,
+                "x0 = (x1 | ((x2 << 0x38) | (x2 >> 8)))",
+            ),
+            ("eor x0, x1, x1", 0xca01_0020, "x0 = 0"),
+            ("tst x3, x3", 0xea03_007f, "flags = x3 & x3 : 64"),
+            (
+                "ands w0, w1, w1",
+                0x6a01_0020,
+                "flags = u32(x1) & u32(x1) : 32; x0 = u32(u32(x1))",
+            ),
+            ("add x0, x1, x2", 0x8b02_0020, "x0 = (x1 + x2)"),
+            (
+                "sub w0, w1, w2, asr #3",
+                0x4b82_0c20,
+                "x0 = u32(u32((u32(x1) - u32((s32(u32(x2)) >>> 3)))))",
+            ),
+            (
+                "add x0, x1, w2, uxtw #2",
+                0x8b22_4820,
+                "x0 = (x1 + (u32(x2) << 2))",
+            ),
+            ("add sp, sp, x3", 0x8b23_63ff, "sp = (sp + x3)"),
+            ("add x0, x1, w2, sxtb", 0x8b22_8020, "x0 = (x1 + s8(x2))"),
+            ("cmp x0, x1", 0xeb01_001f, "flags = x0 - x1 : 64"),
+            ("cmp x0, w1, sxtw", 0xeb21_c01f, "flags = x0 - s32(x1) : 64"),
+            (
+                "cmn w0, w1",
+                0x2b01_001f,
+                "flags = u32((u32(x0) + u32(x1))) : 32",
+            ),
+            ("neg w0, w1", 0x4b01_03e0, "x0 = u32(u32((0 - u32(x1))))"),
+            (
+                "adcs x0, x1, x2",
+                0xba02_0020,
+                "lose x1; lose x2; x0 = ?0; flags = ?",
+            ),
+            (
+                "ccmp x0, #3, #4, ne",
+                0xfa43_1804,
+                "flags = (Ne ? x0 - 3 : 64 : 0 & 0 : 64)",
+            ),
+            (
+                "ccmp w0, w1, #0, lt",
+                0x7a41_b000,
+                "flags = (Less ? u32(x0) - u32(x1) : 32 : 1 - -0x1 : 64)",
+            ),
+            (
+                "ccmn x0, #1, #2, eq",
+                0xba41_0802,
+                "flags = (Eq ? x0 - -0x1 : 64 : 1 - 0 : 64)",
+            ),
+            (
+                "ccmn x0, x1, #8, hi",
+                0xba41_8008,
+                "flags = (Above ? (x0 + x1) : 64 : 0 - 1 : 64)",
+            ),
+            ("ccmp x0, x1, #15, eq", 0xfa41_000f, "flags = ?"),
+            ("csel x0, x1, x2, eq", 0x9a82_0020, "x0 = (Eq ? x1 : x2)"),
+            ("cset w0, ne", 0x1a9f_07e0, "x0 = u1(Ne)"),
+            (
+                "csetm x0, lo",
+                0xda9f_23e0,
+                "x0 = (AboveEq ? 0 : (0 ^ -0x1))",
+            ),
+            (
+                "cinc w0, w1, gt",
+                0x1a81_d420,
+                "x0 = u32((LessEq ? u32(x1) : u32((u32(x1) + 1))))",
+            ),
+            (
+                "csneg x0, x1, x2, mi",
+                0xda82_4420,
+                "x0 = (Negative ? x1 : (0 - x2))",
+            ),
+            (
+                "csinv w0, w1, w2, vs",
+                0x5a82_6020,
+                "x0 = u32((Unknown ? u32(x1) : u32((u32(x2) ^ -0x1))))",
+            ),
+            ("udiv w0, w1, w2", 0x1ac2_0820, "lose x1; lose x2; x0 = ?0"),
+            ("lsl x0, x1, x2", 0x9ac2_2020, "x0 = (x1 << (x2 & 0x3f))"),
+            (
+                "asr w0, w1, w2",
+                0x1ac2_2820,
+                "x0 = u32((s32(u32(x1)) >>> (u32(x2) & 0x1f)))",
+            ),
+            ("ror x0, x1, x2", 0x9ac2_2c20, "lose x1; lose x2; x0 = ?0"),
+            (
+                "crc32x w0, w1, x2",
+                0x9ac2_4c20,
+                "lose x1; lose x2; x0 = ?0",
+            ),
+            ("rev x0, x1", 0xdac0_0c20, "lose x1; x0 = ?0"),
+            ("clz w0, w1", 0x5ac0_1020, "lose x1; x0 = ?0"),
+            ("rbit x0, x1", 0xdac0_0020, "lose x1; x0 = ?0"),
+            ("pacia x0, x1", 0xdac1_0020, ""),
+            ("xpaci x0", 0xdac1_43e0, ""),
+            ("madd x0, x1, x2, x3", 0x9b02_0c20, "x0 = (x3 + (x1 * x2))"),
+            (
+                "mul w0, w1, w2",
+                0x1b02_7c20,
+                "x0 = u32((u32(x1) * u32(x2)))",
+            ),
+            ("mneg x0, x1, x2", 0x9b02_fc20, "x0 = (0 - (x1 * x2))"),
+            (
+                "smaddl x0, w1, w2, x3",
+                0x9b22_0c20,
+                "x0 = (x3 + (s32(x1) * s32(x2)))",
+            ),
+            ("umull x0, w1, w2", 0x9ba2_7c20, "x0 = (u32(x1) * u32(x2))"),
+            ("smulh x0, x1, x2", 0x9b42_7c20, "lose x1; lose x2; x0 = ?0"),
+            ("setf8 w0", 0x3a00_080d, "flags = ?"),
+            ("rmif x0, #1, #2", 0xba00_8402, "flags = ?"),
+            ("irg x0, x1", 0x9adf_1020, "x0 = x1"),
+        ]);
+    }
+}

@@ -46,3 +46,32 @@ pub(super) fn lift<M: Machine>(code: &[u8], at: u64, m: &mut M) -> Option<(usize
     }
     Some((flow.0 * 4, flow.1))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::isa::aarch64::CONVENTION;
+    use crate::isa::text::of_words;
+
+    const ADRP: u32 = 0x9000_0010;
+    const LOAD: u32 = 0xf940_0a11;
+    const ADD: u32 = 0x9100_4210;
+
+    #[test]
+    fn calls_by_the_linkage_table_are_one_instruction() {
+        let taken = "x16 = ?0; x17 = ?1; jump target[0x1010]";
+        let of = |words: &[u32]| of_words(&CONVENTION, words);
+        assert_eq!(of(&[ADRP, LOAD, ADD, super::JUMP]), taken);
+        assert_eq!(of(&[ADRP, LOAD, ADD, super::CHECK, super::JUMP]), taken);
+        assert_eq!(of(&[ADRP, LOAD, super::JUMP]), taken);
+        // Anything else is an address of a page.
+        assert_eq!(of(&[ADRP, LOAD, ADD]), "x16 = 0x1000");
+        assert_eq!(of(&[ADRP]), "x16 = 0x1000");
+    }
+
+    #[test]
+    fn a_branch_to_far_away_leads_there() {
+        let words = [ADRP, ADD, super::JUMP_16];
+        let taken = "x16 = ?0; x17 = ?1; jump 0x1010";
+        assert_eq!(of_words(&CONVENTION, &words), taken);
+    }
+}

@@ -372,3 +372,191 @@ fn joined<M: Machine>(w: Word, part: u8, m: &mut M) {
     let high = m.lane(Lane(w.rm(), part));
     put(w.rd(), low, Some(high), m);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::isa::text::check;
+
+    #[test]
+    fn carries_words_in_vectors() {
+        check(&[
+            ("fmov d0, x1", 0x9e67_0020, "v0.0 = x1; v0.1 = 0"),
+            ("fmov x1, d0", 0x9e66_0001, "x1 = v0.0"),
+            ("fmov w1, s0", 0x1e26_0001, "x1 = u32(v0.0)"),
+            ("fmov s0, w1", 0x1e27_0020, "v0.0 = u32(x1); v0.1 = 0"),
+            ("fmov v0.d[1], x1", 0x9eaf_0020, "v0.1 = x1"),
+            ("fmov x1, v0.d[1]", 0x9eae_0001, "x1 = v0.1"),
+            ("fmov d0, d1", 0x1e60_4020, "v0.0 = v1.0; v0.1 = 0"),
+            ("fmov d0, #1.0", 0x1e6e_1000, "v0.0 = ?; v0.1 = ?"),
+            ("movi v0.4s, #0", 0x4f00_0400, "v0.0 = 0; v0.1 = 0"),
+            ("movi d0, #0", 0x2f00_e400, "v0.0 = 0; v0.1 = 0"),
+            (
+                "movi v0.2d, #0xff00ff00ff00ff00",
+                0x6f05_e540,
+                "v0.0 = 0xff00ff00ff00ff00; v0.1 = 0xff00ff00ff00ff00",
+            ),
+            (
+                "movi v0.16b, #3",
+                0x4f00_e460,
+                "v0.0 = 0x303030303030303; v0.1 = 0x303030303030303",
+            ),
+            (
+                "mvni v1.4s, #1, lsl #8",
+                0x6f00_2421,
+                "v1.0 = 0xfffffefffffffeff; v1.1 = 0xfffffefffffffeff",
+            ),
+            (
+                "movi v1.8h, #2, lsl #8",
+                0x4f00_a441,
+                "v1.0 = 0x200020002000200; v1.1 = 0x200020002000200",
+            ),
+            (
+                "orr v1.4s, #1",
+                0x4f00_1421,
+                "lose v1.0; lose v1.1; v1.0 = ?; v1.1 = ?",
+            ),
+            (
+                "mov v0.16b, v1.16b",
+                0x4ea1_1c20,
+                "v0.0 = v1.0; v0.1 = v1.1",
+            ),
+            ("mov v0.8b, v1.8b", 0x0ea1_1c20, "v0.0 = v1.0; v0.1 = 0"),
+            (
+                "eor v0.16b, v1.16b, v1.16b",
+                0x6e21_1c20,
+                "v0.0 = 0; v0.1 = 0",
+            ),
+            (
+                "eor v0.16b, v1.16b, v2.16b",
+                0x6e22_1c20,
+                "lose v1.0; lose v1.1; lose v2.0; lose v2.1; lose v0.0; lose v0.1; lose v7.0; lose v7.1; v0.0 = ?; v0.1 = ?",
+            ),
+            ("dup v0.2d, x1", 0x4e08_0c20, "v0.0 = x1; v0.1 = x1"),
+            (
+                "dup v0.4s, w1",
+                0x4e04_0c20,
+                "v0.0 = (u32(x1) | (u32(x1) << 0x20)); v0.1 = (u32(x1) | (u32(x1) << 0x20))",
+            ),
+            (
+                "dup v0.2d, v1.d[1]",
+                0x4e18_0420,
+                "v0.0 = v1.1; v0.1 = v1.1",
+            ),
+            ("mov d0, v1.d[1]", 0x5e18_0420, "v0.0 = v1.1; v0.1 = 0"),
+            ("mov v0.d[1], x1", 0x4e18_1c20, "v0.1 = x1"),
+            ("mov v0.d[1], v2.d[0]", 0x6e18_0440, "v0.1 = v2.0"),
+            (
+                "mov v0.s[1], w1",
+                0x4e0c_1c20,
+                "v0.0 = (u32(v0.0) | (u32(x1) << 0x20))",
+            ),
+            ("mov x0, v1.d[1]", 0x4e18_3c20, "x0 = v1.1"),
+            ("mov w0, v1.s[2]", 0x0e14_3c20, "x0 = u32(v1.1)"),
+            ("mov w0, v1.s[1]", 0x0e0c_3c20, "x0 = (v1.0 >> 0x20)"),
+            (
+                "umov w0, v1.b[3]",
+                0x0e07_3c20,
+                "lose v1.0; lose v1.1; x0 = ?0",
+            ),
+            ("smov x0, v1.s[0]", 0x4e04_2c20, "x0 = s32(u32(v1.0))"),
+            (
+                "zip1 v0.2d, v1.2d, v2.2d",
+                0x4ec2_3820,
+                "v0.0 = v1.0; v0.1 = v2.0",
+            ),
+            (
+                "zip2 v0.2d, v1.2d, v2.2d",
+                0x4ec2_7820,
+                "v0.0 = v1.1; v0.1 = v2.1",
+            ),
+            (
+                "zip1 v0.2s, v1.2s, v2.2s",
+                0x0e82_3820,
+                "v0.0 = (u32(v1.0) | (u32(v2.0) << 0x20)); v0.1 = 0",
+            ),
+            (
+                "mov v0.s[0], w1",
+                0x4e04_1c20,
+                "v0.0 = ((v0.0 & 0xffffffff00000000) | u32(x1))",
+            ),
+            (
+                "mov v0.s[3], v2.s[1]",
+                0x6e1c_2440,
+                "v0.1 = (u32(v0.1) | ((v2.0 >> 0x20) << 0x20))",
+            ),
+            (
+                "dup v0.8b, w1",
+                0x0e01_0c20,
+                "lose x1; lose v0.0; lose v0.1; v0.0 = ?; v0.1 = ?",
+            ),
+            (
+                "mov v0.b[3], w1",
+                0x4e07_1c20,
+                "lose x1; lose v0.0; lose v0.1; v0.0 = ?; v0.1 = ?",
+            ),
+            (
+                "ext v0.16b, v1.16b, v2.16b, #8",
+                0x6e02_4020,
+                "v0.0 = v1.1; v0.1 = v2.0",
+            ),
+            (
+                "add v0.4s, v1.4s, v2.4s",
+                0x4ea2_8420,
+                "lose v1.0; lose v1.1; lose v2.0; lose v2.1; lose v0.0; lose v0.1; lose v1.0; lose v1.1; v0.0 = ?; v0.1 = ?",
+            ),
+            (
+                "tbl v0.16b, {v1.16b, v2.16b}, v3.16b",
+                0x4e03_2020,
+                "lose v1.0; lose v1.1; lose v3.0; lose v3.1; lose v0.0; lose v0.1; lose v8.0; lose v8.1; lose v2.0; lose v2.1; lose v3.0; lose v3.1; lose v4.0; lose v4.1; v0.0 = ?; v0.1 = ?",
+            ),
+            ("fcmp d0, d1", 0x1e61_2000, "flags = ?"),
+            ("fccmp d0, d1, #0, eq", 0x1e61_0400, "flags = ?"),
+            (
+                "fcsel d0, d1, d2, eq",
+                0x1e62_0c20,
+                "lose v1.0; lose v1.1; lose v2.0; lose v2.1; v0.0 = ?; v0.1 = ?",
+            ),
+            (
+                "fadd d0, d1, d2",
+                0x1e62_2820,
+                "lose v1.0; lose v1.1; lose v2.0; lose v2.1; v0.0 = ?; v0.1 = ?",
+            ),
+            (
+                "fmadd d0, d1, d2, d3",
+                0x1f42_0c20,
+                "lose v1.0; lose v1.1; lose v2.0; lose v2.1; lose v0.0; lose v0.1; lose v3.0; lose v3.1; v0.0 = ?; v0.1 = ?",
+            ),
+            ("scvtf d0, x1", 0x9e62_0020, "lose x1; v0.0 = ?; v0.1 = ?"),
+            (
+                "fcvtzs x0, d1",
+                0x9e78_0020,
+                "lose v1.0; lose v1.1; lose x1; x0 = ?0; v0.0 = ?; v0.1 = ?",
+            ),
+            (
+                "fcvtzs w0, s1, #4",
+                0x1e18_f020,
+                "lose v1.0; lose v1.1; lose x1; x0 = ?0; v0.0 = ?; v0.1 = ?",
+            ),
+            (
+                "fcvtzs d0, d1",
+                0x5ee1_b820,
+                "lose v1.0; lose v1.1; lose v1.0; lose v1.1; lose v0.0; lose v0.1; lose v14.0; lose v14.1; v0.0 = ?; v0.1 = ?",
+            ),
+            (
+                "scvtf d0, d1",
+                0x5e61_d820,
+                "lose v1.0; lose v1.1; lose v1.0; lose v1.1; lose v0.0; lose v0.1; lose v22.0; lose v22.1; v0.0 = ?; v0.1 = ?",
+            ),
+            (
+                "addv s0, v1.4s",
+                0x4eb1_b820,
+                "lose v1.0; lose v1.1; lose v17.0; lose v17.1; lose v0.0; lose v0.1; lose v14.0; lose v14.1; v0.0 = ?; v0.1 = ?",
+            ),
+            (
+                "aese v0.16b, v1.16b",
+                0x4e28_4820,
+                "lose v1.0; lose v1.1; lose v8.0; lose v8.1; lose v0.0; lose v0.1; lose v18.0; lose v18.1; v0.0 = ?; v0.1 = ?",
+            ),
+        ]);
+    }
+}
