@@ -55,6 +55,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         Err(error) => note("build", Err(error)),
     }
     if full {
+        note("decoder of aarch64", every_word());
         note("peers", libseccomp::at_length());
         note("coverage", coverage::run(&[]));
         note("soundness", soundness::run(&[]));
@@ -64,4 +65,15 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         return Ok(());
     }
     bail!("failed: {}", failed.join(", "))
+}
+
+/// The decoder of aarch64 against the specification, on every word there is; optimised, with the
+/// specification's tables.
+fn every_word() -> Result<()> {
+    process::show(
+        Command::new("cargo")
+            .args(["test", "--release", "-p", "portcullis-scan", "--lib"])
+            .args(["every_word", "--", "--ignored"])
+            .current_dir(place::root()),
+    )
 }

@@ -9,6 +9,8 @@ pub mod aarch64;
 mod convention;
 mod lifter;
 #[cfg(test)]
+mod numbers;
+#[cfg(test)]
 mod text;
 pub mod x86_64;
 

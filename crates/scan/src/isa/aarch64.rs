@@ -8,6 +8,8 @@
 mod branch;
 mod immediate;
 mod memory;
+#[cfg(test)]
+mod oracle;
 mod register;
 mod stub;
 mod vector;

@@ -17,15 +17,17 @@ pub(super) fn lift<M: Machine>(w: Word, at: u64, m: &mut M) {
             copy_memory(w, m);
         }
         (0b01, _) if !vector && w.bits(31, 30) == 0b11 && w.bit(21) => tags(w, m),
-        (0b01, _) if !w.bit(21) && w.bits(11, 10) == 0 && !vector => {
-            unscaled(w, m);
+        (0b01, _) if !w.bit(21) && w.bits(11, 10) == 0 && !vector => unscaled(w, m),
+        (0b01, _) if !vector && w.bits(21, 10) == 0b10 && w.bit(31) && w.bit(23) => ordered(w, m),
+        (0b01, _) if !vector && w.bits(31, 30) == 0 && w.bit(21) && w.bits(11, 10) == 0 => {
+            atomic_pair(w, m);
         }
         // `ldapur`, `stlur` of vector registers.
         (0b01, _) if !w.bit(21) && w.bits(11, 10) == 0b10 && vector => unscaled(w, m),
         (0b10, _) => pair(w, m),
         (0b11, 0b10 | 0b11) => {
             let Some(what) = What::single(w) else {
-                return anything(m);
+                return unknown(w, m);
             };
             let by = i64::from(w.bits(21, 10)) << what.scale();
             let base = read_sp(w.rn(), 64, m);
@@ -33,7 +35,16 @@ pub(super) fn lift<M: Machine>(w: Word, at: u64, m: &mut M) {
             what.transfer(w.rd(), place, m);
         }
         (0b11, _) => single(w, m),
-        _ => anything(m),
+        _ => unknown(w, m),
+    }
+}
+
+/// A load or a store that is not modelled, which may move the stack pointer if that is its base.
+fn unknown<M: Machine>(w: Word, m: &mut M) {
+    anything(m);
+    if Reg(w.rn()) == SP {
+        let v = m.opaque(0);
+        m.put(SP, v);
     }
 }
 
@@ -140,7 +151,7 @@ fn literal<M: Machine>(w: Word, at: u64, m: &mut M) {
         (false, 0b10) => What::LoadSigned(4, 64),
         (false, _) => What::Prefetch,
         (true, size @ 0..=2) => What::LoadVector(4 << size),
-        _ => return anything(m),
+        _ => return unknown(w, m),
     };
     what.transfer(w.rd(), place, m);
 }
@@ -157,7 +168,7 @@ fn single<M: Machine>(w: Word, m: &mut M) {
         };
     }
     let Some(what) = What::single(w) else {
-        return anything(m);
+        return unknown(w, m);
     };
     let moved = offset(base, w.signed(20, 12), m);
     match w.bits(11, 10) {
@@ -172,20 +183,20 @@ fn single<M: Machine>(w: Word, m: &mut M) {
             write_sp(w.rn(), 64, moved, m);
             what.transfer(w.rd(), moved, m);
         }
-        _ => anything(m),
+        _ => unknown(w, m),
     }
 }
 
 fn indexed<M: Machine>(w: Word, base: M::V, m: &mut M) {
     let Some(what) = What::single(w) else {
-        return anything(m);
+        return unknown(w, m);
     };
     let option = w.bits(15, 13);
     if option & 0b010 == 0 {
         // `rprfm` has other options.
         return match what {
             What::Prefetch => {}
-            _ => anything(m),
+            _ => unknown(w, m),
         };
     }
     let shift = if w.bit(12) { what.scale() as u8 } else { 0 };
@@ -197,7 +208,7 @@ fn indexed<M: Machine>(w: Word, base: M::V, m: &mut M) {
 /// `ldraa`, `ldrab`: the base is checked, and keeps its value.
 fn checked<M: Machine>(w: Word, base: M::V, m: &mut M) {
     if w.bits(31, 30) != 0b11 || w.bit(26) {
-        return anything(m);
+        return unknown(w, m);
     }
     let by = w.signed(20, 12) & 0x1ff | if w.bit(22) { -512 } else { 0 };
     let place = offset(base, by * 8, m);
@@ -210,11 +221,52 @@ fn checked<M: Machine>(w: Word, base: M::V, m: &mut M) {
 /// `ldapur`, `stlur` and those that extend the sign.
 fn unscaled<M: Machine>(w: Word, m: &mut M) {
     let Some(what) = What::single(w) else {
-        return anything(m);
+        return unknown(w, m);
     };
     let base = read_sp(w.rn(), 64, m);
     let place = offset(base, w.signed(20, 12), m);
     what.transfer(w.rd(), place, m);
+}
+
+/// `stlr` to below its base, `ldapr` from its base, which both move.
+fn ordered<M: Machine>(w: Word, m: &mut M) {
+    let bytes = 1u8 << w.bits(31, 30);
+    let base = read_sp(w.rn(), 64, m);
+    if w.bit(22) {
+        let moved = offset(base, bytes.into(), m);
+        write_sp(w.rn(), 64, moved, m);
+        What::Load(bytes).transfer(w.rd(), base, m);
+    } else {
+        let moved = offset(base, -i64::from(bytes), m);
+        write_sp(w.rn(), 64, moved, m);
+        What::Store(bytes).transfer(w.rd(), moved, m);
+    }
+}
+
+/// `swpp`, `ldclrp`, `ldsetp`: two words at once.
+fn atomic_pair<M: Machine>(w: Word, m: &mut M) {
+    let op = match w.bits(15, 12) {
+        0b1000 => None,
+        0b0001 => Some(Binary::And),
+        0b0011 => Some(Binary::Or),
+        _ => return unknown(w, m),
+    };
+    let base = read_sp(w.rn(), 64, m);
+    let new = [w.rd(), w.rm()].map(|n| read(n, 64, m));
+    for ((n, new), at) in [w.rd(), w.rm()].into_iter().zip(new).zip([0, 8]) {
+        let place = offset(base, at, m);
+        let old = m.load(place, 8);
+        let new = match op {
+            None => new,
+            Some(Binary::And) => {
+                let kept = with(Binary::Xor, new, u64::MAX, m);
+                m.binary(Binary::And, old, kept)
+            }
+            Some(op) => m.binary(op, old, new),
+        };
+        m.store(place, 8, new);
+        write(n, 64, old, m);
+    }
 }
 
 fn pair<M: Machine>(w: Word, m: &mut M) {
@@ -226,11 +278,18 @@ fn pair<M: Machine>(w: Word, m: &mut M) {
         (false, 0b01, true) if mode != 0 => (What::LoadSigned(4, 64), 4),
         // `stgp`: two words and a tag.
         (false, 0b01, false) if mode != 0 => (What::Store(8), GRANULE),
-        (false, 0b10, true) => (What::Load(8), 8),
-        (false, 0b10, false) => (What::Store(8), 8),
-        (true, size @ 0..=2, true) => (What::LoadVector(4 << size), 4 << size),
-        (true, size @ 0..=2, false) => (What::StoreVector(4 << size), 4 << size),
-        _ => return anything(m),
+        // `ldtp`, `sttp`, which are the same for a program, count as they do.
+        (false, 0b10 | 0b11, true) => (What::Load(8), 8),
+        (false, 0b10 | 0b11, false) => (What::Store(8), 8),
+        (true, size, load) => {
+            let bytes = 4u8 << size.min(2);
+            let what = match load {
+                true => What::LoadVector(bytes),
+                false => What::StoreVector(bytes),
+            };
+            (what, i64::from(bytes))
+        }
+        _ => return unknown(w, m),
     };
     let base = read_sp(w.rn(), 64, m);
     let moved = offset(base, w.signed(21, 15) * bytes, m);
@@ -316,7 +375,7 @@ fn exclusive<M: Machine>(w: Word, m: &mut M) {
         (true, false) => What::Store(bytes).transfer(w.rd(), base, m),
         // `cas`.
         (true, true) if w.ra() == 31 => swap_if(bytes, w.rm(), w.rd(), 0, base, m),
-        _ => anything(m),
+        _ => unknown(w, m),
     }
 }
 
@@ -384,7 +443,7 @@ fn atomic<M: Machine>(w: Word, m: &mut M) {
 /// `ld64b`, `st64b*`: eight registers; `rcw*`: words of page tables, which need not be told apart.
 fn blocks<M: Machine>(w: Word, base: M::V, m: &mut M) {
     if w.bits(31, 30) != 0b11 {
-        return anything(m);
+        return unknown(w, m);
     }
     m.store_unknown(base);
     m.read_unknown(base, Some(64));
@@ -409,7 +468,7 @@ fn tags<M: Machine>(w: Word, m: &mut M) {
         // `ldg` puts a tag into a pointer; others move many tags, and are for the kernel.
         return match opc {
             0b01 => {}
-            _ => anything(m),
+            _ => unknown(w, m),
         };
     }
     let place = if mode == 0b01 { base } else { moved };
@@ -448,7 +507,7 @@ fn structures<M: Machine>(w: Word, m: &mut M) {
     let single = w.bit(24);
     let post = w.bit(23);
     if w.bit(31) || !post && w.bits(20, 16) != 0 && !single {
-        return anything(m);
+        return unknown(w, m);
     }
     let bytes = if w.bit(30) { 16 } else { 8 };
     let load = w.bit(22);
@@ -461,7 +520,7 @@ fn structures<M: Machine>(w: Word, m: &mut M) {
         (false, 0b1000) => (2, false),
         (false, 0b0100) => (3, false),
         (false, 0b0000) => (4, false),
-        (false, _) => return anything(m),
+        (false, _) => return unknown(w, m),
         (true, _) => (1 + w.small(13, 13) * 2 + w.small(21, 21), false),
     };
     let register = |k: u8| (w.rd() + k) & 31;
