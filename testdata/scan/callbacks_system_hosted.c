@@ -6,6 +6,7 @@
 // flags: -pthread -D_GNU_SOURCE
 // calls: personality times sched_get_priority_max getpgrp getsid getpriority sched_getscheduler sched_getparam getresuid getresgid getppid exit_group
 // run: all
+// run[aarch64]: some
 // not: reboot — in a function that nobody passes
 #include <argp.h>
 #include <glob.h>

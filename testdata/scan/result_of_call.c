@@ -1,6 +1,7 @@
 // The number is what a function returns: a constant, one of two, its argument, its argument plus one.
 // builds: freestanding
 // calls: getpid getuid getgid geteuid getegid exit_group
+// calls[aarch64]: getpid getuid getgid geteuid exit_group
 // run: all
 #include "freestanding.h"
 

@@ -1,6 +1,7 @@
 // A switch of ninety cases, more than a set of values is kept apart for.
 // builds: gcc -O0 | gcc -O2 | gcc -Os -s | gcc -O2 -static-pie | gcc -O0 -static-pie -s
 // calls: 2 5 8 11 14 17 20 23 26 29 32 35 38 41 44 47 50 53 62 65 68 71 74 77 80 83 86 89 92 95 98 101 104 107 110 113 116 119 122 125 128 131 134 137 140 143 146 149 152 155 158 161 164 167 170 173 176 179 182 185 188 191 194 197 200 203 206 209 212 215 218 221 224 227 230 233 236 239 242 245 248 251 254 257 260 263 266 269 272 275 exit_group restart_syscall
+// calls[aarch64]: 2 5 8 11 14 17 20 23 26 29 32 35 38 41 44 47 50 53 62 65 68 71 74 77 80 83 86 89 92 95 98 101 104 107 110 113 116 119 122 125 128 131 134 137 140 143 146 149 152 155 158 161 164 167 170 173 176 179 182 185 188 191 194 197 200 203 206 209 212 215 218 221 224 227 230 233 236 239 242 245 248 251 254 257 260 263 266 269 272 275 exit_group restart_syscall rt_sigreturn
 // extra: 56 59 — between the numbers: sixty-four are kept apart, more become a range with a stride
 // doubt: exec — for one of those
 // run: some

@@ -6,8 +6,8 @@
 // run: all
 #include "freestanding.h"
 
-// CLONE_VM | FS | FILES | SIGHAND | THREAD
-#define FLAGS 0x10f00
+// CLONE_VM | FS | FILES | SIGHAND | THREAD | SYSVSEM
+#define FLAGS 0x50f00
 
 #ifdef __aarch64__
 __asm__(

@@ -26,6 +26,7 @@ __asm__(
     ".globl _start\n"
     ".type _start, %function\n"
     "_start:\n"
+    "  hint #34\n"  // bti c: a loader comes here by a branch to an address
     "  mov x29, xzr\n"
     "  mov x30, xzr\n"
     "  mov x0, sp\n"

@@ -139,8 +139,9 @@ impl Header {
         let end = address.checked_add(size);
         match kind {
             k if k == elf::PT_LOAD.0 && size > 0 => {
+                // What takes nothing from the file may lie behind its end.
                 let past = offset.checked_add(from_file);
-                if past.is_none_or(|end| end > file.len() as u64) {
+                if past.is_none_or(|end| end > file.len() as u64 && from_file > 0) {
                     return Err(Malformed::Truncated("segment"));
                 }
                 if end.is_none() || from_file > size {
