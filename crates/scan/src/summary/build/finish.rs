@@ -227,7 +227,9 @@ impl Builder<'_> {
                     number: state.register(convention.number),
                     arguments: convention.kernel_arguments.map(|r| state.register(r)),
                 };
-                Exit::Syscall(Box::new(entry), go(self, after, &state))
+                let next = go(self, after, &state);
+                self.keeps_return_address |= self.splits(&entry, &state);
+                Exit::Syscall(Box::new(entry), next)
             }
             Flow::ForeignSyscall(kind) => Exit::Foreign(kind, go(self, after, &state)),
             Flow::Return => match self.elsewhere(&state) {
@@ -261,6 +263,27 @@ impl Builder<'_> {
                 }
             }
         }
+    }
+
+    /// Whether a call starts a child that returns to the caller too, with its memory and on its stack,
+    /// as vfork(3) of C libraries does where a register holds the return address: nothing else tells.
+    fn splits(&self, entry: &Entry, state: &State) -> bool {
+        /// `CLONE_VM` (`include/uapi/linux/sched.h`).
+        const SHARES_MEMORY: u64 = 0x100;
+        let Some(link) = self.image.convention.link else {
+            return false;
+        };
+        let number = self.graph.constant_of(entry.number);
+        let mut starts = self.image.kernel().starts_thread.iter();
+        let flags = starts
+            .find(|s| Some(s.number) == number)
+            .and_then(|s| s.flags);
+        let Some(flags) = flags else { return false };
+        let flags = self.graph.constant_of(entry.arguments[flags]);
+        let stack = self.graph.get(entry.arguments[1]);
+        self.graph.get(state.register(link)) == Value::Entry(Input::ReturnAddress)
+            && flags.is_none_or(|flags| flags & SHARES_MEMORY != 0)
+            && matches!(stack, Value::Const(0) | Value::Frame(_))
     }
 
     /// Where a return goes when not to the caller: what the function itself put in place of its
