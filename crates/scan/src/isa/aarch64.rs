@@ -120,6 +120,9 @@ impl Lifter {
         if let Some(stub) = stub::lift(code, at, m) {
             return stub;
         }
+        if stub::lift_target(code, m) {
+            return (4, Flow::Next);
+        }
         match step(word, at, m) {
             Flow::Invalid => (0, Flow::Invalid),
             flow => (4, flow),
