@@ -140,7 +140,7 @@ fn system<M: Machine>(w: Word, m: &mut M) -> Flow<M::V> {
         }
         0b00110 | 0b00111 => {
             // `rndr`, `rndrrs`.
-            if w.bits(19, 8) == 0b1_011_0010_0100 {
+            if w.bits(19, 8) == 0b1011_0010_0100 {
                 m.forget_flags();
             }
             set(w.rd(), 0, m);
