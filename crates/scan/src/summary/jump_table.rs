@@ -36,6 +36,14 @@ pub(super) fn table_address(graph: &Graph, target: ValueId) -> Option<ValueId> {
     }
 }
 
+/// The place that a computed jump's entries count from, when that is a number.
+pub(super) fn anchor(graph: &Graph, target: ValueId) -> Option<u64> {
+    let Value::Binary(Binary::Add, a, b) = graph.get(target) else {
+        return None;
+    };
+    graph.constant_of(a).or(graph.constant_of(b))
+}
+
 /// What a computed jump is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Target {

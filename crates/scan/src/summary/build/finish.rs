@@ -137,22 +137,33 @@ impl Builder<'_> {
                 chosen.insert(code);
             }
         }
-        if let Some(first) = blocks.first_mut() {
-            first
-                .references
-                .extend(chosen.into_iter().map(Reference::Stored));
-        }
         let function = self.jumping();
-        let tables: FxHashSet<ValueId> = self
+        let jumps: Vec<ValueId> = self
             .jumps
             .values()
-            .filter(|&&t| matches!(jump_table::resolve(&function, t), Target::Table(_)))
+            .copied()
+            .filter(|&t| matches!(jump_table::resolve(&function, t), Target::Table(_)))
+            .collect();
+        let tables: FxHashSet<ValueId> = jumps
+            .iter()
             .filter_map(|&t| jump_table::table_address(&self.graph, t))
             .collect();
+        // Where the entries of a table count from is in a register still, and nobody jumps there
+        // but by the table.
+        let anchors: FxHashSet<u64> = jumps
+            .iter()
+            .filter_map(|&t| jump_table::anchor(&self.graph, t))
+            .filter(|&at| self.image.is_code(Addr(at)) && !self.image.function_start(Addr(at)))
+            .collect();
+        if let Some(first) = blocks.first_mut() {
+            let stored = chosen.into_iter().filter(|at| !anchors.contains(at));
+            first.references.extend(stored.map(Reference::Stored));
+        }
         for block in blocks {
             block.references.retain(|r| match r {
                 Reference::Address(a) => {
-                    constants.contains(a) || self.image.function_start(Addr(*a))
+                    let taken = constants.contains(a) && !anchors.contains(a);
+                    taken || self.image.function_start(Addr(*a))
                 }
                 Reference::Indexed { address, .. } => !tables.contains(address),
                 Reference::Stored(_)
