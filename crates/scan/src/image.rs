@@ -48,6 +48,8 @@ pub struct Region {
     pub linkage: bool,
     /// What the linker collects for a walk from its start to its end: its section's name is one of C.
     pub set: bool,
+    /// Code and constants lie there together, and nothing tells them apart.
+    pub mixed: bool,
 }
 
 /// Why an object is part of the image.
@@ -234,6 +236,11 @@ impl Image {
     /// Whether it can run.
     pub fn is_code(&self, at: Addr) -> bool {
         self.region(at).is_some_and(|r| r.executable)
+    }
+
+    /// Whether it may be a constant as well as code.
+    pub(crate) fn is_mixed(&self, at: Addr) -> bool {
+        self.region(at).is_some_and(|r| r.mixed)
     }
 
     /// Code from `at` to the end of its region.

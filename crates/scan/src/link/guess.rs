@@ -21,7 +21,7 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
     // The file's header names the entry point, for the kernel.
     let headed = file.memory.segments.iter().find(|s| s.offset == 0);
     let header = headed.map_or(0..0, |s| s.address..s.address + HEADER);
-    for region in object.regions.iter().filter(|r| !r.executable) {
+    for region in object.regions.iter().filter(|r| !r.executable || r.mixed) {
         let Some(bytes) = file.memory.from(region.range.start) else {
             continue;
         };

@@ -16,12 +16,18 @@ const MOST_SPAN: u64 = 64 << 30;
 /// with those does not write to, and it is the same program where pages are larger.
 pub(crate) const PAGE: u64 = 4096;
 
+/// Bytes of an ELF file's header (`Elf64_Ehdr`).
+const HEADER: u64 = 64;
+
 /// What the headers say.
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) arch: Arch,
     /// `ET_EXEC`: runs at the addresses in the file and nowhere else.
     pub(crate) fixed: bool,
+    /// How many bytes the ELF header takes at the file's beginning, with the program headers when these
+    /// follow it.
+    pub(crate) head: u64,
     pub(crate) entry: u64,
     pub(crate) segments: Vec<Segment>,
     /// `PT_GNU_RELRO`, rounded to the pages that are protected.
@@ -93,6 +99,7 @@ pub(crate) fn read(file: &[u8]) -> Result<Header, Malformed> {
     let mut header = Header {
         arch,
         fixed,
+        head: HEADER,
         entry: word64(file, 24).ok_or_else(truncated)?,
         segments: Vec::new(),
         relro: 0..0,
@@ -121,6 +128,9 @@ impl Header {
         }
         if count == 0 {
             return Err(Malformed::Field("e_phnum"));
+        }
+        if table == HEADER {
+            self.head = HEADER + 56 * u64::from(count);
         }
         for n in 0..u64::from(count) {
             let at = table.checked_add(n * 56).ok_or_else(truncated)?;

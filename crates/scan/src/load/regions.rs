@@ -39,6 +39,7 @@ pub(crate) fn cut(memory: &Memory, header: &Header) -> Vec<Region> {
                 writable: writable(header, segment, &range),
                 linkage: section.name.starts_with(b".got"),
                 set: is_identifier(&section.name),
+                mixed: false,
                 range,
             });
         }
@@ -57,10 +58,33 @@ fn is_identifier(name: &[u8]) -> bool {
 /// Mapped bytes that no section claims. Without any sections that is the whole segment; with
 /// them it is padding, headers, or something that hides, and then it counts as code if it can
 /// run.
-fn gap(regions: &mut Vec<Region>, header: &Header, segment: &Segment, range: std::ops::Range<u64>) {
+fn gap(
+    regions: &mut Vec<Region>,
+    header: &Header,
+    segment: &Segment,
+    mut range: std::ops::Range<u64>,
+) {
+    // The file's own header runs only in files that hide something there; control that goes there goes
+    // where there is no code, and that is told.
+    let heads = segment.executable && segment.offset == 0;
+    if heads && range.start == segment.address {
+        let end = segment.address.saturating_add(header.head).min(range.end);
+        regions.push(Region {
+            executable: false,
+            writable: segment.writable,
+            linkage: false,
+            set: false,
+            mixed: false,
+            range: range.start..end,
+        });
+        range.start = end;
+    }
     if range.is_empty() {
         return;
     }
+    // A segment that begins with the file's header has constants too; without sections nothing tells
+    // where.
+    let mixed = heads && header.sections.is_empty();
     // Without sections the linkage table cannot be told from other protected data; both are
     // read-only once the loader is done, which is what counts.
     let protected = header.relro.start.clamp(range.start, range.end)
@@ -72,6 +96,7 @@ fn gap(regions: &mut Vec<Region>, header: &Header, segment: &Segment, range: std
                 writable: writable(header, segment, &range),
                 linkage: false,
                 set: false,
+                mixed,
                 range,
             });
         }

@@ -155,6 +155,10 @@ impl Named {
             match slot {
                 Slot::Address(at) | Slot::Resolver(at) if image.is_code(at) => {
                     self.code(image, at.0);
+                    if image.is_mixed(at) {
+                        let found = self.data.reach_object(image, at.0);
+                        pending.extend(found.into_iter().map(|(_, slot)| slot));
+                    }
                 }
                 Slot::Address(at) => {
                     let found = self.data.reach_object(image, at.0);

@@ -12,6 +12,9 @@ impl Solver<'_> {
         if !self.image.is_code(Addr(address)) {
             return;
         }
+        if self.image.is_mixed(Addr(address)) {
+            self.reach_object(address);
+        }
         if *self.holders.entry(address).or_insert(by) != by {
             self.shared.insert(address);
         }
