@@ -1,7 +1,7 @@
 // An interpreter with computed goto over a constant table of labels.
 // builds: freestanding | layouts
 // calls: getpid getuid getgid exit_group
-// gap: getpid getuid getgid exit_group — labels that are reached by a jump through a slot of the frame lose the frame
+// gap[x86_64]: getpid getuid getgid exit_group — labels that are reached by a jump through a slot of the frame lose the frame
 // run: all
 #include "freestanding.h"
 

@@ -1,7 +1,7 @@
 // Computed goto over a table of differences of labels, as position-independent code has it.
 // builds: freestanding
 // calls: getpid getuid exit_group
-// gap: getpid getuid exit_group — a table of differences of labels with a base of its own
+// gap[x86_64]: getpid getuid exit_group — a table of differences of labels with a base of its own
 // run: all
 #include "freestanding.h"
 

@@ -1,7 +1,7 @@
 // A loop over a constant table of numbers, by index and by pointer, up and down.
 // builds: freestanding | layouts
 // calls: getpid getuid getgid geteuid getegid getppid gettid getpgrp exit_group
-// gap: geteuid getegid getppid — a counter in a slot of the frame that is compared with its sign
+// gap[x86_64]: geteuid getegid getppid — a counter in a slot of the frame that is compared with its sign
 // run: all
 #include "freestanding.h"
 

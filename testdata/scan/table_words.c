@@ -1,7 +1,7 @@
 // A constant table of 16-bit numbers, indexed by what comes from the outside behind a check.
 // builds: freestanding
 // calls: getpid getuid getgid exit_group
-// gap: getpid getuid getgid — a comparison of the index plus a constant says nothing of the index
+// gap[x86_64]: getpid getuid getgid — a comparison of the index plus a constant says nothing of the index
 // run: some
 // not: unlink reboot — the words right before and right after the table
 #include "freestanding.h"
