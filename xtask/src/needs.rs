@@ -36,8 +36,6 @@ const NEEDS: &[(&str, &str)] = &[
     ("/usr/bin/git", "git"),
     ("/usr/bin/gcc", "gcc"),
     ("/usr/bin/g++", "g++"),
-    ("/usr/bin/aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
-    ("/usr/aarch64-linux-gnu/lib/libc.a", "libc6-dev-arm64-cross"),
     ("/usr/bin/aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu"),
     ("/usr/bin/qemu-aarch64-static", "qemu-user-static"),
     ("/usr/bin/python3", "python3"),
