@@ -84,8 +84,6 @@ fn case(name: &str, options: &[&str], arguments: Vec<String>, judge: Judge) -> C
     Case {
         name: name.to_owned(),
         needs: [
-            // Programs of aarch64 are not analysed yet.
-            Feature::X86_64,
             Feature::Seccomp,
             Feature::SeccompKillProcess,
             Feature::SyscallInfo,
