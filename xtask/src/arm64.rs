@@ -1,6 +1,6 @@
 //! Programs for aarch64 that other people built: Debian's packages in a directory that stands in for
 //! the root of such a machine, and statically linked Rust from Python's package index. They are
-//! analysed here, and not run.
+//! analysed here; the small ones are also traced, in an emulated machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,13 +81,45 @@ const PACKAGES: &[&str] = &[
 /// What is statically linked with musl, as Python wheels: pinned, because releases change sets.
 const WHEELS: &[&str] = &["ruff==0.17.6", "uv==0.13.9"];
 
+/// The packages of the programs that are traced, with what traces them: few, because an emulated machine
+/// holds all of it in its memory.
+const TRACED: &[&str] = &[
+    "busybox-static",
+    "bzip2",
+    "coreutils",
+    "dash",
+    "diffutils",
+    "findutils",
+    "gawk",
+    "grep",
+    "gzip",
+    "jq",
+    "mawk",
+    "patch",
+    "sed",
+    "sqlite3",
+    "strace",
+    "tar",
+    "xz-utils",
+    "zstd",
+];
+
 /// A directory with the root of a machine that has all of them.
 pub(crate) fn root() -> Result<PathBuf> {
+    made_of("root-arm64", PACKAGES, WHEELS)
+}
+
+/// A directory with the root of a machine in which small programs are traced.
+pub(crate) fn traced_root() -> Result<PathBuf> {
+    made_of("root-arm64-traced", TRACED, &[])
+}
+
+fn made_of(name: &str, packages: &[&str], of_python: &[&str]) -> Result<PathBuf> {
     let target = place::target();
     fs::create_dir_all(&target)?;
-    let whole = fs::canonicalize(target)?.join("root-arm64");
+    let whole = fs::canonicalize(target)?.join(name);
     // The list is in the name of what is whole: another list makes another root.
-    let wanted = [PACKAGES, WHEELS].concat().join("\n");
+    let wanted = [packages, of_python].concat().join("\n");
     let listed = whole.join(".made-of");
     if fs::read_to_string(&listed).is_ok_and(|made| made == wanted) {
         return Ok(whole);
@@ -95,23 +127,25 @@ pub(crate) fn root() -> Result<PathBuf> {
     if whole.exists() {
         fs::remove_dir_all(&whole).with_context(|| format!("remove {}", whole.display()))?;
     }
-    for deb in AptRoot::provide()?.download_whole(PACKAGES, ARCHITECTURE, SUITE)? {
+    for deb in AptRoot::provide()?.download_whole(packages, ARCHITECTURE, SUITE)? {
         apt_root::unpack(&deb, &whole)?;
     }
-    wheels(&whole.join("opt"))?;
+    if !of_python.is_empty() {
+        wheels(of_python, &whole.join("opt"))?;
+    }
     fs::write(&listed, wanted)?;
     Ok(whole)
 }
 
 /// Puts the programs of the wheels into `to`.
-fn wheels(to: &Path) -> Result<()> {
+fn wheels(wanted: &[&str], to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     let downloaded = tempfile::tempdir_in(place::target())?;
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--no-deps"])
         .args(["--only-binary=:all:", "--platform=musllinux_1_1_aarch64"])
         .args(["--platform=musllinux_1_2_aarch64", "--dest"]);
-    process::show(pip.arg(downloaded.path()).args(WHEELS))?;
+    process::show(pip.arg(downloaded.path()).args(wanted))?;
     for entry in fs::read_dir(downloaded.path())? {
         let wheel = entry?.path();
         if wheel.extension().is_none_or(|e| e != "whl") {

@@ -17,6 +17,7 @@ mod lost;
 mod machine;
 mod programs;
 mod report;
+mod scripts;
 mod step;
 mod suite;
 mod table;
@@ -36,6 +37,9 @@ use machine::Run;
 use step::Step;
 use suite::{Case, Environment, SUITES};
 use table::Row;
+
+pub(crate) use scripts::{Script, run_scripts};
+pub(crate) use step::{Ended, Seen};
 
 /// The series that are tried, oldest first.
 const SERIES: [Series; 4] = [

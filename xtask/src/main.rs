@@ -66,7 +66,7 @@ const TASKS: &[Task] = &[
     (
         "soundness",
         soundness::run,
-        "traces of real programs against their scans; [NAME…]",
+        "traces of real programs against their scans; [NAME…], or of arm64's packages: --arm64",
     ),
     (
         "sweep",

@@ -6,6 +6,8 @@
 //! of a module on its stack that was loaded at run time and whose loading the scan announced
 //! (`strace -k`), and a scan that is told of this module has the call.
 
+mod guest;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -57,7 +59,8 @@ fn ratio(part: usize, whole: usize) -> f64 {
 }
 
 /// `cargo xtask soundness [NAME…]`. To work on the workloads themselves, `--trace-only` runs natively
-/// and traced without any scan, and `--unseen` tells which calls of a set no trace has.
+/// and traced without any scan, and `--unseen` tells which calls of a set no trace has. `--arm64` is about
+/// programs for aarch64, traced in an emulated machine.
 pub(crate) fn run(words: &[String]) -> Result<()> {
     let (flags, names): (Vec<_>, Vec<_>) = words
         .iter()
@@ -67,6 +70,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         [] => (false, false),
         ["--trace-only"] => (true, false),
         ["--unseen"] => (false, true),
+        ["--arm64"] => return guest::run(&names),
         _ => bail!("unknown: {}", flags.join(" ")),
     };
     needs::provide()?;
@@ -77,10 +81,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     } else {
         Some(portcullis::build(place::PROFILE)?)
     };
-    println!(
-        "{:<24} {:>6} {:>5} {:>6} {:>7} {:>6}  {:>9} {:>6} {:>6}",
-        "program", "traced", "set", "missed", "modules", "", "precision", "recall", "F1"
-    );
+    head();
     let mut failed = Vec::new();
     for workload in chosen {
         if !workload.there() {
@@ -90,18 +91,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         }
         match one(workload, http, command.as_deref()) {
             Ok(finding) => {
-                println!(
-                    "{:<24} {:>6} {:>5} {:>6} {:>7} {:>6}  {:>9.2} {:>6.2} {:>6.2}",
-                    workload.name,
-                    finding.traced,
-                    finding.set,
-                    finding.missed.len(),
-                    finding.by_module.len(),
-                    "",
-                    finding.precision(),
-                    finding.recall(),
-                    finding.f1()
-                );
+                row(workload.name, &finding);
                 for (call, module) in &finding.by_module {
                     println!("    {call}: by {} (--plugin)", module.display());
                 }
@@ -125,6 +115,28 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     bail!("not sound, or not run: {}", failed.join(" "))
 }
 
+fn head() {
+    println!(
+        "{:<24} {:>6} {:>5} {:>6} {:>7} {:>6}  {:>9} {:>6} {:>6}",
+        "program", "traced", "set", "missed", "modules", "", "precision", "recall", "F1"
+    );
+}
+
+fn row(name: &str, finding: &Finding) {
+    println!(
+        "{:<24} {:>6} {:>5} {:>6} {:>7} {:>6}  {:>9.2} {:>6.2} {:>6.2}",
+        name,
+        finding.traced,
+        finding.set,
+        finding.missed.len(),
+        finding.by_module.len(),
+        "",
+        finding.precision(),
+        finding.recall(),
+        finding.f1()
+    );
+}
+
 fn one(workload: &Workload, http: u16, command: Option<&Path>) -> Result<Finding> {
     let image = workload.image()?;
     let calls = trace(workload, http, &["-X", "raw"])?;
@@ -140,40 +152,52 @@ fn one(workload: &Workload, http: u16, command: Option<&Path>) -> Result<Finding
         });
     };
     let scan = portcullis::scan(command, &image, &portcullis::plugins(workload, &[]))?;
-    let names = traced.keys().filter(|name| !scan.allows(name));
-    let mut missed: BTreeSet<String> = names.cloned().collect();
-    let found = traced.len() - missed.len();
-    // With which arguments, where it is not the call itself.
-    let mut with: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    let own = calls.iter().filter(|call| call.image == image);
-    let made = own.filter(|call| scan.allows(&call.name));
-    for call in made.filter(|call| !scan.allows_with(&call.name, &call.arguments)) {
-        let told = with.entry(&call.name).or_default();
-        told.insert(shown(&call.arguments));
-    }
-    missed.extend(with.keys().map(|name| (*name).to_owned()));
+    let mut missed = missed(&scan, &calls, &image);
     let mut by_module = BTreeMap::new();
     if !missed.is_empty() && scan.announces_modules() {
-        by_module = explain(workload, &image, http, command, &scan, &missed)?;
-        missed.retain(|name| !by_module.contains_key(name));
+        let names = missed.keys().cloned().collect();
+        by_module = explain(workload, &image, http, command, &scan, &names)?;
+        missed.retain(|name, _| !by_module.contains_key(name));
     }
-    let missed = missed
-        .into_iter()
-        .map(|name| match with.get(name.as_str()) {
-            Some(told) => told.iter().map(|told| format!("{name}({told})")).collect(),
-            None => vec![name],
-        });
-    let missed = missed.flatten().collect();
+    Ok(finding(&scan, &traced, by_module, &missed))
+}
+
+/// The calls of `image` that its scan lacks, and those that it has with other arguments: the arguments
+/// that it excludes.
+fn missed(scan: &Scan, calls: &[strace::Call], image: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let mut missed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for call in calls.iter().filter(|call| call.image == image) {
+        if scan.allows_with(&call.name, &call.arguments) {
+            continue;
+        }
+        let with = missed.entry(call.name.clone()).or_default();
+        if scan.allows(&call.name) {
+            with.insert(shown(&call.arguments));
+        }
+    }
+    missed
+}
+
+fn finding(
+    scan: &Scan,
+    traced: &BTreeMap<String, usize>,
+    by_module: BTreeMap<String, PathBuf>,
+    missed: &BTreeMap<String, BTreeSet<String>>,
+) -> Finding {
+    let told = missed.iter().map(|(name, with)| match with.is_empty() {
+        true => vec![name.clone()],
+        false => with.iter().map(|with| format!("{name}({with})")).collect(),
+    });
     let all = scan.calls.values();
     let unseen = all.filter(|name| !traced.contains_key(*name));
-    Ok(Finding {
+    Finding {
         traced: traced.len(),
         set: scan.calls.len(),
-        found,
+        found: traced.keys().filter(|name| scan.allows(name)).count(),
         unseen: unseen.cloned().collect(),
         by_module,
-        missed,
-    })
+        missed: told.flatten().collect(),
+    }
 }
 
 /// Arguments in a message.

@@ -34,10 +34,10 @@ struct Line<'a> {
     frames: Vec<PathBuf>,
 }
 
-/// All calls of a trace; `dir` is what relative paths of execve are relative to.
+/// All calls of a trace; `file` is what a path of execve names, links resolved.
 ///
 /// The first execve is strace's own, so calls before it belong to nobody and are left out.
-pub(crate) fn calls(trace: &str, dir: &Path) -> Vec<Call> {
+pub(crate) fn calls(trace: &str, file: impl Fn(&str) -> PathBuf) -> Vec<Call> {
     let lines = lines(trace);
     let parents = parents(&lines);
     // The images of each process, each with the position in the trace from which it runs it.
@@ -54,9 +54,8 @@ pub(crate) fn calls(trace: &str, dir: &Path) -> Vec<Call> {
                 let own = image_at(&images, &parents, line.pid, at);
                 let path = match path.as_str() {
                     "/proc/self/exe" => own.unwrap_or_default(),
-                    path => dir.join(path),
+                    path => file(path),
                 };
-                let path = std::fs::canonicalize(&path).unwrap_or(path);
                 executes.insert(line.pid, path);
             }
         }
@@ -201,12 +200,16 @@ fn quoted(text: &str) -> Option<String> {
     Some(text[..text.find('"')?].to_owned())
 }
 
-/// Reads the traces of all steps.
+/// Reads the traces of all steps; `dir` is what relative paths of execve are relative to.
 pub(crate) fn read(files: &[PathBuf], dir: &Path) -> Result<Vec<Call>> {
+    let file = |path: &str| {
+        let path = dir.join(path);
+        std::fs::canonicalize(&path).unwrap_or(path)
+    };
     let mut all = Vec::new();
-    for file in files {
-        let bytes = std::fs::read(file).with_context(|| format!("read {}", file.display()))?;
-        all.extend(calls(&String::from_utf8_lossy(&bytes), dir));
+    for trace in files {
+        let bytes = std::fs::read(trace).with_context(|| format!("read {}", trace.display()))?;
+        all.extend(calls(&String::from_utf8_lossy(&bytes), file));
     }
     Ok(all)
 }
@@ -236,7 +239,7 @@ mod tests {
 
     #[test]
     fn calls_belong_to_the_image_that_made_them() {
-        let calls = calls(TRACE, Path::new("/"));
+        let calls = calls(TRACE, |path| path.into());
         let of =
             |image: &str| -> Vec<String> { counts(&calls, Path::new(image)).into_keys().collect() };
         assert_eq!(
@@ -248,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_stack_belongs_to_the_call_that_began() {
-        let calls = calls(TRACE, Path::new("/"));
+        let calls = calls(TRACE, |path| path.into());
         let wait = calls.iter().find(|call| call.name == "wait4");
         assert_eq!(
             wait.map(|call| call.frames.as_slice()),

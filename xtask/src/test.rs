@@ -59,6 +59,10 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         note("peers", libseccomp::at_length());
         note("coverage", coverage::run(&[]));
         note("soundness", soundness::run(&[]));
+        note(
+            "soundness of aarch64",
+            soundness::run(&["--arm64".to_owned()]),
+        );
         note("sweep", sweep::run(&[]));
     }
     if failed.is_empty() {
