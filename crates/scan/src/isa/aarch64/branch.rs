@@ -77,11 +77,17 @@ fn compare<M: Machine>(w: Word, at: u64, m: &mut M) -> Flow<M::V> {
     Flow::Branch(unknown, target(at, w.signed(13, 5)))
 }
 
+/// What `brk` says where a compiler takes it that nothing comes behind, as it does of `ud2` in x86_64:
+/// `__builtin_trap` of LLVM (`AArch64InstrInfo.td`) and of GCC (`aarch64.md`, `trap`). What stands behind
+/// is another function. Breakpoints for a debugger have other numbers: 0, 0xf000.
+const ENDS: [u32; 2] = [1, 1000];
+
 /// "Exception generation".
 fn exception<V>(w: Word) -> Flow<V> {
     match (w.bits(23, 21), w.bits(4, 2), w.bits(1, 0)) {
         // The kernel does not look at the immediate (`el0_svc`, arch/arm64/kernel/syscall.c).
         (0b000, 0, 0b01) => Flow::Syscall,
+        (0b001, 0, 0) if ENDS.contains(&w.bits(20, 5)) => Flow::Stop,
         // A handler can go on behind it.
         (0b001, 0, 0) => Flow::Next,
         // `hvc`, `smc`, `hlt`: undefined for programs.
@@ -246,7 +252,10 @@ mod tests {
             ("blraaz x3", 0xd63f_087f, "call x3"),
             ("svc #0", 0xd400_0001, "system call"),
             ("svc #1234", 0xd400_9a41, "system call"),
-            ("brk #1", 0xd420_0020, ""),
+            ("brk #0", 0xd420_0000, ""),
+            ("brk #1", 0xd420_0020, "stop"),
+            ("brk #1000", 0xd420_7d00, "stop"),
+            ("brk #0xf000", 0xd43e_0000, ""),
             ("hlt #1", 0xd440_0020, "stop"),
             ("hvc #0", 0xd400_0002, "stop"),
             ("udf #0", 0x0000_0000, "stop"),

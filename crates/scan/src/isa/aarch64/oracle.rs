@@ -155,8 +155,10 @@ fn control(theirs: &Instruction, flow: Flow<Option<u64>>, after: &Numbers) -> Op
         BranchKind::SystemCall if theirs.mnemonic() == Mnemonic::Svc => {
             matches!(flow, Flow::Syscall)
         }
-        // `brk`: a handler may go on.
-        BranchKind::Exception if theirs.mnemonic() == Mnemonic::Brk => matches!(flow, Flow::Next),
+        // `brk`: a handler may go on, but for those that compilers end with.
+        BranchKind::Exception if theirs.mnemonic() == Mnemonic::Brk => {
+            matches!(flow, Flow::Next | Flow::Stop)
+        }
         BranchKind::SystemCall
         | BranchKind::Exception
         | BranchKind::ExceptionReturn
