@@ -125,6 +125,16 @@ impl Solver<'_> {
         }
     }
 
+    /// Code at `by` reads `size` bytes at `at`. What a linkage table holds is handed out by who reads it
+    /// there, like an address in the code itself: nobody comes to it but by its place.
+    pub(super) fn reach_read(&mut self, at: u64, size: u8, by: u64) {
+        let linkage = self.image.region(Addr(at)).is_some_and(|r| r.linkage);
+        match self.image.slot(Addr(at)).filter(|_| linkage && size == 8) {
+            Some(Slot::Address(a)) if self.image.is_code(a) => self.take(a.0, by),
+            _ => self.reach_bytes(at, u64::from(size)),
+        }
+    }
+
     pub(super) fn reach_bytes(&mut self, at: u64, size: u64) {
         let slots = self.data.reach_bytes(self.image, at, size);
         for slot in slots {

@@ -347,7 +347,7 @@ impl Solver<'_> {
                         self.reach_object(at);
                     }
                 }
-                Reference::Bytes { at, size } => self.reach_bytes(at, u64::from(size)),
+                Reference::Bytes { at, size } => self.reach_read(at, size, block.start),
                 Reference::Written { at, size } => self.write_early(at, size),
                 Reference::Indexed {
                     base,
