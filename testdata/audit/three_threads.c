@@ -1,6 +1,7 @@
 // A program of three threads, each of which installs a filter of its own: like a virtual machine's monitor,
 // with its interface, its devices and its processor. What each does behind its filter is what its rules in
-// three_threads.json say, and nothing else; some of it is done by others too, or before the filter is there.
+// three_threads.ARCHITECTURE.json say, and nothing else; some of it is done by others too, or before the
+// filter is there.
 //
 // three_threads [API VMM VCPU]: filters as the kernel takes them; without files, ones that allow all.
 #define _GNU_SOURCE

@@ -18,6 +18,7 @@ mod fixture;
 mod inject;
 mod kernels;
 mod libseccomp;
+mod musl;
 mod needs;
 mod place;
 mod play;

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{libseccomp, process};
+use crate::{libseccomp, musl, process};
 
 /// `(a file that the package brings, the package)`.
 const NEEDS: &[(&str, &str)] = &[
@@ -93,6 +93,7 @@ pub(crate) fn missing() -> Vec<&'static str> {
 pub(crate) fn run(_: &[String]) -> Result<()> {
     let missing = provide()?;
     libseccomp::provide()?;
+    musl::provide()?;
     if missing.is_empty() {
         println!("needs: everything is there");
         return Ok(());

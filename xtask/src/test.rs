@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
-    coverage, dogfood, kernels, libseccomp, needs, place, portcullis, process, programs, soundness,
-    sweep, workload,
+    coverage, dogfood, kernels, libseccomp, musl, needs, place, portcullis, process, programs,
+    soundness, sweep, workload,
 };
 
 /// `cargo xtask test`.
@@ -29,8 +29,9 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             failed.push(what);
         }
     };
-    // Without it the tests that read it fail below.
+    // Without them the tests that read them fail below.
     note("libseccomp's source", libseccomp::provide());
+    note("musl for aarch64", musl::provide());
     note(
         "cargo test",
         process::show(

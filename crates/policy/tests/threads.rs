@@ -1,9 +1,11 @@
 //! A program of three threads with a filter for each, in which single rules are changed: what was
-//! changed must be found, and nothing else.
+//! changed must be found, and nothing else. It is built for each architecture that programs are
+//! analysed for.
+
+#[path = "../../../testdata/audit/three_threads.rs"]
+mod three_threads;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 use portcullis_abi::{Arch, SyscallSet};
@@ -64,7 +66,7 @@ const ADDED: [(&str, &str); 30] = [
     ("vcpu", r#"{"syscall": "openat"}"#),
     ("vcpu", r#"{"syscall": "close"}"#),
     ("vcpu", r#"{"syscall": "prctl"}"#),
-    ("vcpu", r#"{"syscall": "epoll_wait"}"#),
+    ("vcpu", r#"{"syscall": "epoll_pwait"}"#),
     (
         "vcpu",
         r#"{"syscall": "ioctl", "args": [{"index": 1, "type": "dword", "op": "eq", "val": 1083223682}]}"#,
@@ -83,38 +85,56 @@ const ADDED: [(&str, &str); 30] = [
     ),
 ];
 
-fn testdata() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/audit")
+/// Runs each test for each architecture.
+macro_rules! of_each_architecture {
+    ($($test:ident)*) => {
+        mod x86_64 {
+            $(#[test] fn $test() { super::$test(portcullis_abi::Arch::X86_64); })*
+        }
+        mod aarch64 {
+            $(#[test] fn $test() { super::$test(portcullis_abi::Arch::Aarch64); })*
+        }
+    };
+}
+
+of_each_architecture! {
+    the_file_as_it_is_has_no_findings
+    every_deletion_is_found
+    every_addition_is_found
+    widened_rules_are_found
+    narrowed_rules_are_found
 }
 
 /// The calls of the program.
-fn program() -> &'static SyscallSet {
-    static SET: OnceLock<SyscallSet> = OnceLock::new();
-    SET.get_or_init(|| {
+fn program(arch: Arch) -> &'static SyscallSet {
+    static X86_64: OnceLock<SyscallSet> = OnceLock::new();
+    static AARCH64: OnceLock<SyscallSet> = OnceLock::new();
+    let set = match arch {
+        Arch::Aarch64 => &AARCH64,
+        _ => &X86_64,
+    };
+    set.get_or_init(|| {
         let place = tempfile::tempdir().unwrap();
         let program = place.path().join("three_threads");
-        // The headers of the kernel are in none of musl's directories.
-        let headers = ["/usr/include", "/usr/include/x86_64-linux-gnu"];
-        let built = Command::new("musl-gcc")
-            .args(["-static", "-O2", "-o"])
-            .arg(&program)
-            .arg(testdata().join("three_threads.c"))
-            .args(headers.iter().flat_map(|dir| ["-idirafter", dir]))
-            .status()
-            .expect("this test needs musl-gcc (Debian: musl-tools)");
-        assert!(built.success());
+        three_threads::build(arch, &program);
         let scan = scan(&HostFiles::default(), &program, &LinkRequest::default());
-        scan.unwrap().set
+        let set = scan.unwrap().set;
+        assert_eq!(set.binary.arch, arch);
+        set
     })
 }
 
 /// The rules of a file, as text: by filter.
 #[derive(Clone)]
-struct Rules(Vec<(String, Vec<String>)>);
+struct Rules {
+    arch: Arch,
+    filters: Vec<(String, Vec<String>)>,
+}
 
 impl Rules {
-    fn read() -> Rules {
-        let text = std::fs::read_to_string(testdata().join("three_threads.json")).unwrap();
+    fn read(arch: Arch) -> Rules {
+        let file = three_threads::directory().join(format!("three_threads.{arch}.json"));
+        let text = std::fs::read_to_string(file).unwrap();
         let mut filters: Vec<(String, Vec<String>)> = Vec::new();
         for line in text.lines().map(str::trim) {
             if let Some((name, _)) = line.split_once("\": {\"default_action\"") {
@@ -124,12 +144,12 @@ impl Rules {
                 filters.last_mut().unwrap().1.push(rule);
             }
         }
-        Rules(filters)
+        Rules { arch, filters }
     }
 
     fn text(&self) -> String {
         let mut text = "{".to_owned();
-        for (n, (name, rules)) in self.0.iter().enumerate() {
+        for (n, (name, rules)) in self.filters.iter().enumerate() {
             let comma = if n == 0 { "" } else { "," };
             let rules = rules.join(",\n");
             let _ = write!(
@@ -143,21 +163,21 @@ impl Rules {
 
     fn audit(&self) -> (Vec<Filter>, Audit) {
         let target = Target {
-            arches: vec![Arch::X86_64],
+            arches: vec![self.arch],
             capabilities: Vec::new(),
             kernel: (6, 1),
         };
         let read = firecracker::read(&self.text(), Format::Firecracker, &target);
         let filters = read.unwrap().filters;
         let named = [("vmm".to_owned(), "main".to_owned())];
-        let subjects = subjects(program(), &filters, &named, &Point::Install);
+        let subjects = subjects(program(self.arch), &filters, &named, &Point::Install);
         let audit = audit(&filters, &subjects);
         (filters, audit)
     }
 
     /// Each rule, and the filter that it is of.
     fn each(&self) -> impl Iterator<Item = (usize, usize, &str)> {
-        let filters = self.0.iter().enumerate();
+        let filters = self.filters.iter().enumerate();
         filters.flat_map(|(filter, (_, rules))| {
             let rules = rules.iter().enumerate();
             rules.map(move |(n, rule)| (filter, n, &**rule))
@@ -166,7 +186,7 @@ impl Rules {
 
     fn with(&self, filter: usize, rule: usize, text: Option<String>) -> Rules {
         let mut changed = self.clone();
-        changed.0[filter].1.splice(rule..=rule, text);
+        changed.filters[filter].1.splice(rule..=rule, text);
         changed
     }
 }
@@ -210,18 +230,16 @@ fn found(audit: &Audit, kind: Kind, filter: usize, call: &str) -> bool {
     audit.findings.iter().any(|f| f.code.kind() == kind)
 }
 
-#[test]
-fn the_file_as_it_is_has_no_findings() {
-    let (filters, audit) = Rules::read().audit();
+fn the_file_as_it_is_has_no_findings(arch: Arch) {
+    let (filters, audit) = Rules::read(arch).audit();
     assert_eq!(filters.len(), 3);
     assert!(filters.iter().all(|f| f.policy.tables[0].rules.len() >= 16));
     assert_eq!(audit.findings, []);
     assert_eq!(audit.on_purpose, []);
 }
 
-#[test]
-fn every_deletion_is_found() {
-    let rules = Rules::read();
+fn every_deletion_is_found(arch: Arch) {
+    let rules = Rules::read(arch);
     let mut all = 0;
     for (filter, n, rule) in rules.each() {
         let (_, audit) = rules.with(filter, n, None).audit();
@@ -234,13 +252,12 @@ fn every_deletion_is_found() {
     assert!(all >= 60, "{all}");
 }
 
-#[test]
-fn every_addition_is_found() {
-    let rules = Rules::read();
+fn every_addition_is_found(arch: Arch) {
+    let rules = Rules::read(arch);
     for (name, rule) in ADDED {
-        let filter = rules.0.iter().position(|f| f.0 == name).unwrap();
+        let filter = rules.filters.iter().position(|f| f.0 == name).unwrap();
         let mut changed = rules.clone();
-        changed.0[filter].1.push(rule.to_owned());
+        changed.filters[filter].1.push(rule.to_owned());
         let (_, audit) = changed.audit();
         assert!(
             found(&audit, Kind::Redundant, filter, call(rule)),
@@ -254,9 +271,8 @@ fn every_addition_is_found() {
     }
 }
 
-#[test]
-fn widened_rules_are_found() {
-    let rules = Rules::read();
+fn widened_rules_are_found(arch: Arch) {
+    let rules = Rules::read(arch);
     let (mut all, mut told) = (0, 0);
     for (filter, n, rule) in rules.each() {
         let conditions: Vec<String> = conditions(rule).into_iter().map(str::to_owned).collect();
@@ -287,9 +303,8 @@ fn widened_rules_are_found() {
     assert!(told * 10 >= all * 9, "{told} of {all}");
 }
 
-#[test]
-fn narrowed_rules_are_found() {
-    let rules = Rules::read();
+fn narrowed_rules_are_found(arch: Arch) {
+    let rules = Rules::read(arch);
     let mut all = 0;
     for (filter, n, rule) in rules.each() {
         let conditions: Vec<String> = conditions(rule).into_iter().map(str::to_owned).collect();

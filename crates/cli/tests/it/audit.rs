@@ -4,9 +4,10 @@ mod builds;
 mod document;
 mod live;
 mod patch;
+#[path = "../../../../testdata/audit/three_threads.rs"]
+mod three_threads;
 
-use std::path::Path;
-use std::process::Command;
+use portcullis_abi::Arch;
 
 use crate::place::{Done, Place};
 
@@ -14,19 +15,15 @@ const THREADS: [&str; 2] = ["--thread", "vmm=main"];
 
 /// The program and its policy.
 fn place() -> Place {
+    place_of(Arch::X86_64)
+}
+
+/// The same for an architecture.
+fn place_of(arch: Arch) -> Place {
     let place = Place::new();
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/audit");
-    // The headers of the kernel are in none of musl's directories.
-    let headers = ["/usr/include", "/usr/include/x86_64-linux-gnu"];
-    let built = Command::new("musl-gcc")
-        .args(["-static", "-O2", "-o"])
-        .arg(place.at("program"))
-        .arg(data.join("three_threads.c"))
-        .args(headers.iter().flat_map(|dir| ["-idirafter", dir]))
-        .status()
-        .expect("this test needs musl-gcc (Debian: musl-tools)");
-    assert!(built.success());
-    std::fs::copy(data.join("three_threads.json"), place.at("policy.json")).unwrap();
+    three_threads::build(arch, &place.at("program"));
+    let policy = three_threads::directory().join(format!("three_threads.{arch}.json"));
+    std::fs::copy(policy, place.at("policy.json")).unwrap();
     place
 }
 
@@ -50,13 +47,15 @@ fn audit(place: &Place, more: &[&str]) -> Done {
 
 #[test]
 fn what_fits_ends_with_success() {
-    let place = place();
-    let done = audit(&place, &["--strict"]).expect(0);
-    assert!(
-        done.stdout.starts_with("0 missing, 0 redundant"),
-        "{}",
-        done.stdout
-    );
+    for arch in [Arch::X86_64, Arch::Aarch64] {
+        let place = place_of(arch);
+        let done = audit(&place, &["--strict", "--arch", &arch.to_string()]).expect(0);
+        assert!(
+            done.stdout.starts_with("0 missing, 0 redundant"),
+            "{}",
+            done.stdout
+        );
+    }
 }
 
 #[test]
@@ -125,9 +124,17 @@ fn accepted_findings_need_a_reason_and_an_end() {
 
 #[test]
 fn a_lock_is_written_once_and_then_compared() {
-    let place = place();
-    audit(&place, &["--lock", "program.syscalls.lock"]).expect(0);
-    audit(&place, &["--lock", "program.syscalls.lock"]).expect(0);
+    for arch in [Arch::X86_64, Arch::Aarch64] {
+        is_locked(arch);
+    }
+}
+
+fn is_locked(arch: Arch) {
+    let place = place_of(arch);
+    let arch = arch.to_string();
+    let options = ["--lock", "program.syscalls.lock", "--arch", &arch];
+    audit(&place, &options).expect(0);
+    audit(&place, &options).expect(0);
     let file = place.at("program.syscalls.lock");
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(
@@ -135,7 +142,7 @@ fn a_lock_is_written_once_and_then_compared() {
         "{text}"
     );
     std::fs::write(&file, text.replace("0xae80\n", "0xae81\n")).unwrap();
-    let done = audit(&place, &["--lock", "program.syscalls.lock"]).expect(1);
+    let done = audit(&place, &options).expect(1);
     assert!(
         done.stdout
             .contains("+ vcpu/after:install ioctl arg1 = 0xae80"),
