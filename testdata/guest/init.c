@@ -4,7 +4,8 @@
  *
  * A line of the plan is one of (words are separated by tabs):
  *   cgroup v2|v1|none
- *   run USER SECONDS PROGRAM ARGUMENT...
+ *   run USER SECONDS VARIABLE... PROGRAM ARGUMENT...
+ * where a variable is NAME=VALUE, and the program a path from the root.
  * What is told, each on a line of its own; bytes that are not printable, and backslashes, as \xHH:
  *   @begin NUMBER        @out BYTES        @err BYTES
  *   @end exit CODE       @end signal NUMBER       @end late       @end lost REASON
@@ -149,8 +150,11 @@ static void fail(const char *what)
 static void execute(uid_t user, char **words, int out, int err)
 {
 	static char home[32] = "HOME=/tmp";
-	static char *const environment[] = { "PATH=/", home, "LANG=C", NULL };
-	char *directory = home + strlen("HOME=");
+	char *environment[WORDS + 4] = { "PATH=/", home, "LANG=C" };
+	char **variable = environment + 3, *directory = home + strlen("HOME=");
+
+	while (words[0] != NULL && words[0][0] != '/')
+		*variable++ = *words++;
 
 	/* A directory of the user's own. */
 	snprintf(home + strlen(home), sizeof(home) - strlen(home), "/%u", user);

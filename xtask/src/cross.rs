@@ -42,6 +42,13 @@ impl Arch {
     /// All of them.
     pub(crate) const ALL: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
 
+    /// This machine's.
+    pub(crate) fn own() -> Result<Arch> {
+        let name = std::env::consts::ARCH;
+        let own = Arch::ALL.into_iter().find(|arch| arch.name() == name);
+        own.with_context(|| format!("nothing is linked for {name}"))
+    }
+
     /// As uname(2) says it.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -69,6 +76,17 @@ impl Arch {
             Arch::X86_64 => ["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"],
             Arch::Aarch64 => ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
         }
+    }
+}
+
+impl TryFrom<portcullis_abi::Arch> for Arch {
+    type Error = anyhow::Error;
+
+    fn try_from(arch: portcullis_abi::Arch) -> Result<Arch> {
+        let own = Arch::ALL.into_iter();
+        let mut own = own.filter(|own| own.name() == arch.to_string());
+        own.next()
+            .with_context(|| format!("nothing is linked for {arch}"))
     }
 }
 
@@ -118,15 +136,12 @@ fn portcullis_in(arch: Arch, profile: &str) -> Result<PathBuf> {
 }
 
 /// The tests of `package` (those in its sources, and each integration test), statically linked for `arch`.
-#[expect(dead_code, reason = "the matrix of kernels is to run them")]
 pub(crate) fn tests(arch: Arch, package: &str) -> Result<Vec<PathBuf>> {
     built(arch, &["test", "--no-run"], package, place::PROFILE)
 }
 
 /// The directory with the programs that the tests of `sandbox` start, made for `arch`: what
-/// `PORTCULLIS_PREBUILT` has to name where no compiler is. All but the static ones need the loader and the C
-/// library of [`Arch::compiler`].
-#[expect(dead_code, reason = "the matrix of kernels is to run them")]
+/// `PORTCULLIS_PREBUILT` has to name where no compiler is. All but the static ones need [`c_library`].
 pub(crate) fn sandbox_programs(arch: Arch) -> Result<PathBuf> {
     provide_linker(arch)?;
     let sources = place::root().join("crates/sandbox/tests/it/programs");
@@ -137,6 +152,11 @@ pub(crate) fn sandbox_programs(arch: Arch) -> Result<PathBuf> {
     let flags_of_all = lines.next().unwrap_or_default();
     for line in lines {
         let (name, flags) = line.split_once(' ').unwrap_or((line, ""));
+        // A library; what is linked with it comes after it.
+        let shared: &[&str] = match name.ends_with(".so") {
+            true => &["-shared", "-fPIC"],
+            false => &[],
+        };
         let source = sources.join(name).with_extension("c");
         let program = built.join(line);
         let changed = |path: &Path| fs::metadata(path).and_then(|m| m.modified());
@@ -146,13 +166,37 @@ pub(crate) fn sandbox_programs(arch: Arch) -> Result<PathBuf> {
         process::show(
             Command::new(arch.compiler())
                 .args(flags_of_all.split_whitespace())
+                .args(shared)
                 .arg("-o")
                 .arg(&program)
                 .arg(&source)
-                .args(flags.split_whitespace()),
+                .args(flags.split_whitespace())
+                .current_dir(&built),
         )?;
     }
     Ok(built)
+}
+
+/// What dynamic programs of `arch` need at run time: files by their places there.
+pub(crate) fn c_library(arch: Arch) -> Result<Vec<(&'static str, PathBuf)>> {
+    provide_linker(arch)?;
+    let loader = match arch {
+        Arch::X86_64 => "lib64/ld-linux-x86-64.so.2",
+        Arch::Aarch64 => "lib/ld-linux-aarch64.so.1",
+    };
+    // The last is loaded by the first thread that ends itself (pthread_exit(3)).
+    let all = [loader, "lib/libc.so.6", "lib/libgcc_s.so.1"];
+    let file = |place: &'static str| {
+        let name = place.rsplit('/').next().unwrap_or(place);
+        let output = Command::new(arch.compiler())
+            .arg(format!("-print-file-name={name}"))
+            .output()
+            .with_context(|| format!("start {}", arch.compiler()))?;
+        let file = PathBuf::from(String::from_utf8(output.stdout)?.trim_end());
+        ensure!(file.is_absolute(), "{} knows no {name}", arch.compiler());
+        Ok((place, file))
+    };
+    all.into_iter().map(file).collect()
 }
 
 /// The executables that cargo makes of `words`.

@@ -21,6 +21,7 @@ mod scripts;
 mod step;
 mod suite;
 mod table;
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -134,13 +135,11 @@ fn machines(series: &[Series], varied: &[Series]) -> Result<Vec<Machine>> {
 /// The programs that run on an architecture, and the command itself.
 fn programs_of(arch: Arch) -> Result<Files> {
     let mut files = programs::provide(arch)?;
+    tests::provide(arch, &mut files)?;
     // The command of this architecture is linked anew for its own audit; that one will do.
     let command = match arch.to_string() == std::env::consts::ARCH {
         true => dogfood::build()?,
-        false => cross::portcullis(match arch {
-            Arch::X86_64 => cross::Arch::X86_64,
-            _ => cross::Arch::Aarch64,
-        })?,
+        false => cross::portcullis(arch.try_into()?)?,
     };
     files.add("portcullis", programs::stripped(arch, &command)?);
     Ok(files)

@@ -28,7 +28,8 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
             name: "without Portcullis the call is made".to_owned(),
             needs: Vec::new(),
             step: Step {
-                program: "caller",
+                program: "caller".to_owned(),
+                environment: Vec::new(),
                 arguments: native(own).into_iter().map(Word::Text).collect(),
                 seconds: SECONDS,
             },
@@ -93,7 +94,8 @@ fn case(name: &str, options: &[&str], arguments: Vec<String>, judge: Judge) -> C
         .map(Need::from)
         .into(),
         step: Step {
-            program: "then_show",
+            program: "then_show".to_owned(),
+            environment: Vec::new(),
             arguments: words,
             seconds: SECONDS,
         },

@@ -16,7 +16,8 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
         name: "features".to_owned(),
         needs: Vec::new(),
         step: Step {
-            program: "probe",
+            program: "probe".to_owned(),
+            environment: Vec::new(),
             arguments: Vec::new(),
             seconds: 60,
         },

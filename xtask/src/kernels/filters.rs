@@ -67,7 +67,8 @@ fn case(arch: Arch, name: &str, policy: &Policy, files: &mut Files) -> Result<Ca
         name: name.to_owned(),
         needs: needs(&calls),
         step: Step {
-            program: "calls",
+            program: "calls".to_owned(),
+            environment: Vec::new(),
             arguments: vec![Word::File(input("bpf")), Word::File(input("calls"))],
             seconds: 120,
         },

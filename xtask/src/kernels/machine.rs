@@ -133,7 +133,7 @@ pub(crate) fn here(files: &Files, steps: &[(u32, Step)]) -> Result<Run> {
     let mut seen = Vec::new();
     for (uid, step) in steps {
         let ran = step_here(programs.path(), *uid, step);
-        seen.push(ran.with_context(|| step.program.to_owned())?);
+        seen.push(ran.with_context(|| step.program.clone())?);
     }
     let took = start.elapsed();
     Ok(Run { seen, took })
@@ -148,6 +148,9 @@ fn directory(files: &Files) -> Result<TempDir> {
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o755))?;
     for (name, content) in files.iter() {
         let file = directory.path().join(name);
+        if let Some(parent) = file.parent().filter(|parent| !parent.is_dir()) {
+            fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
+        }
         fs::write(&file, content).with_context(|| format!("write {}", file.display()))?;
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
     }
@@ -160,17 +163,19 @@ fn step_here(programs: &Path, uid: u32, step: &Step) -> Result<Seen> {
         fs::create_dir(&home).with_context(|| format!("create {}", home.display()))?;
         std::os::unix::fs::chown(&home, Some(uid), None)?;
     }
-    let words = step.arguments.iter().map(|word| match word {
+    let text = |word: &Word| match word {
         Word::Text(text) => OsString::from(text),
         Word::File(name) => programs.join(name).into(),
-    });
-    let mut command = Command::new(programs.join(step.program));
+    };
+    let variables = step.environment.iter();
+    let mut command = Command::new(programs.join(&step.program));
     command
-        .args(words)
+        .args(step.arguments.iter().map(text))
         .current_dir(&home)
         .env_clear()
         .envs([("PATH", "/"), ("LANG", "C")])
-        .env("HOME", &home);
+        .env("HOME", &home)
+        .envs(variables.map(|(name, value)| (name, text(value))));
     if rustix::process::geteuid().is_root() {
         // The standard library gives up root's groups when it changes the user.
         command.uid(uid).gid(uid);

@@ -50,7 +50,7 @@ pub(crate) fn stripped(arch: Arch, program: &Path) -> Result<Vec<u8>> {
 }
 
 /// The content of a file.
-fn read(file: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>> {
     fs::read(file).with_context(|| format!("read {}", file.display()))
 }
 

@@ -6,7 +6,9 @@ use anyhow::{Result, bail, ensure};
 /// a directory here.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    pub(crate) program: &'static str,
+    pub(crate) program: String,
+    /// Variables besides those that every step has.
+    pub(crate) environment: Vec<(&'static str, Word)>,
     pub(crate) arguments: Vec<Word>,
     /// How long it may take in a machine.
     pub(crate) seconds: u32,
@@ -59,11 +61,17 @@ impl Seen {
 impl Step {
     /// Its line in the plan of a machine.
     pub(crate) fn plan(&self, uid: u32) -> Result<String> {
-        let words = self.arguments.iter().map(|word| match word {
+        let text = |word: &Word| match word {
             Word::Text(text) => text.clone(),
             Word::File(name) => format!("/{name}"),
-        });
-        let mut line = format!("run\t{uid}\t{}\t/{}", self.seconds, self.program);
+        };
+        let variables = self.environment.iter();
+        let mut words: Vec<String> = variables
+            .map(|(name, value)| format!("{name}={}", text(value)))
+            .collect();
+        words.push(format!("/{}", self.program));
+        words.extend(self.arguments.iter().map(text));
+        let mut line = format!("run\t{uid}\t{}", self.seconds);
         for word in words {
             if word.is_empty() || word.contains(['\t', '\n', '\0']) {
                 bail!(

@@ -7,13 +7,14 @@ use super::environment::User;
 use super::feature::{Features, Need};
 use super::initramfs::Files;
 use super::step::{Seen, Step};
-use super::{confined, features, filters};
+use super::{confined, features, filters, tests};
 
 /// Every suite, in the order of the table's columns.
 pub(crate) const SUITES: &[Suite] = &[
     ("features", features::cases),
     ("filters", filters::cases),
     ("confined", confined::cases),
+    ("tests", tests::cases),
 ];
 
 /// A suite: its name, and its cases in an environment; what their steps read is added to the files.

@@ -7,25 +7,29 @@ use std::process::Command;
 use portcullis_sandbox::{Error, Identity, MappedFile, Outcome, Program, Unlisted};
 
 use crate::filter::Denied;
-use crate::harness::{Built, Case, build, compile, place};
+use crate::harness::{Built, Case, build, build_in, place};
 
 /// A program with a library of its own beside it, and every file that it maps.
 fn with_library() -> (Built, PathBuf, Vec<MappedFile>) {
-    let directory = tempfile::TempDir::new().unwrap();
-    let library = directory.path().join("libprobe.so");
-    compile_library(&library, 1);
-    let flag = format!("-L{}", directory.path().display());
-    let mut built = compile("mapped", &[&flag, "-Wl,-rpath,$ORIGIN", "-lprobe"]);
-    let beside = built.directory.path().join("libprobe.so");
-    fs::copy(&library, &beside).unwrap();
+    let library = build("libprobe.so", &[]);
+    let flags = ["-L.", "-lprobe", "-Wl,-rpath,$ORIGIN"];
+    let mut built = build_in(library.directory, "mapped", &flags);
     built.path = built.path.canonicalize().unwrap();
-    // The loader and the C library, wherever they are: this process has them too.
-    let own = fs::read_to_string("/proc/self/maps").unwrap();
-    let own = own.lines().filter(|line| line.contains(" r-xp "));
-    let own = own.filter_map(|line| Some(Path::new(&line[line.find('/')?..])));
-    let mut mapped: Vec<MappedFile> = own.map(listed).collect();
-    mapped.push(listed(&beside));
-    (built, beside, mapped)
+    let library = built.path.with_file_name("libprobe.so");
+    // Among them the loader and the C library, wherever they are.
+    let told = Command::new(&built.path).arg("maps").output().unwrap();
+    let maps = String::from_utf8(told.stdout).unwrap();
+    let code = maps.lines().filter(|line| line.contains(" r-xp "));
+    let mut files: Vec<&Path> = code
+        .filter_map(|line| Some(Path::new(&line[line.find('/')?..])))
+        .collect();
+    // The library is the last of the list.
+    let before = files.len();
+    files.retain(|file| *file != library);
+    assert_eq!(files.len() + 1, before, "{maps}");
+    files.push(&library);
+    let mapped = files.into_iter().map(listed).collect();
+    (built, library, mapped)
 }
 
 fn listed(path: &Path) -> MappedFile {
@@ -33,18 +37,6 @@ fn listed(path: &Path) -> MappedFile {
         path: path.to_owned(),
         identity: Identity::of_path(path).unwrap(),
     }
-}
-
-fn compile_library(path: &Path, answer: i32) {
-    let source = path.with_extension("c");
-    fs::write(&source, format!("int probe(void) {{ return {answer}; }}\n")).unwrap();
-    let status = Command::new("gcc")
-        .args(["-shared", "-fPIC", "-o"])
-        .arg(path)
-        .arg(&source)
-        .status()
-        .expect("gcc is needed for these tests");
-    assert!(status.success());
 }
 
 /// The program writes this file as the first thing that its own code does.
@@ -70,8 +62,9 @@ fn the_analysed_files_run() {
 #[test]
 fn a_library_that_was_replaced_ends_the_program_before_its_code() {
     let (built, library, mapped) = with_library();
-    fs::remove_file(&library).unwrap();
-    compile_library(&library, 2);
+    let other = library.with_extension("other");
+    fs::copy(&library, &other).unwrap();
+    fs::rename(&other, &library).unwrap();
     let verdict = case(&built, mapped).run().unwrap();
     let Outcome::Failed(reason) = &verdict.outcome else {
         panic!("{:?}", verdict.outcome)

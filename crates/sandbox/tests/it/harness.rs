@@ -35,35 +35,42 @@ const PREBUILT: &str = "PORTCULLIS_PREBUILT";
 
 /// Compiles `programs/NAME.c`, or takes what was compiled elsewhere.
 pub(crate) fn build(name: &str, flags: &[&str]) -> Built {
+    build_in(TempDir::new().unwrap(), name, flags)
+}
+
+/// The same in a directory that has what it is linked with.
+pub(crate) fn build_in(directory: TempDir, name: &str, flags: &[&str]) -> Built {
     let line = [&[name], flags].concat().join(" ");
     assert!(
         BUILDS.lines().skip(1).any(|known| known == line),
         "{line:?} is missing in programs/builds"
     );
+    let path = directory.path().join(name);
     match std::env::var_os(PREBUILT) {
-        Some(from) => {
-            let directory = TempDir::new().unwrap();
-            let path = directory.path().join(name);
-            copy(&Path::new(&from).join(line), &path);
-            Built { directory, path }
-        }
-        None => compile(name, flags),
+        Some(from) => copy(&Path::new(&from).join(line), &path),
+        None => compile(name, flags, &path),
     }
+    Built { directory, path }
 }
 
-/// Compiles `programs/NAME.c`.
-pub(crate) fn compile(name: &str, flags: &[&str]) -> Built {
-    let directory = TempDir::new().unwrap();
-    let path = directory.path().join(name);
+/// Compiles `programs/NAME.c`; a name with `.so` is a library's.
+fn compile(name: &str, flags: &[&str], path: &Path) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/programs")
-        .join(format!("{name}.c"));
+        .join(name)
+        .with_extension("c");
+    let shared: &[&str] = match name.ends_with(".so") {
+        true => &["-shared", "-fPIC"],
+        false => &[],
+    };
     let output = Command::new("gcc")
         .args(BUILDS.lines().take(1).flat_map(str::split_whitespace))
+        .args(shared)
         .arg("-o")
-        .arg(&path)
+        .arg(path)
         .arg(&source)
         .args(flags)
+        .current_dir(path.parent().unwrap())
         .output()
         .expect("gcc is needed for these tests");
     assert!(
@@ -71,7 +78,6 @@ pub(crate) fn compile(name: &str, flags: &[&str]) -> Built {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Built { directory, path }
 }
 
 /// Puts `bytes` into an executable file through a process of its own: were it open for writing

@@ -1,0 +1,4 @@
+/* What `mapped` is linked with. */
+int probe(void);
+
+int probe(void) { return 1; }

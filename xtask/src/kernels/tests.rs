@@ -1,0 +1,237 @@
+//! Suite: the tests of the crates that start and follow programs, as they are, each a case of its own.
+//!
+//! The same names are expected everywhere: what an architecture does not have is said here, and what a
+//! machine's executable lists beyond that, or lacks, is a failure.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use portcullis_abi::Arch;
+
+use super::feature::{Feature, Need};
+use super::initramfs::Files;
+use super::programs;
+use super::step::{Ended, Seen, Step, Word};
+use super::suite::{Case, Environment};
+use crate::{cross, process};
+
+/// The crates; integration tests are called `it`, those in the sources by their crate.
+const PACKAGES: &[&str] = &["portcullis-sandbox"];
+/// Where the executables are in a machine, each beside the lists of its tests and of those among them that
+/// only other tests start.
+const EXECUTABLES: &str = "tests/";
+const LIST: &str = ".list";
+const IGNORED: &str = ".ignored";
+/// Where the programs are that the tests of `sandbox` start.
+const PREBUILT: &str = "prebuilt";
+/// What one test may take on an emulated processor that others use too.
+const SECONDS: u32 = 120;
+/// The end of a test's output, which a failure shows.
+const SHOWN: usize = 12;
+
+/// Asks an executable for its tests.
+const LISTING: [&str; 3] = ["--list", "--format", "terse"];
+
+/// What decides which tests there are.
+const ARCHES: [Feature; 2] = [Feature::X86_64, Feature::Aarch64];
+/// What tests need that is not everywhere.
+const NEEDS: &[(&str, Feature)] = &[
+    (
+        "it::denial::a_call_of_the_32_bit_abi_is_told_as_one",
+        Feature::X86_64,
+    ),
+    (
+        "it::observe::a_foreign_call_is_killed_even_when_observing",
+        Feature::X86_64,
+    ),
+    (
+        "it::observe::no_call_is_interrupted_that_would_not_be_natively",
+        Feature::X86_64,
+    ),
+];
+
+/// Adds the tests of an architecture, and what they read.
+pub(crate) fn provide(arch: Arch, files: &mut Files) -> Result<()> {
+    let linked = arch.try_into()?;
+    for package in PACKAGES {
+        for test in cross::tests(linked, package)? {
+            let path = format!("{EXECUTABLES}{}", name_of(&test)?);
+            ensure!(files.get(&path).is_none(), "{path} is there twice");
+            files.add(path, programs::stripped(arch, &test)?);
+        }
+        // Only this machine's own executables tell here which tests there are.
+        for test in cross::tests(cross::Arch::own()?, package)? {
+            let path = format!("{EXECUTABLES}{}", name_of(&test)?);
+            files.add(format!("{path}{LIST}"), listed(&test, &[])?);
+            files.add(format!("{path}{IGNORED}"), listed(&test, &["--ignored"])?);
+        }
+    }
+    for program in fs::read_dir(cross::sandbox_programs(linked)?)? {
+        let program = program?;
+        let name = program.file_name().into_string();
+        let name = name.ok().context("the name of a program")?;
+        files.add(
+            format!("{PREBUILT}/{name}"),
+            programs::read(&program.path())?,
+        );
+    }
+    for (place, file) in cross::c_library(linked)? {
+        files.add(place, programs::read(&file)?);
+    }
+    Ok(())
+}
+
+/// `it` of `it-f3e889376c44f212`.
+fn name_of(executable: &Path) -> Result<&str> {
+    let name = executable.file_name().and_then(|name| name.to_str());
+    let parts = name.and_then(|name| name.rsplit_once('-'));
+    Ok(parts.context("an executable without a hash")?.0)
+}
+
+/// What an executable says when it is asked for its tests.
+fn listed(executable: &Path, words: &[&str]) -> Result<Vec<u8>> {
+    let mut command = Command::new(executable);
+    command.args(LISTING).args(words);
+    let outcome = process::take(&mut command, b"", Duration::from_secs(60))?;
+    ensure!(outcome.status.success(), "{}", outcome.complaint());
+    Ok(outcome.stdout)
+}
+
+/// The tests in what `--list` says.
+fn names(list: &[u8]) -> Result<BTreeSet<&str>> {
+    let list = std::str::from_utf8(list)?;
+    list.lines()
+        .map(|line| line.strip_suffix(": test").with_context(|| line.to_owned()))
+        .collect()
+}
+
+/// Each test of each executable, and its list.
+pub(crate) fn cases(environment: &Environment, files: &mut Files) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for (file, list) in files.iter() {
+        let Some(program) = file.strip_suffix(LIST) else {
+            continue;
+        };
+        let executable = program.strip_prefix(EXECUTABLES).unwrap_or(program);
+        let prefix = format!("{executable}::");
+        let mut tests = names(list)?;
+        // Those that this machine's architecture may not have.
+        let known = NEEDS.iter();
+        tests.extend(known.filter_map(|(name, _)| name.strip_prefix(&prefix)));
+        cases.push(whole(environment, program, &prefix, &tests));
+        let ignored = files.get(&format!("{program}{IGNORED}"));
+        for test in tests.difference(&names(ignored.unwrap_or_default())?) {
+            cases.push(one(program, &prefix, test));
+        }
+    }
+    ensure!(!cases.is_empty(), "no tests were added");
+    Ok(cases)
+}
+
+fn step(program: &str, arguments: &[&str]) -> Step {
+    Step {
+        program: program.to_owned(),
+        environment: vec![("PORTCULLIS_PREBUILT", Word::File(PREBUILT.to_owned()))],
+        arguments: arguments.iter().map(|word| Word::from(*word)).collect(),
+        seconds: SECONDS,
+    }
+}
+
+/// The executable has these tests, but for those of other architectures, and no more.
+fn whole(environment: &Environment, program: &str, prefix: &str, tests: &BTreeSet<&str>) -> Case {
+    let there = |test: &&&str| {
+        let needs = needs(prefix, test);
+        let lacks = environment.declared.lacks(&needs);
+        lacks.is_none_or(|need| !ARCHES.contains(&need.feature))
+    };
+    let expected = tests.iter().filter(there);
+    let expected: BTreeSet<String> = expected.map(|test| (*test).to_owned()).collect();
+    Case {
+        name: format!("{prefix} has these tests"),
+        needs: Vec::new(),
+        step: step(program, &LISTING),
+        judge: Box::new(move |seen| {
+            let found = names(seen.text(0)?.as_bytes())?;
+            let expected = expected.iter().map(String::as_str).collect();
+            let differing: Vec<_> = found.symmetric_difference(&expected).collect();
+            ensure!(
+                differing.is_empty(),
+                "not there, or not expected: {differing:?}"
+            );
+            Ok(found.len())
+        }),
+    }
+}
+
+fn one(program: &str, prefix: &str, test: &str) -> Case {
+    Case {
+        name: format!("{prefix}{test}"),
+        needs: needs(prefix, test),
+        // On the main thread, so that the program has one only.
+        step: step(program, &["--exact", test, "--test-threads=1"]),
+        judge: Box::new(passed),
+    }
+}
+
+fn needs(prefix: &str, test: &str) -> Vec<Need> {
+    let of = |(name, _): &&(&str, Feature)| name.strip_prefix(prefix) == Some(test);
+    let needs = NEEDS.iter().filter(of);
+    needs.map(|(_, feature)| Need::from(*feature)).collect()
+}
+
+/// One test ran and passed: none that was ignored, filtered out or misnamed looks like this.
+fn passed(seen: &Seen) -> Result<usize> {
+    let text = String::from_utf8_lossy(&seen.stdout);
+    let lines: Vec<&str> = text.lines().collect();
+    let last = || lines[lines.len().saturating_sub(SHOWN)..].join("\n    ");
+    ensure!(
+        seen.ended == Ended::Exit(0),
+        "it ended with {:?}:\n    {}{}",
+        seen.ended,
+        last(),
+        String::from_utf8_lossy(&seen.stderr)
+    );
+    let one = |line: &&str| line.starts_with("test result: ok. 1 passed; 0 failed; 0 ignored;");
+    ensure!(
+        lines.iter().any(|line| one(&line)),
+        "it says\n    {}",
+        last()
+    );
+    Ok(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(stdout: &str, code: i32) -> Seen {
+        Seen {
+            stdout: stdout.into(),
+            stderr: Vec::new(),
+            ended: Ended::Exit(code),
+        }
+    }
+
+    #[test]
+    fn a_test_that_did_not_run_has_not_passed() {
+        let said = |passed, ignored| {
+            format!(
+                "\nrunning 1 test\ntest result: ok. {passed} passed; 0 failed; {ignored} ignored; 0 measured; \
+                 40 filtered out; finished in 0.01s\n"
+            )
+        };
+        assert_eq!(passed(&seen(&said(1, 0), 0)).unwrap(), 1);
+        for (text, code) in [
+            (said(1, 0), 101),
+            (said(0, 0), 0),
+            (said(0, 1), 0),
+            (String::new(), 0),
+        ] {
+            assert!(passed(&seen(&text, code)).is_err(), "{text:?} {code}");
+        }
+    }
+}
