@@ -596,6 +596,27 @@ impl Image {
         Some(start.max(region.range.start)..end.min(region.range.end))
     }
 
+    /// The object of constant data that ends at `at`, where nothing is known to begin: whoever walks a
+    /// table down from its end holds such an address. Without a symbol it is a table if its last word
+    /// is the address of code.
+    pub fn constant_that_ends(&self, at: Addr) -> Option<Range<u64>> {
+        let last = Addr(at.0.wrapping_sub(1));
+        let region = self.region(last);
+        let region = region.filter(|r| !r.writable && !r.executable && !r.linkage)?;
+        if self.data_extent(at).is_some() {
+            return None;
+        }
+        if let Some(extent) = self.data_extent(last) {
+            return (extent.end == at.0).then_some(extent);
+        }
+        let code = |slot: &Slot| matches!(slot, Slot::Address(held) if self.is_code(*held));
+        self.slot(Addr(at.0.wrapping_sub(8))).filter(code)?;
+        let begins = &self.object(last)?.begins;
+        let before = begins.partition_point(|&b| b <= last.0).checked_sub(1);
+        let start = before.map_or(0, |n| begins[n]);
+        Some(start.max(region.range.start)..at.0)
+    }
+
     /// The first data symbol after `at`.
     pub fn next_data_symbol(&self, at: Addr) -> Option<Addr> {
         let object = self.object(at)?;

@@ -42,11 +42,15 @@ impl Data {
     /// A sized symbol says how far an object goes. Without one it may go on to the next symbol or the
     /// section's end; an object of constant data ends where another begins that anything refers to.
     /// Compilers hand out addresses of an object's inside, of its end, and a step before it: in data
-    /// that the program can write to, what is beside such an address counts as well.
+    /// that the program can write to, what is beside such an address counts as well, and a table of
+    /// constants that ends there.
     pub(super) fn reach_object(&mut self, image: &Image, at: u64) -> Vec<(Addr, Slot)> {
         let mut found = Vec::new();
         if image.beside(Addr(at)).is_some() {
             return self.reach_around(image, at);
+        }
+        if let Some(ended) = image.constant_that_ends(Addr(at)) {
+            self.stretch(image, ended, &mut found);
         }
         let Some(region) = image.region(Addr(at)).filter(|r| !r.linkage) else {
             return found;
