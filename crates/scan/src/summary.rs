@@ -135,6 +135,9 @@ pub enum Reference {
         /// How many bytes, 0 when unknown.
         size: u8,
     },
+    /// What is made of an address that is read from where the loader put it, and leaves: that of code,
+    /// perhaps, which a table of offsets leads to.
+    Computed(ValueId),
 }
 
 impl Block {

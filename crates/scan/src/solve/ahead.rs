@@ -144,7 +144,8 @@ impl Named {
                     Reference::Stored(_)
                     | Reference::Written { .. }
                     | Reference::Assigned { .. }
-                    | Reference::Indexed { .. } => {}
+                    | Reference::Indexed { .. }
+                    | Reference::Computed(_) => {}
                 }
             }
         }

@@ -208,7 +208,9 @@ impl Solver<'_> {
                     Reference::Bytes { at, size } => (at, size),
                     Reference::Assigned { at, size } => (at, size),
                     Reference::Indexed { base, .. } => (base, 0),
-                    Reference::Written { .. } | Reference::Stored(_) => continue,
+                    Reference::Written { .. } | Reference::Stored(_) | Reference::Computed(_) => {
+                        continue;
+                    }
                 };
                 // A base can lie before what an index leads to, or after it, in its section; and who
                 // counts from one names the element before the first.

@@ -349,6 +349,14 @@ impl Solver<'_> {
                 }
                 Reference::Bytes { at, size } => self.reach_read(at, size, block.start),
                 Reference::Written { at, size } => self.write_early(at, size),
+                Reference::Computed(value) => {
+                    let all = evaluator.value(value).values(MOST_INDEXED);
+                    let code = all.into_iter().flatten();
+                    for at in code.filter(|&at| self.image.is_code(Addr(at))) {
+                        self.shared.insert(at);
+                        self.take(at, block.start);
+                    }
+                }
                 Reference::Indexed {
                     base,
                     address,

@@ -50,8 +50,8 @@ fn each_value(block: &mut Block, mut f: impl FnMut(&mut ValueId)) {
         Exit::Jump(_) | Exit::Switch(..) | Exit::Foreign(..) | Exit::Stop | Exit::Lost(_) => {}
     }
     for reference in &mut block.references {
-        if let Reference::Indexed { address, .. } = reference {
-            f(address);
+        if let Reference::Indexed { address: value, .. } | Reference::Computed(value) = reference {
+            f(value);
         }
     }
 }

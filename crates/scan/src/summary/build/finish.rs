@@ -103,6 +103,7 @@ impl Builder<'_> {
         // Addresses of code that leave as one of several values: nobody else tells of these.
         let mut below: FxHashSet<ValueId> = FxHashSet::default();
         let mut chosen: BTreeSet<u64> = BTreeSet::new();
+        let mut computed: Vec<ValueId> = Vec::new();
         let mut pending = escaping;
         while let Some(v) = pending.pop() {
             if !seen.insert(v) {
@@ -113,6 +114,9 @@ impl Builder<'_> {
                     constants.insert(c);
                 }
                 Value::Binary(_, a, b) | Value::Select(_, a, b) => {
+                    if self.is_loaders(a) || self.is_loaders(b) {
+                        computed.push(v);
+                    }
                     below.extend([a, b]);
                     pending.extend([a, b]);
                 }
@@ -158,6 +162,8 @@ impl Builder<'_> {
         if let Some(first) = blocks.first_mut() {
             let stored = chosen.into_iter().filter(|at| !anchors.contains(at));
             first.references.extend(stored.map(Reference::Stored));
+            let computed = computed.into_iter().map(Reference::Computed);
+            first.references.extend(computed);
         }
         for block in blocks {
             block.references.retain(|r| match r {
@@ -169,9 +175,20 @@ impl Builder<'_> {
                 Reference::Stored(_)
                 | Reference::Bytes { .. }
                 | Reference::Written { .. }
-                | Reference::Assigned { .. } => true,
+                | Reference::Assigned { .. }
+                | Reference::Computed(_) => true,
             });
         }
+    }
+
+    /// Whether it is read from a word that the loader puts an address into, for good: in an entry of a
+    /// linkage table, which has the address of a variable that may lie in another object.
+    fn is_loaders(&self, value: ValueId) -> bool {
+        let Value::Load(address, 8, _) = self.graph.get(value) else {
+            return false;
+        };
+        let word = self.graph.constant_of(address);
+        word.is_some_and(|at| self.image.fixed_slot(Addr(at)).is_some())
     }
 
     fn exit(
