@@ -83,7 +83,6 @@ impl AptRoot {
 
     /// Packages with everything that they depend on, as on a machine where nothing is installed:
     /// the paths of their `.deb`s, in order of their names.
-    #[expect(dead_code, reason = "a root of whole programs of aarch64 is to use it")]
     pub(crate) fn download_whole(
         &self,
         packages: &[&str],

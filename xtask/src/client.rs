@@ -24,7 +24,8 @@ pub(crate) use http::{haproxy, haproxy_master, http, lighttpd, lighttpd_tls, ngi
 pub(crate) use memcached::{memcached, memcached_datagrams, memcached_tls, memcached_warm};
 pub(crate) use redis::{redis, redis_cluster, redis_sentinel};
 pub(crate) use small::{
-    dnsmasq, mosquitto, mosquitto_kept, relay, rsync, socat_tls, stunnel, tinyproxy,
+    dnsmasq, mosquitto, mosquitto_kept, nats, nats_stored, relay, rsync, socat_tls, stunnel,
+    tinyproxy,
 };
 
 /// How long an answer may take: a traced server is slow, a stopped one must not block the test.

@@ -75,6 +75,9 @@ const NEEDS: &[(&str, &str)] = &[
     ("/bin/bash-static", "bash-static"),
     ("/bin/zsh-static", "zsh-static"),
     ("/bin/sash", "sash"),
+    ("/usr/bin/go", "golang-go"),
+    ("/usr/bin/fzf", "fzf"),
+    ("/usr/sbin/nats-server", "nats-server"),
 ];
 
 /// Where Debian's service scripts ask whether they may start.

@@ -162,6 +162,7 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
             regions: moved(&file.regions, base),
             words: Default::default(),
             begins: Vec::new(),
+            function_values: Vec::new(),
             file: Arc::clone(file),
         });
     }
@@ -194,6 +195,10 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
     let begins = begins::begins(&image);
     for (object, begins) in image.objects.iter_mut().zip(begins) {
         object.begins = begins;
+    }
+    let values = begins::function_values(&image);
+    for (object, values) in image.objects.iter_mut().zip(values) {
+        object.function_values = values;
     }
     Ok(image)
 }

@@ -7,12 +7,13 @@
 
 mod dynamic;
 mod frames;
+mod go;
 mod header;
 mod landing;
 mod languages;
 mod memory;
 mod names;
-mod references;
+pub(crate) mod references;
 mod regions;
 mod relocations;
 mod script;
@@ -29,6 +30,7 @@ use sha2::{Digest, Sha256};
 use crate::image::Region;
 use dynamic::Dynamic;
 use frames::Frames;
+use go::Go;
 use header::Section;
 use landing::CallSite;
 use names::Names;
@@ -107,6 +109,8 @@ pub(crate) struct Object {
     pub(crate) names: Names,
     pub(crate) frames: Frames,
     pub(crate) starts: Starts,
+    /// What a Go program says of its own code.
+    pub(crate) go: Option<Go>,
     /// Data that code takes the address of, ascending; empty for a file at fixed addresses.
     pub(crate) referenced: Vec<u64>,
     sections: Vec<Section>,
@@ -183,12 +187,19 @@ impl Object {
         }
         let referred = relocations.iter().map(|r| r.symbol as usize + 1).max();
         let symbols = DynamicSymbols::read(&memory, &dynamic.tables, referred.unwrap_or(0));
-        let names = Names::read(&memory, &header.sections, &symbols);
+        // What is made of its tables keeps to the calls of x86_64.
+        let go = (arch == Arch::X86_64)
+            .then(|| Go::read(&memory, &regions, &relocations))
+            .flatten();
+        let mut names = Names::read(&memory, &header.sections, &symbols);
+        if let Some(go) = &go {
+            names.add_go(&memory, go);
+        }
         let frames = frames_of(&memory, &header);
         let mut starts = names.starts.clone();
         starts.extend(dynamic.functions.iter().chain([&header.entry]));
         starts.retain(|&at| is_code(&regions, at));
-        let starts = Starts::find(&memory, arch, &regions, &frames, starts);
+        let starts = Starts::find(&memory, arch, &regions, &frames, go.as_ref(), starts);
         // At fixed addresses numbers and addresses look alike.
         let referenced = match header.fixed {
             true => Vec::new(),
@@ -222,6 +233,7 @@ impl Object {
             names,
             frames,
             starts,
+            go,
             referenced,
             sections: header.sections,
             memory,
@@ -240,6 +252,9 @@ impl Object {
 
     /// Where the call that ends at `after` lands when it throws.
     pub(crate) fn landing_pad(&self, call: u64, after: u64) -> Option<u64> {
+        if let Some((function, _)) = self.go.as_ref().and_then(|go| go.covering(call)) {
+            return function.resume;
+        }
         // The unwinder looks the return address minus one up.
         let inside = after.wrapping_sub(1).max(call);
         let frame = self.frames.covering(inside)?;

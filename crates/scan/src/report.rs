@@ -145,7 +145,15 @@ impl Report<'_> {
                 "not all callers could be told apart; the set is larger than needed".into(),
             );
         }
-        if !self.solution.apart.is_empty() {
+        let apart = self.solution.apart.iter();
+        let (go, library): (Vec<u64>, Vec<u64>) =
+            apart.partition(|&&at| self.image.is_go_variable(Addr(at)));
+        if !go.is_empty() {
+            let message = "variables of Go code are taken to be reached by their own names and by \
+                           pointers to them alone, as Go promises";
+            self.warn("PC0208", message.into());
+        }
+        if !library.is_empty() {
             let message =
                 "the C library has no symbols for some variables: they are taken to be apart";
             self.warn("PC0207", format!("{message} from what lies before them"));

@@ -54,6 +54,9 @@ use written::Written;
 /// Contexts of one function that are told apart; callers beyond share one in which nothing is
 /// known of the inputs.
 const MOST_CONTEXTS: usize = 96;
+/// Blocks of all contexts of one function, beyond which no more are told apart by inputs that flow into
+/// a number or a target either: one function of a few blocks makes most system calls of a Go program.
+const MOST_CONTEXT_BLOCKS: usize = 4096;
 /// The same for inputs that only decide branches.
 const MOST_GUARD_CONTEXTS: usize = 12;
 /// Numbers of one site that are told one by one.
@@ -269,11 +272,12 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
         // What was relied on must hold in what came of it.
         let mut relies = false;
         if settled && corrections < MOST_CORRECTIONS {
-            let more = solver.want(&mut wants);
+            let more = solver.want(&mut wants) || wants.waits();
             if more || *memory != Memory::default() {
                 let found = solver.track(&mut wants);
                 relies = Rc::make_mut(&mut memory).learn(found, corrections > 2);
                 corrections += usize::from(relies);
+                again |= wants.waits();
             }
             if corrections == MOST_CORRECTIONS {
                 memory = Rc::default();
@@ -569,7 +573,17 @@ impl<'a> Solver<'a> {
         }
         let known = self.by_context.get(&function).map_or(0, Vec::len);
         if known >= MOST_CONTEXTS || self.is_spent() {
-            return Some(self.known_or_none(function, context));
+            let blocks = self.functions.all[function.0 as usize].summary.blocks.len();
+            let exact = &relevance.exact;
+            let number =
+                |(input, d): &(Input, Domain)| exact.contains(input) && d.single().is_some();
+            let context = context.into_iter().filter(number).collect::<Context>();
+            return Some(
+                match known * blocks < MOST_CONTEXT_BLOCKS && !self.is_spent() {
+                    true => context,
+                    false => self.known_or_none(function, context),
+                },
+            );
         }
         // Who runs with anything runs all that a guard would leave out.
         if !guards.is_empty() && !self.free.contains(&function) {

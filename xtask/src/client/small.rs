@@ -255,3 +255,57 @@ pub(crate) fn dnsmasq(client: &mut Client) -> Result<String> {
     }
     Ok(said)
 }
+
+/// What a NATS server says after its greeting, until `last` came.
+fn nats_says(client: &Client, request: &str, last: &str) -> Result<String> {
+    let mut stream = client.connect()?;
+    stream.write_all(b"CONNECT {\"verbose\":false}\r\n")?;
+    stream.write_all(request.as_bytes())?;
+    let mut said = String::new();
+    let mut buffer = [0; 4096];
+    while !said.contains(last) {
+        match stream.read(&mut buffer)? {
+            0 => break,
+            length => said.push_str(&String::from_utf8_lossy(&buffer[..length])),
+        }
+    }
+    let greeting = said.find("\r\n").map_or(said.len(), |end| end + 2);
+    Ok(said.split_off(greeting))
+}
+
+/// Publishes and subscribes; asks the page for its state.
+pub(crate) fn nats(client: &mut Client) -> Result<String> {
+    let mut said = String::new();
+    for subject in ["one", "two.*"] {
+        let name = subject.replace('*', "three");
+        let request = format!("SUB {subject} 1\r\nPUB {name} 5\r\nhello\r\nUNSUB 1\r\nPING\r\n");
+        said.push_str(&nats_says(client, &request, "PONG\r\n")?);
+    }
+    said.push_str(&nats_says(client, "NONSENSE\r\n", "-ERR")?);
+    let page = client.run(&["curl", "-sS", "http://127.0.0.1:{second}/varz"])?;
+    said.push_str(if page.contains("\"server_id\"") {
+        "served"
+    } else {
+        "not served"
+    });
+    Ok(said)
+}
+
+/// Keeps messages in a file, and gives them back.
+pub(crate) fn nats_stored(client: &mut Client) -> Result<String> {
+    let about = r#"{"name":"kept","subjects":["kept.*"],"storage":"file"}"#;
+    let made = format!(
+        "SUB answer 1\r\nPUB $JS.API.STREAM.CREATE.kept answer {}\r\n{about}\r\n",
+        about.len()
+    );
+    let said = nats_says(client, &made, "stream_create_response")?;
+    let stored = "SUB answer 1\r\nPUB kept.one answer 5\r\nhello\r\n";
+    let stored = nats_says(client, stored, "\"seq\"")?;
+    // The rest are times and names that the server makes up.
+    let has = |text: &str, part: &str| text.contains(part).to_string();
+    Ok([
+        has(&said, "\"did_create\":true"),
+        has(&stored, "\"stream\":\"kept\""),
+    ]
+    .join(" "))
+}

@@ -268,6 +268,30 @@ pub(super) const SERVERS: &[Workload] = &[
     )
     .slow(),
     debian(
+        "nats-server",
+        "/usr/sbin/nats-server",
+        &[
+            serve(
+                &["-a", "127.0.0.1", "-p", "{port}", "-m", "{second}"],
+                client::nats,
+            ),
+            serve(
+                &[
+                    "-a",
+                    "127.0.0.1",
+                    "-p",
+                    "{port}",
+                    "-js",
+                    "-sd",
+                    "{dir}/store",
+                ],
+                client::nats_stored,
+            ),
+            run(&["--version"]),
+        ],
+    )
+    .slow(),
+    debian(
         "dnsmasq",
         "/usr/sbin/dnsmasq",
         &[

@@ -77,6 +77,20 @@ pub(super) const TOOLS: &[Workload] = &[
         ],
     ),
     debian("busybox", "/bin/busybox", APPLETS),
+    debian(
+        "fzf",
+        "/usr/bin/fzf",
+        &[
+            fed("one\ntwo\nthree\n", &["--filter", "t"]),
+            fed(
+                "one\ntwo\nthree\n",
+                &["--filter", "t !w", "--no-sort", "--tac"],
+            ),
+            fed("a/b c\nd/e f\n", &["-f", "^d", "-n", "1", "-d", " "]),
+            run(&["--version"]),
+        ],
+    )
+    .slow(),
     own("c-musl-static", &[step("", &["{dir}/out"], All, 3)]),
     own("c-glibc-static-threads", &[run(&[])]),
     own("rust-static", &[run(&[])]),

@@ -126,6 +126,15 @@ pub const CODES: &[Explanation] = &[
         example: "docs/soundness.md lists this assumption.",
     },
     Explanation {
+        code: "PC0208",
+        title: "Variables of Go are taken to be apart",
+        meaning: "A number of a system call is read from a variable of a Go program. The analysis \
+                  takes it to be reached by its own name and by pointers to it alone: Go checks \
+                  each index, and its pointers stay inside what they point to.",
+        advice: "Nothing, unless the program works on its own variables through package unsafe.",
+        example: "docs/soundness.md lists this assumption.",
+    },
+    Explanation {
         code: "PC0301",
         title: "A call was denied",
         meaning: "The confined program made a call that its policy does not allow, and was \

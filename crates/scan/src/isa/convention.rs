@@ -92,6 +92,11 @@ pub struct Convention {
     pub caller_saved: RegSet,
     /// Registers that a function must leave as it found them, the stack pointer aside.
     pub callee_saved: RegSet,
+    /// Registers that pass arguments, results and closures between functions of Go ("Go internal ABI
+    /// specification").
+    pub go_passing: RegSet,
+    /// A vector register that Go code keeps at zero ("Go internal ABI specification").
+    pub go_zero: Option<u8>,
     /// The number of a system call.
     pub number: Reg,
     /// Arguments of a system call.

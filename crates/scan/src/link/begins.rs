@@ -1,6 +1,7 @@
 //! Where objects of constant data begin, in files without symbols that tell.
 
-use crate::image::{Addr, Image, Slot};
+use crate::image::{Addr, Image, ImageObject, Slot, Word};
+use crate::load::references;
 
 /// Per object, where its constant data is cut: at addresses that code or pointers of any object
 /// refer to and that look like the beginning of something ([`begins_object`]).
@@ -11,6 +12,7 @@ pub(super) fn begins(image: &Image) -> Vec<Vec<u64>> {
         if region.is_some_and(|r| !r.executable && !r.writable && !r.linkage)
             && let Some(id) = image.object_of(Addr(at))
             && !image.objects[id.0 as usize].file.fixed
+            && image.objects[id.0 as usize].file.go.is_none()
             && begins_object(image, at)
         {
             all[id.0 as usize].push(at);
@@ -32,6 +34,41 @@ pub(super) fn begins(image: &Image) -> Vec<Vec<u64>> {
         begins.dedup();
     }
     all
+}
+
+/// Per object, the function values of its Go code ([`Image::is_function_value`]).
+pub(super) fn function_values(image: &Image) -> Vec<Vec<u64>> {
+    let values = |object: &ImageObject| {
+        let Some(go) = &object.file.go else {
+            return Vec::new();
+        };
+        let mut named: Vec<u64> = object.words.slots.iter().filter_map(address).collect();
+        let referenced =
+            references::to_data(&object.file.memory, object.file.arch, &object.file.regions);
+        named.extend(
+            referenced
+                .into_iter()
+                .map(|at| at.wrapping_add(object.base)),
+        );
+        let begins = |held: u64| go.begins(held.wrapping_sub(object.base));
+        named.retain(|&at| {
+            let region = image.region(Addr(at));
+            let constant = region.is_some_and(|r| !r.executable && !r.writable);
+            let held = image.slot(Addr(at));
+            constant && at % 8 == 0 && matches!(held, Some(Slot::Address(a)) if begins(a.0))
+        });
+        named.sort_unstable();
+        named.dedup();
+        named
+    };
+    image.objects.iter().map(values).collect()
+}
+
+fn address(word: &Word) -> Option<u64> {
+    match word.slot {
+        Slot::Address(at) => Some(at.0),
+        Slot::Resolver(_) | Slot::Value(_) => None,
+    }
 }
 
 /// Whether an object can begin here, and not just a field or an element of one: it is aligned as

@@ -10,7 +10,9 @@ const HEADER: u64 = 64;
 /// Adds what looks like a pointer in the object's data.
 ///
 /// At every multiple of 8, a word that is any mapped address; elsewhere, where only packed
-/// structures and tables of 32-bit pointers have them, an address that is a function's start.
+/// structures and tables of 32-bit pointers have them, an address that is a function's start. Go keeps
+/// addresses of its functions in aligned words, and addresses inside of them nowhere but in the jump
+/// tables of these functions.
 pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
     let file = &object.file;
     let (first, end) = (file.first_page(), file.end());
@@ -21,7 +23,19 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
     // The file's header names the entry point, for the kernel.
     let headed = file.memory.segments.iter().find(|s| s.offset == 0);
     let header = headed.map_or(0..0, |s| s.address..s.address + HEADER);
+    let go = |word: u64| file.go.as_ref().filter(|go| go.text.contains(&word));
+    let behind = |word: u64| file.go.as_ref().is_some_and(|go| go.text.end == word);
+    let aligned = |word: u64| match go(word) {
+        Some(go) => go.begins(word).then_some(word),
+        // Go's runtime keeps the end of its code as well.
+        None if behind(word) => start(word),
+        None => region_of(&object.regions, word).map(|_| word),
+    };
+    let odd = |word: u64| start(word).filter(|&word| go(word).is_none());
     for region in object.regions.iter().filter(|r| !r.executable || r.mixed) {
+        if file.go.as_ref().is_some_and(|go| go.is_table(region)) {
+            continue;
+        }
         let Some(bytes) = file.memory.from(region.range.start) else {
             continue;
         };
@@ -39,12 +53,12 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
             let Some(word) = word else { break };
             let whole = word >= first && word < end;
             let pointer = if whole && address.is_multiple_of(8) {
-                region_of(&object.regions, word).map(|_| word)
+                aligned(word)
             } else if address.is_multiple_of(4) {
                 // A table of 32-bit pointers, or a structure that is packed.
-                start(word & 0xffff_ffff)
+                odd(word & 0xffff_ffff)
             } else if whole {
-                start(word)
+                odd(word)
             } else {
                 None
             };

@@ -163,10 +163,26 @@ impl<'a> Binder<'a> {
         for relocation in &self.object().file.relocations {
             self.one(relocation);
         }
+        self.methods();
         if self.object().file.fixed {
             guess::pointers(self.object(), &mut self.bound.words.slots);
         }
         self.bound
+    }
+
+    /// Distances to the code of methods, which Go's runtime and reflection make pointers of.
+    fn methods(&mut self) {
+        let object = self.object();
+        let Some(go) = &object.file.go else { return };
+        for region in &object.file.regions {
+            let found = go.methods(&object.file.memory, region);
+            let moved = found.into_iter().map(|(at, code)| Word {
+                at: at.wrapping_add(object.base),
+                slot: Slot::Address(Addr(code.wrapping_add(object.base))),
+                guessed: true,
+            });
+            self.bound.words.slots.extend(moved);
+        }
     }
 
     fn one(&mut self, relocation: &Relocation) {

@@ -2,6 +2,7 @@
 
 use object::elf;
 
+use super::go::Go;
 use super::header::Section;
 use super::memory::{Memory, text};
 use super::symbols::{DynamicSymbols, Symbol};
@@ -58,7 +59,30 @@ impl Names {
             let name = dynamic.name(memory, symbol);
             names.add(memory, symbol, place_of(&memory.file, name));
         }
-        names.functions.sort_unstable_by(|a, b| {
+        names.sort(memory);
+        names.data.sort_unstable();
+        names.data.dedup();
+        names
+    }
+
+    /// Adds the functions of a Go program that has no symbols of its own.
+    pub(crate) fn add_go(&mut self, memory: &Memory, go: &Go) {
+        if self.static_table {
+            return;
+        }
+        let ends = go.functions.iter().skip(1).map(|f| f.start);
+        let ends = ends.chain([go.text.end]);
+        let functions = go.functions.iter().zip(ends);
+        self.functions.extend(functions.map(|(f, end)| Function {
+            start: f.start,
+            end,
+            name: f.name,
+        }));
+        self.sort(memory);
+    }
+
+    fn sort(&mut self, memory: &Memory) {
+        self.functions.sort_unstable_by(|a, b| {
             let by_name = || {
                 memory
                     .start_of_name(a.name)
@@ -66,10 +90,7 @@ impl Names {
             };
             (a.start, a.end).cmp(&(b.start, b.end)).then_with(by_name)
         });
-        names.functions.dedup();
-        names.data.sort_unstable();
-        names.data.dedup();
-        names
+        self.functions.dedup();
     }
 
     fn add(&mut self, memory: &Memory, symbol: &Symbol, name: usize) {

@@ -3,6 +3,7 @@
 use portcullis_abi::Arch;
 
 use super::frames::Frames;
+use super::go::Go;
 use super::memory::{Memory, words};
 use crate::image::Region;
 
@@ -10,7 +11,7 @@ use crate::image::Region;
 #[derive(Debug)]
 pub(crate) struct Starts {
     /// All: by symbols and unwind tables, and, in code that no unwind table covers, by direct
-    /// calls: Debian's musl, hand-written assembly and stripped Go have no such tables.
+    /// calls: Debian's musl and hand-written assembly have no such tables, Go has one of its own.
     pub(crate) all: Vec<u64>,
     /// Starts of unwind entries that something calls: no parts of other functions.
     pub(crate) called: Vec<u64>,
@@ -23,12 +24,17 @@ impl Starts {
         arch: Arch,
         regions: &[Region],
         frames: &Frames,
+        go: Option<&Go>,
         known: Vec<u64>,
     ) -> Starts {
         let mut starts = Starts {
             all: known,
             called: Vec::new(),
         };
+        if let Some(go) = go {
+            starts.all.retain(|&at| go.covering(at).is_none());
+            starts.all.extend(go.functions.iter().map(|f| f.start));
+        }
         let entries = frames.0.iter().filter(|f| f.entry);
         starts.all.extend(entries.map(|f| f.start));
         for region in regions.iter().filter(|r| r.executable) {
@@ -38,7 +44,10 @@ impl Starts {
                 _ => near_calls(code, region.range.start),
             };
             for (target, after) in calls {
-                starts.called_at(region, frames, target, after);
+                let own = go.is_some_and(|go| go.text.contains(&target));
+                if !own {
+                    starts.called_at(region, frames, target, after);
+                }
             }
         }
         for list in [&mut starts.all, &mut starts.called] {

@@ -49,6 +49,9 @@ impl Data {
         if image.beside(Addr(at)).is_some() {
             return self.reach_around(image, at);
         }
+        if image.is_function_value(Addr(at)) {
+            return self.reach_bytes(image, at, 8);
+        }
         if let Some(ended) = image.constant_that_ends(Addr(at)) {
             self.stretch(image, ended, &mut found);
         }
@@ -86,6 +89,8 @@ impl Data {
             .map_or(region.range.end, |a| a.0.min(region.range.end));
         let constant = (!region.writable).then(|| image.constant_end(Addr(at)));
         let end = constant.flatten().map_or(end, |next| next.0.min(end));
+        let value = image.next_function_value(Addr(at));
+        let end = value.map_or(end, |next| next.0.min(end));
         let before = region.writable.then(|| image.reference_before(Addr(at)));
         let start = before.map_or(at, |before| before.map_or(0, |b| b.0));
         self.stretch(image, start.max(region.range.start) & !7..end, &mut found);

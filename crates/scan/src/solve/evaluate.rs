@@ -90,6 +90,11 @@ impl Found {
         self.edges.contains(&(from, to))
     }
 
+    /// Whether the call at an address was found to keep the register.
+    pub(super) fn keeps(&self, at: u64, reg: Reg) -> bool {
+        self.kept.get(&at).is_some_and(|kept| kept.contains(reg))
+    }
+
     /// Whether control can come to the block.
     pub(super) fn comes_to(&self, block: u32) -> bool {
         block == 0 || self.edges.iter().any(|&(_, to)| to == block)

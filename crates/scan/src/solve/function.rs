@@ -13,10 +13,13 @@ use crate::isa::Lifter;
 use crate::summary::{Exit, Lost, Summary, Trust, Value, ValueId, summarise, watch};
 
 /// What a function relies on until it is found to be wrong.
-const TRUSTING: Trust = Trust {
-    frame: true,
-    saved: true,
-};
+fn trusting(image: &Image, entry: u64) -> Trust {
+    Trust {
+        frame: true,
+        // Functions of Go preserve no registers ("Go internal ABI specification").
+        saved: !image.is_go(Addr(entry)),
+    }
+}
 
 /// A function that was reached in some round.
 #[derive(Debug)]
@@ -38,7 +41,8 @@ pub struct Function {
 impl Function {
     /// The function at `entry` as it is if all that it calls keeps to the conventions.
     pub(super) fn trusting(image: &Image, lifter: &mut Lifter, entry: u64) -> Function {
-        Function::new(image, lifter, entry, TRUSTING, &BTreeSet::new())
+        let trust = trusting(image, entry);
+        Function::new(image, lifter, entry, trust, &BTreeSet::new())
     }
 
     fn new(
@@ -170,18 +174,24 @@ impl<'a> Functions<'a> {
         let entry = self.all[id.0 as usize].summary.entry;
         let none = BTreeSet::new();
         let stops = self.stops.get(&id).unwrap_or(&none);
-        let trust = self.distrusted.get(&id).copied().unwrap_or(TRUSTING);
+        let trust = self.trust(image, id);
         watch(image, &mut self.lifter, entry, trust, stops)
     }
 
     /// What the function may rely on.
-    pub(super) fn trust(&self, id: FunctionId) -> Trust {
-        self.distrusted.get(&id).copied().unwrap_or(TRUSTING)
+    pub(super) fn trust(&self, image: &Image, id: FunctionId) -> Trust {
+        let known = self.distrusted.get(&id).copied();
+        known.unwrap_or_else(|| trusting(image, self.all[id.0 as usize].summary.entry))
     }
 
     /// Whether it was tried to understand the function better by which calls do not return.
     pub(super) fn knows_stops(&self, id: FunctionId) -> bool {
         self.stops.contains_key(&id)
+    }
+
+    /// Whether an earlier round found that the call at `at` does not return.
+    pub(super) fn stopped(&self, id: FunctionId, at: u64) -> bool {
+        self.stops.get(&id).is_some_and(|all| all.contains(&at))
     }
 
     /// Summarises functions anew that rely on something else than before.
@@ -193,7 +203,7 @@ impl<'a> Functions<'a> {
             self.stops.entry(id).or_default().remove(&at);
         }
         for (id, trust) in revision.distrusted {
-            let known = self.trust(id);
+            let known = self.trust(image, id);
             let both = Trust {
                 frame: known.frame && trust.frame,
                 saved: known.saved && trust.saved,
@@ -212,7 +222,7 @@ impl<'a> Functions<'a> {
                 |lifter, &id| {
                     let entry = self.all[id.0 as usize].summary.entry;
                     let stops = self.stops.get(&id).unwrap_or(&none);
-                    Function::new(image, lifter, entry, self.trust(id), stops)
+                    Function::new(image, lifter, entry, self.trust(image, id), stops)
                 },
             )
             .collect();

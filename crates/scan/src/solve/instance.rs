@@ -8,6 +8,7 @@ use super::evaluate::Found;
 use super::start::Start;
 use super::walk::Pass;
 use super::{Context, FunctionId, InstanceId, MOST_NUMBERS, Solver};
+use crate::image::Addr;
 use crate::isa::RegSet;
 use crate::summary::Lost;
 
@@ -119,6 +120,14 @@ impl Solver<'_> {
         let takes_handler = sites.find(|(_, site)| site.can_be(kernel.takes_handler));
         let takes_handler = takes_handler.map(|(at, _)| *at);
         let spent = self.is_spent();
+        let entry = self.functions.all[self.instances[id.0 as usize].function.0 as usize]
+            .summary
+            .entry;
+        // In Go, nothing.
+        let restored = match self.image.is_go(Addr(entry)) {
+            true => RegSet::NONE,
+            false => self.image.convention.callee_saved,
+        };
         let instance = &mut self.instances[id.0 as usize];
         let mut result = match pass.twice {
             true => Domain::Anything,
@@ -136,7 +145,8 @@ impl Solver<'_> {
             }
         }
         let kept = instance.kept.and(match pass.twice {
-            true => self.image.convention.callee_saved,
+            // Whoever goes back there restores these.
+            true => restored,
             false => pass.kept,
         });
         let changed = (pass.returns && !instance.returns)

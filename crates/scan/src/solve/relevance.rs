@@ -54,6 +54,21 @@ impl Solver<'_> {
         }
     }
 
+    /// The inputs that `value` of this graph of `function` depends on matter; whether that was not known.
+    pub(super) fn would_matter(
+        &mut self,
+        function: FunctionId,
+        graph: &Graph,
+        value: ValueId,
+    ) -> bool {
+        let mut found = Vec::new();
+        let (sources, _) = sources(graph, value, Choice::All);
+        self.flows(function, &sources, &mut found);
+        found.retain(|&(function, matter)| !self.knows(function, matter));
+        self.discovered.extend(&found);
+        !found.is_empty()
+    }
+
     /// The inputs that `value` is made of matter as arguments of system calls. What it depends on
     /// through memory and through what other functions return does not: that leads far into programs
     /// (perl's open flags come from most of perl), and an argument that stays unknown is no residual.

@@ -25,6 +25,9 @@ const MOST_FUNCTIONS: usize = 400;
 /// Values that are looked at in one program before nothing is known of memory any more: dash, redis and
 /// git take 9 000 to 31 000.
 const MOST_STEPS: u64 = 1_000_000;
+/// Words of followed memory that hold places: where a recursion passes them on at other offsets each
+/// time, there would be no end.
+const MOST_HELD: usize = 50_000;
 /// Pieces that are given up so that the others can be followed.
 const MOST_DROPPED: usize = 32;
 /// Places that one value can be; beyond, all of them are lost.
@@ -50,6 +53,9 @@ struct Place {
 }
 
 type Places = BTreeSet<Place>;
+
+/// Values that are written and not known: the function, the value, and where the data begins.
+type Unknown = BTreeSet<(FunctionId, ValueId, u64)>;
 
 /// A function that may hold places.
 struct Holder {
@@ -85,6 +91,10 @@ struct Track {
     changed: bool,
     /// Data that is not followed and that addresses of what is are put into.
     variables: BTreeSet<u64>,
+    /// Addresses of frames are followed only where the frame is wanted or holds a place.
+    lean: bool,
+    /// Frames that are wanted.
+    frames: BTreeSet<FunctionId>,
     /// There was too much to follow.
     gave_up: bool,
     /// Values that were looked at.
@@ -101,6 +111,11 @@ impl Solver<'_> {
             if wants.steps > MOST_STEPS {
                 return Memory::default();
             }
+            if track.gave_up && !wants.lean {
+                // Most of what is followed are addresses of frames that hold nothing.
+                wants.lean = true;
+                continue;
+            }
             if track.gave_up {
                 match track.widest() {
                     Some(piece) if wants.dropped.len() < MOST_DROPPED => {
@@ -115,7 +130,9 @@ impl Solver<'_> {
                 self.want_data(at, wants);
             }
             if *wants == before {
-                return self.contents(&track, wants);
+                let (mut memory, unknown) = self.contents(&track, wants);
+                wants.waits = self.wait_for(&track, unknown, &mut memory);
+                return memory;
             }
         }
     }
@@ -123,6 +140,8 @@ impl Solver<'_> {
     fn track_once(&mut self, wants: &Wants) -> Track {
         let mut track = Track {
             lost: wants.dropped.clone(),
+            lean: wants.lean,
+            frames: wants.frames.clone(),
             steps: wants.steps,
             ..Track::default()
         };
@@ -137,7 +156,7 @@ impl Solver<'_> {
             let holders: Vec<FunctionId> = track.holders.keys().copied().collect();
             for function in holders {
                 self.follow(&mut track, function);
-                track.gave_up |= track.steps > MOST_STEPS;
+                track.gave_up |= track.steps > MOST_STEPS || track.held.len() > MOST_HELD;
             }
         }
         track
@@ -261,7 +280,9 @@ impl Solver<'_> {
         }
         let pieces: Vec<(u64, u64)> = track.data.iter().map(|(&s, &(e, _))| (s, e)).collect();
         for (start, end) in pieces {
-            if self.image.names_at_odd_places(start..end) {
+            // Structures of Go are never packed.
+            let go = self.image.is_go_variable(Addr(start));
+            if !go && self.image.names_at_odd_places(start..end) {
                 track.lose(Piece::Data(start));
             }
         }
@@ -293,8 +314,23 @@ impl Solver<'_> {
         }
     }
 
-    /// What followed memory that was not lost can hold.
-    fn contents(&self, track: &Track, wants: &Wants) -> Memory {
+    /// What is written to memory and not known may be once more of what callers pass is told apart: until
+    /// then nothing is known of the memory. Whether there is any such.
+    fn wait_for(&mut self, track: &Track, unknown: Unknown, memory: &mut Memory) -> bool {
+        let mut waits = false;
+        for (function, value, start) in unknown {
+            let graph = &track.holders[&function].summary.graph;
+            if self.would_matter(function, graph, value) {
+                memory.data.remove(&start);
+                memory.apart.remove(&start);
+                waits = true;
+            }
+        }
+        waits
+    }
+
+    /// What followed memory that was not lost can hold, and what is written to data and not known.
+    fn contents(&self, track: &Track, wants: &Wants) -> (Memory, Unknown) {
         let mut memory = Memory::default();
         let lost = track.all_lost();
         for (&start, &(end, apart)) in &track.data {
@@ -310,7 +346,7 @@ impl Solver<'_> {
                 memory.frames.insert(function, Content::default());
             }
         }
-        self.writes(track, &lost, &mut memory);
+        let unknown = self.writes(track, &lost, &mut memory);
         for (&(piece, at), places) in &track.held {
             if let Piece::Data(start) = piece
                 && memory.data.contains_key(&start)
@@ -322,7 +358,7 @@ impl Solver<'_> {
             }
         }
         memory.called = track.called.clone();
-        memory
+        (memory, unknown)
     }
 }
 
@@ -339,6 +375,13 @@ impl Track {
         held.into_iter()
             .max_by_key(|&(_, count)| count)
             .map(|(piece, _)| piece)
+    }
+
+    /// Whether it matters where addresses of a function's frame go.
+    fn follows(&self, function: FunctionId) -> bool {
+        let frame = Piece::Frame(function);
+        let mut held = self.held.range((frame, i64::MIN)..=(frame, i64::MAX));
+        !self.lean || self.frames.contains(&function) || held.next().is_some()
     }
 
     /// The followed data that `at` is in. Whoever holds the address behind it can come to it from

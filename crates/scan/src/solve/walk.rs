@@ -18,7 +18,9 @@ use super::{FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::image::Addr;
 use crate::isa::{Convention, RegSet};
 use crate::kernel::MakesExecutable;
-use crate::summary::{self, ANY, Entry, Exit, Lost, Reference, Registers, Summary, Trust, ValueId};
+use crate::summary::{
+    self, ANY, Call, Entry, Exit, Lost, Reference, Registers, Summary, Trust, ValueId,
+};
 
 /// Places that one access with an index is followed to; more are the whole section.
 const MOST_INDEXED: u64 = 4096;
@@ -134,6 +136,7 @@ impl Solver<'_> {
         let context = Arc::clone(&instance.context);
         let found = std::mem::take(&mut instance.found);
         let body = Arc::clone(&self.functions.all[function.0 as usize].summary);
+        let go = self.image.is_go(Addr(body.entry));
         let written = Rc::clone(&self.written);
         let memory = Rc::clone(&self.memory);
         let around = Surroundings {
@@ -182,6 +185,12 @@ impl Solver<'_> {
         }
         self.instances[id.0 as usize].found = found;
         pass.twice |= body.keeps_return_address && pass.returns;
+        if go && body.keeps_return_address && !pass.returns {
+            // The runtime goes on there once it runs what waits (`gogo`).
+            pass.returns = true;
+            pass.kept = RegSet::NONE;
+            pass.result = Domain::Anything;
+        }
         pass.over |= body.replaces_return_address && pass.returns;
         self.conclude(id, pass);
     }
@@ -228,12 +237,13 @@ impl Solver<'_> {
                 match next {
                     Some(next) if outcome.returns => walk.go(block, *next),
                     // It was found not to, in an earlier round.
-                    None if outcome.returns => {
+                    None if outcome.returns && self.functions.stopped(walk.function, at) => {
                         self.revision.returned.insert((walk.function, at));
                     }
                     _ => {}
                 }
             }
+            Exit::TailCall(call) if self.begins_anew(walk, call) => {}
             Exit::TailCall(call) => {
                 let Outcome {
                     returns,
@@ -292,6 +302,16 @@ impl Solver<'_> {
         }
     }
 
+    /// Whether a jump leads back to where the same instance begins: it adds nothing.
+    fn begins_anew(&mut self, walk: &mut Walk<'_>, call: &Call) -> bool {
+        if walk.body.graph.constant_of(call.target) != Some(walk.body.entry) {
+            return false;
+        }
+        let evaluator = &mut walk.evaluator;
+        let context = self.context(walk.function, |input| evaluator.value(call.passed(input)));
+        context.is_some_and(|context| context == *self.instances[walk.id.0 as usize].context)
+    }
+
     fn branch(&mut self, walk: &mut Walk<'_>, block: u32, test: ValueId, [yes, no]: [u32; 2]) {
         if test == ANY {
             walk.go(block, yes);
@@ -312,7 +332,7 @@ impl Solver<'_> {
 
     /// Notes that a call in `function` leaves it no more than `trust` to rely on.
     fn rely(&mut self, function: FunctionId, trust: Trust) {
-        let known = self.functions.trust(function);
+        let known = self.functions.trust(self.image, function);
         if (known.frame && !trust.frame) || (known.saved && !trust.saved) {
             let found = self.revision.distrusted.entry(function).or_insert(trust);
             found.frame &= trust.frame;
@@ -400,7 +420,9 @@ impl Solver<'_> {
                     let makes = |call: &MakesExecutable| {
                         (call.number, call.argument) == (number, decides.argument)
                     };
-                    match kernel.makes_executable.iter().any(makes) {
+                    // Where all kinds of calls are made, an argument of one is anything to the others.
+                    let alone = graph.constant_of(entry.number).is_some();
+                    match alone && kernel.makes_executable.iter().any(makes) {
                         true => self.matters(walk.function, graph, argument),
                         false => self.argues(walk.function, graph, argument),
                     }

@@ -90,6 +90,8 @@ struct Builder<'a> {
     image: &'a Image,
     lifter: &'a mut Lifter,
     entry: u64,
+    /// It is Go's.
+    go: bool,
     calls: Calls<'a>,
     /// Blocks of instructions, then hubs.
     extents: Vec<Extent>,
@@ -150,6 +152,7 @@ impl<'a> Builder<'a> {
             image,
             lifter,
             entry,
+            go: image.is_go(Addr(entry)),
             calls,
             extents,
             tables,
@@ -199,7 +202,10 @@ impl<'a> Builder<'a> {
         let order = places(self.extents.len(), |block| self.successors(block));
         let retreats = self.retreats(&order);
         let mut visits = vec![0u32; self.extents.len()];
-        let entry = State::entry(&mut self.graph, self.image.convention);
+        let mut entry = State::entry(&mut self.graph, self.image.convention);
+        if self.go {
+            entry.zero_lanes(&mut self.graph);
+        }
         self.states[0] = Some((entry, vec![OUTSIDE]));
         let mut pending = BTreeSet::from([(order[0], 0u32)]);
         while let Some((_, block)) = pending.pop_first() {
@@ -306,7 +312,9 @@ impl<'a> Builder<'a> {
 
     /// Where the call at the end of a block returns to, if it does.
     fn returns_to(&self, extent: &Extent) -> Option<u64> {
-        (!self.calls.stops.contains(&extent.last)).then_some(extent.after)
+        let stops = self.calls.stops.contains(&extent.last)
+            || (self.go && self.image.go_ends(Addr(extent.last), Addr(extent.after)));
+        (!stops).then_some(extent.after)
     }
 
     /// The function's own blocks among those that begin at these addresses.
@@ -337,6 +345,7 @@ impl<'a> Builder<'a> {
             graph: &mut self.graph,
             state,
             entry: self.entry,
+            go: self.go,
             at: start,
             exposed: &mut self.exposed,
             trust: self.calls.trust,
@@ -375,6 +384,7 @@ impl<'a> Builder<'a> {
             graph: &mut self.graph,
             state,
             entry: self.entry,
+            go: self.go,
             at,
             exposed: &mut self.exposed,
             trust: self.calls.trust,
@@ -405,8 +415,13 @@ impl<'a> Builder<'a> {
             Flow::Call(_) | Flow::CallIndirect(_) => {
                 let mut ways = SmallVec::new();
                 if let Some(after) = self.returns_to(&self.extents[block as usize]) {
+                    let callee = match flow {
+                        Flow::Call(to) => Some(to),
+                        Flow::CallIndirect(to) => self.graph.constant_of(to),
+                        _ => None,
+                    };
                     let mut returned = self.lower(last, state.clone());
-                    returned.after_call();
+                    returned.after_call(callee);
                     ways.push((after, returned.state));
                 }
                 if let Some(pad) = self.image.landing_pad(Addr(last), Addr(after)) {
@@ -432,6 +447,7 @@ impl<'a> Builder<'a> {
             Flow::Return | Flow::Stop | Flow::Invalid => SmallVec::new(),
         };
         ways.into_iter()
+            .filter(|(to, _)| *to != self.entry || !self.go)
             .filter_map(|(to, state)| {
                 let to = *self.index.get(&to)?;
                 Some(Edge { to, state })

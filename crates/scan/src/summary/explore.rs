@@ -78,7 +78,7 @@ pub(super) fn explore(
                     visit(target, &mut pending);
                 }
                 Flow::Call(_) | Flow::CallIndirect(()) => {
-                    if !stops.contains(&at) {
+                    if !stops.contains(&at) && !image.go_ends(Addr(at), Addr(after)) {
                         visit(after, &mut pending);
                     }
                     if let Some(pad) = image.landing_pad(Addr(at), Addr(after)) {
@@ -100,9 +100,11 @@ pub(super) fn explore(
 }
 
 /// Whether a jump to `target` stays in the function at `entry`: another function's start is
-/// entered by a tail call, all else is part of this one (a split-off cold part included).
+/// entered by a tail call, all else is part of this one (a split-off cold part included). A function
+/// of Go that had to wait for a larger stack is entered once more.
 pub(super) fn inside(image: &Image, entry: u64, target: u64) -> bool {
-    target == entry || (!image.function_start(Addr(target)) && image.is_code(Addr(target)))
+    (target == entry && !image.is_go(Addr(entry)))
+        || (!image.function_start(Addr(target)) && image.is_code(Addr(target)))
 }
 
 fn extents(decoded: &FxHashMap<u64, (u8, Flow<()>)>, leaders: &BTreeSet<u64>) -> Vec<Extent> {

@@ -33,6 +33,8 @@ pub(super) struct Lower<'a> {
     pub(super) graph: &'a mut Graph,
     pub(super) state: State,
     pub(super) entry: u64,
+    /// The function is Go's.
+    pub(super) go: bool,
     pub(super) at: u64,
     pub(super) exposed: &'a mut Exposed,
     pub(super) trust: Trust,
@@ -148,9 +150,20 @@ impl Lower<'_> {
         self.store(top, 8, back);
     }
 
-    /// The callee has run and returned.
-    pub(super) fn after_call(&mut self) {
+    /// The callee, if it is known, has run and returned.
+    pub(super) fn after_call(&mut self, callee: Option<u64>) {
         self.disturb();
+        if self.go
+            && let Some(top) = self
+                .state
+                .frame_offset(self.graph, self.convention().stack_pointer)
+        {
+            let shared = self.image.go_shares(Addr(self.entry), callee.map(Addr));
+            let end = top.saturating_add(i64::from(shared));
+            self.state.forget(false, |s| {
+                s.offset < end && s.offset + i64::from(s.size) > top
+            });
+        }
         if !self.trust.frame {
             // It may return a second time, after the frame has changed.
             self.state.forget_frame();
@@ -172,6 +185,9 @@ impl Lower<'_> {
             self.state.set_register(reg, after);
         }
         self.state.forget_lanes();
+        if self.go {
+            self.state.zero_lanes(self.graph);
+        }
         let result = self.graph.intern(Value::Ret(self.at));
         self.state.set_register(convention.results[0], result);
         self.forget_link();
@@ -181,6 +197,15 @@ impl Lower<'_> {
     /// An exception brought control back to the frame of this call.
     pub(super) fn after_throw(&mut self) {
         self.disturb();
+        if self.go {
+            let stack_pointer = self.convention().stack_pointer;
+            // Any instruction may panic, not only this call: the frame is as that left it.
+            let top = self.state.register(stack_pointer);
+            self.state = State::unknown(self.graph, self.convention());
+            self.state.set_register(stack_pointer, top);
+            self.renew_memory();
+            return;
+        }
         for reg in self.convention().caller_saved.iter() {
             self.state.set_register(reg, ANY);
         }

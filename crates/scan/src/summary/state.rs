@@ -129,6 +129,16 @@ impl State {
         self.slots.truncate(first);
     }
 
+    /// Code of Go is entered, or returned to.
+    pub(super) fn zero_lanes(&mut self, graph: &mut Graph) {
+        if let Some(vector) = self.convention.go_zero {
+            let zero = graph.constant(0);
+            for part in 0..2 {
+                self.set_lane(Lane(vector, part), zero);
+            }
+        }
+    }
+
     pub(super) fn flags(&self) -> ValueId {
         self.places[FLAGS]
     }
@@ -212,8 +222,31 @@ impl State {
                 let value = graph.intern(Value::Entry(Input::Stack(offset as i32)));
                 Some(graph.zero_extend(value, size * 8))
             }
+            // The upper half of a word: Go's assembly code is passed structures.
+            _ if offset >= self.convention.pushed() + 4
+                && self.incoming
+                && offset < 4096
+                && offset % 8 == 4
+                && size == 4 =>
+            {
+                let value = graph.intern(Value::Entry(Input::Stack(offset as i32 - 4)));
+                let half = graph.constant(32);
+                Some(graph.binary(Binary::Shr, value, half))
+            }
             _ => None,
         }
+    }
+
+    /// A word that is passed on the stack: one value, or two of half its size beside each other.
+    pub(super) fn passed(&self, graph: &mut Graph, offset: i64) -> Option<ValueId> {
+        if let Some(word) = self.load(graph, offset, 8) {
+            return Some(word);
+        }
+        let low = self.load(graph, offset, 4)?;
+        let high = self.load(graph, offset + 4, 4)?;
+        let half = graph.constant(32);
+        let high = graph.binary(Binary::Shl, high, half);
+        Some(graph.binary(Binary::Or, low, high))
     }
 
     /// What a bounded memory operand is known to be on this path.

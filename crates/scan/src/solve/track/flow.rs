@@ -6,9 +6,9 @@ use super::super::domain::Domain;
 use super::super::evaluate::Evaluator;
 use super::super::memory::Memory;
 use super::super::{FunctionId, Solver};
-use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, constant};
+use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, Unknown, constant};
 use crate::image::Addr;
-use crate::isa::{Binary, Reg};
+use crate::isa::{Binary, Reg, RegSet};
 use crate::summary::{Call, Exit, Input, Traffic, Value, ValueId};
 
 impl Solver<'_> {
@@ -86,6 +86,7 @@ impl Solver<'_> {
                 }]),
                 None => Places::new(),
             },
+            Value::Frame(_) if !track.follows(function) => Places::new(),
             Value::Frame(offset) => Places::from([Place {
                 piece: Piece::Frame(function),
                 offset: (!holder.shifts).then_some(offset),
@@ -120,6 +121,7 @@ impl Solver<'_> {
             }
             Value::Binary(_, a, b) => somewhere(a).union(&somewhere(b)).copied().collect(),
             Value::ZeroExtend(a, _) | Value::SignExtend(a, _) => somewhere(a),
+            Value::Kept(at, reg, _) if !self.may_keep(function, at, reg) => Places::new(),
             Value::Refine(a, ..) | Value::Kept(_, _, a) => of(a).clone(),
             Value::Select(_, a, b) => of(a).union(of(b)).copied().collect(),
             Value::Phi(index) => {
@@ -128,6 +130,12 @@ impl Solver<'_> {
             }
             Value::Any | Value::Opaque(..) | Value::Test(..) | Value::Flags(..) => Places::new(),
         }
+    }
+
+    /// Whether some call at an address in a function leaves the register as it is.
+    fn may_keep(&self, function: FunctionId, at: u64, reg: Reg) -> bool {
+        let mut instances = self.by_context.get(&function).into_iter().flatten();
+        instances.any(|(_, id)| self.instances[id.0 as usize].found.keeps(at, reg))
     }
 
     /// A write, or a value that goes out of sight.
@@ -182,8 +190,22 @@ impl Solver<'_> {
                     let all = values[registers[reg].0 as usize].iter();
                     all.filter(own).copied().collect::<Places>()
                 };
-                let [result, second] = self.image.convention.results.map(of);
-                track.lose_all(&second);
+                let convention = self.image.convention;
+                let result = of(convention.results[0]);
+                // Functions of Go return up to nine words in registers.
+                let go = self
+                    .image
+                    .is_go(Addr(track.holders[&function].summary.entry));
+                let others = match go {
+                    true => {
+                        RegSet::of(&[convention.results[0], convention.stack_pointer]).complement()
+                    }
+                    false => RegSet::of(&convention.results[1..]),
+                };
+                let others = registers.iter().filter(|(reg, _)| others.contains(*reg));
+                let others = others.filter(|(reg, _)| *reg != convention.results[0]);
+                let others: Vec<Places> = others.map(|(reg, _)| of(reg)).collect();
+                others.iter().for_each(|places| track.lose_all(places));
                 if track.holders[&function].summary.replaces_return_address {
                     track.lose_all(&result);
                 }
@@ -240,7 +262,15 @@ impl Solver<'_> {
             }
         }
         let convention = self.image.convention;
-        let passes = |reg: Reg| convention.passing.contains(reg);
+        // Functions of Go are passed nine words in registers, and their own closure.
+        let go = self
+            .image
+            .is_go(Addr(track.holders[&function].summary.entry));
+        let passing = match go {
+            true => convention.go_passing.or(convention.passing),
+            false => convention.passing,
+        };
+        let passes = |reg: Reg| passing.contains(reg);
         let mut callees: BTreeSet<FunctionId> = self
             .callees
             .get(&at)
@@ -485,7 +515,13 @@ impl Solver<'_> {
     }
 
     /// Adds what is written to followed memory that was not lost.
-    pub(super) fn writes(&self, track: &Track, lost: &BTreeSet<Piece>, memory: &mut Memory) {
+    pub(super) fn writes(
+        &self,
+        track: &Track,
+        lost: &BTreeSet<Piece>,
+        memory: &mut Memory,
+    ) -> Unknown {
+        let mut unknown = Unknown::new();
         for (&function, holder) in &track.holders {
             for one in &holder.summary.traffic {
                 let to = &holder.values[one.address.0 as usize];
@@ -496,6 +532,11 @@ impl Solver<'_> {
                 let value = self.written(track, function, one);
                 for place in to.iter().filter(known) {
                     write(memory, *place, one.size, &value);
+                    if let Piece::Data(start) = place.piece
+                        && value == Domain::Anything
+                    {
+                        unknown.insert((function, one.value, start));
+                    }
                 }
             }
             // What the kernel writes where it is told to.
@@ -518,6 +559,7 @@ impl Solver<'_> {
                 }
             }
         }
+        unknown
     }
 
     /// What a write can write.

@@ -27,9 +27,18 @@ pub(in super::super) struct Wants {
     pub(super) dropped: BTreeSet<Piece>,
     /// Values that were looked at so far.
     pub(super) steps: u64,
+    /// Only what leads somewhere is followed: all would be too much.
+    pub(super) lean: bool,
+    /// Some of it can only be known once more inputs are told apart.
+    pub(super) waits: bool,
 }
 
 impl Wants {
+    /// Whether what was found was found to depend on more.
+    pub(in super::super) fn waits(&self) -> bool {
+        self.waits
+    }
+
     fn is_full(&self) -> bool {
         self.data.len() + self.frames.len() >= MOST_WANTED
     }
@@ -152,6 +161,9 @@ impl Solver<'_> {
         let (range, apart) = match self.image.data_extents(Addr(at)) {
             // What the linker collects is walked from end to end.
             _ if region.set => (region.range.clone(), false),
+            // Go checks each index: nobody comes here from another variable.
+            Some(extent) if self.image.is_go_variable(Addr(at)) => (extent, true),
+            None if self.image.is_go_variable(Addr(at)) => (at..at.saturating_add(8), true),
             Some(extent) => (extent, false),
             None if self.image.object_of(Addr(at)) == self.lookups.library() => {
                 // glibc's data has few symbols: see docs/soundness.md.

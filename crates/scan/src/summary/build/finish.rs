@@ -202,7 +202,9 @@ impl Builder<'_> {
     ) -> Exit {
         let Extent { last, after, .. } = self.extents[block as usize];
         let mut go = |builder: &mut Self, to: u64, state: &State| -> Option<u32> {
-            if let Some(&at) = builder.index.get(&to) {
+            if let Some(&at) = builder.index.get(&to)
+                && (to != builder.entry || !builder.go)
+            {
                 return Some(at);
             }
             let exit = if !builder.image.is_code(Addr(to)) {
@@ -275,6 +277,8 @@ impl Builder<'_> {
                     other => other,
                 };
                 match resolved {
+                    // Go's runtime runs what waits: see docs/soundness.md.
+                    Target::Pointer if self.go && self.is_elsewhere(&state) => Exit::Stop,
                     Target::Return => Exit::Return(state.registers()),
                     Target::Pointer => Exit::TailCall(self.call(target, &state, 0)),
                     Target::Unknown => Exit::Lost(Lost::Table),
@@ -314,6 +318,12 @@ impl Builder<'_> {
             && matches!(stack, Value::Const(0) | Value::Frame(_))
     }
 
+    /// Whether the stack is not the one that the function was entered on.
+    fn is_elsewhere(&self, state: &State) -> bool {
+        let top = state.frame_offset(&self.graph, self.image.convention.stack_pointer);
+        top.is_some_and(is_foreign)
+    }
+
     /// Where a return goes when not to the caller: what the function itself put in place of its
     /// return address, or under it.
     fn elsewhere(&mut self, state: &State) -> Option<ValueId> {
@@ -323,6 +333,10 @@ impl Builder<'_> {
         }
         let top = state.frame_offset(&self.graph, convention.stack_pointer)?;
         if is_foreign(top) {
+            if self.go {
+                // Back on the stack that the runtime left (see docs/soundness.md).
+                return None;
+            }
             // Another stack: it goes where somebody put an address there, and may come back.
             self.replaces_return_address = true;
             let held = state.load(&mut self.graph, top, 8);
@@ -386,7 +400,7 @@ impl Builder<'_> {
         if let Some(top) = state.frame_offset(&self.graph, convention.stack_pointer) {
             let first = convention.pushed();
             for offset in (first..first + STACK_ARGUMENTS * 8).step_by(8) {
-                if let Some(v) = state.load(&mut self.graph, top - pushed + offset, 8) {
+                if let Some(v) = state.passed(&mut self.graph, top - pushed + offset) {
                     stack.push((offset as i32, v));
                 }
             }

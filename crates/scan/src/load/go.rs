@@ -1,0 +1,351 @@
+//! What Go's linker tells the Go runtime about a program's code: where each function begins, and
+//! where control comes back to in one that recovers from a panic.
+//!
+//! The runtime cannot work without these tables, so they are there in stripped programs too. The
+//! forms are those of Go 1.18 and newer: `pcHeader`, `functab`, `_func` and `moduledata`
+//! (`runtime/symtab.go`, `runtime/runtime2.go`, `debug/gosym/pclntab.go`), methods of types
+//! (`internal/abi/type.go`).
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use rustc_hash::FxHashMap;
+
+use super::memory::{Memory, word32, word64};
+use super::relocations::Relocation;
+use crate::image::Region;
+
+/// `pcHeader.magic`: Go 1.18, and 1.20 and newer.
+const MAGICS: [u32; 2] = [0xffff_fff0, 0xffff_fff1];
+/// Words of `moduledata`: the first function and the end of the last, code, and four kinds of data.
+const MINPC: u64 = 20;
+const TEXT: u64 = 22;
+const DATA: u64 = 24;
+/// What the linker itself puts between functions.
+const MARK: &[u8] = b"go:";
+/// The largest real programs have some hundred thousand.
+const MOST_FUNCTIONS: u64 = 1 << 22;
+/// No linker puts more tables in a file; a hostile one could hold many beginnings of one.
+const MOST_TABLES: usize = 16;
+
+/// The code of a Go program.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Go {
+    /// Where all of it is: code of other languages lies outside.
+    pub(crate) text: Range<u64>,
+    /// Where its variables are, of all kinds.
+    data: [Range<u64>; 4],
+    /// Ascending.
+    pub(crate) functions: Vec<Function>,
+    /// Where the tables are: no data that the program itself works with.
+    tables: u64,
+    /// What distances between instructions are counted in.
+    quantum: u64,
+    /// The most of its caller's stack that a function shares.
+    pub(crate) most_shared: u32,
+}
+
+/// One function of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Function {
+    pub(crate) start: u64,
+    /// Where its name is in the file.
+    pub(crate) name: usize,
+    /// Where control comes back to when a deferred call recovers from a panic.
+    pub(crate) resume: Option<u64>,
+    /// Where its stack heights are in the file.
+    heights: usize,
+    /// Bytes of its caller's stack that are its own: arguments, results, room for registers.
+    pub(crate) shared: u32,
+}
+
+impl Go {
+    /// The tables of the program, if there are any.
+    pub(crate) fn read(
+        memory: &Memory,
+        regions: &[Region],
+        relocations: &[Relocation],
+    ) -> Option<Go> {
+        let words = Words::new(memory, relocations);
+        let headers = headers(memory);
+        let mut found = headers.filter_map(|at| Tables::read(&words, at));
+        found.find_map(|tables| tables.functions(&words, regions))
+    }
+
+    /// The function that an address is in, and where it ends.
+    pub(crate) fn covering(&self, address: u64) -> Option<(&Function, u64)> {
+        if !self.text.contains(&address) {
+            return None;
+        }
+        let after = self.functions.partition_point(|f| f.start <= address);
+        let function = &self.functions[after.checked_sub(1)?];
+        let end = self.functions.get(after).map_or(self.text.end, |f| f.start);
+        Some((function, end))
+    }
+
+    /// Whether the call does not return, as far as stack heights tell: see
+    /// [`crate::image::Image::go_ends`].
+    pub(crate) fn ends(&self, memory: &Memory, call: u64, after: u64) -> bool {
+        const NOP: u8 = 0x90;
+        let Some((function, end)) = self.covering(call) else {
+            return false;
+        };
+        let here = self.height(memory, function, call);
+        let padded = memory.bytes(after, 1) == Some(&[NOP]);
+        let mut places = [Some(after), padded.then_some(after + 1)]
+            .into_iter()
+            .flatten();
+        here.is_some()
+            && places.any(|at| {
+                at < end
+                    && self
+                        .height(memory, function, at)
+                        .is_some_and(|h| Some(h) != here)
+            })
+    }
+
+    /// By how much the stack pointer is below what it is at the function's start (`pcsp`): pairs of
+    /// numbers, the change of the height and how far it holds.
+    fn height(&self, memory: &Memory, function: &Function, at: u64) -> Option<i64> {
+        let mut bytes = memory.file.get(function.heights..)?.iter();
+        let mut place = function.start;
+        let mut height = -1i64;
+        loop {
+            let change = varint(&mut bytes)?;
+            if change == 0 && place != function.start {
+                return None;
+            }
+            let half = (change >> 1).cast_signed();
+            height = height.wrapping_add(if change & 1 == 0 { half } else { !half });
+            place = place.checked_add(varint(&mut bytes)?.checked_mul(self.quantum)?)?;
+            if at < place {
+                return Some(height);
+            }
+        }
+    }
+
+    /// Whether a function begins here.
+    pub(crate) fn begins(&self, address: u64) -> bool {
+        let found = self.functions.binary_search_by_key(&address, |f| f.start);
+        found.is_ok()
+    }
+
+    /// Whether a variable of Go's is here.
+    pub(crate) fn is_variable(&self, address: u64) -> bool {
+        self.data.iter().any(|range| range.contains(&address))
+    }
+
+    /// Whether a region is that of the tables, which hold distances.
+    pub(crate) fn is_table(&self, region: &Region) -> bool {
+        region.range.start == self.tables
+    }
+
+    /// Functions that tables of methods in a region name, by the address of the word.
+    ///
+    /// A method is four 32-bit words: its name and its type by their distance from the first type, and
+    /// its code, as interfaces and as others call it, by the distance from the first function. What the
+    /// linker left out is -1.
+    pub(crate) fn methods(&self, memory: &Memory, region: &Region) -> Vec<(u64, u64)> {
+        const NONE: u32 = u32::MAX;
+        let start = region.range.start;
+        if self.is_table(region) || region.executable {
+            return Vec::new();
+        }
+        let code = |word: u32| self.text.start + u64::from(word);
+        let inside = |word: u32| (word as usize) < memory.file.len();
+        let method = |word: u32| word == NONE || self.begins(code(word));
+        let size = usize::try_from(region.range.end - start).unwrap_or(usize::MAX);
+        let bytes = memory.from(start).unwrap_or(&[]);
+        let bytes = &bytes[..bytes.len().min(size)];
+        let skip = (start.next_multiple_of(4) - start) as usize;
+        let mut found = Vec::new();
+        for at in (skip..bytes.len().saturating_sub(15)).step_by(4) {
+            let [name, kind, by_interface, by_others] =
+                [0, 4, 8, 12].map(|n| word32(bytes, at + n).unwrap_or(0));
+            let described = name != 0 && inside(name) && (kind == NONE || inside(kind));
+            if !described || !method(by_interface) || !method(by_others) {
+                continue;
+            }
+            for (word, n) in [(by_interface, 8), (by_others, 12)] {
+                if word != NONE {
+                    found.push((start + (at + n) as u64, code(word)));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The file's words, with what the loader makes of them.
+struct Words<'a> {
+    memory: &'a Memory,
+    relocated: FxHashMap<u64, u64>,
+}
+
+impl<'a> Words<'a> {
+    fn new(memory: &'a Memory, relocations: &[Relocation]) -> Words<'a> {
+        let own = relocations.iter().filter(|r| r.symbol == 0);
+        Words {
+            memory,
+            relocated: own.map(|r| (r.at, r.addend.cast_unsigned())).collect(),
+        }
+    }
+
+    fn word(&self, at: u64) -> Option<u64> {
+        let relocated = self.relocated.get(&at).copied();
+        relocated.or_else(|| self.memory.u64(at))
+    }
+}
+
+/// Where tables may begin.
+fn headers(memory: &Memory) -> impl Iterator<Item = u64> + '_ {
+    let segments = memory.segments.iter();
+    let all = segments.flat_map(move |segment| {
+        let bytes = memory.from(segment.address).unwrap_or(&[]);
+        let begins = move |at: &usize| {
+            let magic = word32(bytes, *at).is_some_and(|word| MAGICS.contains(&word));
+            // Two zeros, the size of the smallest instruction, that of a pointer.
+            let rest = bytes.get(at + 4..at + 8).unwrap_or(&[]);
+            magic && matches!(rest, [0, 0, 1 | 4, 8])
+        };
+        let places = (0..bytes.len()).step_by(8).filter(begins);
+        places.map(|at| segment.address + at as u64)
+    });
+    all.take(MOST_TABLES)
+}
+
+/// Where the parts of the tables are.
+struct Tables {
+    at: u64,
+    count: u64,
+    quantum: u64,
+    names: u64,
+    /// `pctab`.
+    heights: u64,
+    /// `functab`, and what its entries are relative to.
+    functions: u64,
+}
+
+impl Tables {
+    fn read(words: &Words<'_>, at: u64) -> Option<Tables> {
+        let field = |n: u64| words.word(at + 8 * n);
+        let part = |n: u64| field(n).and_then(|offset| at.checked_add(offset));
+        Some(Tables {
+            at,
+            count: field(1).filter(|&n| n > 0 && n <= MOST_FUNCTIONS)?,
+            quantum: words.memory.bytes(at, 8)?[6].into(),
+            names: part(4)?,
+            heights: part(7)?,
+            functions: part(8)?,
+        })
+    }
+
+    fn functions(&self, words: &Words<'_>, regions: &[Region]) -> Option<Go> {
+        let memory = words.memory;
+        let table = memory.from(self.functions)?;
+        let names = offset_of(&memory.file, memory.from(self.names)?)?;
+        let heights = offset_of(&memory.file, memory.from(self.heights)?)?;
+        let size = usize::try_from(self.count * 8 + 4).ok()?;
+        let entries = table.get(..size)?;
+        let module = self.module(words, entries, regions)?;
+        let mut functions = Vec::new();
+        for entry in entries.chunks_exact(8) {
+            let start = module.text.start.checked_add(word32(entry, 0)?.into())?;
+            let about = table.get(word32(entry, 4)? as usize..)?;
+            let resume = u64::from(word32(about, 12)?);
+            let name = names.checked_add(word32(about, 4)? as usize)?;
+            if memory.start_of_name(name).starts_with(MARK) {
+                continue;
+            }
+            functions.push(Function {
+                start,
+                name,
+                heights: heights.checked_add(word32(about, 16)? as usize)?,
+                resume: (resume != 0).then_some(start.checked_add(resume)?),
+                // The sign says that assembly code did not tell: it passes nothing on the stack.
+                shared: word32(about, 8).filter(|size| size >> 31 == 0).unwrap_or(0),
+            });
+        }
+        let ascending = functions.is_sorted_by(|a, b| a.start < b.start);
+        let last = functions.last()?.start;
+        (ascending && module.text.contains(&last)).then_some(Go {
+            text: module.text,
+            data: module.data,
+            most_shared: functions.iter().map(|f| f.shared).max().unwrap_or(0),
+            functions,
+            tables: self.at,
+            quantum: self.quantum,
+        })
+    }
+
+    /// What the tables belong to.
+    fn module(&self, words: &Words<'_>, entries: &[u8], regions: &[Region]) -> Option<Module> {
+        let first = u64::from(word32(entries, 0)?);
+        let end = u64::from(word32(entries, entries.len() - 4)?);
+        let describes = |at: u64| Module::read(words, regions, at, first..end);
+        let moved = words.relocated.iter().filter(|(_, held)| **held == self.at);
+        let moved = moved.map(|(&at, _)| at).collect::<BTreeSet<u64>>();
+        moved.into_iter().find_map(describes).or_else(|| {
+            let data = regions.iter().filter(|r| !r.executable);
+            let mut places = data.flat_map(|r| {
+                let bytes = words.memory.from(r.range.start).unwrap_or(&[]);
+                let size = usize::try_from(r.range.end - r.range.start).unwrap_or(usize::MAX);
+                let places = (0..bytes.len().min(size)).step_by(8);
+                let tables = places.filter(|&n| word64(bytes, n) == Some(self.at));
+                tables.map(|n| r.range.start + n as u64)
+            });
+            places.find_map(describes)
+        })
+    }
+}
+
+/// `moduledata`, as far as it is used: it begins with the address of the tables.
+struct Module {
+    text: Range<u64>,
+    data: [Range<u64>; 4],
+}
+
+impl Module {
+    /// That at `at`, if it is one: it says where the first of the `functions` begins and where the last
+    /// one ends.
+    fn read(
+        words: &Words<'_>,
+        regions: &[Region],
+        at: u64,
+        functions: Range<u64>,
+    ) -> Option<Module> {
+        let word = |n: u64| words.word(at.checked_add(8 * n)?);
+        let range = |n: u64| Some(word(n)?..word(n + 1)?);
+        let text = range(TEXT)?;
+        let code = |at: u64| super::region_of(regions, at).is_some_and(|r| r.executable);
+        let fits = word(MINPC)? == text.start.checked_add(functions.start)?
+            && word(MINPC + 1)? == text.start.checked_add(functions.end)?
+            && word(MINPC + 1)? <= text.end
+            && text.start < text.end
+            && code(text.start)
+            && code(text.end - 1);
+        let [a, b, c, d] = [0, 2, 4, 6].map(|n| range(DATA + n));
+        fits.then_some(Module {
+            text,
+            data: [a?, b?, c?, d?],
+        })
+    }
+}
+
+/// A number of up to 32 bits, seven in a byte, lowest first.
+fn varint<'a>(bytes: &mut impl Iterator<Item = &'a u8>) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..35).step_by(7) {
+        let byte = *bytes.next()?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn offset_of(file: &[u8], part: &[u8]) -> Option<usize> {
+    let offset = (part.as_ptr() as usize).checked_sub(file.as_ptr() as usize)?;
+    (offset <= file.len()).then_some(offset)
+}
