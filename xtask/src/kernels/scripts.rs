@@ -73,7 +73,8 @@ pub(crate) fn run_scripts(
 fn step(name: &str, files: &mut super::initramfs::Files, text: String) -> (u32, Step) {
     files.add(name, text);
     let step = Step {
-        program: SHELL,
+        program: SHELL.to_owned(),
+        environment: Vec::new(),
         arguments: vec![Word::from("sh"), Word::File(name.to_owned())],
         seconds: SECONDS,
     };
