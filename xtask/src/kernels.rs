@@ -7,6 +7,7 @@
 //! out because the kernel lacks it, and for no other reason.
 
 mod confined;
+mod crate_tests;
 mod environment;
 mod feature;
 mod features;
@@ -21,7 +22,6 @@ mod scripts;
 mod step;
 mod suite;
 mod table;
-mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -135,7 +135,7 @@ fn machines(series: &[Series], varied: &[Series]) -> Result<Vec<Machine>> {
 /// The programs that run on an architecture, and the command itself.
 fn programs_of(arch: Arch) -> Result<Files> {
     let mut files = programs::provide(arch)?;
-    tests::provide(arch, &mut files)?;
+    crate_tests::provide(arch, &mut files)?;
     // The command of this architecture is linked anew for its own audit; that one will do.
     let command = match arch.to_string() == std::env::consts::ARCH {
         true => dogfood::build()?,

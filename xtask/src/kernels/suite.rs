@@ -7,14 +7,14 @@ use super::environment::User;
 use super::feature::{Features, Need};
 use super::initramfs::Files;
 use super::step::{Seen, Step};
-use super::{confined, features, filters, tests};
+use super::{confined, crate_tests, features, filters};
 
 /// Every suite, in the order of the table's columns.
 pub(crate) const SUITES: &[Suite] = &[
     ("features", features::cases),
     ("filters", filters::cases),
     ("confined", confined::cases),
-    ("tests", tests::cases),
+    ("tests", crate_tests::cases),
 ];
 
 /// A suite: its name, and its cases in an environment; what their steps read is added to the files.

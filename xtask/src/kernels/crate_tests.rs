@@ -197,7 +197,7 @@ fn passed(seen: &Seen) -> Result<usize> {
     );
     let one = |line: &&str| line.starts_with("test result: ok. 1 passed; 0 failed; 0 ignored;");
     ensure!(
-        lines.iter().any(|line| one(&line)),
+        lines.iter().any(one),
         "it says\n    {}",
         last()
     );
