@@ -2,7 +2,7 @@
 // builds: freestanding
 // calls: getpid getuid getgid exit_group
 // run: all
-// gap: getgid — without optimisation, a variable of a frame that is returned to
+// gap[x86_64]: getgid — without optimisation, a variable of a frame that is returned to
 #include "freestanding.h"
 
 static void *buffer[5];

@@ -5,7 +5,7 @@
 // flags: -pthread
 // calls: getppid getpgrp getegid exit_group
 // run: some
-// gap: getegid — without optimisation, what is in the frame after a call whose target is not known
+// gap[x86_64]: getegid — without optimisation, what is in the frame after a call whose target is not known
 #include <mutex>
 #include <thread>
 

@@ -2,8 +2,8 @@
 // builds: freestanding
 // calls: read getpid getuid getgid 103 105 exit_group
 // calls[aarch64]: io_setup getpid getuid geteuid getgid getegid exit_group
-// gap: 103 getgid 105 — a comparison of the number plus a constant says nothing of the number
-// gap[aarch64]: geteuid getgid getegid — a comparison of the number plus a constant says nothing of the number
+// gap[x86_64]: 103 getgid 105 — a comparison of the number plus a constant says nothing of the number
+// doubt[aarch64]: number — a comparison of the number plus a constant says nothing of the number
 // run: some
 // not: unlink — the other side of the comparison makes another call
 #include "freestanding.h"

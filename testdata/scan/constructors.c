@@ -2,7 +2,8 @@
 // builds: freestanding | gcc -O2 --no-section-headers | gcc -O0 -static-pie -s --no-section-headers | gcc -O2 -Wl,-z,noseparate-code -s | gcc -O2 -mcmodel=large
 // calls: getpid getuid getgid exit_group
 // run: all
-// not: unlink — a constructor of a section that nobody walks
+// not[x86_64]: unlink — a constructor of a section that nobody walks
+// extra[aarch64]: unlink — that section begins where .fini_array ends, whose end is named
 #include "freestanding.h"
 
 typedef void (*function)(void);

@@ -2,7 +2,7 @@
 // instruction by a return, resumed in the middle.
 // builds: gcc -O2 | gcc -O0 -no-pie | gcc -O2 -static -s
 // scope: contains
-// gap: times getsid — a frame that may be returned to again keeps no values between two calls
+// gap[x86_64]: times getsid — a frame that may be returned to again keeps no values between two calls
 // hosted: yes
 // flags: -D_GNU_SOURCE
 // calls: getppid getpgrp getsid times exit_group

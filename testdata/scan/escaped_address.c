@@ -2,7 +2,7 @@
 // builds: freestanding
 // calls: getuid exit_group
 // run: all
-// gap: getuid — a store through a pointer that was kept in memory
+// gap[aarch64]: getuid — a store through a pointer that was kept in memory
 // extra: getpid — the value before the call may stand for the one after it as well
 #include "freestanding.h"
 

@@ -1,7 +1,7 @@
 // setjmp and longjmp of our own: the way back leads to the place after the first call.
 // builds: freestanding
 // calls: getpid getuid getgid exit_group
-// gap: getpid getgid exit_group — a frame that may be returned to again keeps no values between two calls
+// gap[x86_64]: getpid getgid exit_group — a frame that may be returned to again keeps no values between two calls
 // run: all
 #include "freestanding.h"
 

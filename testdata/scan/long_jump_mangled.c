@@ -1,7 +1,8 @@
 // The same, but the places are kept mangled with a secret as glibc does: xor and a rotation.
 // builds: freestanding
 // calls: getpid getuid getgid exit_group
-// gap: getpid getgid exit_group — a frame that may be returned to again keeps no values between two calls
+// gap[x86_64]: getpid getgid exit_group — a frame that may be returned to again keeps no values between two calls
+// doubt[aarch64]: target — where the mangled address is in memory that others can name
 // run: all
 #include "freestanding.h"
 

@@ -1,7 +1,8 @@
 // A variable that changes between setjmp and longjmp: on the way back it has its new value.
 // builds: freestanding
 // calls: getpid getuid exit_group
-// gap: getpid getuid exit_group — a frame slot that a later return of setjmp sees
+// gap[aarch64]: getpid getuid — a frame slot that a later return of setjmp sees
+// gap[x86_64]: getpid getuid exit_group — a frame slot that a later return of setjmp sees
 // run: all
 #include "freestanding.h"
 

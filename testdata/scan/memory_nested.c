@@ -2,7 +2,6 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
-// gap: getpid getuid — a frame that is handed on in the register of nested functions
 #include "freestanding.h"
 
 NOINLINE void make(nr_t *where) { sys3(*where, 0, 0, 0); }

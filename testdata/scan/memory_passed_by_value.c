@@ -2,7 +2,7 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
-// gap: getpid getuid — what callers put on the stack, read through a pointer
+// gap[x86_64]: getpid getuid — what callers put on the stack, read through a pointer
 #include "freestanding.h"
 
 struct command {

@@ -2,7 +2,7 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
-// gap: getuid — what a callee that is not known writes
+// gap[x86_64]: getuid — what a callee that is not known writes
 #include "freestanding.h"
 
 NOINLINE void change(nr_t *number) { *number = NR_getuid; }

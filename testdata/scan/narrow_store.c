@@ -2,7 +2,7 @@
 // builds: freestanding
 // calls: getuid exit_group
 // run: all
-// gap: getuid — a word that is put together from parts
+// gap[x86_64]: getuid — a word that is put together from parts
 // not: getpid — the word as it was before
 #include "freestanding.h"
 

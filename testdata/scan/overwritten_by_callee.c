@@ -2,7 +2,6 @@
 // builds: freestanding
 // calls: getuid exit_group
 // run: all
-// gap: getuid — a store by a callee through a pointer into the caller's frame
 // extra: getpid — the value before the call may stand for the one after it as well
 #include "freestanding.h"
 

@@ -2,9 +2,9 @@
 // their first values are no constants. The C library keeps many of its own there.
 // builds: freestanding
 // calls: getpid getuid getgid exit_group
-// gap: getuid — the values of cells that are written are not followed yet
+// gap[aarch64]: getuid — the page of a variable in an argument register counts as its address
 // run: all
-// not: unlink — the number that is in the file
+// extra: unlink — the number that is in the file: which of a cell's values comes first is not told
 #include "freestanding.h"
 
 __attribute__((section(".data.rel.ro"))) static nr_t number = NR_unlink;

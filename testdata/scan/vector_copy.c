@@ -2,7 +2,7 @@
 // builds: freestanding | gcc -O2 -mno-sse2 -mno-sse -mno-mmx | gcc -O3 -mavx2
 // calls: getpid getuid exit_group
 // run: all
-// gap: getuid — the copy's fields when it is passed by address
+// gap[x86_64]: getuid — the copy's fields when it is passed by address
 #include "freestanding.h"
 
 struct operations {

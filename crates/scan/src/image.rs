@@ -415,6 +415,12 @@ impl Image {
         }
     }
 
+    /// Whether code of the program can write to this data, or could before it was protected.
+    pub(crate) fn can_change(&self, at: Addr) -> bool {
+        let early = |object| self.written_early(object, at);
+        self.region(at).is_some_and(|r| r.writable) || self.object(at).is_some_and(early)
+    }
+
     /// Whether code of the object itself writes to this protected data before it is protected.
     /// glibc's loader and its static start code keep what they learn of the machine there (page
     /// size, processor features, vDSO functions), among tables that nothing changes.

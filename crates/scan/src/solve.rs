@@ -274,8 +274,12 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
         if settled && corrections < MOST_CORRECTIONS {
             let more = solver.want(&mut wants) || wants.waits();
             if more || *memory != Memory::default() {
-                let found = solver.track(&mut wants);
-                relies = Rc::make_mut(&mut memory).learn(found, corrections > 2);
+                let give_up = corrections > 2;
+                let hopes = wants.hopes();
+                let found = solver.track(&mut wants, !give_up);
+                relies = Rc::make_mut(&mut memory).learn(found, give_up);
+                // What was hoped must be seen.
+                relies |= wants.hopes() != hopes;
                 corrections += usize::from(relies);
                 again |= wants.waits();
             }

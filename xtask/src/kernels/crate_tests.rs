@@ -196,11 +196,7 @@ fn passed(seen: &Seen) -> Result<usize> {
         String::from_utf8_lossy(&seen.stderr)
     );
     let one = |line: &&str| line.starts_with("test result: ok. 1 passed; 0 failed; 0 ignored;");
-    ensure!(
-        lines.iter().any(one),
-        "it says\n    {}",
-        last()
-    );
+    ensure!(lines.iter().any(one), "it says\n    {}", last());
     Ok(1)
 }
 

@@ -10,7 +10,7 @@ use crate::isa::{Binary, Compare, Condition};
 use crate::summary::value::fold;
 
 /// Larger sets become ranges.
-pub const MOST_VALUES: usize = 64;
+pub const MOST_VALUES: usize = 128;
 
 /// The values that something can have. Joining only grows it, and it grows at most from
 /// nothing through sets of up to [`MOST_VALUES`] and ranges to anything.

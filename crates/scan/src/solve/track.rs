@@ -16,6 +16,7 @@ use crate::image::{Addr, STEP, Slot};
 use crate::summary::{Graph, Input, Reference, Summary, Value, ValueId};
 
 mod flow;
+mod kernel;
 mod want;
 
 pub(super) use want::Wants;
@@ -95,6 +96,10 @@ struct Track {
     lean: bool,
     /// Frames that are wanted.
     frames: BTreeSet<FunctionId>,
+    /// Pieces that a hopeful call was handed, now and when memory was tracked before (see [`Wants`]).
+    spared: BTreeSet<Piece>,
+    spared_before: BTreeSet<Piece>,
+    hopeful: bool,
     /// There was too much to follow.
     gave_up: bool,
     /// Values that were looked at.
@@ -103,8 +108,10 @@ struct Track {
 
 impl Solver<'_> {
     /// What is known of the memory that is wanted, and of variables that addresses of it are put into:
-    /// these are wanted from then on.
-    pub(super) fn track(&mut self, wants: &mut Wants) -> Memory {
+    /// these are wanted from then on. With `hopeful`, more may be said than was seen, and
+    /// [`Wants::hopes`] grows by that: it must be tracked once more.
+    pub(super) fn track(&mut self, wants: &mut Wants, hopeful: bool) -> Memory {
+        wants.hopeful = hopeful;
         loop {
             let track = self.track_once(wants);
             wants.steps = track.steps;
@@ -132,6 +139,7 @@ impl Solver<'_> {
             if *wants == before {
                 let (mut memory, unknown) = self.contents(&track, wants);
                 wants.waits = self.wait_for(&track, unknown, &mut memory);
+                wants.spared.extend(&track.spared);
                 return memory;
             }
         }
@@ -142,6 +150,8 @@ impl Solver<'_> {
             lost: wants.dropped.clone(),
             lean: wants.lean,
             frames: wants.frames.clone(),
+            spared_before: wants.spared.clone(),
+            hopeful: wants.hopeful,
             steps: wants.steps,
             ..Track::default()
         };
@@ -219,23 +229,31 @@ impl Solver<'_> {
             return;
         }
         let mut named = BTreeSet::new();
+        // Linkage tables that somebody comes to otherwise than by reading one word of them.
+        let mut walked = BTreeSet::new();
         for &(function, block) in &self.referred {
             let summary = &self.functions.all[function.0 as usize].summary;
             for reference in &summary.blocks[block as usize].references {
-                let (at, size) = match *reference {
+                let (mut at, mut size) = match *reference {
                     Reference::Address(at) => (at, 1),
-                    Reference::Bytes { at, size } => (at, size),
-                    Reference::Assigned { at, size } => (at, size),
+                    Reference::Bytes { at, size }
+                    | Reference::Assigned { at, size }
+                    | Reference::Written { at, size } => (at, size),
                     Reference::Indexed { base, .. } => (base, 0),
-                    Reference::Written { .. } | Reference::Stored(_) | Reference::Computed(_) => {
-                        continue;
-                    }
+                    Reference::Stored(_) | Reference::Computed(_) => continue,
                 };
+                let mut computed = matches!(reference, Reference::Address(_)) || size == 0;
+                // Who reads a word of a linkage table holds the address that it has.
+                match self.in_linkage(at) {
+                    Some(held) if !computed && size == 8 => {
+                        (at, size, computed) = (held, 1, true);
+                    }
+                    _ => walked.extend(self.linkage_at(at)),
+                }
                 // A base can lie before what an index leads to, or after it, in its section; and who
                 // counts from one names the element before the first.
                 let near = self.image.beside(Addr(at)).map_or(at, |beside| beside.0);
                 let region = self.image.region(Addr(near)).map(|r| r.range.clone());
-                let computed = matches!(reference, Reference::Address(_)) || size == 0;
                 let named_range = at..at.saturating_add(u64::from(size));
                 let own = self
                     .image
@@ -272,8 +290,10 @@ impl Solver<'_> {
             .chain(self.image.read_by_place())
         {
             let Slot::Address(held) = held else { continue };
+            let table = self.linkage_at(at.0);
             if let Some(piece) = track.piece_of(held.0)
                 && track.piece_of(at.0).is_none()
+                && table.is_none_or(|table| walked.contains(&table))
             {
                 track.lose(piece);
             }

@@ -276,11 +276,11 @@ impl Lower<'_> {
         else {
             return;
         };
-        let region = |at: u64| self.image.region(Addr(at)).filter(|r| r.writable);
         if self.uses.is_some()
             && from_value != to
             && to >= SMALL
-            && let Some(region) = region(from_value)
+            && self.image.can_change(Addr(from_value))
+            && let Some(region) = self.image.region(Addr(from_value))
             && !region.range.contains(&to)
         {
             self.refer(Reference::Address(from_value));

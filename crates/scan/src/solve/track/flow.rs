@@ -7,9 +7,9 @@ use super::super::evaluate::Evaluator;
 use super::super::memory::Memory;
 use super::super::{FunctionId, Solver};
 use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, Unknown, constant};
-use crate::image::Addr;
+use crate::image::{Addr, Slot};
 use crate::isa::{Binary, Reg, RegSet};
-use crate::summary::{Call, Exit, Input, Traffic, Value, ValueId};
+use crate::summary::{Call, Exit, Graph, Input, Traffic, Value, ValueId};
 
 impl Solver<'_> {
     /// Follows what is known of a function's values once more.
@@ -99,6 +99,13 @@ impl Solver<'_> {
                 let returned = track.returned.get(&(function, at));
                 returned.cloned().unwrap_or_default()
             }
+            Value::Load(address, 8, _) if let Some(at) = self.linked(graph, address) => {
+                let piece = track.piece_of(at).map(|piece| Place {
+                    piece,
+                    offset: Some(at as i64),
+                });
+                piece.into_iter().collect()
+            }
             Value::Load(address, size, _) => {
                 let from = of(address).clone();
                 let held = from.into_iter().map(|place| track.load(place, size));
@@ -130,6 +137,26 @@ impl Solver<'_> {
             }
             Value::Any | Value::Opaque(..) | Value::Test(..) | Value::Flags(..) => Places::new(),
         }
+    }
+
+    /// The address that is in a linkage table, at a place of it that is a constant.
+    fn linked(&self, graph: &Graph, address: ValueId) -> Option<u64> {
+        self.in_linkage(graph.constant_of(address)?)
+    }
+
+    /// The address that the word of a linkage table at `at` holds.
+    pub(super) fn in_linkage(&self, at: u64) -> Option<u64> {
+        self.linkage_at(at)?;
+        match self.image.slot(Addr(at))? {
+            Slot::Address(held) => Some(held.0),
+            Slot::Value(_) | Slot::Resolver(_) => None,
+        }
+    }
+
+    /// Where the linkage table begins that `at` is in.
+    pub(super) fn linkage_at(&self, at: u64) -> Option<u64> {
+        let region = self.image.region(Addr(at))?;
+        region.linkage.then_some(region.range.start)
     }
 
     /// Whether some call at an address in a function leaves the register as it is.
@@ -211,22 +238,7 @@ impl Solver<'_> {
                 }
                 self.give_back(track, function, &result);
             }
-            Exit::Syscall(entry, _) => {
-                let kernel = self.image.kernel();
-                let numbers = self.numbers(function, at);
-                for (n, argument) in entry.arguments.iter().enumerate() {
-                    let written = numbers.as_ref().and_then(|all| {
-                        let mut each = all.iter().map(|&number| kernel.written_through(number, n));
-                        each.try_fold(0, |most, one| Some(most.max(one?)))
-                    });
-                    let places = track.holders[&function].values[argument.0 as usize].clone();
-                    for place in places {
-                        if written.is_none_or(|size| size > 0 && place.offset.is_none()) {
-                            track.lose(place.piece);
-                        }
-                    }
-                }
-            }
+            Exit::Syscall(entry, _) => self.tell_kernel(track, function, at, entry),
             Exit::Foreign(..) | Exit::Lost(_) => track.lose_held_by(function),
             Exit::Switch(_, trusted) => {
                 if !trusted.is_empty() && self.is_unresolved(function, at) {
@@ -414,17 +426,6 @@ impl Solver<'_> {
         }
     }
 
-    /// The numbers that the system call at `at` can be.
-    fn numbers(&self, function: FunctionId, at: u64) -> Option<BTreeSet<u64>> {
-        let mut all = BTreeSet::new();
-        for (_, id) in self.by_context.get(&function).into_iter().flatten() {
-            if let Some(site) = self.instances[id.0 as usize].sites.get(&at) {
-                all.extend(site.number.values(8)?);
-            }
-        }
-        Some(all)
-    }
-
     /// Whether the target of the call at `at` may be anything.
     fn is_unresolved(&self, function: FunctionId, at: u64) -> bool {
         let mut ids = self.by_context.get(&function).into_iter().flatten();
@@ -483,6 +484,7 @@ impl Solver<'_> {
                 Value::Const(at)
                     if track.piece_of(at).is_some() || self.image.is_code(Addr(at)) => {}
                 Value::Frame(_) => {}
+                Value::Load(address, 8, _) if self.linked(graph, address).is_some() => {}
                 Value::Binary(Binary::Add, a, b) => {
                     match (constant(graph, a), constant(graph, b)) {
                         (_, Some(_)) => pending.push((function, a)),
@@ -539,25 +541,7 @@ impl Solver<'_> {
                     }
                 }
             }
-            // What the kernel writes where it is told to.
-            for (block, reached) in holder.summary.blocks.iter().zip(&holder.reached) {
-                let Exit::Syscall(entry, _) = &block.exit else {
-                    continue;
-                };
-                let kernel = self.image.kernel();
-                let numbers = self.numbers(function, block.last).unwrap_or_default();
-                for (n, argument) in entry.arguments.iter().enumerate().filter(|_| *reached) {
-                    let size = numbers
-                        .iter()
-                        .filter_map(|&nr| kernel.written_through(nr, n))
-                        .max();
-                    for place in &holder.values[argument.0 as usize] {
-                        if let Some(size) = size.filter(|&s| s > 0) {
-                            write(memory, *place, size, &Domain::Anything);
-                        }
-                    }
-                }
-            }
+            self.written_by_kernel(function, holder, memory);
         }
         unknown
     }
@@ -611,7 +595,7 @@ fn may_return_nothing(holder: &Holder, result: Reg) -> bool {
     })
 }
 
-fn write(memory: &mut Memory, place: Place, size: u8, value: &Domain) {
+pub(super) fn write(memory: &mut Memory, place: Place, size: u8, value: &Domain) {
     let Some(offset) = place.offset else { return };
     match place.piece {
         Piece::Frame(function) => {

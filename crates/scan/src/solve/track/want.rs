@@ -31,12 +31,22 @@ pub(in super::super) struct Wants {
     pub(super) lean: bool,
     /// Some of it can only be known once more inputs are told apart.
     pub(super) waits: bool,
+    /// What a system call was handed whose number is read from followed memory: until that number was
+    /// known once, the call was taken not to write there.
+    pub(super) spared: BTreeSet<Piece>,
+    /// More may be spared.
+    pub(super) hopeful: bool,
 }
 
 impl Wants {
     /// Whether what was found was found to depend on more.
     pub(in super::super) fn waits(&self) -> bool {
         self.waits
+    }
+
+    /// How many pieces of memory were taken not to be written to by calls whose numbers were not known.
+    pub(in super::super) fn hopes(&self) -> usize {
+        self.spared.len()
     }
 
     fn is_full(&self) -> bool {
@@ -155,7 +165,7 @@ impl Solver<'_> {
         let Some(region) = self.image.region(Addr(at)) else {
             return;
         };
-        if !region.writable || region.linkage || region.executable {
+        if !self.image.can_change(Addr(at)) || region.linkage || region.executable {
             return;
         }
         let (range, apart) = match self.image.data_extents(Addr(at)) {

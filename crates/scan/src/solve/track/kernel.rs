@@ -1,0 +1,108 @@
+//! What places the kernel is told, and what it writes there.
+
+use std::collections::BTreeSet;
+
+use super::super::domain::Domain;
+use super::super::memory::Memory;
+use super::super::{FunctionId, Solver};
+use super::flow::write;
+use super::{Holder, Place, Track};
+use crate::summary::{Entry, Exit, Value, ValueId};
+
+impl Solver<'_> {
+    /// Loses what the system call at `at` may write to in ways that are not known.
+    pub(super) fn tell_kernel(
+        &self,
+        track: &mut Track,
+        function: FunctionId,
+        at: u64,
+        entry: &Entry,
+    ) {
+        let kernel = self.image.kernel();
+        let numbers = self.numbers(function, at);
+        let holder = &track.holders[&function];
+        let hopeful = track.hopeful && numbers.is_none() && reads_followed(holder, entry.number);
+        for (n, argument) in entry.arguments.iter().enumerate() {
+            let written = numbers.as_ref().and_then(|all| {
+                let mut each = all.iter().map(|&number| kernel.written_through(number, n));
+                each.try_fold(0, |most, one| Some(most.max(one?)))
+            });
+            let places = track.holders[&function].values[argument.0 as usize].clone();
+            let goes =
+                |place: &Place| written.is_none_or(|size| size > 0 && place.offset.is_none());
+            for Place { piece, .. } in places.into_iter().filter(goes) {
+                match hopeful && !track.spared_before.contains(&piece) {
+                    true => _ = track.spared.insert(piece),
+                    false => track.lose(piece),
+                }
+            }
+        }
+    }
+
+    /// Adds what the kernel writes where the function tells it to.
+    pub(super) fn written_by_kernel(
+        &self,
+        function: FunctionId,
+        holder: &Holder,
+        memory: &mut Memory,
+    ) {
+        let kernel = self.image.kernel();
+        for (block, reached) in holder.summary.blocks.iter().zip(&holder.reached) {
+            let Exit::Syscall(entry, _) = &block.exit else {
+                continue;
+            };
+            let numbers = self.numbers(function, block.last).unwrap_or_default();
+            for (n, argument) in entry.arguments.iter().enumerate().filter(|_| *reached) {
+                let size = numbers
+                    .iter()
+                    .filter_map(|&nr| kernel.written_through(nr, n))
+                    .max();
+                for place in &holder.values[argument.0 as usize] {
+                    if let Some(size) = size.filter(|&s| s > 0) {
+                        write(memory, *place, size, &Domain::Anything);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The numbers that the system call at `at` can be.
+    fn numbers(&self, function: FunctionId, at: u64) -> Option<BTreeSet<u64>> {
+        let mut all = BTreeSet::new();
+        for (_, id) in self.by_context.get(&function).into_iter().flatten() {
+            if let Some(site) = self.instances[id.0 as usize].sites.get(&at) {
+                all.extend(site.number.values(8)?);
+            }
+        }
+        Some(all)
+    }
+}
+
+/// Whether a value is read from followed memory, or a choice of that and others: it will be known once
+/// that memory is.
+fn reads_followed(holder: &Holder, value: ValueId) -> bool {
+    let graph = &holder.summary.graph;
+    let mut seen = BTreeSet::new();
+    let mut pending = vec![value];
+    while let Some(value) = pending.pop() {
+        if !seen.insert(value) {
+            continue;
+        }
+        match graph.get(value) {
+            Value::Load(address, ..) if !holder.values[address.0 as usize].is_empty() => {
+                return true;
+            }
+            Value::Binary(_, a, b) | Value::Select(_, a, b) => pending.extend([a, b]),
+            Value::ZeroExtend(a, _)
+            | Value::SignExtend(a, _)
+            | Value::Refine(a, ..)
+            | Value::Kept(_, _, a) => pending.push(a),
+            Value::Phi(index) => {
+                let operands = &graph.phis[index as usize].operands;
+                pending.extend(operands.iter().map(|o| o.1));
+            }
+            _ => {}
+        }
+    }
+    false
+}
