@@ -1,7 +1,7 @@
 // The number is a field of a constant structure; only its address is passed.
 // builds: freestanding | layouts
 // calls: getpid getgid exit_group
-// gap: getpid getgid exit_group — a number beside a pointer, in memory that relocation writes
+// gap[aarch64]: getpid getgid exit_group — a number beside a pointer, in memory that relocation writes
 // run: all
 // not: unlink mount — another field; a structure that nobody refers to
 #include "freestanding.h"

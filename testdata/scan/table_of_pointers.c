@@ -1,7 +1,6 @@
 // A constant table of pointers to structures that hold the numbers.
 // builds: freestanding | layouts
 // calls: getpid getuid exit_group
-// gap[x86_64]: getpid getuid exit_group — a number beside a pointer, in memory that relocation writes
 // run: all
 // not: unlink — a structure of the same kind that no reached table names
 #include "freestanding.h"
