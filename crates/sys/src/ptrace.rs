@@ -210,17 +210,61 @@ pub fn poke(pid: i32, address: u64, word: u64) -> Result<(), Error> {
     )
 }
 
+/// `siginfo_t`, as words.
+type SignalInfo = [u32; 32];
+/// Where `si_signo` and `si_code` are (siginfo.h, all but MIPS).
+const SIGNO: usize = 0;
+const CODE: usize = 2;
+
 /// The origin of the signal at whose stop `pid` stands: `si_signo` and `si_code`.
 pub fn signal_origin(pid: i32) -> Result<(i32, i32), Error> {
-    let mut words = [0_u32; 32];
-    const { assert!(size_of::<[u32; 32]>() >= size_of::<libc::siginfo_t>()) };
+    let info = signal_info(pid)?;
+    Ok((info[SIGNO].cast_signed(), info[CODE].cast_signed()))
+}
+
+/// The arguments with which a task made the call that is interrupted by the signal at whose stop it stands;
+/// of one that is in no call, those of its last one.
+///
+/// The kernel keeps the first one apart from the register that the result is in, but tells it only at stops of
+/// calls, which it knows by the `si_code` that it gave to them (`ptrace_get_syscall_info`). The signal has
+/// that code for as long as it is asked.
+#[cfg(target_arch = "aarch64")]
+pub(crate) fn arguments_at_signal(pid: i32) -> Result<[u64; 6], Error> {
+    let own = signal_info(pid)?;
+    let mut info = own;
+    info[CODE] = (libc::SIGTRAP | libc::PTRACE_EVENT_SECCOMP << 8) as u32;
+    set_signal_info(pid, &mut info)?;
+    let told = syscall_info(pid);
+    set_signal_info(pid, &mut own.clone())?;
+    match told?.at {
+        SyscallStop::Seccomp { args, .. } => Ok(args),
+        _ => Err(Error {
+            call: "ptrace(GET_SYSCALL_INFO)",
+            reason: std::io::Error::from_raw_os_error(libc::EIO),
+        }),
+    }
+}
+
+fn signal_info(pid: i32) -> Result<SignalInfo, Error> {
+    const { assert!(size_of::<SignalInfo>() >= size_of::<libc::siginfo_t>()) };
+    let mut info = SignalInfo::default();
     request(
         "ptrace(GETSIGINFO)",
         libc::PTRACE_GETSIGINFO,
         pid,
         0,
-        (&raw mut words) as u64,
+        (&raw mut info) as u64,
     )?;
-    // si_signo, si_errno, si_code are the first three words (siginfo.h, all but MIPS).
-    Ok((words[0].cast_signed(), words[2].cast_signed()))
+    Ok(info)
+}
+
+#[cfg(target_arch = "aarch64")]
+fn set_signal_info(pid: i32, info: &mut SignalInfo) -> Result<(), Error> {
+    request(
+        "ptrace(SETSIGINFO)",
+        libc::PTRACE_SETSIGINFO,
+        pid,
+        0,
+        std::ptr::from_mut(info) as u64,
+    )
 }

@@ -11,9 +11,11 @@
 //! Limits. A task has one tracer: debuggers do not work inside. A child made with `CLONE_UNTRACED`
 //! keeps its filter and has no tracer: its denials are not told, a call for which its filter asks
 //! gets ENOSYS from the kernel, and it may outlive the root. A process that made itself
-//! non-dumpable is told without its stack unless the launcher is privileged. On aarch64 a signal that
-//! the program ignores can make a call return EINTR that is not restarted for handlers either
-//! (signal(7)): without a tracer it would not.
+//! non-dumpable is told without its stack unless the launcher is privileged. Signals that a program
+//! ignores wake it because it is traced; that a call returns EINTR for it (signal(7)) is kept from the
+//! program, but on aarch64 not from a task in which the handler of another signal has run before, or which
+//! was created after one has run anywhere: there the kernel tells an interrupted call not apart from the
+//! return of a handler. Who has handlers must expect EINTR.
 
 mod core_calls;
 mod decide;

@@ -10,37 +10,92 @@ use std::fs;
 use portcullis_sys::Error;
 use portcullis_sys::registers::Registers;
 
-/// For a task at the stop of `signal`: when it is ignored and would yet make a call return EINTR,
-/// the call is set to be restarted, and the signal is to be dropped (`true`). A time-out given in
-/// the call's registers begins anew. On aarch64 no call can be restarted so late.
-pub(crate) fn hide(tid: i32, signal: i32) -> Result<bool, Error> {
-    let registers = Registers::of(tid)?;
-    if !registers.is_interrupted() || !ignores(tid, signal) {
-        return Ok(false);
-    }
-    registers.restart(tid)?;
-    Ok(true)
+/// What is remembered of a task for that.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Interruption {
+    /// Whether a handler may have run in it, or in the task that it is a copy of.
+    handled: bool,
+    /// A call that begins anew: the registers that a handler would have to interrupt, and those that are set.
+    anew: Option<(Registers, Registers)>,
 }
 
-/// Whether the task's process ignores `signal`, by its own wish or by default.
-fn ignores(tid: i32, signal: i32) -> bool {
-    let Ok(status) = fs::read_to_string(format!("/proc/{tid}/status")) else {
-        return false;
-    };
-    let set = |name: &str| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-            .unwrap_or(0)
-    };
-    if !(1..=64).contains(&signal) {
-        return false;
+/// What a process does about a signal.
+#[derive(PartialEq, Eq)]
+enum Disposition {
+    /// Nothing, by its own wish or by default.
+    Ignored,
+    /// It has a handler.
+    Handled,
+    /// What the kernel does.
+    Default,
+}
+
+impl Interruption {
+    /// Of a new task, when a handler has run (`handled`) or not in any task that it could be a copy of.
+    pub(crate) fn of_new(handled: bool) -> Interruption {
+        Interruption {
+            handled,
+            anew: None,
+        }
     }
-    let bit = 1_u64 << (signal - 1);
-    let by_default = matches!(
-        signal,
-        libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH | libc::SIGCONT
-    );
-    set("SigIgn:") & bit != 0 || (by_default && set("SigCgt:") & bit == 0)
+
+    /// Whether a handler may have run.
+    pub(crate) fn handled(&self) -> bool {
+        self.handled
+    }
+
+    /// For the task at the stop of `signal`: when it is ignored and would yet make a call return EINTR, the
+    /// call is set to begin anew, and the signal is to be dropped (`true`). A time-out given in the call's
+    /// registers begins anew as well.
+    pub(crate) fn hides(&mut self, tid: i32, signal: i32) -> Result<bool, Error> {
+        let registers = Registers::of(tid)?;
+        let is_interrupted = registers.is_interrupted(tid, self.handled)?;
+        let former = self.anew.filter(|(_, anew)| *anew == registers);
+        if !is_interrupted && former.is_none() && self.handled {
+            return Ok(false);
+        }
+        match Disposition::of(tid, signal) {
+            Disposition::Ignored if is_interrupted => {
+                let anew = registers.anew(tid)?;
+                anew.set(tid)?;
+                self.anew = Some((registers, anew));
+                return Ok(true);
+            }
+            Disposition::Ignored => {}
+            other => {
+                // The next signal of the same wake-up: the call has not begun yet, and this one interrupts it.
+                if let Some((interrupted, _)) = former {
+                    interrupted.set(tid)?;
+                }
+                self.anew = None;
+                self.handled |= other == Disposition::Handled;
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Disposition {
+    /// Of the task's process; one that cannot be asked may have a handler.
+    fn of(tid: i32, signal: i32) -> Disposition {
+        let status = fs::read_to_string(format!("/proc/{tid}/status"));
+        let (Ok(status), 1..=64) = (status, signal) else {
+            return Disposition::Handled;
+        };
+        let has = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            mask.unwrap_or(0) & 1 << (signal - 1) != 0
+        };
+        let by_default = matches!(
+            signal,
+            libc::SIGCHLD | libc::SIGURG | libc::SIGWINCH | libc::SIGCONT
+        );
+        match (has("SigIgn:"), has("SigCgt:")) {
+            (true, _) => Disposition::Ignored,
+            (_, true) => Disposition::Handled,
+            _ if by_default => Disposition::Ignored,
+            _ => Disposition::Default,
+        }
+    }
 }

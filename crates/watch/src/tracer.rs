@@ -13,7 +13,8 @@ use crate::core_calls::CoreCalls;
 use crate::decide::{Action, Call, Decide, Decision};
 use crate::denial::{Answer, Denial};
 use crate::entry::Entry;
-use crate::{memory, native, paths, stack};
+use crate::native::Interruption;
+use crate::{memory, paths, stack};
 
 /// Most different calls outside the set that are told apart; more are counted only.
 const DENIALS: usize = 4096;
@@ -78,6 +79,7 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
         core: CoreCalls::new(Arch::NATIVE),
         entry,
         tasks: HashMap::from([(start.pid, Task::default())]),
+        handled: false,
         denials: Vec::new(),
         places: HashMap::new(),
         omitted: 0,
@@ -122,6 +124,7 @@ struct Task {
     /// Its registers when a SIGSYS was last delivered to it: if it ends right there, the signal
     /// ended it and no filter.
     sigsys_at: Option<Registers>,
+    interruption: Interruption,
 }
 
 struct Tracer<'a> {
@@ -132,6 +135,8 @@ struct Tracer<'a> {
     core: CoreCalls,
     entry: Option<Entry>,
     tasks: HashMap<i32, Task>,
+    /// A handler of a signal has run in some task.
+    handled: bool,
     denials: Vec<Denial>,
     /// Where in `denials` a call at an instruction is.
     places: HashMap<(u32, u32, u64, Answer), usize>,
@@ -170,7 +175,11 @@ impl Tracer<'_> {
             process::kill_unreaped(tid)?;
             return ptrace::resume(tid, 0);
         }
-        self.tasks.entry(tid).or_default();
+        let new = || Task {
+            interruption: Interruption::of_new(self.handled),
+            ..Task::default()
+        };
+        self.tasks.entry(tid).or_insert_with(new);
         match stop {
             Stop::Event(event::STOP, signal) if is_stop(signal) => {
                 ptrace::listen(tid)?;
@@ -211,11 +220,13 @@ impl Tracer<'_> {
             }
             return ptrace::resume(tid, 0);
         }
+        let task = self.tasks.entry(tid).or_default();
+        let hides = task.interruption.hides(tid, signal)?;
+        self.handled |= task.interruption.handled();
         if signal == libc::SIGSYS {
-            self.tasks.entry(tid).or_default().sigsys_at = Some(Registers::of(tid)?);
+            task.sigsys_at = Some(Registers::of(tid)?);
         }
-        let hidden = native::hide(tid, signal)?;
-        ptrace::resume(tid, if hidden { 0 } else { signal })
+        ptrace::resume(tid, if hides { 0 } else { signal })
     }
 
     /// A task at its end: was it its filter?

@@ -48,10 +48,6 @@ const NEEDS: &[(&str, Feature)] = &[
         "it::observe::a_foreign_call_is_killed_even_when_observing",
         Feature::X86_64,
     ),
-    (
-        "it::observe::no_call_is_interrupted_that_would_not_be_natively",
-        Feature::X86_64,
-    ),
 ];
 
 /// Adds the tests of an architecture, and what they read.

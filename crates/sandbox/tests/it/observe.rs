@@ -87,9 +87,7 @@ fn a_foreign_call_is_killed_even_when_observing() {
     assert_eq!(verdict.outcome, Outcome::Denied);
 }
 
-/// Signals that the program ignores, by default or by its wish, wake no call natively. On aarch64 that
-/// cannot be kept up (`portcullis_watch`, limits).
-#[cfg(target_arch = "x86_64")]
+/// Signals that the program ignores, by default or by its wish, wake no call natively.
 #[test]
 fn no_call_is_interrupted_that_would_not_be_natively() {
     let built = build("observe", &[]);
@@ -107,18 +105,21 @@ fn no_call_is_interrupted_that_would_not_be_natively() {
     }
 }
 
-/// A handled signal does interrupt, as it does natively.
+/// A handled signal does interrupt, as it does natively: alone, together with an ignored one, and with an
+/// ignored one at the return of its handler, in the process itself or in one that its handler forked.
 #[test]
 fn a_handled_signal_interrupts_as_it_does_natively() {
     let built = build("observe", &[]);
-    let native = std::process::Command::new(&built.path)
-        .arg("handled")
-        .status()
-        .unwrap();
-    let verdict = Case::new(&built.path, Denied::kill(&[]))
-        .arguments(&["handled"])
-        .run()
-        .unwrap();
-    assert_eq!(native.code(), Some(0));
-    assert_eq!(verdict.outcome, Outcome::Exited(0));
+    for way in ["handled", "ignored_first", "ignored_in_handler", "forked"] {
+        let native = std::process::Command::new(&built.path)
+            .arg(way)
+            .status()
+            .unwrap();
+        assert_eq!(native.code(), Some(0), "{way} natively");
+        let verdict = Case::new(&built.path, Denied::kill(&[]))
+            .arguments(&[way])
+            .run()
+            .unwrap();
+        assert_eq!(verdict.outcome, Outcome::Exited(0), "{way} traced");
+    }
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use super::Made;
 use crate::Error;
-use crate::ptrace::{peek, request};
+use crate::ptrace::{arguments_at_signal, peek, request};
 
 /// Bytes of `svc`.
 pub const SYSCALL_LENGTH: u64 = 4;
@@ -124,16 +124,25 @@ impl Registers {
         set_system_call(pid, -1)
     }
 
-    /// At a signal's stop: whether a call was interrupted, is about to return `EINTR`, and can be restarted.
-    /// None can: the kernel has decided about a restart before the stop (`do_signal`), and no register set
-    /// holds what x0 was before the call.
-    pub fn is_interrupted(&self) -> bool {
-        false
+    /// At the stop of a signal: whether a call was interrupted, is about to return `EINTR`, and can begin anew.
+    ///
+    /// At the stop the kernel has forgotten the call (`do_signal`): what remains, that `EINTR` stands behind an
+    /// instruction that makes calls, is also what the return from a handler looks like that interrupted one. A
+    /// task is therefore believed only when no handler has run in it (`handled`).
+    pub fn is_interrupted(&self, pid: i32, handled: bool) -> Result<bool, Error> {
+        let has_failed = self.x[0] as i64 == -i64::from(libc::EINTR);
+        Ok(has_failed
+            && !handled
+            && !self.compat
+            && is_call(pid, self.pc.wrapping_sub(SYSCALL_LENGTH))?)
     }
 
-    /// At a signal's stop, of an interrupted call: it begins anew, unless a handler runs.
-    pub fn restart(self, _pid: i32) -> Result<(), Error> {
-        Ok(())
+    /// Of an interrupted call: the registers with which it begins anew. They hide from the kernel that a
+    /// call was interrupted: when a handler is to run, the former ones have to be set again.
+    pub fn anew(mut self, pid: i32) -> Result<Registers, Error> {
+        self.x[0] = arguments_at_signal(pid)?[0];
+        self.pc = self.pc.wrapping_sub(SYSCALL_LENGTH);
+        Ok(self)
     }
 
     /// By their numbers in unwind tables (DWARF for the Arm 64-bit architecture, 4.1): 0 to 30, 31 for the

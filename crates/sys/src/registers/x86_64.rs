@@ -102,17 +102,19 @@ impl Registers {
         self.set(pid)
     }
 
-    /// At a signal's stop: whether a call was interrupted, is about to return `EINTR`, and can be restarted.
-    pub fn is_interrupted(&self) -> bool {
-        self.orig_rax != u64::MAX && self.rax as i64 == -i64::from(libc::EINTR)
+    /// At the stop of a signal: whether a call was interrupted, is about to return `EINTR`, and can begin anew.
+    /// A return from a handler is none (`orig_ax` is -1 then, `restore_sigcontext` of the kernel), so that it
+    /// does not matter whether one has run (`handled`).
+    pub fn is_interrupted(&self, _pid: i32, _handled: bool) -> Result<bool, Error> {
+        Ok(self.orig_rax != u64::MAX && self.rax as i64 == -i64::from(libc::EINTR))
     }
 
-    /// At a signal's stop, of an interrupted call: it begins anew, unless a handler runs.
-    pub fn restart(mut self, pid: i32) -> Result<(), Error> {
+    /// Of an interrupted call: the registers with which it begins anew, unless a handler runs.
+    pub fn anew(mut self, _pid: i32) -> Result<Registers, Error> {
         /// `ERESTARTNOHAND` of the kernel's `linux/errno.h`.
         const RESTART_UNLESS_HANDLED: i64 = -514;
         self.rax = RESTART_UNLESS_HANDLED as u64;
-        self.set(pid)
+        Ok(self)
     }
 
     /// By their numbers in unwind tables (psABI, figure 3.36): 0 to 15, and 16 for the return address.

@@ -73,6 +73,42 @@ static void send_signals(int signal) {
 
 static void handler(int signal) { (void)signal; }
 
+/* No other signal comes before it has returned. */
+static void handler_that_raises(int signal) {
+  (void)signal;
+  raise(SIGUSR1);
+}
+
+static pid_t forked = -1;
+
+static void handler_that_forks(int signal) {
+  forked = fork();
+  if (forked == 0)
+    handler_that_raises(signal);
+}
+
+/* A wait that lets in SIGUSR2, which has the handler and was raised before; with SIGUSR1, which is ignored
+ * and comes first (the lower number), if that was raised as well. */
+static int wait_with(void (*handler)(int), int ignored_first) {
+  struct sigaction action = {.sa_handler = handler};
+  sigfillset(&action.sa_mask);
+  sigaction(SIGUSR2, &action, NULL);
+  signal(SIGUSR1, SIG_IGN);
+  sigset_t blocked, none;
+  sigemptyset(&none);
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGUSR2);
+  if (ignored_first)
+    sigaddset(&blocked, SIGUSR1);
+  sigprocmask(SIG_SETMASK, &blocked, NULL);
+  if (ignored_first)
+    raise(SIGUSR1);
+  raise(SIGUSR2);
+  int epoll = epoll_create1(0);
+  struct epoll_event event;
+  return epoll_pwait(epoll, &event, 1, 5000, &none) == -1 && errno == EINTR ? 0 : 47;
+}
+
 int main(int argc, char **argv) {
   const char *way = argc > 1 ? argv[1] : "";
   if (!strcmp(way, "outside"))
@@ -123,6 +159,17 @@ int main(int argc, char **argv) {
     struct epoll_event event;
     send_signals(SIGWINCH);
     return epoll_wait(epoll, &event, 1, 5000) == -1 && errno == EINTR ? 0 : 46;
+  }
+  if (!strcmp(way, "ignored_first"))
+    return wait_with(handler, 1);
+  if (!strcmp(way, "ignored_in_handler"))
+    return wait_with(handler_that_raises, 0);
+  if (!strcmp(way, "forked")) {
+    int seen = wait_with(handler_that_forks, 0);
+    int status;
+    if (forked > 0 && (waitpid(forked, &status, 0) != forked || status))
+      return 48;
+    return seen || forked < 0;
   }
   return 99;
 }
