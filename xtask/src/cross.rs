@@ -10,7 +10,6 @@
 //! add it, it is built from the sources of the same release: those of the toolchain (`rust-src`), or an
 //! archive beside the checkout.
 
-use std::fmt;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -18,9 +17,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_abi::Arch;
 use serde_json::Value;
 
-use crate::{needs, place, process};
+use crate::{needs, place, portcullis, process};
 
 /// Sources of the standard library, beside the checkout: `library-VERSION.tar.zst`.
 const ARCHIVES: &str = "../shared/rust-std";
@@ -31,68 +31,27 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// An archive may have a line or a few of text before it.
 const MOST_TEXT: usize = 4096;
 
-/// An architecture that commands are linked for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Arch {
-    X86_64,
-    Aarch64,
+/// What commands are linked for.
+pub(crate) const ARCHES: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
+
+/// The target of the compiler.
+fn triple(arch: Arch) -> String {
+    format!("{arch}-unknown-linux-gnu")
 }
 
-impl Arch {
-    /// All of them.
-    pub(crate) const ALL: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
-
-    /// This machine's.
-    pub(crate) fn own() -> Result<Arch> {
-        let name = std::env::consts::ARCH;
-        let own = Arch::ALL.into_iter().find(|arch| arch.name() == name);
-        own.with_context(|| format!("nothing is linked for {name}"))
-    }
-
-    /// As uname(2) says it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Arch::X86_64 => "x86_64",
-            Arch::Aarch64 => "aarch64",
-        }
-    }
-
-    /// The target of the compiler.
-    fn triple(self) -> String {
-        format!("{}-unknown-linux-gnu", self.name())
-    }
-
-    /// The C compiler that links for it: the machine's own one, or Debian's cross compiler.
-    pub(crate) fn compiler(self) -> String {
-        match self.name() == std::env::consts::ARCH {
-            true => "cc".to_owned(),
-            false => format!("{}-linux-gnu-gcc", self.name()),
-        }
-    }
-
-    /// The packages of Debian that link for it from another architecture.
-    fn packages(self) -> [&'static str; 2] {
-        match self {
-            Arch::X86_64 => ["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"],
-            Arch::Aarch64 => ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
-        }
+/// The C compiler that links for `arch`: the machine's own one, or Debian's cross compiler.
+pub(crate) fn compiler(arch: Arch) -> String {
+    match arch == Arch::NATIVE {
+        true => "cc".to_owned(),
+        false => format!("{arch}-linux-gnu-gcc"),
     }
 }
 
-impl TryFrom<portcullis_abi::Arch> for Arch {
-    type Error = anyhow::Error;
-
-    fn try_from(arch: portcullis_abi::Arch) -> Result<Arch> {
-        let own = Arch::ALL.into_iter();
-        let mut own = own.filter(|own| own.name() == arch.to_string());
-        own.next()
-            .with_context(|| format!("nothing is linked for {arch}"))
-    }
-}
-
-impl fmt::Display for Arch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+/// The packages of Debian that link for `arch` from another architecture.
+fn packages(arch: Arch) -> [&'static str; 2] {
+    match arch {
+        Arch::Aarch64 => ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+        _ => ["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"],
     }
 }
 
@@ -105,14 +64,12 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         [flag] if *flag == "--release" => "release",
         other => bail!("unknown: {other:?}"),
     };
-    let wanted: Vec<Arch> = Arch::ALL
-        .into_iter()
-        .filter(|arch| names.is_empty() || names.iter().any(|name| *name == arch.name()))
-        .collect();
+    let mut wanted = ARCHES.to_vec();
+    wanted.retain(|arch| names.is_empty() || names.iter().any(|name| **name == arch.to_string()));
     ensure!(
         names.is_empty() || names.len() == wanted.len(),
         "known are {}",
-        Arch::ALL.map(Arch::name).join(", ")
+        ARCHES.map(|arch| arch.to_string()).join(", ")
     );
     for arch in wanted {
         println!("{}", portcullis_in(arch, profile)?.display());
@@ -127,12 +84,35 @@ pub(crate) fn portcullis(arch: Arch) -> Result<PathBuf> {
 }
 
 fn portcullis_in(arch: Arch, profile: &str) -> Result<PathBuf> {
+    if arch == Arch::NATIVE {
+        return linked_anew(profile);
+    }
     let build = ["build", "--bin", "portcullis"];
     let mut built = built(arch, &build, "portcullis-cli", profile)?;
     match (built.pop(), built.pop()) {
         (Some(only), None) => Ok(only),
         _ => bail!("cargo built no single command for {arch}"),
     }
+}
+
+/// The command of this machine. Only the last crate is linked anew: whether a program is static is decided there,
+/// so that nothing else is compiled twice.
+fn linked_anew(profile: &str) -> Result<PathBuf> {
+    process::show(
+        Command::new("cargo")
+            .args(["rustc", "--quiet", "--package", "portcullis-cli"])
+            .args(["--bin", "portcullis", "--profile", profile])
+            .args(["--", "-C", "target-feature=+crt-static"])
+            .current_dir(place::root()),
+    )?;
+    let built = place::target().join(profile).join("portcullis");
+    let own = place::target().join("cross/own").join(profile);
+    fs::create_dir_all(&own).with_context(|| format!("create {}", own.display()))?;
+    let own = own.join("portcullis");
+    fs::copy(&built, &own).with_context(|| format!("copy {}", built.display()))?;
+    // The same name in the build directory is the ordinary command again.
+    portcullis::build(profile)?;
+    Ok(own)
 }
 
 /// The tests of `package` (those in its sources, and each integration test), statically linked for `arch`.
@@ -145,7 +125,7 @@ pub(crate) fn tests(arch: Arch, package: &str) -> Result<Vec<PathBuf>> {
 pub(crate) fn sandbox_programs(arch: Arch) -> Result<PathBuf> {
     provide_linker(arch)?;
     let sources = place::root().join("crates/sandbox/tests/it/programs");
-    let built = place::target().join("cross/sandbox").join(arch.name());
+    let built = place::target().join("cross/sandbox").join(arch.to_string());
     fs::create_dir_all(&built).with_context(|| format!("create {}", built.display()))?;
     let list = fs::read_to_string(sources.join("builds")).context("the list of programs")?;
     let mut lines = list.lines();
@@ -164,7 +144,7 @@ pub(crate) fn sandbox_programs(arch: Arch) -> Result<PathBuf> {
             continue;
         }
         process::show(
-            Command::new(arch.compiler())
+            Command::new(compiler(arch))
                 .args(flags_of_all.split_whitespace())
                 .args(shared)
                 .arg("-o")
@@ -181,19 +161,19 @@ pub(crate) fn sandbox_programs(arch: Arch) -> Result<PathBuf> {
 pub(crate) fn c_library(arch: Arch) -> Result<Vec<(&'static str, PathBuf)>> {
     provide_linker(arch)?;
     let loader = match arch {
-        Arch::X86_64 => "lib64/ld-linux-x86-64.so.2",
         Arch::Aarch64 => "lib/ld-linux-aarch64.so.1",
+        _ => "lib64/ld-linux-x86-64.so.2",
     };
     // The last is loaded by the first thread that ends itself (pthread_exit(3)).
     let all = [loader, "lib/libc.so.6", "lib/libgcc_s.so.1"];
     let file = |place: &'static str| {
         let name = place.rsplit('/').next().unwrap_or(place);
-        let output = Command::new(arch.compiler())
+        let output = Command::new(compiler(arch))
             .arg(format!("-print-file-name={name}"))
             .output()
-            .with_context(|| format!("start {}", arch.compiler()))?;
+            .with_context(|| format!("start {}", compiler(arch)))?;
         let file = PathBuf::from(String::from_utf8(output.stdout)?.trim_end());
-        ensure!(file.is_absolute(), "{} knows no {name}", arch.compiler());
+        ensure!(file.is_absolute(), "{} knows no {name}", compiler(arch));
         Ok((place, file))
     };
     all.into_iter().map(file).collect()
@@ -207,13 +187,13 @@ fn built(arch: Arch, words: &[&str], package: &str, profile: &str) -> Result<Vec
         .args(words)
         .args(["--quiet", "--package", package, "--profile", profile])
         // With a target named, the flags are not for build scripts and macros, which run here.
-        .args(["--target", &arch.triple()])
+        .args(["--target", &triple(arch)])
         .args(["--message-format", "json-render-diagnostics"])
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
             format!(
                 "-Ctarget-feature=+crt-static\u{1f}-Clinker={}",
-                arch.compiler()
+                compiler(arch)
             ),
         )
         .current_dir(place::root())
@@ -242,13 +222,13 @@ fn built(arch: Arch, words: &[&str], package: &str, profile: &str) -> Result<Vec
 
 /// Installs the cross compiler when it is missing and this process may.
 fn provide_linker(arch: Arch) -> Result<()> {
-    let compiler = arch.compiler();
+    let compiler = compiler(arch);
     let answers = Command::new(&compiler).arg("--version").output();
     if answers.is_ok_and(|answer| answer.status.success()) {
         return Ok(());
     }
     let install = || format!("{compiler} links for {arch}, and is missing");
-    needs::install(&arch.packages()).with_context(install)
+    needs::install(&packages(arch)).with_context(install)
 }
 
 /// Where the standard library of an architecture comes from.
@@ -268,7 +248,7 @@ fn library(arch: Arch) -> Result<Library> {
         return Ok(Library::Sources(prepared));
     }
     let added = Command::new("rustup")
-        .args(["target", "add", &arch.triple()])
+        .args(["target", "add", &triple(arch)])
         .stdin(Stdio::null())
         .status();
     if added.is_ok_and(|status| status.success()) && is_installed(arch)? {
@@ -290,7 +270,7 @@ fn library(arch: Arch) -> Result<Library> {
         bail!(
             "no standard library for {arch}: `rustup target add {}` failed, and neither does the toolchain have \
              the component rust-src nor is there {}",
-            arch.triple(),
+            triple(arch),
             archive.display()
         );
     }
@@ -299,7 +279,7 @@ fn library(arch: Arch) -> Result<Library> {
 }
 
 fn is_installed(arch: Arch) -> Result<bool> {
-    let directory = rustc(&["--print", "target-libdir", "--target", &arch.triple()])?;
+    let directory = rustc(&["--print", "target-libdir", "--target", &triple(arch)])?;
     Ok(Path::new(&directory).is_dir())
 }
 

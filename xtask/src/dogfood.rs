@@ -1,22 +1,22 @@
 //! `cargo xtask dogfood`: the command audits itself, statically linked, under the policy that
 //! `profiles/portcullis.toml` commits to.
 //!
-//! Only the last crate is linked anew: whether a program is static is decided there, so that nothing
-//! else is compiled twice. The policy names calls and asks for no arguments, and there is no lock: what
-//! a C library passes, and by which of two calls it opens a file, changes with its version. Its static
-//! form refers to modules of character sets, which stay a residual; rules that nothing is known to need
-//! are therefore told as unknown, and what fails is a call that the policy lacks.
+//! The policy names calls and asks for no arguments, and there is no lock: what a C library passes, and
+//! by which of two calls it opens a file, changes with its version. Its static form refers to modules of
+//! character sets, which stay a residual; rules that nothing is known to need are therefore told as
+//! unknown, and what fails is a call that the policy lacks.
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_abi::Arch;
 use serde_json::Value;
 
-use crate::{place, portcullis, process};
+use crate::{cross, place, portcullis, process};
 
 /// The policy.
 const POLICY: &str = "profiles/portcullis.toml";
@@ -27,8 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// `cargo xtask dogfood`.
 pub(crate) fn run(_: &[String]) -> Result<()> {
-    let program = build()?;
-    // The same name in the build directory is the ordinary command again after this.
+    let program = cross::portcullis(Arch::NATIVE)?;
     let command = portcullis::build(place::PROFILE)?;
     let policy = place::root().join(POLICY);
     let missing = missing(&command, &program, &policy)?;
@@ -53,23 +52,6 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
     );
     println!("the command fits {POLICY}");
     Ok(())
-}
-
-/// The command, statically linked, beside the one that tests use.
-pub(crate) fn build() -> Result<PathBuf> {
-    process::show(
-        Command::new("cargo")
-            .args(["rustc", "--quiet", "--package", "portcullis-cli"])
-            .args(["--bin", "portcullis", "--profile", place::PROFILE])
-            .args(["--", "-C", "target-feature=+crt-static"])
-            .current_dir(place::root()),
-    )?;
-    let directory = place::target().join("dogfood");
-    fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
-    let program = directory.join("portcullis");
-    let built = place::target().join(place::PROFILE).join("portcullis");
-    fs::copy(&built, &program).with_context(|| format!("copy {}", built.display()))?;
-    Ok(program)
 }
 
 /// The calls that an audit finds missing, each once.

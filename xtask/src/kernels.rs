@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_abi::{Arch, KernelVersion};
 
-use crate::{cross, dogfood, needs, place};
+use crate::{cross, needs, place};
 use environment::{Host, Kernel, Series, User, Variant};
 use image::Image;
 use initramfs::Files;
@@ -60,8 +60,6 @@ const VARIANTS: [Variant; 4] = [
     Variant::NoCgroups,
     Variant::NoUserns,
 ];
-/// The architectures of machines.
-const ARCHES: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
 /// Everybody who is at work.
 const USERS: [User; 2] = [User::Root, User::Ordinary];
 
@@ -99,7 +97,7 @@ fn tried(series: &[Series], varied: &[Series]) -> Result<Vec<Row>> {
     }
     let machines = machines(series, varied)?;
     let mut files = Vec::new();
-    for arch in ARCHES {
+    for arch in cross::ARCHES {
         files.push((arch, programs_of(arch)?));
     }
     let built = start.elapsed();
@@ -119,7 +117,7 @@ fn tried(series: &[Series], varied: &[Series]) -> Result<Vec<Row>> {
 fn machines(series: &[Series], varied: &[Series]) -> Result<Vec<Machine>> {
     let mut machines = vec![Machine::Here(Host::look()?)];
     for &series in series {
-        for arch in ARCHES {
+        for arch in cross::ARCHES {
             let image = image::provide(&Kernel { series, arch })
                 .with_context(|| format!("the kernel {series} for {arch}"))?;
             let machine = |variant| Machine::Emulated(image.clone(), arch, variant);
@@ -136,11 +134,7 @@ fn machines(series: &[Series], varied: &[Series]) -> Result<Vec<Machine>> {
 fn programs_of(arch: Arch) -> Result<Files> {
     let mut files = programs::provide(arch)?;
     crate_tests::provide(arch, &mut files)?;
-    // The command of this architecture is linked anew for its own audit; that one will do.
-    let command = match arch.to_string() == std::env::consts::ARCH {
-        true => dogfood::build()?,
-        false => cross::portcullis(arch.try_into()?)?,
-    };
+    let command = cross::portcullis(arch)?;
     files.add("portcullis", programs::stripped(arch, &command)?);
     Ok(files)
 }

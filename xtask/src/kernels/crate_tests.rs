@@ -52,21 +52,20 @@ const NEEDS: &[(&str, Feature)] = &[
 
 /// Adds the tests of an architecture, and what they read.
 pub(crate) fn provide(arch: Arch, files: &mut Files) -> Result<()> {
-    let linked = arch.try_into()?;
     for package in PACKAGES {
-        for test in cross::tests(linked, package)? {
+        for test in cross::tests(arch, package)? {
             let path = format!("{EXECUTABLES}{}", name_of(&test)?);
             ensure!(files.get(&path).is_none(), "{path} is there twice");
             files.add(path, programs::stripped(arch, &test)?);
         }
         // Only this machine's own executables tell here which tests there are.
-        for test in cross::tests(cross::Arch::own()?, package)? {
+        for test in cross::tests(Arch::NATIVE, package)? {
             let path = format!("{EXECUTABLES}{}", name_of(&test)?);
             files.add(format!("{path}{LIST}"), listed(&test, &[])?);
             files.add(format!("{path}{IGNORED}"), listed(&test, &["--ignored"])?);
         }
     }
-    for program in fs::read_dir(cross::sandbox_programs(linked)?)? {
+    for program in fs::read_dir(cross::sandbox_programs(arch)?)? {
         let program = program?;
         let name = program.file_name().into_string();
         let name = name.ok().context("the name of a program")?;
@@ -75,7 +74,7 @@ pub(crate) fn provide(arch: Arch, files: &mut Files) -> Result<()> {
             programs::read(&program.path())?,
         );
     }
-    for (place, file) in cross::c_library(linked)? {
+    for (place, file) in cross::c_library(arch)? {
         files.add(place, programs::read(&file)?);
     }
     Ok(())
