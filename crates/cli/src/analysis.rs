@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use portcullis_abi::SyscallSet;
+use portcullis_abi::{Arch, SyscallSet};
 use portcullis_scan::assume::Assumptions;
 use portcullis_scan::files::{FileData, Files, FilesError, HostFiles};
-use portcullis_scan::link::{NSSWITCH, hardware_levels};
+use portcullis_scan::link::{MOST_SCRIPTS, NSSWITCH, hardware_levels, interpreter};
 use portcullis_scan::{LinkRequest, Stats, image::Image, link};
 use sha2::{Digest as _, Sha256};
 
@@ -17,9 +17,9 @@ use crate::args::{ClosureArgs, RootArgs};
 use crate::cache::codec;
 use crate::cache::memo::{Holds, Memo, Recorder};
 use crate::cache::store::{Key, Kind, Store};
-use crate::neutral;
 use crate::output::say;
 use crate::text::scan::Timing;
+use crate::{header, neutral};
 
 /// What is to be analysed, and how.
 #[derive(Clone, Debug)]
@@ -158,6 +158,20 @@ impl Wanted {
                 None
             }
         }
+    }
+
+    /// The architecture of the program, or of what runs the script, by its header alone; `None` when that cannot
+    /// be read or is of none that is known, which the analysis will tell.
+    pub(crate) fn arch(&self) -> Option<Arch> {
+        let mut path = self.program.clone();
+        for _ in 0..=MOST_SCRIPTS {
+            let data = self.files.read(&path).ok()?;
+            match interpreter(&data.bytes) {
+                Some(found) => path = self.files.absolute(&found.program),
+                None => return header::arch(&data.bytes),
+            }
+        }
+        None
     }
 
     /// The image alone, for the names of functions.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use portcullis_abi::Arch;
 use portcullis_policy::Action;
 
 pub(crate) use audit::{AuditArgs, AuditFormat};
@@ -86,6 +87,9 @@ pub(crate) struct PolicyArgs {
     /// program's file, 0x… (repeatable)
     #[arg(long, value_name = "FUNCTION", requires = "phases")]
     pub(crate) from: Vec<String>,
+    /// Read a trace, which does not say its architecture, for ARCH instead of x86_64
+    #[arg(long, value_name = "ARCH", value_parser = filter::arch)]
+    pub(crate) arch: Option<Arch>,
     #[command(flatten)]
     pub(crate) images: ImagesArgs,
     #[command(flatten)]

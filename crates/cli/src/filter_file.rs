@@ -25,6 +25,8 @@ use crate::output::say;
 const MOST_BYTES: u64 = 256 << 20;
 /// And more than any policy that another one includes.
 const MOST_INCLUDED: u64 = 4 << 20;
+/// The architecture of a file that says none, where nothing else tells it.
+const ASSUMED: Arch = Arch::X86_64;
 /// The capabilities that Docker gives to containers (moby, daemon/pkg/oci/caps/defaults.go).
 const CAPABILITIES: [&str; 14] = [
     "CAP_AUDIT_WRITE",
@@ -91,7 +93,7 @@ impl FilterFile {
             let reading = || format!("reading {}", neutral::path(path));
             let images = scan_input::parse(&bytes).with_context(reading)?;
             Content::Sets(images.sets().cloned().collect())
-        } else if let Some(trace) = trace(&bytes, input) {
+        } else if let Some(trace) = trace(path, &bytes, input.arch.first().copied()) {
             Content::Trace(trace)
         } else {
             return FilterFile::of(path, &bytes, input);
@@ -118,8 +120,18 @@ impl FilterFile {
                 let text = std::str::from_utf8(bytes);
                 let text =
                     text.map_err(|e| anyhow!("{named}: byte {} is no text", e.valid_up_to()))?;
-                let source = policies(form, path, text, input)
-                    .map_err(|mistake| mistaken(path, text, &mistake))?;
+                let source = policies(form, path, text, input);
+                if input.arch.is_empty() {
+                    let other = InputArgs {
+                        arch: vec![Arch::Aarch64],
+                        ..input.clone()
+                    };
+                    // What means the same for both says its architecture.
+                    if source != policies(form, path, text, &other) {
+                        assumed(path);
+                    }
+                }
+                let source = source.map_err(|mistake| mistaken(path, text, &mistake))?;
                 for line in remarks(text, &source.remarks) {
                     say(&format!("{named}:{line}"));
                 }
@@ -276,9 +288,17 @@ pub(crate) fn mistaken(path: &Path, text: &str, mistake: &Mistake) -> anyhow::Er
     }
 }
 
+/// Tells that a file was read for [`ASSUMED`].
+fn assumed(path: &Path) {
+    say(&format!(
+        "{}: read for {ASSUMED}; if it is for another architecture, say which with --arch",
+        neutral::path(path)
+    ));
+}
+
 fn target(input: &InputArgs) -> Target {
     let arches = match input.arch.as_slice() {
-        [] => vec![Arch::X86_64],
+        [] => vec![ASSUMED],
         named => named.to_vec(),
     };
     let capabilities = match input.capabilities.as_slice() {
@@ -294,19 +314,22 @@ fn target(input: &InputArgs) -> Target {
 
 /// The calls that are made most often in a trace, those first.
 pub(crate) fn frequent(path: &Path, input: &InputArgs) -> Result<Vec<u32>> {
-    let trace = trace(&bytes(path)?, input);
+    let trace = trace(path, &bytes(path)?, input.arch.first().copied());
     let trace = trace.with_context(|| format!("{}: no trace of strace", neutral::path(path)))?;
     Ok(trace.by_frequency().into_iter().map(|n| n.0).collect())
 }
 
-/// A trace; `None` when it looks like something else.
-fn trace(bytes: &[u8], input: &InputArgs) -> Option<Trace> {
-    let arch = input.arch.first().copied().unwrap_or(Arch::X86_64);
-    Trace::read(std::str::from_utf8(bytes).ok()?, arch)
+/// The trace in a file's `bytes`; `None` when it looks like something else.
+fn trace(path: &Path, bytes: &[u8], arch: Option<Arch>) -> Option<Trace> {
+    let trace = Trace::read(std::str::from_utf8(bytes).ok()?, arch.unwrap_or(ASSUMED))?;
+    if arch.is_none() {
+        assumed(path);
+    }
+    Some(trace)
 }
 
 /// The policy of just the calls in a trace; `None` when the file is something else.
-pub(crate) fn traced(path: &Path) -> Result<Option<Policy>> {
+pub(crate) fn traced(path: &Path, arch: Option<Arch>) -> Result<Option<Policy>> {
     // A program is larger than it is worth to look for lines in, and a FIFO would be waited for.
     if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
         return Ok(None);
@@ -316,8 +339,7 @@ pub(crate) fn traced(path: &Path) -> Result<Option<Policy>> {
     if whole.is_err() || &head == b"\x7fE" || &head == b"#!" {
         return Ok(None);
     }
-    let text = String::from_utf8(bytes(path)?).ok();
-    let trace = text.and_then(|text| Trace::read(&text, Arch::X86_64));
+    let trace = trace(path, &bytes(path)?, arch);
     Ok(trace.map(|trace| Derivation::from_trace(&trace, &neutral::path(path)).policy()))
 }
 

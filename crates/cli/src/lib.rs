@@ -9,6 +9,7 @@ mod args;
 mod cache;
 mod exit;
 mod filter_file;
+mod header;
 mod images;
 mod json;
 mod machine;

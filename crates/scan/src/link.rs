@@ -126,7 +126,7 @@ fn because(needed_by: &Option<PathBuf>) -> String {
 }
 
 /// The kernel follows so many scripts (`exec_binprm`, fs/exec.c).
-const MOST_SCRIPTS: usize = 4;
+pub const MOST_SCRIPTS: usize = 4;
 
 /// Builds the image of `program`.
 pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<Image, Error> {

@@ -9,13 +9,14 @@ use portcullis_policy::format::Format as Form;
 use super::Format;
 
 /// How files of policies are read.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct InputArgs {
     /// Read policies as FORM instead of what they look like: native, oci, docker, containers,
     /// kubernetes, firecracker, seccompiler, systemd, minijail, kafel, bpf
     #[arg(long = "from", value_name = "FORM")]
     pub(crate) form: Option<Form>,
-    /// Read policies that say no architecture for ARCH: x86_64, x32, i386, aarch64, arm (repeatable)
+    /// Read policies that say no architecture for ARCH: x86_64, x32, i386, aarch64, arm (repeatable).
+    /// Without any, that of the program which is given beside the policy, or x86_64
     #[arg(long, value_name = "ARCH", value_parser = arch)]
     pub(crate) arch: Vec<Arch>,
     /// The program has the capability CAP (repeatable); profiles of containers ask for it. Without any,
@@ -33,7 +34,7 @@ pub(crate) struct InputArgs {
     pub(crate) filter: Option<String>,
 }
 
-fn arch(name: &str) -> Result<Arch, String> {
+pub(super) fn arch(name: &str) -> Result<Arch, String> {
     Arch::from_name(name).ok_or_else(|| "known are x86_64, x32, i386, aarch64, arm".into())
 }
 

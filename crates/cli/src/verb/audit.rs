@@ -55,8 +55,12 @@ impl Audited {
 }
 
 /// Runs the verb.
-pub(crate) fn audit(typed: AuditArgs) -> Result<Exit> {
+pub(crate) fn audit(mut typed: AuditArgs) -> Result<Exit> {
     let output = Output::from_option(typed.output.clone());
+    if typed.input.arch.is_empty() {
+        let wanted = Wanted::of(&typed.root, &typed.program, &typed.closure)?;
+        typed.input.arch.extend(wanted.arch());
+    }
     let file = FilterFile::open(&typed.policy, &typed.input)?;
     let Content::Policies { text, source, form } = &file.content else {
         bail!(

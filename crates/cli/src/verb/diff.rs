@@ -1,11 +1,13 @@
 //! `portcullis diff A B`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use portcullis_bpf::compare;
 use portcullis_policy::audit::{self, Step};
 
+use crate::analysis::Wanted;
 use crate::args::{DiffArgs, Format};
 use crate::exit::Exit;
 use crate::filter_file::{Content, FilterFile};
@@ -17,8 +19,13 @@ use crate::text;
 const MOST: usize = 10_000;
 
 /// Runs the verb.
-pub(crate) fn diff(typed: DiffArgs) -> Result<Exit> {
+pub(crate) fn diff(mut typed: DiffArgs) -> Result<Exit> {
     let output = Output::from_option(typed.result.output);
+    if typed.input.arch.is_empty() {
+        let arch = |path: &PathBuf| Wanted::of_file(path, &typed.closure, []).ok()?.arch();
+        let known = [&typed.first, &typed.second].into_iter().find_map(arch);
+        typed.input.arch.extend(known);
+    }
     let open = |path| FilterFile::open_any(path, &typed.input, &typed.closure);
     let (first, second) = (open(&typed.first)?, open(&typed.second)?);
     let programs = (first.program(&typed.input)?, second.program(&typed.input)?);

@@ -45,7 +45,7 @@ fn derive(typed: PolicyArgs) -> Result<Exit> {
     };
     if document.is_none()
         && typed.root.root.is_none()
-        && let Some(policy) = traced(&program)?
+        && let Some(policy) = traced(&program, typed.arch)?
     {
         if typed.phases || !typed.deny.is_empty() || !typed.images.exec.is_empty() {
             bail!(

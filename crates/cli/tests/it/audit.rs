@@ -49,12 +49,43 @@ fn audit(place: &Place, more: &[&str]) -> Done {
 fn what_fits_ends_with_success() {
     for arch in [Arch::X86_64, Arch::Aarch64] {
         let place = place_of(arch);
-        let done = audit(&place, &["--strict", "--arch", &arch.to_string()]).expect(0);
+        let done = audit(&place, &["--strict"]).expect(0);
         assert!(
             done.stdout.starts_with("0 missing, 0 redundant"),
             "{}",
             done.stdout
         );
+    }
+}
+
+/// A file of filters that does not say its architecture is read for the program's.
+#[test]
+fn the_program_says_the_architecture() {
+    for arch in [Arch::X86_64, Arch::Aarch64] {
+        let place = place_of(arch);
+        std::os::unix::fs::symlink("program", place.at("link")).unwrap();
+        let script = format!("#!{}\n", place.at("link").display());
+        std::fs::write(place.at("script"), script).unwrap();
+        for program in ["program", "script"] {
+            let done = place.portcullis(
+                &[&["audit", program, "policy.json", "--strict"], &THREADS[..]].concat(),
+            );
+            let done = done.expect(0);
+            assert!(!done.stderr.contains("--arch"), "{}", done.stderr);
+        }
+        let wide = place
+            .portcullis(&["diff", "program", "policy.json", "--filter", "vmm"])
+            .expect(1);
+        assert!(!wide.stderr.contains("--arch"), "{}", wide.stderr);
+        assert!(wide.stdout.contains("brk"), "{}", wide.stdout);
+
+        // Who names one has it so.
+        let other = match arch {
+            Arch::X86_64 => "aarch64",
+            _ => "x86_64",
+        };
+        let done = audit(&place, &["--arch", other]);
+        assert_ne!(done.code, 0, "{}", done.stdout);
     }
 }
 
@@ -131,8 +162,7 @@ fn a_lock_is_written_once_and_then_compared() {
 
 fn is_locked(arch: Arch) {
     let place = place_of(arch);
-    let arch = arch.to_string();
-    let options = ["--lock", "program.syscalls.lock", "--arch", &arch];
+    let options = ["--lock", "program.syscalls.lock"];
     audit(&place, &options).expect(0);
     audit(&place, &options).expect(0);
     let file = place.at("program.syscalls.lock");

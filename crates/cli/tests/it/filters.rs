@@ -437,3 +437,45 @@ fn hostile_filters_and_policies_come_to_an_end() {
     );
     assert!(!place.at("out").exists());
 }
+
+/// A file that means something else for another architecture, and a trace, say that it was chosen.
+#[test]
+fn an_architecture_that_nobody_says_is_told() {
+    const FILTER: &str = r#"{"main": {"default_action": "trap", "filter_action": "allow", "filter": [
+        {"syscall": "read"}]}}"#;
+    let place = place(POLICY);
+    std::fs::write(place.at("f.json"), FILTER).unwrap();
+    std::fs::write(
+        place.at("run.trace"),
+        "12 read(0, \"\", 1) = 0\n12 +++ exited with 0 +++\n",
+    )
+    .unwrap();
+    let convert = |arch: &[&str]| {
+        let all = [&["policy", "convert", "f.json"], arch].concat();
+        place.portcullis(&all).expect(0)
+    };
+    let of_trace = |arch: &[&str]| {
+        let all = [&["policy", "run.trace"], arch].concat();
+        place.portcullis(&all).expect(0)
+    };
+    for chosen in [&convert as &dyn Fn(&[&str]) -> _, &of_trace] {
+        let done = chosen(&[]);
+        assert!(
+            done.stderr.contains(": read for x86_64; "),
+            "{}",
+            done.stderr
+        );
+        assert!(done.stdout.contains("arch = \"x86_64\""), "{}", done.stdout);
+        let done = chosen(&["--arch", "aarch64"]);
+        assert!(!done.stderr.contains("--arch"), "{}", done.stderr);
+        assert!(
+            done.stdout.contains("arch = \"aarch64\""),
+            "{}",
+            done.stdout
+        );
+    }
+    let own = place
+        .portcullis(&["policy", "show", "p.policy.toml"])
+        .expect(0);
+    assert!(!own.stderr.contains("--arch"), "{}", own.stderr);
+}
