@@ -6,6 +6,7 @@
 //! passed by whoever sets a high bit (CVE-2019-7303, CVE-2019-10063).
 
 mod argument_table;
+mod deciding;
 
 use crate::{Arch, Sysno};
 

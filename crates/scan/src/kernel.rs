@@ -73,15 +73,14 @@ pub(crate) struct MakesExecutable {
     pub(crate) bits: u64,
 }
 
-/// An argument that says what a call does, not to what: an operation, flags, a family, a protection.
-/// Its values are told per caller.
+/// An argument that says what a call does, not to what ([`Arch::deciding`]). Its values are told per caller.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Deciding {
     /// The call.
     pub(crate) number: u64,
     /// Which argument.
     pub(crate) argument: usize,
-    /// As wide as the kernel declares it (`include/linux/syscalls.h`), in bits.
+    /// As wide as the kernel declares it, in bits.
     pub(crate) bits: u8,
 }
 
@@ -130,39 +129,6 @@ const VSYSCALLS: &[(u64, &str)] = &[
     (0xffff_ffff_ff60_0000, "gettimeofday"),
     (0xffff_ffff_ff60_0400, "time"),
     (0xffff_ffff_ff60_0800, "getcpu"),
-];
-
-/// [`Deciding`] arguments and their widths; what each means is in the call's man page, section 2.
-const DECIDING: &[(&str, &[usize], u8)] = &[
-    // Flags.
-    ("open", &[1], 32),
-    ("openat", &[2], 32),
-    ("clone", &[0], 64),
-    ("unshare", &[0], 64),
-    ("shmat", &[PROTECTION], 32),
-    // Protection, and how it is mapped.
-    ("mmap", &[PROTECTION, 3], 64),
-    ("mprotect", &[PROTECTION], 64),
-    ("pkey_mprotect", &[PROTECTION], 64),
-    // Operation, advice, persona, resource, type of a namespace.
-    ("ioctl", &[1], 32),
-    ("madvise", &[2], 32),
-    ("fcntl", &[1], 32),
-    ("ptrace", &[0], 64),
-    ("personality", &[0], 32),
-    ("prctl", &[0], 32),
-    ("arch_prctl", &[0], 32),
-    ("futex", &[1], 32),
-    ("keyctl", &[0], 32),
-    ("prlimit64", &[1], 32),
-    ("setns", &[1], 32),
-    ("seccomp", &[0], 32),
-    ("bpf", &[0], 32),
-    // Family, type, protocol; level, option.
-    ("socket", &[0, 1, 2], 32),
-    ("socketpair", &[0, 1, 2], 32),
-    ("setsockopt", &[1, 2], 32),
-    ("getsockopt", &[1, 2], 32),
 ];
 
 /// Calls that change no memory of who makes them and hand on none, whatever their registers hold: some
@@ -268,15 +234,15 @@ impl Kernel {
                 bits,
             })
         });
-        let mut deciding: Vec<Deciding> = DECIDING
-            .iter()
-            .filter_map(|&(name, arguments, bits)| Some((number(name)?, arguments, bits)))
-            .flat_map(|(number, arguments, bits)| {
-                arguments.iter().map(move |&argument| Deciding {
-                    number,
-                    argument,
-                    bits,
-                })
+        let mut deciding: Vec<Deciding> = arch
+            .syscalls()
+            .flat_map(|(number, _)| {
+                arch.deciding(number)
+                    .map(move |(place, argument)| Deciding {
+                        number: u64::from(number.0),
+                        argument: usize::from(place),
+                        bits: argument.width,
+                    })
             })
             .collect();
         deciding.sort_unstable();
@@ -353,7 +319,6 @@ mod tests {
             .chain(INSTALLS.iter().map(|c| c.0))
             .chain(MAKES_EXECUTABLE.iter().map(|c| c.0))
             .chain(VSYSCALLS.iter().map(|c| c.1))
-            .chain(DECIDING.iter().map(|c| c.0))
             .chain(PATHS.iter().flat_map(|c| c.0.iter().copied()));
         for name in names {
             assert!(Arch::X86_64.number(name).is_some(), "{name}");
