@@ -6,19 +6,22 @@ use std::process::Command;
 
 use portcullis_abi::Arch;
 
-/// Debian's musl for aarch64, which `cargo xtask needs` puts beside what cargo builds.
-const MUSL: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../musl-arm64/usr");
+/// Debian's musl for aarch64 in cargo's build directory, where `cargo xtask needs` puts it.
+const MUSL: &str = "musl-arm64/usr";
 
 /// Where the source and the filters are.
 pub(crate) fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/audit")
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    above
+        .find_map(|directory| Some(directory.join("testdata/audit")).filter(|found| found.is_dir()))
+        .expect("testdata/audit")
 }
 
-/// Compiles the program for `arch` and links it statically with musl.
-pub(crate) fn build(arch: Arch, program: &Path) {
+/// Compiles the program for `arch` and links it statically with musl. `target` is cargo's build directory.
+pub(crate) fn build(arch: Arch, target: &Path, program: &Path) {
     let source = directory().join("three_threads.c");
     let mut compiler = match arch {
-        Arch::Aarch64 => for_aarch64(&source),
+        Arch::Aarch64 => for_aarch64(&source, &target.join(MUSL)),
         _ => for_x86_64(&source),
     };
     let built = compiler
@@ -41,8 +44,7 @@ fn for_x86_64(source: &Path) -> Command {
 }
 
 /// What `musl-gcc` does, which Debian has for the machine's own architecture alone.
-fn for_aarch64(source: &Path) -> Command {
-    let musl = Path::new(MUSL);
+fn for_aarch64(source: &Path, musl: &Path) -> Command {
     assert!(
         musl.is_dir(),
         "musl for aarch64 is missing: cargo xtask needs"

@@ -22,6 +22,7 @@ mod scripts;
 mod step;
 mod suite;
 mod table;
+mod threads;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -134,6 +135,7 @@ fn machines(series: &[Series], varied: &[Series]) -> Result<Vec<Machine>> {
 fn programs_of(arch: Arch) -> Result<Files> {
     let mut files = programs::provide(arch)?;
     crate_tests::provide(arch, &mut files)?;
+    threads::provide(arch, &mut files)?;
     let command = cross::portcullis(arch)?;
     files.add("portcullis", programs::stripped(arch, &command)?);
     Ok(files)

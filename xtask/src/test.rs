@@ -65,6 +65,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             soundness::run(&["--arm64".to_owned()]),
         );
         note("sweep", sweep::run(&[]));
+        note("sweep of aarch64", sweep::run(&["--arm64".to_owned()]));
     }
     if failed.is_empty() {
         return Ok(());

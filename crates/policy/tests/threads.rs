@@ -116,7 +116,8 @@ fn program(arch: Arch) -> &'static SyscallSet {
     set.get_or_init(|| {
         let place = tempfile::tempdir().unwrap();
         let program = place.path().join("three_threads");
-        three_threads::build(arch, &program);
+        let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/..");
+        three_threads::build(arch, target.as_ref(), &program);
         let scan = scan(&HostFiles::default(), &program, &LinkRequest::default());
         let set = scan.unwrap().set;
         assert_eq!(set.binary.arch, arch);

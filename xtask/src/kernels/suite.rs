@@ -7,12 +7,13 @@ use super::environment::User;
 use super::feature::{Features, Need};
 use super::initramfs::Files;
 use super::step::{Seen, Step};
-use super::{confined, crate_tests, features, filters};
+use super::{confined, crate_tests, features, filters, threads};
 
 /// Every suite, in the order of the table's columns.
 pub(crate) const SUITES: &[Suite] = &[
     ("features", features::cases),
     ("filters", filters::cases),
+    ("threads", threads::cases),
     ("confined", confined::cases),
     ("tests", crate_tests::cases),
 ];

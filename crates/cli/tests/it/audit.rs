@@ -21,7 +21,8 @@ fn place() -> Place {
 /// The same for an architecture.
 fn place_of(arch: Arch) -> Place {
     let place = Place::new();
-    three_threads::build(arch, &place.at("program"));
+    let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/..");
+    three_threads::build(arch, target.as_ref(), &place.at("program"));
     let policy = three_threads::directory().join(format!("three_threads.{arch}.json"));
     std::fs::copy(policy, place.at("policy.json")).unwrap();
     place
