@@ -6,6 +6,7 @@
 // calls: getppid getpgrp gettid getegid exit exit_group
 // run: all
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "calls.h"
@@ -22,9 +23,11 @@ static void *ends(void *x) {
   deep(y);
   return 0;
 }
+static int ready;
 static void *waits(void *x) {
   __attribute__((cleanup(cancelled))) long y = (long)x;
   pthread_cleanup_push(handler, x);
+  __atomic_store_n(&ready, 1, __ATOMIC_SEQ_CST);
   for (;;) pause();
   pthread_cleanup_pop(0);
   return (void *)y;
@@ -35,6 +38,8 @@ int main(int count, char **arguments) {
   (void)arguments;
   if (pthread_create(&one, 0, ends, (void *)(long)count) || pthread_create(&two, 0, waits, 0)) return 1;
   pthread_join(one, 0);
+  // One that is cancelled before it begins has no frame to unwind.
+  while (!__atomic_load_n(&ready, __ATOMIC_SEQ_CST)) sched_yield();
   pthread_cancel(two);
   pthread_join(two, 0);
   sys0(NR_getegid);
