@@ -240,6 +240,12 @@ impl Image {
         self.region(at).is_some_and(|r| r.executable)
     }
 
+    /// Whether an instruction can begin there: those of aarch64 have 4 bytes, and a jump to where none is
+    /// aligned faults (Arm ARM, "PC alignment checking").
+    pub(crate) fn can_begin(&self, at: Addr) -> bool {
+        self.is_code(at) && (self.arch() != Arch::Aarch64 || at.0.is_multiple_of(4))
+    }
+
     /// Whether it may be a constant as well as code.
     pub(crate) fn is_mixed(&self, at: Addr) -> bool {
         self.region(at).is_some_and(|r| r.mixed)

@@ -15,6 +15,9 @@ impl Solver<'_> {
         if self.image.is_mixed(Addr(address)) {
             self.reach_object(address);
         }
+        if !self.image.can_begin(Addr(address)) {
+            return;
+        }
         if *self.holders.entry(address).or_insert(by) != by {
             self.shared.insert(address);
         }
