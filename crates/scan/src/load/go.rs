@@ -144,7 +144,7 @@ impl Go {
     ///
     /// A method is four 32-bit words: its name and its type by their distance from the first type, and
     /// its code, as interfaces and as others call it, by the distance from the first function. What the
-    /// linker left out is -1.
+    /// linker left out is -1; no type is at the distance zero (`dodata`, cmd/link/internal/ld/data.go).
     pub(crate) fn methods(&self, memory: &Memory, region: &Region) -> Vec<(u64, u64)> {
         const NONE: u32 = u32::MAX;
         let start = region.range.start;
@@ -162,7 +162,8 @@ impl Go {
         for at in (skip..bytes.len().saturating_sub(15)).step_by(4) {
             let [name, kind, by_interface, by_others] =
                 [0, 4, 8, 12].map(|n| word32(bytes, at + n).unwrap_or(0));
-            let described = name != 0 && inside(name) && (kind == NONE || inside(kind));
+            let typed = kind != 0 && (kind == NONE || inside(kind));
+            let described = name != 0 && inside(name) && typed;
             if !described || !method(by_interface) || !method(by_others) {
                 continue;
             }

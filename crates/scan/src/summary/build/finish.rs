@@ -7,7 +7,7 @@ use rustc_hash::FxHashSet;
 
 use super::{Builder, places};
 use crate::image::Addr;
-use crate::isa::{Convention, Flow, RegSet};
+use crate::isa::{Flow, RegSet};
 use crate::summary::explore::{Extent, Tables, inside};
 use crate::summary::jump_table::{self, Target, trusted};
 use crate::summary::prune::prune;
@@ -51,7 +51,7 @@ impl Builder<'_> {
                     }),
             );
             let exit = self.exit(block, flow, state, tables, &mut stubs, too_large);
-            escape_by(self.image.convention, &exit, &mut escaping);
+            self.escape_by(&exit, &mut escaping);
             blocks.push(Block {
                 start,
                 last,
@@ -60,7 +60,7 @@ impl Builder<'_> {
             });
         }
         for (exit, at) in stubs {
-            escape_by(self.image.convention, &exit, &mut escaping);
+            self.escape_by(&exit, &mut escaping);
             blocks.push(Block {
                 start: at,
                 last: at,
@@ -393,6 +393,27 @@ impl Builder<'_> {
         None
     }
 
+    /// Notes what leaves the function by its exits.
+    fn escape_by(&self, exit: &Exit, escaping: &mut Vec<ValueId>) {
+        let convention = self.image.convention;
+        let leaving = match self.go {
+            true => convention.caller_saved.or(convention.go_passing),
+            false => convention.caller_saved,
+        };
+        match exit {
+            Exit::Call(call, ..) | Exit::TailCall(call) => {
+                escaping.extend(leaving.iter().map(|r| call.registers[r]));
+                escaping.extend(call.stack.iter().map(|s| s.1));
+            }
+            // A pair comes back in two registers, or in three; assembly code uses any.
+            Exit::Return(registers) => {
+                escaping.extend(leaving.iter().map(|r| registers[r]));
+            }
+            Exit::Syscall(entry, _) => escaping.extend(entry.arguments),
+            _ => {}
+        }
+    }
+
     /// What a callee finds; `pushed` bytes of return address go on the stack first.
     fn call(&mut self, target: ValueId, state: &State, pushed: i64) -> Box<Call> {
         let mut stack = Vec::new();
@@ -415,19 +436,3 @@ impl Builder<'_> {
 
 /// Words on the stack that a call can pass.
 const STACK_ARGUMENTS: i64 = 8;
-
-/// Notes what leaves the function by its exits.
-fn escape_by(convention: &Convention, exit: &Exit, escaping: &mut Vec<ValueId>) {
-    match exit {
-        Exit::Call(call, ..) | Exit::TailCall(call) => {
-            escaping.extend(convention.caller_saved.iter().map(|r| call.registers[r]));
-            escaping.extend(call.stack.iter().map(|s| s.1));
-        }
-        // A pair comes back in two registers, or in three; assembly code uses any.
-        Exit::Return(registers) => {
-            escaping.extend(convention.caller_saved.iter().map(|r| registers[r]));
-        }
-        Exit::Syscall(entry, _) => escaping.extend(entry.arguments),
-        _ => {}
-    }
-}
