@@ -187,10 +187,7 @@ impl Object {
         }
         let referred = relocations.iter().map(|r| r.symbol as usize + 1).max();
         let symbols = DynamicSymbols::read(&memory, &dynamic.tables, referred.unwrap_or(0));
-        // What is made of its tables keeps to the calls of x86_64.
-        let go = (arch == Arch::X86_64)
-            .then(|| Go::read(&memory, &regions, &relocations))
-            .flatten();
+        let go = Go::read(&memory, &regions, &relocations);
         let mut names = Names::read(&memory, &header.sections, &symbols);
         if let Some(go) = &go {
             names.add_go(&memory, go);

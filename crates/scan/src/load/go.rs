@@ -86,13 +86,16 @@ impl Go {
     /// Whether the call does not return, as far as stack heights tell: see
     /// [`crate::image::Image::go_ends`].
     pub(crate) fn ends(&self, memory: &Memory, call: u64, after: u64) -> bool {
-        const NOP: u8 = 0x90;
+        /// Of x86_64, and of aarch64: as long as what distances are counted in.
+        const NOPS: [&[u8]; 2] = [&[0x90], &[0x1f, 0x20, 0x03, 0xd5]];
         let Some((function, end)) = self.covering(call) else {
             return false;
         };
         let here = self.height(memory, function, call);
-        let padded = memory.bytes(after, 1) == Some(&[NOP]);
-        let mut places = [Some(after), padded.then_some(after + 1)]
+        let padded = NOPS.into_iter().any(|nop| {
+            nop.len() as u64 == self.quantum && memory.bytes(after, nop.len()) == Some(nop)
+        });
+        let mut places = [Some(after), padded.then_some(after + self.quantum)]
             .into_iter()
             .flatten();
         here.is_some()

@@ -159,6 +159,8 @@ impl Lower<'_> {
                 .frame_offset(self.graph, self.convention().stack_pointer)
         {
             let shared = self.image.go_shares(Addr(self.entry), callee.map(Addr));
+            // Where a call pushes nothing, the first word is where the caller keeps what it returns to.
+            let top = top.saturating_add(8 - self.convention().pushed());
             let end = top.saturating_add(i64::from(shared));
             self.state.forget(false, |s| {
                 s.offset < end && s.offset + i64::from(s.size) > top

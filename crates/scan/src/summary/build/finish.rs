@@ -329,6 +329,10 @@ impl Builder<'_> {
     fn elsewhere(&mut self, state: &State) -> Option<ValueId> {
         let convention = self.image.convention;
         if let Some(link) = convention.link {
+            if self.go && self.is_elsewhere(state) {
+                // Back on the stack that the runtime left (see docs/soundness.md).
+                return None;
+            }
             return self.linked_elsewhere(state.register(link));
         }
         let top = state.frame_offset(&self.graph, convention.stack_pointer)?;
