@@ -26,6 +26,11 @@ impl RegSet {
         RegSet(bits)
     }
 
+    /// From the first to the last, by their numbers.
+    pub const fn span(first: Reg, last: Reg) -> RegSet {
+        RegSet(u32::MAX << first.0 & u32::MAX >> (31 - last.0))
+    }
+
     /// Whether `reg` is one of them.
     pub const fn contains(self, reg: Reg) -> bool {
         self.0 & (1 << reg.0) != 0
@@ -130,5 +135,17 @@ impl Convention {
             Some(_) => 0,
             None => 8,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_has_both_its_ends_and_what_is_between() {
+        let middle: Vec<u8> = RegSet::span(Reg(3), Reg(5)).iter().map(|r| r.0).collect();
+        assert_eq!(middle, [3, 4, 5]);
+        assert_eq!(RegSet::span(Reg(0), Reg(31)), RegSet::ALL);
     }
 }

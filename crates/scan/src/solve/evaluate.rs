@@ -43,7 +43,7 @@ pub(super) struct Found {
     edges: FxHashSet<(u32, u32)>,
     /// What the call at an address returned.
     results: FxHashMap<u64, Domain>,
-    /// Registers that the call at an address keeps, a bit each.
+    /// Registers that the call at an address keeps.
     kept: FxHashMap<u64, RegSet>,
 }
 
@@ -297,8 +297,7 @@ impl<'a> Evaluator<'a> {
     /// Whether the call at `at` is known to keep the register.
     fn keeps(&mut self, at: u64, reg: Reg) -> bool {
         self.used_calls.insert(at);
-        let kept = self.found.kept.get(&at);
-        kept.is_some_and(|k| k.contains(reg))
+        self.found.keeps(at, reg)
     }
 
     fn is_live(&self, from: u32, to: u32) -> bool {
