@@ -3,6 +3,8 @@
 // calls: getpid getuid getgid exit_group
 // run: all
 // gap[x86_64]: getgid — without optimisation, a variable of a frame that is returned to
+// only[llvm]: x86_64 — LLVM has it not for aarch64
+// gap[x86_64 llvm]: none
 #include "freestanding.h"
 
 static void *buffer[5];

@@ -5,6 +5,7 @@
 // gap[x86_64]: 103 getgid 105 — a comparison of the number plus a constant says nothing of the number
 // doubt[aarch64]: number — a comparison of the number plus a constant says nothing of the number
 // run: some
+// gap[x86_64 llvm]: none
 // not: unlink — the other side of the comparison makes another call
 #include "freestanding.h"
 

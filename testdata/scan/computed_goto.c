@@ -3,6 +3,7 @@
 // calls: getpid getuid getgid exit_group
 // gap[x86_64]: getpid getuid getgid exit_group — labels that are reached by a jump through a slot of the frame lose the frame
 // run: all
+// gap[x86_64 llvm]: none
 #include "freestanding.h"
 
 static const unsigned char program[] = {0, 1, 2, 0, 3};

@@ -3,6 +3,7 @@
 // calls: getpid getuid exit_group
 // gap[x86_64]: getpid getuid exit_group — a table of differences of labels with a base of its own
 // run: all
+// gap[x86_64 llvm]: none
 #include "freestanding.h"
 
 void run(long *stack) {

@@ -3,6 +3,7 @@
 // calls: getpid getuid getgid getppid exit_group
 // gap: getpid getuid getgid getppid — a comparison of the index plus a constant says nothing of the index
 // run: some
+// gap[llvm]: none
 #include "freestanding.h"
 
 static const long numbers[4] = {NR_getpid, NR_getuid, NR_getgid, NR_getppid};

@@ -3,6 +3,7 @@
 // calls: getpid getuid getgid exit_group
 // gap[x86_64]: getpid getgid exit_group — a frame that may be returned to again keeps no values between two calls
 // run: all
+// gap[x86_64 llvm]: none
 #include "freestanding.h"
 
 #ifdef __aarch64__

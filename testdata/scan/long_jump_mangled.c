@@ -4,6 +4,7 @@
 // gap[x86_64]: getpid getgid exit_group — a frame that may be returned to again keeps no values between two calls
 // doubt[aarch64]: target — where the mangled address is in memory that others can name
 // run: all
+// gap[x86_64 llvm]: none
 #include "freestanding.h"
 
 #ifdef __aarch64__

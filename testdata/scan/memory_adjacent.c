@@ -3,6 +3,8 @@
 // calls: getpid getppid getuid exit_group
 // run: all
 // gap: getpid getppid getuid — a pointer that comes from behind
+// gap[x86_64 llvm]: getuid getppid — a pointer that comes from behind
+// gap[aarch64 llvm]: getuid getppid — a pointer that comes from behind
 #include "freestanding.h"
 
 struct two { nr_t n[4]; };

@@ -2,6 +2,7 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
+// gap[aarch64 llvm]: getpid getuid — what a part of the caller that the outliner made writes to the frame
 #include "freestanding.h"
 
 struct command {

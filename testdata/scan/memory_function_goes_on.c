@@ -4,6 +4,7 @@
 // calls: getpid getuid exit_group
 // run: all
 // gap: getpid getuid — a function that is handed on and called by somebody unknown
+// gap[aarch64 llvm]: getpid — what the part that goes on is passed
 #include "freestanding.h"
 
 struct operations {

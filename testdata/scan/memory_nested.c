@@ -2,6 +2,7 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
+// only[llvm]: none — functions in functions are GCC's
 #include "freestanding.h"
 
 NOINLINE void make(nr_t *where) { sys3(*where, 0, 0, 0); }

@@ -3,6 +3,7 @@
 // calls: getpid getuid exit_group
 // run: all
 // gap[x86_64]: getpid getuid — what callers put on the stack, read through a pointer
+// gap[aarch64 llvm]: getpid getuid — what a part of the caller that the outliner made writes to the frame
 #include "freestanding.h"
 
 struct command {

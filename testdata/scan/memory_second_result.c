@@ -3,6 +3,7 @@
 // calls: getpid getuid exit_group
 // run: all
 // gap: getpid getuid — a pointer that comes back beside the result
+// gap[x86_64 llvm]: none
 #include "freestanding.h"
 
 struct pair {

@@ -3,6 +3,7 @@
 // calls: getpid getuid exit_group
 // run: all
 // gap[x86_64]: getuid — what a callee that is not known writes
+// gap[llvm]: getuid — what a callee that is not known writes
 #include "freestanding.h"
 
 NOINLINE void change(nr_t *number) { *number = NR_getuid; }

@@ -3,6 +3,7 @@
 // calls: getuid exit_group
 // run: all
 // gap[x86_64]: getuid — a word that is put together from parts
+// gap[llvm]: getuid — a word that is put together from parts
 // not: getpid — the word as it was before
 #include "freestanding.h"
 

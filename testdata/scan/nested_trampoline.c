@@ -3,6 +3,7 @@
 // calls: getpid getuid exit_group
 // doubt: code target — the piece of code is on an executable stack, and what is written there is not followed
 // run: all
+// only[llvm]: none — functions in functions are GCC's
 // flags: -Wl,-z,execstack
 // flags[aarch64]: -Wl,-z,execstack -Wl,-u,__clear_cache -lgcc
 #include "freestanding.h"

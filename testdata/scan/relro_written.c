@@ -5,6 +5,7 @@
 // gap[aarch64]: getuid — the page of a variable in an argument register counts as its address
 // run: all
 // extra: unlink — the number that is in the file: which of a cell's values comes first is not told
+// gap[aarch64 llvm]: none
 #include "freestanding.h"
 
 __attribute__((section(".data.rel.ro"))) static nr_t number = NR_unlink;

@@ -3,6 +3,7 @@
 // calls: getpid getuid getgid geteuid getegid exit_group
 // run: all
 // extra: getppid — a state that is never set: the states of a loop are joined
+// gap[aarch64 llvm]: exit_group getuid geteuid getgid getegid — a table whose index is a choice of constants
 #include "freestanding.h"
 
 void run(long *stack) {

@@ -2,6 +2,7 @@
 // builds: freestanding
 // calls: getpid getuid getgid geteuid exit_group
 // run: all
+// gap[aarch64 llvm]: geteuid getgid — what a part of the caller that the outliner made writes to the frame
 // not: unlink — the other fields
 #include "freestanding.h"
 

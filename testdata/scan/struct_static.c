@@ -3,6 +3,7 @@
 // calls: getpid getgid exit_group
 // gap[aarch64]: getpid getgid exit_group — a number beside a pointer, in memory that relocation writes
 // run: all
+// gap[aarch64 llvm]: none
 // not: unlink mount — another field; a structure that nobody refers to
 #include "freestanding.h"
 

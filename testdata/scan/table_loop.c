@@ -3,6 +3,7 @@
 // calls: getpid getuid getgid geteuid getegid getppid gettid getpgrp exit_group
 // gap[x86_64]: geteuid getegid getppid — a counter in a slot of the frame that is compared with its sign
 // run: all
+// gap[x86_64 llvm]: getpid getuid getgid getpgrp gettid geteuid getegid getppid — a counter that is compared for equality
 #include "freestanding.h"
 
 static const int up[3] = {NR_getpid, NR_getuid, NR_getgid};

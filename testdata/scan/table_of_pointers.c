@@ -2,6 +2,7 @@
 // builds: freestanding | layouts
 // calls: getpid getuid exit_group
 // run: all
+// gap[x86_64 llvm]: getpid getuid exit_group — a counter that is compared for equality
 // not: unlink — a structure of the same kind that no reached table names
 #include "freestanding.h"
 

@@ -3,6 +3,7 @@
 // calls: getpid getuid exit_group
 // run: all
 // gap[x86_64]: getuid — the copy's fields when it is passed by address
+// gap[aarch64 llvm]: getuid — the copy's fields when it is passed by address
 #include "freestanding.h"
 
 struct operations {

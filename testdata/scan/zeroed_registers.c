@@ -3,6 +3,7 @@
 // flags: -fzero-call-used-regs=all
 // calls: getpid getuid getgid exit_group
 // run: all
+// only[llvm]: none — LLVM 14 has not this option
 #include "freestanding.h"
 
 NOINLINE long make(long number, long x) { return sys1(number, x); }

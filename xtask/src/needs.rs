@@ -35,6 +35,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("/usr/bin/perl", "perl"),
     ("/usr/bin/git", "git"),
     ("/usr/bin/gcc", "gcc"),
+    ("/usr/bin/clang", "clang"),
     ("/usr/bin/g++", "g++"),
     ("/usr/bin/aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu"),
     ("/usr/bin/qemu-aarch64-static", "qemu-user-static"),

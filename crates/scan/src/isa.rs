@@ -199,6 +199,10 @@ pub trait Machine {
     fn get(&mut self, reg: Reg) -> Self::V;
     /// Writes a register.
     fn put(&mut self, reg: Reg, value: Self::V);
+    /// Names the address of a page, to which the rest of an address is added (`adrp`).
+    fn page(&mut self, _: Self::V) {}
+    /// Names an address that no operation on values makes: what is added may be zero.
+    fn whole(&mut self, _: Self::V) {}
     /// Reads a part of a vector register.
     fn lane(&mut self, lane: Lane) -> Self::V;
     /// Writes a part of a vector register.

@@ -18,6 +18,7 @@ mod function;
 mod instance;
 mod lookup;
 mod memory;
+mod page;
 mod reach;
 mod relevance;
 mod start;
@@ -344,6 +345,13 @@ struct Solver<'a> {
     shared: FxHashSet<u64>,
     /// Addresses inside functions, on the way to be taken, and where they are handed out.
     labels: BTreeMap<u64, u64>,
+    /// Functions whose frames callees write to without being handed an address there.
+    overwritten: FxHashSet<FunctionId>,
+    /// Addresses inside functions that these functions have.
+    parts: FxHashMap<u64, FunctionId>,
+    /// Functions that come back to their callers by a part that is entered from elsewhere: the way there is
+    /// not followed (`__builtin_setjmp` of LLVM).
+    left_by_part: FxHashSet<FunctionId>,
     /// Resolvers whose results are taken.
     resolvers: BTreeSet<u64>,
     /// Blocks whose fixed references were followed.
@@ -414,6 +422,9 @@ impl<'a> Solver<'a> {
             holders: FxHashMap::default(),
             shared: FxHashSet::default(),
             labels: BTreeMap::new(),
+            overwritten: FxHashSet::default(),
+            parts: FxHashMap::default(),
+            left_by_part: FxHashSet::default(),
             resolvers: BTreeSet::new(),
             referred: FxHashSet::default(),
             indexed: FxHashMap::default(),

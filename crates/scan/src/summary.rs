@@ -8,6 +8,8 @@
 
 use std::ops::Index;
 
+use rustc_hash::FxHashSet;
+
 use crate::isa::{Reg, RegSet};
 
 mod build;
@@ -15,6 +17,7 @@ mod explore;
 mod hub;
 mod jump_table;
 mod lower;
+mod page;
 mod prune;
 mod range;
 mod settle;
@@ -22,6 +25,7 @@ mod state;
 pub mod value;
 
 pub use build::{OUTSIDE, Trust, summarise, watch};
+pub use page::{Origin, Rest};
 pub use value::{ANY, Graph, Input, LEFT, OUTCOME, Phi, Value, ValueId};
 
 /// A function's blocks and values.
@@ -48,6 +52,15 @@ pub struct Summary {
     pub saved: RegSet,
     /// It uses what lies on its caller's stack, or hands it on.
     pub takes_stack: bool,
+    /// Pages that it names without adding the rest of an address.
+    pub pages: FxHashSet<u64>,
+    /// What it adds to what may be such a page of another function, ascending.
+    pub rests: Vec<Rest>,
+    /// What it writes of its caller's frame itself.
+    pub above: Above,
+    /// Where it reads its own frame and what it is passed there, by the distance from the stack pointer at
+    /// entry, ascending.
+    pub frame_reads: Vec<i64>,
     /// What it does to memory, where that was asked for ([`watch`]).
     pub traffic: Vec<Traffic>,
 }
@@ -62,6 +75,17 @@ impl Summary {
         })
     }
 
+    /// Whether it reads some of a stretch of its frame.
+    pub fn reads_frame(&self, stretch: Above) -> bool {
+        /// Most that one instruction reads.
+        const LONGEST: i64 = 64;
+        let first = stretch.from.saturating_sub(LONGEST);
+        let at = self.frame_reads.partition_point(|&read| read <= first);
+        self.frame_reads
+            .get(at)
+            .is_some_and(|&read| read < stretch.to)
+    }
+
     /// The entries into the kernel at an address.
     pub fn entries_at(&self, at: u64) -> impl Iterator<Item = &Entry> {
         let blocks = self.blocks.iter().filter(move |b| b.last == at);
@@ -69,6 +93,62 @@ impl Summary {
             Exit::Syscall(entry, _) => Some(&**entry),
             _ => None,
         })
+    }
+}
+
+/// A stretch of a caller's frame, by distances from the stack pointer as the callee finds it.
+///
+/// By the conventions a callee may change what it is passed on the stack and nothing else there. Parts of a
+/// function that a compiler put elsewhere (LLVM's outliner) write what lies in its frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Above {
+    /// Where it begins.
+    pub from: i64,
+    /// The first byte after it.
+    pub to: i64,
+}
+
+impl Above {
+    /// Nothing.
+    pub const NONE: Above = Above {
+        from: i64::MAX,
+        to: i64::MIN,
+    };
+
+    /// Whether it is empty.
+    pub fn is_none(self) -> bool {
+        self.from >= self.to
+    }
+
+    /// The shortest stretch with both in it.
+    pub fn join(self, other: Above) -> Above {
+        Above {
+            from: self.from.min(other.from),
+            to: self.to.max(other.to),
+        }
+    }
+
+    /// The same stretch when distances count from a place that lies `by` bytes below.
+    pub fn moved(self, by: i64) -> Above {
+        match self.is_none() {
+            true => self,
+            false => Above {
+                from: self.from.saturating_add(by),
+                to: self.to.saturating_add(by),
+            },
+        }
+    }
+
+    /// What of it lies at `least` or above.
+    pub fn beyond(self, least: i64) -> Above {
+        let rest = Above {
+            from: self.from.max(least),
+            to: self.to,
+        };
+        match rest.is_none() {
+            true => Above::NONE,
+            false => rest,
+        }
     }
 }
 

@@ -54,6 +54,7 @@ pub static CONVENTION: Convention = Convention {
     callee_saved: RegSet::span(Reg(19), X29),
     go_passing: RegSet::span(X0, Reg(15)).or(RegSet::of(&[Reg(26)])),
     go_zero: None,
+    names_pages: true,
     number: X8,
     kernel_arguments: [X0, Reg(1), Reg(2), Reg(3), Reg(4), Reg(5)],
     kernel_writes: &[X0],

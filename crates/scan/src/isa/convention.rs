@@ -102,6 +102,8 @@ pub struct Convention {
     pub go_passing: RegSet,
     /// A vector register that Go code keeps at zero ("Go internal ABI specification").
     pub go_zero: Option<u8>,
+    /// Instructions name the page of an address and others add the rest.
+    pub names_pages: bool,
     /// The number of a system call.
     pub number: Reg,
     /// Arguments of a system call.

@@ -54,6 +54,7 @@ pub static CONVENTION: Convention = Convention {
     callee_saved: RegSet::of(&[RBX, RBP, Reg(12), Reg(13), Reg(14), Reg(15)]),
     go_passing: RegSet::of(&[RAX, RBX, RCX, RDI, RSI, R8, R9, R10, R11, RDX]),
     go_zero: Some(15),
+    names_pages: false,
     number: RAX,
     kernel_arguments: [RDI, RSI, RDX, R10, R8, R9],
     kernel_writes: &[RAX, RCX, R11],

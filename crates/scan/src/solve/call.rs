@@ -9,7 +9,7 @@ use super::walk::Walk;
 use super::{Context, Entered, InstanceId, Solver};
 use crate::image::{Addr, Slot};
 use crate::isa::RegSet;
-use crate::summary::{Call, Value};
+use crate::summary::{Above, Call, Value};
 
 /// Linkage stubs that one call may lead through.
 const MOST_STUBS: usize = 8;
@@ -26,6 +26,8 @@ pub(super) struct Outcome {
     pub twice: bool,
     /// It may come back to the caller's caller.
     pub over: bool,
+    /// What it writes of the caller's frame.
+    pub above: Above,
 }
 
 impl Outcome {
@@ -37,6 +39,7 @@ impl Outcome {
             result: Domain::Nothing,
             twice: false,
             over: false,
+            above: Above::NONE,
         }
     }
 
@@ -71,6 +74,7 @@ impl Solver<'_> {
             }
             self.start(walk, at, address, call);
             let callee = self.functions.at(self.image, address);
+            self.finish_pages(walk, callee, at, call);
             if self.callees.entry(at).or_default().insert(callee) {
                 let callers = self.callers.entry(callee).or_default();
                 callers.insert((walk.function, at));
@@ -85,12 +89,17 @@ impl Solver<'_> {
             let instance = self.instance(address, context);
             self.enter(instance, Entered::From(walk.id, at));
             self.begin(instance);
+            // Where functions of Go return things on the stack is known ([`Image::go_shares`]).
+            let go = self.image.is_go(Addr(address));
             let found = &mut self.instances[instance.0 as usize];
             found.dependents.insert(walk.id);
             sum.returns |= found.returns;
             sum.kept = sum.kept.and(found.kept);
             sum.twice |= found.twice;
             sum.over |= found.over;
+            if !go {
+                sum.above = sum.above.join(found.above);
+            }
             sum.result = sum.result.join(&found.result);
         }
         sum

@@ -1,6 +1,7 @@
 //! Which data reached code can see: only words of reached objects lead on.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::ops::Range;
 
 use rustc_hash::FxHashSet;
@@ -98,13 +99,20 @@ impl Data {
     }
 
     /// New words at and around `at`, as far as the section goes both ways, or the objects of constant
-    /// data do: an access with an index that nothing bounds.
+    /// data do: an access with an index that nothing bounds. Near the border of a section it can be meant
+    /// for the one on the other side.
     pub(super) fn reach_around(&mut self, image: &Image, at: u64) -> Vec<(Addr, Slot)> {
         let mut found = Vec::new();
         let at = image.beside(Addr(at)).map_or(at, |beside| beside.0);
-        if let Some(region) = image.region(Addr(at))
-            && !region.linkage
-        {
+        let start = |at| image.region(Addr(at)).map(|r| r.range.start);
+        let near = || (8..=STEP).step_by(8);
+        let other = |&side: &u64| start(side).is_some_and(|other| Some(other) != start(at));
+        let below = near().map(|by| at.saturating_sub(by)).find(other);
+        let above = near().map(|by| at.saturating_add(by)).find(other);
+        for at in iter::once(at).chain(below).chain(above) {
+            let Some(region) = image.region(Addr(at)).filter(|r| !r.linkage) else {
+                continue;
+            };
             let constants = image.constants_around(Addr(at));
             let range = constants.unwrap_or_else(|| region.range.clone());
             self.stretch(image, range, &mut found);

@@ -10,7 +10,7 @@ use super::FunctionId;
 use super::ahead::Ahead;
 use crate::image::{Addr, Image};
 use crate::isa::Lifter;
-use crate::summary::{Exit, Lost, Summary, Trust, Value, ValueId, summarise, watch};
+use crate::summary::{Above, Exit, Lost, Summary, Trust, Value, ValueId, summarise, watch};
 
 /// What a function relies on until it is found to be wrong.
 fn trusting(image: &Image, entry: u64) -> Trust {
@@ -18,6 +18,7 @@ fn trusting(image: &Image, entry: u64) -> Trust {
         frame: true,
         // Functions of Go preserve no registers ("Go internal ABI specification").
         saved: !image.is_go(Addr(entry)),
+        above: Above::NONE,
     }
 }
 
@@ -207,6 +208,7 @@ impl<'a> Functions<'a> {
             let both = Trust {
                 frame: known.frame && trust.frame,
                 saved: known.saved && trust.saved,
+                above: known.above.join(trust.above),
             };
             if both != known {
                 self.distrusted.insert(id, both);

@@ -10,7 +10,7 @@ use super::walk::Pass;
 use super::{Context, FunctionId, InstanceId, MOST_NUMBERS, Solver};
 use crate::image::Addr;
 use crate::isa::RegSet;
-use crate::summary::Lost;
+use crate::summary::{Above, Lost};
 
 /// How often a result may grow before nothing is known of it: around a recursion it could grow
 /// by one value after the other.
@@ -34,6 +34,8 @@ pub struct Instance {
     /// Scratch registers that it returns as it found them: compilers rely on that
     /// between functions of one file (`-fipa-ra`).
     pub(super) kept: RegSet,
+    /// What it writes of its caller's frame.
+    pub(super) above: Above,
     /// What it returns.
     pub(super) result: Domain,
     /// How often that grew.
@@ -96,6 +98,7 @@ impl Instance {
             found: Found::default(),
             returns: false,
             kept: RegSet::ALL,
+            above: Above::NONE,
             result: Domain::Nothing,
             growths: 0,
             twice: false,
@@ -123,6 +126,13 @@ impl Solver<'_> {
         let entry = self.functions.all[self.instances[id.0 as usize].function.0 as usize]
             .summary
             .entry;
+        if pass.returns
+            && let Some(&whole) = self.parts.get(&entry)
+            && self.left_by_part.insert(whole)
+        {
+            let all = self.by_context.get(&whole).into_iter().flatten();
+            self.pending.extend(all.map(|(_, id)| *id));
+        }
         // In Go, nothing.
         let restored = match self.image.is_go(Addr(entry)) {
             true => RegSet::NONE,
@@ -149,16 +159,23 @@ impl Solver<'_> {
             true => restored,
             false => pass.kept,
         });
+        let mut above = instance.above.join(pass.above);
+        if above != instance.above && !instance.above.is_none() {
+            // Around a recursion it could grow by a word after the other.
+            above.to = i64::MAX;
+        }
         let changed = (pass.returns && !instance.returns)
             || (pass.twice && !instance.twice)
             || (pass.over && !instance.over)
             || result != instance.result
-            || kept != instance.kept;
+            || kept != instance.kept
+            || above != instance.above;
         instance.returns |= pass.returns;
         instance.twice |= pass.twice;
         instance.over |= pass.over;
         instance.result = result;
         instance.kept = kept;
+        instance.above = above;
         instance.sites = pass.sites;
         instance.foreign = pass.foreign;
         instance.lost = pass.lost;

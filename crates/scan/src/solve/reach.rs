@@ -93,6 +93,28 @@ impl Solver<'_> {
         }
     }
 
+    /// Code at `by` has an address: who holds it may use all of what is there.
+    pub(super) fn hand_out(&mut self, id: InstanceId, at: u64, by: u64) {
+        if self.image.is_code(Addr(at)) {
+            self.note_part(id, at);
+            self.take(at, by);
+        } else {
+            self.data.string(self.image, at, (id, by));
+            self.look_up_by_library(id, at);
+            self.reach_object(at);
+        }
+    }
+
+    /// Notes that the function of an instance has the address `at` of code, if that is inside the function.
+    pub(super) fn note_part(&mut self, id: InstanceId, at: u64) {
+        let function = self.instances[id.0 as usize].function;
+        let summary = &self.functions.all[function.0 as usize].summary;
+        let last = summary.blocks.iter().map(|b| b.last).max();
+        if summary.entry < at && last >= Some(at) {
+            self.parts.insert(at, function);
+        }
+    }
+
     /// A relocated word that code can read.
     fn reach_slot(&mut self, (at, slot): (Addr, Slot)) {
         match slot {

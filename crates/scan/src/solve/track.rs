@@ -207,7 +207,8 @@ impl Solver<'_> {
                 _ => None,
             })
             .any(|part| part != 0 && part != -1);
-        if shifts {
+        // Or callees write to it without being handed its address.
+        if shifts || self.overwritten.contains(&function) {
             track.lost.insert(Piece::Frame(function));
         }
         let values = vec![Places::new(); summary.graph.len()];

@@ -19,7 +19,7 @@ use crate::image::Addr;
 use crate::isa::{Convention, RegSet};
 use crate::kernel::MakesExecutable;
 use crate::summary::{
-    self, ANY, Call, Entry, Exit, Lost, Reference, Registers, Summary, Trust, ValueId,
+    self, ANY, Above, Call, Entry, Exit, Lost, Reference, Registers, Summary, Trust, Value, ValueId,
 };
 
 /// Places that one access with an index is followed to; more are the whole section.
@@ -28,7 +28,6 @@ const MOST_INDEXED: u64 = 4096;
 const MOST_SCRATCH: usize = 64;
 
 /// What one walk found.
-#[derive(Default)]
 pub(super) struct Pass {
     /// It can come back to its caller.
     pub returns: bool,
@@ -40,6 +39,8 @@ pub(super) struct Pass {
     pub over: bool,
     /// Registers that it returns as it found them.
     pub kept: RegSet,
+    /// What it, and what it calls, write of its caller's frame.
+    pub above: Above,
     /// System calls by address.
     pub sites: BTreeMap<u64, SiteCall>,
     /// System calls by another convention, by address.
@@ -52,6 +53,26 @@ pub(super) struct Pass {
     pub starts: BTreeMap<u64, Start>,
     /// Calls and jumps whose target may be any taken function, by address.
     pub unresolved: BTreeSet<u64>,
+}
+
+impl Pass {
+    /// Of what comes back to nobody so far, and writes `above` itself.
+    fn new(above: Above) -> Pass {
+        Pass {
+            returns: false,
+            result: Domain::Nothing,
+            twice: false,
+            over: false,
+            kept: RegSet::ALL,
+            above,
+            sites: BTreeMap::new(),
+            foreign: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            lookups: BTreeSet::new(),
+            starts: BTreeMap::new(),
+            unresolved: BTreeSet::new(),
+        }
+    }
 }
 
 /// An instance on its way.
@@ -85,10 +106,7 @@ impl Walk<'_> {
     }
 
     fn restart(&mut self) {
-        self.pass = Pass {
-            kept: RegSet::ALL,
-            ..Pass::default()
-        };
+        self.pass = Pass::new(self.body.above);
         self.entered.clear();
         self.seen.fill(false);
         self.evaluator.forget();
@@ -105,6 +123,21 @@ impl Walk<'_> {
             if self.pass.kept.contains(reg) && !self.evaluator.preserved(registers[reg], reg) {
                 self.pass.kept.remove(reg);
             }
+        }
+    }
+
+    /// What is called writes so of this frame: some of it may lie in that of the caller.
+    fn writes_above(&mut self, call: &Call, above: Above) {
+        let top = self
+            .body
+            .graph
+            .get(call.registers[self.convention.stack_pointer]);
+        // Where the frame has parts of unknown size, the callee's is far from the caller's.
+        if let Value::Frame(top) = top
+            && i32::try_from(top).is_ok()
+        {
+            let own = above.moved(top).beyond(self.convention.pushed());
+            self.pass.above = self.pass.above.join(own);
         }
     }
 
@@ -153,7 +186,7 @@ impl Solver<'_> {
             body: &body,
             convention: self.image.convention,
             evaluator: Evaluator::new(&body.graph, around, found, scratch),
-            pass: Pass::default(),
+            pass: Pass::new(body.above),
             entered: Vec::new(),
             seen: vec![false; body.blocks.len()],
             pending: BinaryHeap::new(),
@@ -167,6 +200,9 @@ impl Solver<'_> {
             if !walk.evaluator.is_stale() {
                 break;
             }
+        }
+        if self.left_by_part.contains(&function) {
+            walk.comes_back();
         }
         let Walk {
             mut evaluator,
@@ -224,7 +260,9 @@ impl Solver<'_> {
                 let trust = Trust {
                     frame: !outcome.twice,
                     saved: outcome.kept.contains_all(convention.callee_saved),
+                    above: self.lost_to_callee(walk, call, outcome.above),
                 };
+                walk.writes_above(call, outcome.above.moved(-convention.pushed()));
                 self.rely(walk.function, trust);
                 if outcome.over {
                     walk.comes_back();
@@ -251,7 +289,9 @@ impl Solver<'_> {
                     result,
                     twice,
                     over,
+                    above,
                 } = self.call(walk, at, call);
+                walk.writes_above(call, above);
                 let restored = body.saved.and(convention.callee_saved);
                 walk.pass.kept = walk.pass.kept.and(kept.or(restored));
                 walk.leave_with(&call.registers);
@@ -330,13 +370,39 @@ impl Solver<'_> {
         }
     }
 
+    /// What a call that writes `above` in the frame of its caller takes from this: nothing where it is never
+    /// read again, as the words that arguments were passed in.
+    fn lost_to_callee(&mut self, walk: &Walk<'_>, call: &Call, above: Above) -> Above {
+        if above.is_none() {
+            return above;
+        }
+        self.overwritten.insert(walk.function);
+        let top = walk
+            .body
+            .graph
+            .get(call.registers[walk.convention.stack_pointer]);
+        let read = match top {
+            Value::Frame(top) => {
+                let stretch = above.moved(top - walk.convention.pushed());
+                walk.body.reads_frame(stretch)
+            }
+            _ => true,
+        };
+        match read {
+            true => above,
+            false => Above::NONE,
+        }
+    }
+
     /// Notes that a call in `function` leaves it no more than `trust` to rely on.
     fn rely(&mut self, function: FunctionId, trust: Trust) {
         let known = self.functions.trust(self.image, function);
-        if (known.frame && !trust.frame) || (known.saved && !trust.saved) {
+        let above = known.above.join(trust.above);
+        if (known.frame && !trust.frame) || (known.saved && !trust.saved) || above != known.above {
             let found = self.revision.distrusted.entry(function).or_insert(trust);
             found.frame &= trust.frame;
             found.saved &= trust.saved;
+            found.above = found.above.join(trust.above);
         }
     }
 
@@ -357,15 +423,12 @@ impl Solver<'_> {
                 | Reference::Written { .. }
                     if !first => {}
                 Reference::Assigned { .. } => {}
-                Reference::Stored(at) => _ = self.shared.insert(at),
+                Reference::Stored(at) => {
+                    self.note_part(id, at);
+                    self.shared.insert(at);
+                }
                 Reference::Address(at) => {
-                    if self.image.is_code(Addr(at)) {
-                        self.take(at, block.start);
-                    } else {
-                        self.data.string(self.image, at, (id, block.start));
-                        self.look_up_by_library(id, at);
-                        self.reach_object(at);
-                    }
+                    self.hand_out(id, at, block.start);
                 }
                 Reference::Bytes { at, size } => self.reach_read(at, size, block.start),
                 Reference::Written { at, size } => self.write_early(at, size),

@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
-use super::Summary;
 use super::explore::{Extent, Tables, explore, inside};
 use super::hub::Hubs;
 use super::jump_table::{self, Target};
@@ -17,6 +16,7 @@ use super::lower::{Lower, Uses};
 use super::settle::OneValue;
 use super::state::{Exposed, State};
 use super::value::{Graph, ValueId};
+use super::{Above, Summary};
 use crate::image::{Addr, Image};
 use crate::isa::{Flow, Lifter, RegSet};
 
@@ -34,6 +34,8 @@ pub struct Trust {
     pub frame: bool,
     /// Callee-saved registers are kept.
     pub saved: bool,
+    /// What callees write of its frame, though it lies where they find no arguments, perhaps.
+    pub above: Above,
 }
 
 /// Summarises the function at `entry`, in which the calls at the addresses `stops` do not return.

@@ -2,9 +2,10 @@
 
 use rustc_hash::FxHashSet;
 
+use super::page::Rest;
 use super::state::{Exposed, FOREIGN, State, detached, part};
 use super::value::{ANY, Graph, Input, LEFT, OUTCOME, Value, ValueId};
-use super::{Reference, Trust};
+use super::{Above, Reference, Trust};
 use crate::image::{Addr, Image};
 use crate::isa::{Binary, Compare, Condition, Convention, Lane, Machine, Reg, RegSet};
 
@@ -12,19 +13,44 @@ use crate::isa::{Binary, Compare, Condition, Convention, Lane, Machine, Reg, Reg
 const THREAD_POINTER: Value = Value::Opaque(u64::MAX, 1);
 
 /// What a function uses of the image, collected in the last pass.
-#[derive(Default)]
 pub(super) struct Uses {
     /// Of the block being lowered.
     pub(super) references: Vec<Reference>,
     /// Values that leave the function's sight: stored, passed, or used as a pointer that is
     /// not a constant plus an index.
     pub(super) escaping: Vec<ValueId>,
+    /// Addresses that are only those of pages yet, and addresses that were made whole.
+    pub(super) pages: Vec<u64>,
+    pub(super) whole: Vec<u64>,
+    /// What is added to what may be the address of a page.
+    pub(super) rests: FxHashSet<Rest>,
     /// Registers of which it uses what they hold at entry.
     pub(super) reads: RegSet,
     /// It uses what lies on its caller's stack.
     pub(super) takes_stack: bool,
+    /// What it writes of it.
+    pub(super) above: Above,
+    /// Where it reads its frame.
+    pub(super) frame_reads: FxHashSet<i64>,
     /// What the block does to memory: where, how many bytes, what.
     pub(super) traffic: Vec<(ValueId, u8, ValueId)>,
+}
+
+impl Default for Uses {
+    fn default() -> Uses {
+        Uses {
+            references: Vec::new(),
+            escaping: Vec::new(),
+            reads: RegSet::NONE,
+            takes_stack: false,
+            above: Above::NONE,
+            frame_reads: FxHashSet::default(),
+            pages: Vec::new(),
+            whole: Vec::new(),
+            rests: FxHashSet::default(),
+            traffic: Vec::new(),
+        }
+    }
 }
 
 /// Lowers the instructions of one block after another.
@@ -55,6 +81,27 @@ impl Lower<'_> {
             && let Some(uses) = &mut self.uses
         {
             uses.takes_stack = true;
+        }
+    }
+
+    /// Notes the second half of an address whose page another function named.
+    fn note_rest(&mut self, page: ValueId, by: u64) {
+        let result = self.convention().results[0];
+        if self.convention().names_pages
+            && let Some(uses) = &mut self.uses
+        {
+            uses.rests.extend(Rest::of(self.graph, page, by, result));
+        }
+    }
+
+    /// Notes a write of so many bytes, or of any number, to the frame, if that is on the caller's side.
+    fn note_above(&mut self, offset: i64, size: Option<u8>) {
+        if offset >= self.convention().pushed()
+            && part(offset) == 0
+            && let Some(uses) = &mut self.uses
+        {
+            let to = size.map_or(i64::MAX, |size| offset + i64::from(size));
+            uses.above = uses.above.join(Above { from: offset, to });
         }
     }
 
@@ -171,6 +218,16 @@ impl Lower<'_> {
             self.state.forget_frame();
         }
         let convention = self.convention();
+        if !self.trust.above.is_none()
+            && let Some(top) = self
+                .state
+                .frame_offset(self.graph, convention.stack_pointer)
+        {
+            let Above { from, to } = self.trust.above.moved(top - convention.pushed());
+            self.state.forget(to > convention.pushed(), |s| {
+                s.offset < to && s.offset + i64::from(s.size) > from
+            });
+        }
         let saved = match self.trust.saved {
             true => RegSet::NONE,
             false => convention.callee_saved,
@@ -365,8 +422,9 @@ impl Lower<'_> {
     /// Memory at `address`, of any extent, is written by somebody.
     fn written(&mut self, address: ValueId) {
         match pointer(self.image, self.graph, address) {
-            Pointer::Frame(within) => {
-                self.exposed.insert(within, i64::MIN);
+            Pointer::Frame(offset) => {
+                self.note_above(offset, None);
+                self.exposed.insert(part(offset), i64::MIN);
                 self.disturb();
             }
             Pointer::Elsewhere => self.renew_memory(),
@@ -408,7 +466,7 @@ fn holds_return_address(graph: &Graph, value: ValueId) -> bool {
 
 /// What a computed address can point to.
 enum Pointer {
-    /// Somewhere in this part of the stack.
+    /// This place on the stack, with something added.
     Frame(i64),
     /// Surely not to the own frame: an object of the image, or one that the caller passed.
     Elsewhere,
@@ -423,7 +481,7 @@ fn pointer(image: &Image, graph: &Graph, address: ValueId) -> Pointer {
         let Some(term) = terms.pop() else { break };
         match graph.get(term) {
             Value::Binary(Binary::Add | Binary::Sub, a, b) => terms.extend([a, b]),
-            Value::Frame(o) => return Pointer::Frame(part(o)),
+            Value::Frame(o) => return Pointer::Frame(o),
             Value::Const(c) if image.object_of(Addr(c)).is_some() => found = Pointer::Elsewhere,
             Value::Const(_) => {}
             Value::Entry(Input::Register(_)) => {
@@ -506,6 +564,20 @@ impl Machine for Lower<'_> {
         self.state.set_register(reg, value);
     }
 
+    fn page(&mut self, page: ValueId) {
+        if let (Some(uses), Some(at)) = (&mut self.uses, self.graph.constant_of(page)) {
+            uses.pages.push(at);
+        }
+    }
+
+    fn whole(&mut self, value: ValueId) {
+        if let (Some(uses), Some(at)) = (&mut self.uses, self.graph.constant_of(value))
+            && self.image.region(Addr(at)).is_some()
+        {
+            uses.whole.push(at);
+        }
+    }
+
     fn lane(&mut self, lane: Lane) -> ValueId {
         match self.state.lane(lane) {
             Some(known) => known,
@@ -552,6 +624,10 @@ impl Machine for Lower<'_> {
             }
             _ => self.graph.binary(op, a, b),
         };
+        self.whole(result);
+        if let (Binary::Add, Some(by)) = (op, self.graph.constant_of(b)) {
+            self.note_rest(a, by);
+        }
         // The distance of two addresses is none.
         let distance = op == Binary::Sub
             && self
@@ -586,7 +662,11 @@ impl Machine for Lower<'_> {
             return self.graph.select(which, a, b);
         }
         self.note_use(address);
+        self.note_rest(address, 0);
         self.note_place(address);
+        if let (Value::Frame(offset), Some(uses)) = (self.graph.get(address), &mut self.uses) {
+            uses.frame_reads.insert(offset);
+        }
         match self.graph.get(address) {
             Value::Frame(offset) => match self.state.load(self.graph, offset, size) {
                 Some(known) => known,
@@ -604,7 +684,11 @@ impl Machine for Lower<'_> {
                 }
             },
             Value::Const(at) => match self.image.constant(Addr(at), size) {
-                Some(c) => self.graph.constant(c),
+                Some(c) => {
+                    let constant = self.graph.constant(c);
+                    self.whole(constant);
+                    constant
+                }
                 None => {
                     self.touch(address, size);
                     let memory = self.state.memory();
@@ -650,9 +734,12 @@ impl Machine for Lower<'_> {
         self.note_stored(value);
         self.watch(address, size, value);
         if let Value::Frame(offset) = self.graph.get(address) {
-            if let Value::Entry(Input::Register(reg)) = self.graph.get(value) {
+            if let Value::Entry(Input::Register(reg)) = self.graph.get(value)
+                && offset < self.convention().pushed()
+            {
                 self.saved.insert(reg);
             }
+            self.note_above(offset, Some(size));
             let value = self.graph.zero_extend(value, size * 8);
             self.state.store(offset, size, value);
             // A word of the frame that others can name counts as memory.
@@ -666,6 +753,7 @@ impl Machine for Lower<'_> {
             }
         } else {
             self.note_use(address);
+            self.note_rest(address, 0);
             self.note_use(value);
             *self.keeps_return_address |=
                 self.uses.is_some() && holds_return_address(self.graph, value);
@@ -683,6 +771,7 @@ impl Machine for Lower<'_> {
         if let Value::Frame(offset) = self.graph.get(address) {
             let lowest = self.exposed.entry(part(offset)).or_insert(offset);
             *lowest = offset.min(*lowest);
+            self.note_above(offset, None);
             self.disturb();
         } else {
             self.assign(address, 0);

@@ -280,6 +280,11 @@ impl Graph {
             }
             (Binary::Or, _, Const(u64::MAX)) => self.constant(u64::MAX),
             (Binary::Xor | Binary::Sub, _, _) if a == b && a != ANY => self.constant(0),
+            // Of one value, not of any two of those that it can be.
+            (Binary::Add, _, _) if a == b && a != ANY => {
+                let one = self.constant(1);
+                self.binary(Binary::Shl, a, one)
+            }
             _ if a == ANY || b == ANY => {
                 // A mask bounds even the unknown.
                 if op == Binary::And && self.constant_of(b).is_some() {

@@ -23,7 +23,7 @@ use portcullis_abi::{Arch, SyscallSet};
 use portcullis_scan::files::{FileData, Files, FilesError, HostFiles};
 use portcullis_scan::{ARCHITECTURES, LinkRequest};
 
-use build::{Build, Built};
+use build::{Build, Built, Family, Target};
 use expectation::Expectation;
 use outcome::Outcome;
 
@@ -118,7 +118,7 @@ fn every_fixture_has_exactly_its_calls() {
     let mut work = Vec::new();
     let mut fixtures = read_all(&chosen);
     if let Ok(arch) = std::env::var("FIXTURE_ARCH") {
-        fixtures.retain(|f| f.arch.to_string() == arch);
+        fixtures.retain(|f| f.target.to_string().starts_with(&arch));
     }
     assert!(
         !fixtures.is_empty(),
@@ -146,21 +146,20 @@ fn every_fixture_has_exactly_its_calls() {
         .collect();
     for expectation in &fixtures {
         let mut closed = expectation.gap.clone();
-        let same = |e: &Expectation| (&e.name, e.arch) == (&expectation.name, expectation.arch);
+        let same = |e: &Expectation| (&e.name, e.target) == (&expectation.name, expectation.target);
         for (_, _, outcome) in outcomes.iter().filter(|(e, ..)| same(e)) {
             closed.retain(|n| !outcome.gaps.contains(n));
         }
         if !closed.is_empty() {
-            let names = outcome::names(expectation.arch, &closed);
+            let names = outcome::names(expectation.target.arch, &closed);
             wrong.push(format!(
                 "{} ({}): this gap is closed, remove it: {names}",
-                expectation.name, expectation.arch
+                expectation.name, expectation.target
             ));
         }
     }
-    let counts: Vec<Count> = ARCHITECTURES
-        .iter()
-        .map(|&arch| Count::of(arch, &outcomes))
+    let counts: Vec<Count> = targets()
+        .map(|target| Count::of(target, &outcomes))
         .collect();
     for count in &counts {
         println!("{count}");
@@ -172,21 +171,31 @@ fn every_fixture_has_exactly_its_calls() {
         wrong.join("\n")
     );
     if chosen.is_empty() && counts.iter().all(|c| c.fixtures > 0) {
-        for (count, least) in counts.iter().zip([201, 120]) {
+        for (count, (least, percent)) in
+            counts
+                .iter()
+                .zip([(201, 94), (120, 94), (200, 94), (150, 92)])
+        {
             assert!(count.fixtures >= least, "only {count}");
-            // Measured: 95 % for x86_64, 94.6 % for aarch64. What is left are sources that say by `extra`
+            // Measured: 95.0 % for x86_64, 95.1 % for aarch64, 94.5 and 93.4 % of what LLVM builds. What is left are sources that say by `extra`
             // or `doubt` what is found beyond the truth; who makes them exact raises this.
             assert!(
-                count.exact * 100 >= count.understood * 94,
+                count.exact * 100 >= count.understood * percent,
                 "not exact: {count}"
             );
         }
     }
 }
 
-/// How the builds for an architecture came out.
+/// All that fixtures are built for.
+fn targets() -> impl Iterator<Item = Target> {
+    let families = [Family::Named, Family::Llvm].into_iter();
+    families.flat_map(|family| ARCHITECTURES.map(|arch| Target { arch, family }))
+}
+
+/// How the builds for a target came out.
 struct Count {
-    arch: Arch,
+    target: Target,
     fixtures: usize,
     builds: usize,
     /// Builds of fixtures that are not about what the scan does not understand (`gap:`).
@@ -202,14 +211,14 @@ struct Count {
 }
 
 impl Count {
-    fn of(arch: Arch, outcomes: &[Checked<'_>]) -> Count {
-        let own = || outcomes.iter().filter(move |(e, ..)| e.arch == arch);
+    fn of(target: Target, outcomes: &[Checked<'_>]) -> Count {
+        let own = || outcomes.iter().filter(move |(e, ..)| e.target == target);
         let understood = || own().filter(|(e, ..)| e.gap.is_empty());
         let exact = |o: &Outcome| o.wrong.is_empty() && o.exact;
         let names: BTreeSet<&str> = own().map(|(e, ..)| e.name.as_str()).collect();
         let count = |is: &dyn Fn(&Outcome) -> bool| own().filter(|(.., o)| is(o)).count();
         Count {
-            arch,
+            target,
             fixtures: names.len(),
             builds: own().count(),
             understood: understood().count(),
@@ -227,7 +236,7 @@ impl fmt::Display for Count {
             f,
             "{}: {} fixtures, {} builds: {} exact, {} with a residual for what is not found, {} with \
              more than there is, {} wrong; without the fixtures that declare a gap {} of {} exact",
-            self.arch,
+            self.target,
             self.fixtures,
             self.builds,
             self.exact_of_all,
@@ -250,9 +259,9 @@ fn read_all(chosen: &str) -> Vec<Expectation> {
     paths.sort();
     let all = paths
         .iter()
-        .flat_map(|p| ARCHITECTURES.map(|arch| (p, arch)));
-    let read = |(p, arch): (&PathBuf, Arch)| {
-        Expectation::read(p, arch).unwrap_or_else(|e| panic!("{}: {e}", p.display()))
+        .flat_map(|p| targets().map(move |target| (p, target)));
+    let read = |(p, target): (&PathBuf, Target)| {
+        Expectation::read(p, target).unwrap_or_else(|e| panic!("{}: {e}", p.display()))
     };
     all.filter_map(read).collect()
 }
@@ -288,7 +297,7 @@ fn check(expectation: &Expectation, build: &Build) -> Outcome {
         Ok(built) => built,
         Err(problem) => return Outcome::of(problem),
     };
-    let scanned = scan_of(expectation.arch, &built);
+    let scanned = scan_of(expectation.target.arch, &built);
     let mut outcome = match &scanned {
         Ok(set) => outcome::compare(expectation, &built, set),
         Err(problem) => Outcome::of(format!("not scanned: {problem}")),

@@ -34,6 +34,10 @@ fn address<M: Machine>(w: Word, at: u64, m: &mut M) {
         true => (at & !(PAGE as u64 - 1)).wrapping_add_signed(by * PAGE),
     };
     let v = m.constant(v);
+    match w.bit(31) {
+        false => m.whole(v),
+        true => m.page(v),
+    }
     write(w.rd(), 64, v, m);
 }
 
@@ -46,6 +50,7 @@ fn add<M: Machine>(w: Word, m: &mut M) {
     if !flags {
         let by = by as i64;
         let v = offset(a, if sub { -by } else { by }, m);
+        m.whole(v);
         return write_sp(w.rd(), bits, v, m);
     }
     // `a + c` leaves the same flags as `a - -c`, but for c = 0.

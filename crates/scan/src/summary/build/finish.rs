@@ -13,7 +13,7 @@ use crate::summary::jump_table::{self, Target, trusted};
 use crate::summary::prune::prune;
 use crate::summary::state::{State, is_foreign, part};
 use crate::summary::value::{Input, Value, ValueId};
-use crate::summary::{Block, Call, Entry, Exit, Lost, Reference, Summary, Traffic};
+use crate::summary::{Above, Block, Call, Entry, Exit, Lost, Reference, Summary, Traffic};
 
 impl Builder<'_> {
     /// Writes down what each block does, now that the states are known.
@@ -21,9 +21,14 @@ impl Builder<'_> {
         let mut blocks = Vec::with_capacity(self.extents.len());
         let mut stubs = Vec::new();
         let mut escaping = Vec::new();
+        let mut pages = FxHashSet::default();
+        let mut whole = FxHashSet::default();
+        let mut rests = BTreeSet::new();
         let mut reads = RegSet::NONE;
         let mut traffic = Vec::new();
         let mut takes_stack = false;
+        let mut above = Above::NONE;
+        let mut frame_reads = BTreeSet::new();
         for block in 0..self.extents.len() as u32 {
             let Extent { start, last, .. } = self.extents[block as usize];
             let Some((state, _)) = self.states[block as usize].take() else {
@@ -38,8 +43,13 @@ impl Builder<'_> {
             };
             let (flow, state, uses) = self.run(block, state, true);
             escaping.extend(uses.escaping);
+            pages.extend(uses.pages);
+            whole.extend(uses.whole);
+            rests.extend(uses.rests);
             reads = reads.or(uses.reads);
             takes_stack |= uses.takes_stack;
+            above = above.join(uses.above);
+            frame_reads.extend(uses.frame_reads);
             traffic.extend(
                 uses.traffic
                     .into_iter()
@@ -76,7 +86,10 @@ impl Builder<'_> {
                 exit: Exit::Lost(Lost::NotCode),
             });
         }
-        self.prune_references(&mut blocks, escaping);
+        // Who means what lies at the page's start adds zero.
+        let named = |at: &u64| whole.contains(at) || self.image.function_start(Addr(*at));
+        pages.retain(|at| !named(at));
+        self.prune_references(&mut blocks, escaping, &pages);
         // Who is jumped to finds what the caller was passed.
         takes_stack |= blocks.iter().any(|b| matches!(b.exit, Exit::TailCall(_)));
         let places = places(blocks.len(), |b| blocks[b as usize].successors().collect());
@@ -87,6 +100,10 @@ impl Builder<'_> {
             reads,
             traffic,
             takes_stack,
+            above,
+            frame_reads: frame_reads.into_iter().collect(),
+            pages: pages.into_iter().collect(),
+            rests: rests.into_iter().collect(),
             blocks,
             places,
             graph: self.graph,
@@ -96,8 +113,14 @@ impl Builder<'_> {
     }
 
     /// Drops references to data whose address never leaves loads that are noted themselves,
-    /// and reads of jump tables, whose targets are edges already.
-    fn prune_references(&self, blocks: &mut [Block], escaping: Vec<ValueId>) {
+    /// and reads of jump tables, whose targets are edges already, and `pages`, which are no addresses
+    /// that anybody means.
+    fn prune_references(
+        &self,
+        blocks: &mut [Block],
+        escaping: Vec<ValueId>,
+        pages: &FxHashSet<u64>,
+    ) {
         let mut seen: FxHashSet<ValueId> = FxHashSet::default();
         let mut constants: FxHashSet<u64> = FxHashSet::default();
         // Addresses of code that leave as one of several values: nobody else tells of these.
@@ -137,6 +160,7 @@ impl Builder<'_> {
         for v in below {
             if let Some(code) = self.graph.constant_of(v)
                 && self.image.is_code(Addr(code))
+                && !pages.contains(&code)
             {
                 chosen.insert(code);
             }
@@ -169,11 +193,11 @@ impl Builder<'_> {
             block.references.retain(|r| match r {
                 Reference::Address(a) => {
                     let taken = constants.contains(a) && !anchors.contains(a);
-                    taken || self.image.function_start(Addr(*a))
+                    taken && !pages.contains(a) || self.image.function_start(Addr(*a))
                 }
                 Reference::Indexed { address, .. } => !tables.contains(address),
-                Reference::Stored(_)
-                | Reference::Bytes { .. }
+                Reference::Stored(a) => !pages.contains(a),
+                Reference::Bytes { .. }
                 | Reference::Written { .. }
                 | Reference::Assigned { .. }
                 | Reference::Computed(_) => true,
