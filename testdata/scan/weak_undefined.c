@@ -2,7 +2,6 @@
 // builds: freestanding
 // calls: getpid exit_group
 // run: all
-// extra: unlink — behind the check for a function that does not exist: that a slot without a relocation stays empty is not used
 #include "freestanding.h"
 
 __attribute__((weak)) long absent(long);

@@ -291,7 +291,29 @@ impl Image {
     pub fn fixed_slot(&self, at: Addr) -> Option<Slot> {
         let region = self.region(at)?;
         let fixed = !region.writable || region.linkage;
-        fixed.then(|| self.slot(at)).flatten()
+        let slot = fixed.then(|| self.slot(at)).flatten();
+        slot.or_else(|| self.unfilled(at))
+    }
+
+    /// What the linker put into the word of a linkage table that no relocation is for: it stays so, as
+    /// only relocations fill that table. There is such a word, with zero, for a weak symbol that nothing
+    /// defines in a file that is bound already.
+    fn unfilled(&self, at: Addr) -> Option<Slot> {
+        let object = self.object(at)?;
+        let region = self.region(at).filter(|r| r.linkage)?;
+        let word = at.0..at.0.checked_add(8)?;
+        // A table begins with three words of the loader's.
+        let own = object.file.dynamic.tables.loaders.into_iter().flatten();
+        let mut own = own.map(|start| start.wrapping_add(object.base));
+        if word.end > region.range.end
+            || object.words(word.clone()).next().is_some()
+            || object.blurred(&word)
+            || own.any(|start| start < word.end && word.start < start.saturating_add(24))
+        {
+            return None;
+        }
+        let held = self.bytes(at, 8)?.try_into().map(u64::from_le_bytes);
+        held.ok().map(Slot::Value)
     }
 
     /// The slots that overlap `range`, ascending.

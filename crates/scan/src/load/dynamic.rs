@@ -47,6 +47,9 @@ pub(crate) struct Tables {
     pub(crate) plt: Option<(u64, u64)>,
     /// `DT_PLTREL` is `DT_REL`, which no linker of these architectures writes.
     pub(crate) plt_without_addends: bool,
+    /// Words of linkage tables that the loader has for itself, whatever the relocations say: the first
+    /// three at `DT_PLTGOT`, and the one of `DT_TLSDESC_GOT`.
+    pub(crate) loaders: [Option<u64>; 2],
 }
 
 impl Dynamic {
@@ -85,6 +88,7 @@ impl Dynamic {
             relr: table(elf::DT_RELR, elf::DT_RELRSZ),
             plt: table(elf::DT_JMPREL, elf::DT_PLTRELSZ),
             plt_without_addends: get(elf::DT_PLTREL) == Some(elf::DT_REL.0 as u64),
+            loaders: [get(elf::DT_PLTGOT), get(elf::DT_TLSDESC_GOT)],
         };
         let strings = tables.strings(memory);
         let string = |offset: u64| {
