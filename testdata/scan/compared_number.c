@@ -2,8 +2,6 @@
 // builds: freestanding
 // calls: read getpid getuid getgid 103 105 exit_group
 // calls[aarch64]: io_setup getpid getuid geteuid getgid getegid exit_group
-// gap[x86_64]: 103 getgid 105 — a comparison of the number plus a constant says nothing of the number
-// doubt[aarch64]: number — a comparison of the number plus a constant says nothing of the number
 // run: some
 // gap[x86_64 llvm]: none
 // not: unlink — the other side of the comparison makes another call

@@ -1,7 +1,6 @@
 // A table whose first index is 5: compilers fold it into a base before the table.
 // builds: freestanding
 // calls: getpid getuid getgid getppid exit_group
-// gap: getpid getuid getgid getppid — a comparison of the index plus a constant says nothing of the index
 // run: some
 // gap[llvm]: none
 #include "freestanding.h"

@@ -196,6 +196,11 @@ impl Domain {
             return Anything;
         };
         match (op, a) {
+            (Binary::And, Anything)
+                if c & c.wrapping_add(1) != 0 && c.count_ones() <= MOST_VALUES.ilog2() =>
+            {
+                Domain::of(parts(c))
+            }
             (Binary::And, Range(_, hi, _)) => Range(0, c.min(*hi), 1),
             (Binary::And, Anything) => Range(0, c, 1),
             (Binary::Shr, Anything) if c & 63 != 0 => Range(0, u64::MAX >> (c & 63), 1),
@@ -246,6 +251,23 @@ impl Domain {
         }
     }
 
+    /// Cut to what compares so with one of `bounds` in the low `bits` bits.
+    pub fn refine_by(&self, condition: Condition, bits: u8, bounds: &Domain) -> Domain {
+        if let Some(bound) = bounds.single() {
+            return self.refine(condition, bits, bound);
+        }
+        match bounds.values(MOST_VALUES as u64) {
+            Some(all) if condition == Condition::Eq => {
+                let low = u64::MAX >> (64 - u32::from(bits));
+                let each = all
+                    .into_iter()
+                    .map(|b| self.refine(condition, bits, b & low));
+                each.fold(Nothing, |sum, one| sum.join(&one))
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// Cut to what compares so with `bound` in the low `bits` bits.
     pub fn refine(&self, condition: Condition, bits: u8, bound: u64) -> Domain {
         match self {
@@ -286,8 +308,11 @@ impl Domain {
                     Condition::AboveEq => Some((lo.max(bound), hi)),
                     Condition::Less if positive => bound.checked_sub(1).map(|h| (lo, hi.min(h))),
                     Condition::LessEq if positive => Some((lo, hi.min(bound))),
-                    Condition::Greater if positive => Some((lo.max(bound + 1), hi)),
-                    Condition::GreaterEq if positive => Some((lo.max(bound), hi)),
+                    // What is greater than a number without a sign has none either.
+                    Condition::Greater if bound < sign => {
+                        Some((lo.max(bound + 1), hi.min(sign - 1)))
+                    }
+                    Condition::GreaterEq if bound < sign => Some((lo.max(bound), hi.min(sign - 1))),
                     _ => Some((lo, hi)),
                 };
                 match cut {
@@ -318,6 +343,14 @@ fn commutes(op: Binary) -> bool {
         op,
         Binary::Add | Binary::Mul | Binary::And | Binary::Or | Binary::Xor
     )
+}
+
+/// All numbers that have no bits but those of `mask`.
+fn parts(mask: u64) -> impl Iterator<Item = u64> {
+    // The next lower one: a borrow runs through the bits that do not count.
+    std::iter::successors(Some(mask), move |&part| {
+        (part != 0).then(|| (part - 1) & mask)
+    })
 }
 
 fn hull(all: &[u64]) -> Domain {
@@ -375,5 +408,41 @@ fn apart(always: bool, never: bool) -> Option<bool> {
         (true, _) => Some(true),
         (_, true) => Some(false),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_of_few_bits_leaves_few_numbers() {
+        let masked = Domain::binary(Binary::And, &Anything, &Domain::one(0x81));
+        assert_eq!(masked, Domain::of([0, 1, 0x80, 0x81]));
+        let wide = Domain::binary(Binary::And, &Anything, &Domain::one(0xff));
+        assert_eq!(wide, Range(0, 0xff, 1));
+    }
+
+    #[test]
+    fn what_equals_one_of_some_is_one_of_them() {
+        let some = Domain::of([3, 5, 0x1_0000_0007]);
+        let bytes = Range(0, 0xff, 1);
+        assert_eq!(
+            bytes.refine_by(Condition::Eq, 64, &some),
+            Domain::of([3, 5])
+        );
+        // In 32 bits the last is 7, and so it is for who compares these.
+        let both = Domain::of([7, 8]);
+        assert_eq!(both.refine_by(Condition::Eq, 32, &some), Domain::one(7));
+        assert_eq!(Anything.refine_by(Condition::Eq, 32, &some), Anything);
+        assert_eq!(bytes.refine_by(Condition::Ne, 64, &some), bytes);
+    }
+
+    #[test]
+    fn what_is_greater_than_a_positive_number_is_positive() {
+        let greater = Anything.refine(Condition::Greater, 64, 100);
+        assert_eq!(greater.bounds(), Some((101, i64::MAX as u64)));
+        let negative = Anything.refine(Condition::Greater, 64, -2i64 as u64);
+        assert_eq!(negative, Anything);
     }
 }

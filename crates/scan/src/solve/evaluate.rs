@@ -445,10 +445,10 @@ impl<'a> Evaluator<'a> {
                 Domain::Nothing => Domain::Nothing,
                 _ => self.low(a, bits).sign_extend(bits),
             },
-            Value::Refine(a, condition, bits, bound) => match graph.constant_of(bound) {
-                Some(bound) => self.get(a).refine(condition, bits, bound),
-                None => self.get(a),
-            },
+            Value::Refine(a, condition, bits, bound) => {
+                let bounds = self.get(bound);
+                self.get(a).refine_by(condition, bits, &bounds)
+            }
             Value::Select(test, a, b) => match self.get(test) {
                 Domain::Nothing => Domain::Nothing,
                 t if t.single() == Some(0) => self.get(b),
@@ -499,7 +499,6 @@ impl<'a> Evaluator<'a> {
         let mut inner = value;
         while let Value::Refine(below, condition, width, bound) = self.graph.get(inner)
             && width == bits
-            && let Some(bound) = self.graph.constant_of(bound)
         {
             compares.push((condition, bound));
             inner = below;
@@ -509,7 +508,7 @@ impl<'a> Evaluator<'a> {
             .into_iter()
             .rev()
             .fold(low, |d, (condition, bound)| {
-                d.refine(condition, bits, bound)
+                d.refine_by(condition, bits, &self.get(bound))
             })
     }
 

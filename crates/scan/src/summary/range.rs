@@ -201,8 +201,9 @@ fn narrow(
         Condition::AboveEq => (lo.max(c), hi),
         Condition::Less if positive => (lo, hi.min(c.checked_sub(1)?)),
         Condition::LessEq if positive => (lo, hi.min(c)),
-        Condition::Greater if positive => (lo.max(c + 1), hi),
-        Condition::GreaterEq if positive => (lo.max(c), hi),
+        // What is greater than a number without a sign has none either.
+        Condition::Greater if c < sign => (lo.max(c + 1), hi.min(sign - 1)),
+        Condition::GreaterEq if c < sign => (lo.max(c), hi.min(sign - 1)),
         _ => return None,
     };
     (cut.0 <= cut.1).then_some(cut)

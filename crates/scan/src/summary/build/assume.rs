@@ -3,7 +3,7 @@
 use super::Builder;
 use crate::isa::{Binary, Compare, Condition};
 use crate::summary::state::State;
-use crate::summary::value::{Value, ValueId};
+use crate::summary::value::{Graph, Value, ValueId};
 
 impl Builder<'_> {
     /// Narrows `state` by the outcome of a test.
@@ -61,6 +61,35 @@ impl Builder<'_> {
         };
         state.refine(&mut self.graph, value, condition, bits, bound);
         self.assume_shifted(state, value, condition, bits, bound);
+        if condition == Condition::Eq {
+            self.assume_masked(state, value, bits, bound);
+        }
+    }
+
+    /// What `x & mask == bound` says of `x`: it is the bound and some of the other bits.
+    fn assume_masked(&mut self, state: &mut State, value: ValueId, bits: u8, bound: ValueId) {
+        /// With more, there are too many numbers to tell.
+        const MOST_OTHERS: u32 = 7;
+        let masked = low_bits_of(&self.graph, value, bits);
+        let Value::Binary(Binary::And, x, mask) = self.graph.get(masked) else {
+            return;
+        };
+        let constant = |v| self.graph.constant_of(v);
+        let (Some(mask), Some(bound)) = (constant(mask), constant(bound)) else {
+            return;
+        };
+        let low = u64::MAX >> (64 - u32::from(bits));
+        let others = !mask & low;
+        if others.count_ones() > MOST_OTHERS {
+            return;
+        }
+        let (others, bound) = (
+            self.graph.constant(others),
+            self.graph.constant(bound & low),
+        );
+        let rest = self.graph.binary(Binary::And, x, others);
+        let all = self.graph.binary(Binary::Or, rest, bound);
+        state.refine(&mut self.graph, x, Condition::Eq, bits, all);
     }
 
     /// What the outcome of comparing `x + c` says of `x`: a range that begins elsewhere.
@@ -84,12 +113,7 @@ impl Builder<'_> {
             Condition::AboveEq => (bound, mask),
             _ => return,
         };
-        let mut sum = value;
-        while let Value::ZeroExtend(x, n) = self.graph.get(sum)
-            && n >= bits
-        {
-            sum = x;
-        }
+        let sum = low_bits_of(&self.graph, value, bits);
         let Value::Binary(Binary::Add, x, c) = self.graph.get(sum) else {
             return;
         };
@@ -108,6 +132,16 @@ impl Builder<'_> {
             state.refine(&mut self.graph, after, Condition::BelowEq, bits, high);
         }
     }
+}
+
+/// What has the same low `bits` bits, without what only changes others.
+fn low_bits_of(graph: &Graph, mut value: ValueId, bits: u8) -> ValueId {
+    while let Value::ZeroExtend(x, n) = graph.get(value)
+        && n >= bits
+    {
+        value = x;
+    }
+    value
 }
 
 /// The condition on swapped operands.
