@@ -2,7 +2,6 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
-// extra: unlink — which pointer is returned for which value is not kept apart
 #include "freestanding.h"
 
 typedef long (*function)(void);

@@ -136,9 +136,15 @@ impl Solver<'_> {
                 self.resolve_slot(walk.id, held, targets)
             }
             target => match walk.evaluator.value(call.target).values(MOST_VALUES as u64) {
-                Some(all) => all.into_iter().fold(true, |known, address| {
-                    known & self.resolve(walk.id, address, targets)
-                }),
+                Some(all) => {
+                    if let (Value::Ret(_), [_, _, ..]) = (target, &all[..]) {
+                        // A callee that chooses, perhaps by what it is passed.
+                        self.target(walk.function, graph, call.target);
+                    }
+                    all.into_iter().fold(true, |known, address| {
+                        known & self.resolve(walk.id, address, targets)
+                    })
+                }
                 None => {
                     if let Value::Load(address, ..) = target
                         && let Some(slot) = graph.constant_of(address)

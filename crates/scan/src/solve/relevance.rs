@@ -92,16 +92,7 @@ impl Solver<'_> {
         if self.functions.all[function.0 as usize].leaf {
             return;
         }
-        let Value::Test(_, flags) = graph.get(test) else {
-            return;
-        };
-        let Value::Flags(_, _, a, b) = graph.get(flags) else {
-            return;
-        };
-        if a != b && graph.constant_of(b).is_none() {
-            return;
-        }
-        if let Some(input) = plain_input(graph, a) {
+        if let Some(input) = compared_input(graph, test) {
             self.discover(function, Matter::Guard(input));
         }
     }
@@ -174,6 +165,11 @@ impl Solver<'_> {
             let summary = &self.functions.all[function.0 as usize].summary;
             for block in &summary.blocks {
                 match &block.exit {
+                    // Which of several values comes back is decided there.
+                    Exit::Branch(test, ..) => {
+                        let input = compared_input(&summary.graph, *test);
+                        found.extend(input.map(|input| (function, Matter::Guard(input))));
+                    }
                     Exit::Return(registers) => {
                         let value = registers[self.image.convention.results[0]];
                         let sources = sources.of(function, &summary.graph, value);
@@ -400,6 +396,18 @@ fn sources(graph: &Graph, value: ValueId, choice: Choice) -> (Sources, usize) {
         }
     }
     (found, seen.len())
+}
+
+/// The input that a test compares with a constant.
+fn compared_input(graph: &Graph, test: ValueId) -> Option<Input> {
+    let Value::Test(_, flags) = graph.get(test) else {
+        return None;
+    };
+    let Value::Flags(_, _, a, b) = graph.get(flags) else {
+        return None;
+    };
+    let constant = a == b || graph.constant_of(b).is_some();
+    constant.then(|| plain_input(graph, a)).flatten()
 }
 
 /// The input that `value` is, widened or narrowed at most.
