@@ -2,8 +2,6 @@
 // builds: freestanding
 // calls: getuid exit_group
 // run: all
-// extra: getpid — the value before the call may stand for the one after it as well
-// gap[x86_64 llvm]: getuid — what a callee writes through a pointer to the frame
 #include "freestanding.h"
 
 NOINLINE void change(nr_t *number) { *number = NR_getuid; }

@@ -26,7 +26,7 @@ pub mod value;
 
 pub use build::{OUTSIDE, Trust, summarise, watch};
 pub use page::{Origin, Rest};
-pub use value::{ANY, Graph, Input, LEFT, OUTCOME, Phi, Value, ValueId};
+pub use value::{ANY, Graph, Input, LEFT, MEMORY, OUTCOME, Phi, Value, ValueId};
 
 /// A function's blocks and values.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use super::memory::Memory;
 use super::written::Written;
 use crate::image::{Addr, Image, Slot};
 use crate::isa::{Reg, RegSet};
-use crate::summary::{Graph, Input, OUTSIDE, Value, ValueId};
+use crate::summary::{Graph, Input, MEMORY, OUTSIDE, Value, ValueId};
 
 /// Rounds after which a value that still grows around a loop is widened.
 const PATIENCE: u32 = 8;
@@ -485,9 +485,10 @@ impl<'a> Evaluator<'a> {
                     Domain::Anything
                 }
             }
-            Value::Load(address, size, _) => {
+            Value::Load(address, size, memory) => {
+                let after_call = self.read_after_call(address, size, memory);
                 let address = self.get(address);
-                self.read(&address, size)
+                after_call.unwrap_or_else(|| self.read(&address, size))
             }
             _ => self.get(value),
         }
@@ -510,6 +511,19 @@ impl<'a> Evaluator<'a> {
             .fold(low, |d, (condition, bound)| {
                 d.refine_by(condition, bits, &self.get(bound))
             })
+    }
+
+    /// What a word of the own frame holds in the state of memory that a call left which wrote over it.
+    fn read_after_call(&self, address: ValueId, size: u8, memory: ValueId) -> Option<Domain> {
+        let (Value::Frame(offset), Value::Opaque(call, MEMORY)) =
+            (self.graph.get(address), self.graph.get(memory))
+        else {
+            return None;
+        };
+        let around = &self.around;
+        around
+            .memory
+            .after_call(around.function, offset, size, call)
     }
 
     /// What memory holds that the program cannot write to, or of which all writes are known.

@@ -9,9 +9,29 @@ use super::domain::Domain;
 use crate::image::{Addr, Image};
 use crate::isa::Binary;
 
-/// What is written to a piece of memory, in any order: offset and size in bytes, and the values.
+/// What is written to a piece of memory, in any order: offset and size in bytes, who writes, and the
+/// values.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub(super) struct Content(BTreeMap<(i64, u8), Domain>);
+pub(super) struct Content(BTreeMap<(i64, u8, By), Domain>);
+
+/// Who writes to a piece of memory.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum By {
+    /// The function whose frame it is, by its place there.
+    Owner,
+    /// Somebody who holds the address.
+    Others,
+}
+
+/// Bytes of a function's frame that are written by others during a call, whenever it returns.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Overwritten {
+    pub(super) function: FunctionId,
+    /// The address of the call.
+    pub(super) call: u64,
+    pub(super) offset: i64,
+    pub(super) size: u8,
+}
 
 /// What is known.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -24,28 +44,32 @@ pub(super) struct Memory {
     pub(super) private: BTreeSet<u64>,
     /// Those calls: which functions they may enter so.
     pub(super) called: BTreeMap<u64, BTreeSet<u64>>,
+    /// What of the frames calls write over.
+    pub(super) overwritten: BTreeSet<Overwritten>,
     /// Those of the stretches that are known only if each is a variable of its own.
     pub(super) apart: BTreeSet<u64>,
 }
 
 impl Content {
     /// Somebody writes so many bytes.
-    pub(super) fn write(&mut self, offset: i64, size: u8, value: &Domain) {
+    pub(super) fn write(&mut self, (offset, size, by): (i64, u8, By), value: &Domain) {
         let value = match (value, size) {
             (known, 8..) => known.clone(),
             (known, _) => known.zero_extend(size * 8),
         };
-        let known = self.0.entry((offset, size)).or_default();
+        let known = self.0.entry((offset, size, by)).or_default();
         *known = known.join(&value);
     }
 
-    /// What so many bytes can be, beyond what they are at first.
-    fn read(&self, offset: i64, size: u8, first: Domain) -> Domain {
+    /// What so many bytes can be, beyond what they are at first, after all that the owner wrote or only
+    /// by what others did.
+    fn read(&self, offset: i64, size: u8, first: Domain, owner: bool) -> Domain {
         let end = offset.saturating_add(i64::from(size));
         let mut sum = first;
-        for (&(at, width), value) in self.0.range((offset.saturating_sub(7), 0)..(end, 0)) {
+        let near = (offset.saturating_sub(7), 0, By::Owner)..(end, 0, By::Owner);
+        for (&(at, width, by), value) in self.0.range(near) {
             let last = at + i64::from(width);
-            if last <= offset {
+            if last <= offset || (by == By::Owner && !owner) {
                 continue;
             }
             let value = match (at <= offset && end <= last, width == size) {
@@ -68,8 +92,8 @@ impl Content {
     }
 
     fn add(&mut self, other: &Content) {
-        for (&(offset, size), value) in &other.0 {
-            self.write(offset, size, value);
+        for (&place, value) in &other.0 {
+            self.write(place, value);
         }
     }
 }
@@ -80,10 +104,30 @@ impl Memory {
         match self.frames.get(&function) {
             // From the return address on it is the caller's.
             Some(content) if offset.saturating_add(i64::from(size)) <= 0 => {
-                content.read(offset, size, Domain::Nothing)
+                content.read(offset, size, Domain::Nothing, true)
             }
             _ => Domain::Anything,
         }
+    }
+
+    /// What `size` bytes of the own frame can be right after a call, if that wrote over them.
+    pub(super) fn after_call(
+        &self,
+        function: FunctionId,
+        offset: i64,
+        size: u8,
+        call: u64,
+    ) -> Option<Domain> {
+        let content = self.frames.get(&function)?;
+        let end = offset
+            .checked_add(i64::from(size))
+            .filter(|&end| end <= 0)?;
+        let covers = |o: &&Overwritten| {
+            let own = (o.function, o.call) == (function, call);
+            own && o.offset <= offset && end <= o.offset.saturating_add(i64::from(o.size))
+        };
+        self.overwritten.iter().find(covers)?;
+        Some(content.read(offset, size, Domain::Nothing, false))
     }
 
     /// What `size` bytes of data that the program can change can be.
@@ -93,7 +137,7 @@ impl Memory {
             return None;
         }
         let first = Domain::one(image.initial(Addr(at), size)?);
-        Some(content.read(i64::try_from(at).ok()?, size, first))
+        Some(content.read(i64::try_from(at).ok()?, size, first, true))
     }
 
     /// Whether it is known what the place that `pointer` leads to holds.
@@ -120,9 +164,11 @@ impl Memory {
             data,
             private,
             called,
+            mut overwritten,
             apart,
         } = found;
         if give_up {
+            overwritten.retain(|one| before.overwritten.contains(one));
             self.frames
                 .retain(|f, known| frames.get(f).is_some_and(|found| known.covers(found)));
             self.data.retain(|start, (_, known)| {
@@ -148,6 +194,7 @@ impl Memory {
         for (at, targets) in called {
             self.called.entry(at).or_default().extend(targets);
         }
+        self.overwritten = overwritten;
         self.apart = apart;
         *self != before
     }

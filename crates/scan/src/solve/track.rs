@@ -17,6 +17,7 @@ use crate::summary::{Graph, Input, Reference, Summary, Value, ValueId};
 
 mod flow;
 mod kernel;
+mod overwrite;
 mod want;
 
 pub(super) use want::Wants;
@@ -379,6 +380,7 @@ impl Solver<'_> {
             }
         }
         memory.called = track.called.clone();
+        memory.overwritten = self.overwritten(track, memory.frames.keys().copied());
         (memory, unknown)
     }
 }

@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::page::Rest;
 use super::state::{Exposed, FOREIGN, State, detached, part};
-use super::value::{ANY, Graph, Input, LEFT, OUTCOME, Value, ValueId};
+use super::value::{ANY, Graph, Input, LEFT, MEMORY, OUTCOME, THROWN, Value, ValueId};
 use super::{Above, Reference, Trust};
 use crate::image::{Addr, Image};
 use crate::isa::{Binary, Compare, Condition, Convention, Lane, Machine, Reg, RegSet};
@@ -175,8 +175,15 @@ impl Lower<'_> {
     }
 
     fn renew_memory(&mut self) {
-        let version = self.graph.intern(Value::Opaque(self.at, u8::MAX));
+        let version = self.graph.intern(Value::Opaque(self.at, MEMORY));
         self.state.set_memory(version);
+    }
+
+    /// Whether somebody else may know the address of all these bytes of the frame: a store to any of
+    /// them leaves another state of memory.
+    fn is_exposed(&self, offset: i64) -> bool {
+        let lowest = self.exposed.get(&part(offset));
+        lowest.is_some_and(|&lowest| offset >= lowest)
     }
 
     pub(super) fn convention(&self) -> &'static Convention {
@@ -256,6 +263,9 @@ impl Lower<'_> {
     /// An exception brought control back to the frame of this call.
     pub(super) fn after_throw(&mut self) {
         self.disturb();
+        // The callee has not done all that it does before it returns.
+        let version = self.graph.intern(Value::Opaque(self.at, THROWN));
+        self.state.set_memory(version);
         if self.go {
             let stack_pointer = self.convention().stack_pointer;
             // Any instruction may panic, not only this call: the frame is as that left it.
@@ -677,8 +687,12 @@ impl Machine for Lower<'_> {
                 {
                     self.graph.intern(Value::Entry(Input::ReturnAddress))
                 }
+                None if self.is_exposed(offset) => {
+                    let memory = self.state.memory();
+                    self.graph.intern(Value::Load(address, size, memory))
+                }
                 None => {
-                    // Stores to the frame are no states of memory: each load is one of its own.
+                    // Stores to the rest are no states of memory: each load is one of its own.
                     let now = self.opaque(250);
                     self.graph.intern(Value::Load(address, size, now))
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::settle::OneValue;
-use super::value::{ANY, Graph, Input, Phi, Value, ValueId};
+use super::value::{self, ANY, Graph, Input, Phi, Value, ValueId};
 use crate::isa::{Binary, Condition, Convention, Lane, Reg};
 use crate::summary::Registers;
 
@@ -66,7 +66,7 @@ impl State {
             places[place(reg)] = graph.intern(Value::Entry(input));
         }
         places[place(convention.stack_pointer)] = graph.intern(Value::Frame(0));
-        places[MEMORY] = graph.intern(Value::Opaque(0, u8::MAX));
+        places[MEMORY] = graph.intern(Value::Opaque(0, value::MEMORY));
         State {
             places,
             slots: Vec::new(),

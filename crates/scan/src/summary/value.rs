@@ -22,6 +22,12 @@ pub const OUTCOME: u8 = 64;
 /// The index of what a call left in the first register, as a [`Value::Opaque`]; the others follow.
 pub const LEFT: u8 = 32;
 
+/// The index of the state of memory that an instruction leaves, as a [`Value::Opaque`].
+pub const MEMORY: u8 = u8::MAX;
+
+/// The same where a call was left by an exception.
+pub const THROWN: u8 = u8::MAX - 1;
+
 /// Something that a caller supplies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Input {
@@ -72,8 +78,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// What it is made of, but for the operands of a phi. Which state of memory a load saw only
-    /// tells loads apart while they are made.
+    /// What it is made of, but for the operands of a phi.
     fn each_operand(&mut self, mut f: impl FnMut(&mut ValueId)) {
         match self {
             Value::Any
@@ -85,11 +90,10 @@ impl Value {
             | Value::Ret(_) => {}
             Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Kept(_, _, a) => f(a),
             Value::Test(_, flags) => f(flags),
-            Value::Load(address, _, memory) => {
-                *memory = ANY;
-                f(address);
-            }
-            Value::Binary(_, a, b) | Value::Flags(_, _, a, b) | Value::Refine(a, _, _, b) => {
+            Value::Load(a, _, b)
+            | Value::Binary(_, a, b)
+            | Value::Flags(_, _, a, b)
+            | Value::Refine(a, _, _, b) => {
                 f(a);
                 f(b);
             }
@@ -205,6 +209,7 @@ impl Graph {
             if std::mem::replace(&mut kept[v.0 as usize], true) {
                 continue;
             }
+            self.forget_memory(v);
             let mut value = self.get(v);
             if let Value::Phi(index) = value {
                 let operands = &self.phis[index as usize].operands;
@@ -242,6 +247,19 @@ impl Graph {
         self.nodes = nodes;
         self.phis = phis;
         places
+    }
+
+    /// Which state of memory a load saw only tells loads apart while they are made, but for what a call
+    /// left of the frame.
+    fn forget_memory(&mut self, load: ValueId) {
+        if let Value::Load(address, size, memory) = self.get(load)
+            && !matches!(
+                (self.get(address), self.get(memory)),
+                (Value::Frame(_), Value::Opaque(_, MEMORY))
+            )
+        {
+            self.nodes[load.0 as usize] = Value::Load(address, size, ANY);
+        }
     }
 
     /// Two values combined, constants and frame addresses folded.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::super::domain::Domain;
 use super::super::evaluate::Evaluator;
-use super::super::memory::Memory;
+use super::super::memory::{By, Memory};
 use super::super::{FunctionId, Solver};
+use super::overwrite::is_own;
 use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, Unknown, constant};
 use crate::image::{Addr, Slot};
 use crate::isa::{Binary, Reg, RegSet};
@@ -427,7 +428,7 @@ impl Solver<'_> {
     }
 
     /// Whether the target of the call at `at` may be anything.
-    fn is_unresolved(&self, function: FunctionId, at: u64) -> bool {
+    pub(super) fn is_unresolved(&self, function: FunctionId, at: u64) -> bool {
         let mut ids = self.by_context.get(&function).into_iter().flatten();
         ids.any(|(_, id)| self.instances[id.0 as usize].unresolved.contains(&at))
     }
@@ -533,7 +534,12 @@ impl Solver<'_> {
                 }
                 let value = self.written(track, function, one);
                 for place in to.iter().filter(known) {
-                    write(memory, *place, one.size, &value);
+                    let graph = &holder.summary.graph;
+                    let by = match is_own(graph, function, place.piece, one.address) {
+                        true => By::Owner,
+                        false => By::Others,
+                    };
+                    write(memory, *place, one.size, by, &value);
                     if let Piece::Data(start) = place.piece
                         && value == Domain::Anything
                     {
@@ -595,17 +601,17 @@ fn may_return_nothing(holder: &Holder, result: Reg) -> bool {
     })
 }
 
-pub(super) fn write(memory: &mut Memory, place: Place, size: u8, value: &Domain) {
+pub(super) fn write(memory: &mut Memory, place: Place, size: u8, by: By, value: &Domain) {
     let Some(offset) = place.offset else { return };
     match place.piece {
         Piece::Frame(function) => {
             if let Some(content) = memory.frames.get_mut(&function) {
-                content.write(offset, size, value);
+                content.write((offset, size, by), value);
             }
         }
         Piece::Data(start) => {
             if let Some((_, content)) = memory.data.get_mut(&start) {
-                content.write(offset, size, value);
+                content.write((offset, size, by), value);
             }
         }
         Piece::Code(_) => {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::domain::Domain;
-use super::super::memory::Memory;
+use super::super::memory::{By, Memory};
 use super::super::{FunctionId, Solver};
 use super::flow::write;
 use super::{Holder, Place, Track};
@@ -59,7 +59,7 @@ impl Solver<'_> {
                     .max();
                 for place in &holder.values[argument.0 as usize] {
                     if let Some(size) = size.filter(|&s| s > 0) {
-                        write(memory, *place, size, &Domain::Anything);
+                        write(memory, *place, size, By::Others, &Domain::Anything);
                     }
                 }
             }
