@@ -2,7 +2,6 @@
 // builds: freestanding
 // calls: getpid exit_group
 // run: all
-// extra: unlink — a writable cell's values are not followed to branches yet: both sides count
 #include "freestanding.h"
 
 static volatile int mode;

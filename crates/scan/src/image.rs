@@ -443,6 +443,15 @@ impl Image {
         }
     }
 
+    /// Whether an object offers something in this range to others by a name.
+    pub(crate) fn exports_any(&self, range: Range<u64>) -> bool {
+        self.object(Addr(range.start)).is_some_and(|object| {
+            let all = object.file.symbols.all.iter();
+            let mut offered = all.filter(|s| s.defined() && !s.local() && !s.absolute());
+            offered.any(|s| range.contains(&s.value.wrapping_add(object.base)))
+        })
+    }
+
     /// Whether code of the program can write to this data, or could before it was protected.
     pub(crate) fn can_change(&self, at: Addr) -> bool {
         let early = |object| self.written_early(object, at);

@@ -23,6 +23,7 @@ mod reach;
 mod relevance;
 mod start;
 mod track;
+mod variable;
 mod walk;
 mod written;
 
@@ -245,6 +246,8 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
     let mut memory = Rc::new(Memory::default());
     let mut wants = Wants::default();
     let mut corrections = 0;
+    let mut variables = Memory::default();
+    let mut variable_corrections = 0;
     for round in 1.. {
         let mut solver = Solver::new(
             image,
@@ -252,7 +255,7 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
             relevance,
             targets_matter,
             Rc::clone(&written),
-            Rc::clone(&memory),
+            Rc::new(memory.with(&variables)),
         );
         solver.deeper = depth;
         solver.run();
@@ -286,6 +289,16 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
             }
             if corrections == MOST_CORRECTIONS {
                 memory = Rc::default();
+            }
+        }
+        let last = !again || round >= MOST_ROUNDS;
+        if settled && !relies && last && variable_corrections < MOST_CORRECTIONS {
+            // Each time takes another round, and the first tells most.
+            let give_up = variable_corrections > 0;
+            relies = variables.learn(solver.variables(&variables), give_up);
+            variable_corrections += usize::from(relies);
+            if variable_corrections == MOST_CORRECTIONS {
+                variables = Memory::default();
             }
         }
         again |= relies;

@@ -198,6 +198,8 @@ pub enum Reference {
         at: u64,
         /// How many bytes, 0 when an index decides.
         size: u8,
+        /// What is written.
+        value: ValueId,
     },
     /// Written, as the program may.
     Assigned {
@@ -205,6 +207,8 @@ pub enum Reference {
         at: u64,
         /// How many bytes, 0 when an index decides.
         size: u8,
+        /// What is written.
+        value: ValueId,
     },
     /// Bytes at a computed place relative to a known base.
     Indexed {

@@ -150,6 +150,23 @@ impl Memory {
         }
     }
 
+    /// Where the known stretch of data begins that `at` is in.
+    pub(super) fn start_of(&self, at: u64) -> Option<u64> {
+        self.range(at).map(|range| range.start)
+    }
+
+    /// The same, and the data of `other` beside what is known here.
+    pub(super) fn with(&self, other: &Memory) -> Memory {
+        let mut both = self.clone();
+        for (&start, (end, content)) in &other.data {
+            let before = self.data.range(..*end).next_back();
+            if before.is_none_or(|(_, (last, _))| *last <= start) {
+                both.data.insert(start, (*end, content.clone()));
+            }
+        }
+        both
+    }
+
     fn range(&self, at: u64) -> Option<Range<u64>> {
         let (&start, &(end, _)) = self.data.range(..=at).next_back()?;
         (at < end).then_some(start..end)

@@ -37,7 +37,7 @@ const MOST_PLACES: usize = 64;
 
 /// A piece of memory, or a function whose address is followed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Piece {
+pub(super) enum Piece {
     /// The stretch of data that begins here.
     Data(u64),
     /// The frame of a function.
@@ -72,7 +72,7 @@ struct Holder {
 
 /// What was found of places so far; it only grows.
 #[derive(Default)]
-struct Track {
+pub(super) struct Track {
     /// Stretches of data that are followed: start and end, and whether each is taken to be a
     /// variable of its own.
     data: BTreeMap<u64, (u64, bool)>,
@@ -154,11 +154,8 @@ impl Solver<'_> {
             spared_before: wants.spared.clone(),
             hopeful: wants.hopeful,
             steps: wants.steps,
-            ..Track::default()
+            ..Track::following(wants)
         };
-        for (range, apart) in &wants.data {
-            track.data.insert(range.start, (range.end, *apart));
-        }
         for &function in &wants.frames {
             self.hold(&mut track, function);
         }
@@ -236,43 +233,13 @@ impl Solver<'_> {
         for &(function, block) in &self.referred {
             let summary = &self.functions.all[function.0 as usize].summary;
             for reference in &summary.blocks[block as usize].references {
-                let (mut at, mut size) = match *reference {
-                    Reference::Address(at) => (at, 1),
-                    Reference::Bytes { at, size }
-                    | Reference::Assigned { at, size }
-                    | Reference::Written { at, size } => (at, size),
-                    Reference::Indexed { base, .. } => (base, 0),
-                    Reference::Stored(_) | Reference::Computed(_) => continue,
+                let Some(naming) = self.naming(track, reference, &mut walked) else {
+                    continue;
                 };
-                let mut computed = matches!(reference, Reference::Address(_)) || size == 0;
-                // Who reads a word of a linkage table holds the address that it has.
-                match self.in_linkage(at) {
-                    Some(held) if !computed && size == 8 => {
-                        (at, size, computed) = (held, 1, true);
-                    }
-                    _ => walked.extend(self.linkage_at(at)),
-                }
-                // A base can lie before what an index leads to, or after it, in its section; and who
-                // counts from one names the element before the first.
-                let near = self.image.beside(Addr(at)).map_or(at, |beside| beside.0);
-                let region = self.image.region(Addr(near)).map(|r| r.range.clone());
-                let named_range = at..at.saturating_add(u64::from(size));
-                let own = self
-                    .image
-                    .data_extent(Addr(at))
-                    .is_some_and(|e| e.start == at);
-                let ahead = (computed && !own).then(|| at..at.saturating_add(STEP));
-                let section = region.filter(|r| size == 0 || near != at || r.end == at);
-                let ranges = [Some(named_range), ahead, section];
-                let pieces: BTreeSet<Piece> = ranges
-                    .into_iter()
-                    .flatten()
-                    .flat_map(|range| track.over(range))
-                    .collect();
-                for piece in pieces {
-                    if track.piece_of(at) == Some(piece) {
+                for piece in naming.pieces {
+                    if track.piece_of(naming.at) == Some(piece) {
                         named.insert(function);
-                    } else if !track.is_apart(piece) || !computed {
+                    } else if !track.is_apart(piece) || !naming.computed {
                         track.lose(piece);
                     }
                 }
@@ -281,11 +248,7 @@ impl Solver<'_> {
         for function in named {
             self.hold(track, function);
         }
-        for &at in &self.handed {
-            if let Some(piece) = track.piece_of(at) {
-                track.lose(piece);
-            }
-        }
+        self.lose_handed(track);
         for (at, held) in self
             .data
             .slots(self.image)
@@ -298,14 +261,6 @@ impl Solver<'_> {
                 && table.is_none_or(|table| walked.contains(&table))
             {
                 track.lose(piece);
-            }
-        }
-        let pieces: Vec<(u64, u64)> = track.data.iter().map(|(&s, &(e, _))| (s, e)).collect();
-        for (start, end) in pieces {
-            // Structures of Go are never packed.
-            let go = self.image.is_go_variable(Addr(start));
-            if !go && self.image.names_at_odd_places(start..end) {
-                track.lose(Piece::Data(start));
             }
         }
         let ranges: Vec<Range<u64>> = track.data.iter().map(|(&s, &(e, _))| s..e).collect();
@@ -332,6 +287,71 @@ impl Solver<'_> {
                 };
                 let held = track.held.entry((piece, at.0 as i64)).or_default();
                 held.insert(place);
+            }
+        }
+    }
+
+    /// What a reference of reached code names of followed data. Linkage tables that it comes to otherwise
+    /// than by reading one word are added to `walked`.
+    pub(super) fn naming(
+        &self,
+        track: &Track,
+        reference: &Reference,
+        walked: &mut BTreeSet<u64>,
+    ) -> Option<Naming> {
+        let (mut at, mut size) = match *reference {
+            Reference::Address(at) => (at, 1),
+            Reference::Bytes { at, size }
+            | Reference::Assigned { at, size, .. }
+            | Reference::Written { at, size, .. } => (at, size),
+            Reference::Indexed { base, .. } => (base, 0),
+            Reference::Stored(_) | Reference::Computed(_) => return None,
+        };
+        let mut computed = matches!(reference, Reference::Address(_)) || size == 0;
+        // Who reads a word of a linkage table holds the address that it has.
+        match self.in_linkage(at) {
+            Some(held) if !computed && size == 8 => {
+                (at, size, computed) = (held, 1, true);
+            }
+            _ => walked.extend(self.linkage_at(at)),
+        }
+        // A base can lie before what an index leads to, or after it, in its section; and who
+        // counts from one names the element before the first.
+        let near = self.image.beside(Addr(at)).map_or(at, |beside| beside.0);
+        let region = self.image.region(Addr(near)).map(|r| r.range.clone());
+        let named_range = at..at.saturating_add(u64::from(size));
+        let own = self
+            .image
+            .data_extent(Addr(at))
+            .is_some_and(|e| e.start == at);
+        let ahead = (computed && !own).then(|| at..at.saturating_add(STEP));
+        let section = region.filter(|r| size == 0 || near != at || r.end == at);
+        let ranges = [Some(named_range), ahead, section];
+        let pieces = ranges
+            .into_iter()
+            .flatten()
+            .flat_map(|range| track.over(range))
+            .collect();
+        Some(Naming {
+            at,
+            computed,
+            pieces,
+        })
+    }
+
+    /// Loses what lookups by name hand out, and what data names where no word begins.
+    pub(super) fn lose_handed(&self, track: &mut Track) {
+        for &at in &self.handed {
+            if let Some(piece) = track.piece_of(at) {
+                track.lose(piece);
+            }
+        }
+        let pieces: Vec<(u64, u64)> = track.data.iter().map(|(&s, &(e, _))| (s, e)).collect();
+        for (start, end) in pieces {
+            // Structures of Go are never packed.
+            let go = self.image.is_go_variable(Addr(start));
+            if !go && self.image.names_at_odd_places(start..end) {
+                track.lose(Piece::Data(start));
             }
         }
     }
@@ -385,7 +405,36 @@ impl Solver<'_> {
     }
 }
 
+/// What a reference names of followed data.
+pub(super) struct Naming {
+    /// The address that code names.
+    pub(super) at: u64,
+    /// More than the bytes there may be meant.
+    pub(super) computed: bool,
+    pub(super) pieces: BTreeSet<Piece>,
+}
+
 impl Track {
+    /// Of the data that is wanted, nothing was seen yet.
+    pub(super) fn following(wants: &Wants) -> Track {
+        let data = wants.data.iter();
+        Track {
+            data: data
+                .map(|(range, apart)| (range.start, (range.end, *apart)))
+                .collect(),
+            ..Track::default()
+        }
+    }
+
+    /// Stretches of data that were not lost: start and end.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (u64, u64)> {
+        let kept = self
+            .data
+            .iter()
+            .filter(|(start, _)| !self.lost.contains(&Piece::Data(**start)));
+        kept.map(|(&start, &(end, _))| (start, end))
+    }
+
     /// What most functions come to hold.
     fn widest(&self) -> Option<Piece> {
         let mut held: BTreeMap<Piece, usize> = BTreeMap::new();
@@ -409,7 +458,7 @@ impl Track {
 
     /// The followed data that `at` is in. Whoever holds the address behind it can come to it from
     /// there.
-    fn piece_of(&self, at: u64) -> Option<Piece> {
+    pub(super) fn piece_of(&self, at: u64) -> Option<Piece> {
         let (&start, &(end, apart)) = self.data.range(..=at).next_back()?;
         (at < end || (at == end && !apart)).then_some(Piece::Data(start))
     }
@@ -430,7 +479,7 @@ impl Track {
         }
     }
 
-    fn lose(&mut self, piece: Piece) {
+    pub(super) fn lose(&mut self, piece: Piece) {
         self.changed |= self.lost.insert(piece);
     }
 

@@ -431,7 +431,7 @@ impl Solver<'_> {
                     self.hand_out(id, at, block.start);
                 }
                 Reference::Bytes { at, size } => self.reach_read(at, size, block.start),
-                Reference::Written { at, size } => self.write_early(at, size),
+                Reference::Written { at, size, .. } => self.write_early(at, size),
                 Reference::Computed(value) => {
                     let all = evaluator.value(value).values(MOST_INDEXED);
                     let code = all.into_iter().flatten();

@@ -410,7 +410,7 @@ impl Lower<'_> {
     }
 
     /// Notes a write to memory of the image.
-    fn assign(&mut self, address: ValueId, size: u8) {
+    fn assign(&mut self, address: ValueId, size: u8, value: ValueId) {
         if self.uses.is_none() {
             return;
         }
@@ -423,8 +423,8 @@ impl Lower<'_> {
             && let Some(region) = self.image.region(near)
         {
             self.refer(match region.writable {
-                true => Reference::Assigned { at, size },
-                false => Reference::Written { at, size },
+                true => Reference::Assigned { at, size, value },
+                false => Reference::Written { at, size, value },
             });
         }
     }
@@ -772,7 +772,7 @@ impl Machine for Lower<'_> {
             *self.keeps_return_address |=
                 self.uses.is_some() && holds_return_address(self.graph, value);
             self.escape(value);
-            self.assign(address, size);
+            self.assign(address, size, value);
             self.written(address);
         }
     }
@@ -788,7 +788,7 @@ impl Machine for Lower<'_> {
             self.note_above(offset, None);
             self.disturb();
         } else {
-            self.assign(address, 0);
+            self.assign(address, 0, ANY);
             self.written(address);
         }
     }

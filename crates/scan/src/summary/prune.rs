@@ -50,7 +50,11 @@ fn each_value(block: &mut Block, mut f: impl FnMut(&mut ValueId)) {
         Exit::Jump(_) | Exit::Switch(..) | Exit::Foreign(..) | Exit::Stop | Exit::Lost(_) => {}
     }
     for reference in &mut block.references {
-        if let Reference::Indexed { address: value, .. } | Reference::Computed(value) = reference {
+        if let Reference::Indexed { address: value, .. }
+        | Reference::Computed(value)
+        | Reference::Assigned { value, .. }
+        | Reference::Written { value, .. } = reference
+        {
             f(value);
         }
     }

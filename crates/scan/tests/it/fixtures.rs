@@ -161,6 +161,11 @@ fn every_fixture_has_exactly_its_calls() {
     let counts: Vec<Count> = targets()
         .map(|target| Count::of(target, &outcomes))
         .collect();
+    for (of, build, outcome) in &outcomes {
+        if of.gap.is_empty() && outcome.wrong.is_empty() && !outcome.exact {
+            println!("more than there is: {} [{}]", of.name, build.words);
+        }
+    }
     for count in &counts {
         println!("{count}");
     }
@@ -171,14 +176,11 @@ fn every_fixture_has_exactly_its_calls() {
         wrong.join("\n")
     );
     if chosen.is_empty() && counts.iter().all(|c| c.fixtures > 0) {
-        for (count, (least, percent)) in
-            counts
-                .iter()
-                .zip([(201, 94), (120, 94), (200, 94), (150, 92)])
-        {
+        // What is left of exactness are sources that say by `extra` or `doubt` what is found beyond the
+        // truth; who makes them exact raises this.
+        let least = [(201, 96), (120, 97), (200, 94), (150, 92)];
+        for (count, (least, percent)) in counts.iter().zip(least) {
             assert!(count.fixtures >= least, "only {count}");
-            // Measured: 95.0 % for x86_64, 95.1 % for aarch64, 94.5 and 93.4 % of what LLVM builds. What is left are sources that say by `extra`
-            // or `doubt` what is found beyond the truth; who makes them exact raises this.
             assert!(
                 count.exact * 100 >= count.understood * percent,
                 "not exact: {count}"

@@ -20,7 +20,7 @@ const MOST_WANTED: usize = 256;
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(in super::super) struct Wants {
     /// Stretches of data; of each, whether it is taken to be a variable of its own.
-    pub(super) data: Vec<(Range<u64>, bool)>,
+    pub(in super::super) data: Vec<(Range<u64>, bool)>,
     /// Frames of functions.
     pub(super) frames: BTreeSet<FunctionId>,
     /// What too many functions come to hold: of that nothing is known.
@@ -161,7 +161,7 @@ impl Solver<'_> {
     }
 
     /// Wants the data that `at` is in.
-    pub(super) fn want_data(&self, at: u64, wants: &mut Wants) {
+    pub(in super::super) fn want_data(&self, at: u64, wants: &mut Wants) {
         let Some(region) = self.image.region(Addr(at)) else {
             return;
         };
