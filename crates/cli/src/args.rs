@@ -3,6 +3,7 @@
 
 mod audit;
 mod filter;
+mod record;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(crate) use filter::{
     CodesArgs, ConvertArgs, CostArgs, DiffArgs, ExplainArgs, FmtArgs, InputArgs, LintArgs,
     PolicyVerb, ShowArgs, VerifyArgs,
 };
+pub(crate) use record::{MergeArgs, RecordArgs, RecordVerb, ShowTraceArgs, TraceFormat};
 
 /// Finds out which system calls a program can make, and runs it behind a proven seccomp filter.
 #[derive(Parser, Debug)]
@@ -60,6 +62,8 @@ pub(crate) enum Verb {
     Codes(CodesArgs),
     /// Run a program behind a filter of just the calls that it can make
     Run(RunArgs),
+    /// Record every call that a program makes, and what is done with such traces
+    Record(RecordArgs),
 }
 
 /// `policy`.

@@ -8,6 +8,7 @@ pub(crate) mod filter;
 pub(crate) mod lint;
 pub(crate) mod scan;
 pub(crate) mod scan_input;
+pub(crate) mod trace;
 pub(crate) mod verdict;
 
 /// A code of the form `PC0104` that lives as long as the results that carry it, which is as long

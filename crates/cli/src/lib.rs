@@ -53,6 +53,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(typed) => verb::explain::explain(typed),
         Verb::Cost(typed) => verb::cost::cost(typed),
         Verb::Codes(typed) => verb::codes::codes(typed),
+        Verb::Record(typed) => return verb::record::record(typed).into(),
         Verb::Run(typed) => return verb::run::run(typed).into(),
     };
     match done {

@@ -7,6 +7,7 @@ pub(crate) mod cost;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod policy;
+pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod scan;
 pub(crate) mod verify;

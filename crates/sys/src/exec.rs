@@ -1,4 +1,4 @@
-//! `execveat(2)` with all six registers.
+//! `execve(2)`, and `execveat(2)` with all six registers.
 #![expect(unsafe_code, reason = "pointer arrays are handed to the kernel")]
 
 use std::ffi::{CStr, CString, c_char};
@@ -23,6 +23,27 @@ impl CStringArray {
             pointers,
         }
     }
+}
+
+/// Executes the file that `path` leads to. Returns only on failure.
+///
+/// May be called by a child before its exec.
+pub fn execute_path(
+    path: &CStr,
+    arguments: &CStringArray,
+    environment: &CStringArray,
+) -> Error {
+    // SAFETY: as in `execute`, and the path is null-terminated.
+    let value = unsafe {
+        libc::syscall(
+            libc::SYS_execve,
+            path.as_ptr(),
+            arguments.pointers.as_ptr(),
+            environment.pointers.as_ptr(),
+        )
+    };
+    debug_assert_eq!(value, -1);
+    Error::last("execve")
 }
 
 /// Executes the file of `program` (`AT_EMPTY_PATH`), with `sixth` in the register of the sixth

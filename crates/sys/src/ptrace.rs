@@ -23,6 +23,10 @@ impl Options {
             | libc::PTRACE_O_TRACECLONE
             | libc::PTRACE_O_TRACEEXEC) as i64,
     );
+
+    /// What a recorder needs: the same without exits, which cost a stop and tell it nothing.
+    pub const RECORDER: Options =
+        Options(Options::LAUNCHER.0 & !(libc::PTRACE_O_TRACEEXIT as i64));
 }
 
 /// `struct ptrace_syscall_info` of `linux/ptrace.h`, its union left as words.
@@ -129,6 +133,37 @@ pub fn resume_to_syscall(pid: i32, signal: i32) -> Result<(), Error> {
 pub fn listen(pid: i32) -> Result<(), Error> {
     request("ptrace(LISTEN)", libc::PTRACE_LISTEN, pid, 0, 0)
 }
+
+/// A set of signals as the kernel keeps it: bit n is signal n + 1.
+pub type SignalSet = u64;
+
+/// The signals that `pid` blocks (Linux 3.11).
+pub fn signal_mask(pid: i32) -> Result<SignalSet, Error> {
+    let mut mask: SignalSet = 0;
+    request(
+        "ptrace(GETSIGMASK)",
+        GETSIGMASK,
+        pid,
+        size_of::<SignalSet>() as u64,
+        (&raw mut mask) as u64,
+    )?;
+    Ok(mask)
+}
+
+/// Sets the signals that `pid` blocks; SIGKILL and SIGSTOP stay out of it.
+pub fn set_signal_mask(pid: i32, mask: SignalSet) -> Result<(), Error> {
+    request(
+        "ptrace(SETSIGMASK)",
+        SETSIGMASK,
+        pid,
+        size_of::<SignalSet>() as u64,
+        (&raw const mask) as u64,
+    )
+}
+
+/// `PTRACE_GETSIGMASK` and `PTRACE_SETSIGMASK` of `linux/ptrace.h`.
+const GETSIGMASK: u32 = 0x420a;
+const SETSIGMASK: u32 = 0x420b;
 
 /// The message of the event at which `pid` stands: a new task's number, an exit status, the former
 /// number of an executing thread.

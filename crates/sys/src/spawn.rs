@@ -1,9 +1,12 @@
 //! Creating the child.
 #![expect(unsafe_code, reason = "clone(2)")]
 
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
-use crate::{Error, check};
+use crate::exec::{self, CStringArray};
+use crate::signal::{self, Before, Mask};
+use crate::{Error, check, process};
 
 /// Which side of the clone this is.
 pub enum Side {
@@ -32,4 +35,77 @@ pub unsafe fn clone_process() -> Result<Side, Error> {
     // SAFETY: CLONE_PIDFD returned this descriptor, and nothing else owns it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Side::Parent(i32::try_from(pid).unwrap_or(-1), pidfd))
+}
+
+/// A child that waits to be traced before it executes its program.
+pub struct Held {
+    /// Its process.
+    pub pid: i32,
+    /// A handle to it.
+    pub pidfd: OwnedFd,
+    go: OwnedFd,
+    failure: OwnedFd,
+}
+
+/// Creates a child that, when it is released, gives itself the signals of `signals` and `mask` and executes
+/// `path`. Every signal of the calling thread must be blocked ([`signal::block_all`]): the child has its
+/// handlers until then.
+pub fn held(
+    path: &CStr,
+    arguments: &CStringArray,
+    environment: &CStringArray,
+    signals: &Before,
+    mask: &Mask,
+) -> Result<Held, Error> {
+    let (wait, go) = process::pipe()?;
+    let (failure, fail) = process::pipe()?;
+    // SAFETY: the child calls functions that are stated to be fit for it, on memory made before, and ends
+    // in an exec or an exit.
+    match unsafe { clone_process() }? {
+        Side::Parent(pid, pidfd) => Ok(Held {
+            pid,
+            pidfd,
+            go,
+            failure,
+        }),
+        Side::Child => {
+            // This process must not hold the other ends open: it would wait for itself.
+            drop((go, failure));
+            let mut word = [0];
+            let error = match process::read_message(wait.as_fd(), &mut word) {
+                Ok(1) => signal::restore_for_exec(signals)
+                    .and_then(|()| signal::set_mask(mask).map(drop))
+                    .map_or_else(
+                        |error| error,
+                        |()| exec::execute_path(path, arguments, environment),
+                    ),
+                // The parent died: nothing may run untraced.
+                Ok(_) => process::exit_now(127),
+                Err(error) => error,
+            };
+            // If the parent is gone there is nobody to tell.
+            let _ = process::write_message(fail.as_fd(), &error.errno().to_le_bytes());
+            process::exit_now(127)
+        }
+    }
+}
+
+impl Held {
+    /// Lets the child execute its program.
+    pub fn release(&self) -> Result<(), Error> {
+        process::write_message(self.go.as_fd(), b"G")
+    }
+
+    /// Of a child that ended before its exec: why.
+    pub fn failure(&self) -> Error {
+        let mut number = [0; 4];
+        let reason = match process::read_message(self.failure.as_fd(), &mut number) {
+            Ok(4) => i32::from_le_bytes(number),
+            _ => libc::EIO,
+        };
+        Error {
+            call: "execve",
+            reason: std::io::Error::from_raw_os_error(reason),
+        }
+    }
 }

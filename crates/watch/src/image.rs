@@ -148,21 +148,29 @@ impl Image {
         Some(object)
     }
 
-    /// Where the file mapped at `base` has its `.eh_frame`: address in the file and size. Static
-    /// programs have the table mapped and no program header that says where; their section
-    /// headers, which are not mapped, do.
-    pub(crate) fn table_section(&self, base: u64) -> Option<(u64, u64)> {
-        let region = self.at(base)?;
+    /// The file that is mapped at `address`, by device and inode.
+    pub(crate) fn file(&self, address: u64) -> Option<&(String, u64)> {
+        self.at(address).map(|region| &region.file)
+    }
+
+    /// Opens the file that is mapped at `address`, when it is still there.
+    pub(crate) fn open(&self, address: u64) -> Option<File> {
+        let region = self.at(address)?;
         // Not to wait for a FIFO that took the file's place.
         let file = File::options()
             .read(true)
             .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(self.name(base)?)
+            .open(self.name(address)?)
             .ok()?;
         let metadata = file.metadata().ok()?;
-        if !metadata.is_file() || metadata.ino() != region.file.1 {
-            return None;
-        }
+        (metadata.is_file() && metadata.ino() == region.file.1).then_some(file)
+    }
+
+    /// Where the file mapped at `base` has its `.eh_frame`: address in the file and size. Static
+    /// programs have the table mapped and no program header that says where; their section
+    /// headers, which are not mapped, do.
+    pub(crate) fn table_section(&self, base: u64) -> Option<(u64, u64)> {
+        let file = self.open(base)?;
         let mut header = [0; 64];
         file.read_exact_at(&mut header, 0).ok()?;
         let half = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);

@@ -22,9 +22,11 @@ mod decide;
 mod denial;
 mod entry;
 mod image;
+mod job;
 mod memory;
 mod native;
 mod paths;
+pub mod record;
 mod stack;
 mod tracer;
 

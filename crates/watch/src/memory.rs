@@ -13,6 +13,17 @@ impl Memory {
         File::open(format!("/proc/{pid}/mem")).map(Memory)
     }
 
+    /// The same, also to be written.
+    pub(crate) fn open_writable(pid: i32) -> io::Result<Memory> {
+        let path = format!("/proc/{pid}/mem");
+        File::options().read(true).write(true).open(path).map(Memory)
+    }
+
+    /// Writes `bytes` to `address`.
+    pub(crate) fn write(&self, address: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, address)
+    }
+
     /// Fills `into` from `address`, or fails.
     pub(crate) fn read(&self, address: u64, into: &mut [u8]) -> Option<()> {
         self.0.read_exact_at(into, address).ok()

@@ -25,6 +25,11 @@ pub(crate) fn observed(memory: &Memory, call: &Call) -> Vec<(u8, Vec<u8>)> {
         .collect()
 }
 
+/// Whether arguments of the call `name` are paths.
+pub(crate) fn has(name: &str) -> bool {
+    !arguments(name).is_empty()
+}
+
 /// Which arguments of a call are paths, by its manual page.
 fn arguments(name: &str) -> &'static [u8] {
     match name {

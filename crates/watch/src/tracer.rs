@@ -1,18 +1,18 @@
 //! The tracer's loop: every stop of every task, answered once.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 
 use portcullis_abi::Arch;
 use portcullis_sys::ptrace::{self, SyscallStop};
 use portcullis_sys::registers::Registers;
 use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
-use portcullis_sys::{Error, process, signal};
+use portcullis_sys::{Error, process};
 
 use crate::core_calls::CoreCalls;
 use crate::decide::{Action, Call, Decide, Decision};
 use crate::denial::{Answer, Denial};
 use crate::entry::Entry;
+use crate::job::{self, process_of};
 use crate::native::Interruption;
 use crate::{memory, paths, stack};
 
@@ -181,10 +181,10 @@ impl Tracer<'_> {
         };
         self.tasks.entry(tid).or_insert_with(new);
         match stop {
-            Stop::Event(event::STOP, signal) if is_stop(signal) => {
+            Stop::Event(event::STOP, signal) if job::is_stop(signal) => {
                 ptrace::listen(tid)?;
                 if tid == self.root {
-                    self.stop_with_the_root(signal)?;
+                    job::stop_with(self.root, signal)?;
                 }
                 return Ok(());
             }
@@ -341,49 +341,10 @@ impl Tracer<'_> {
             count: 1,
         });
     }
-
-    /// The root stopped for job control: its shell waits for the launcher to stop as well. A
-    /// SIGSTOP that somebody sent to the root alone is not followed: who sent it knows nothing of
-    /// the launcher, and would not continue it.
-    fn stop_with_the_root(&mut self, by: i32) -> Result<(), Error> {
-        let asked = signal::take_suspend_request();
-        if by == libc::SIGSTOP && !asked {
-            return Ok(());
-        }
-        let group_of = |pid| {
-            rustix::process::getpgid(rustix::process::Pid::from_raw(pid))
-                .ok()
-                .map(rustix::process::Pid::as_raw_nonzero)
-        };
-        if group_of(self.root) == group_of(0) {
-            signal::stop_self()?;
-        }
-        Ok(())
-    }
 }
 
 /// By what two denials are one.
 fn place(denial: &Denial) -> (u32, u32, u64, Answer) {
     let call = &denial.call;
     (call.arch, call.number, call.ip, denial.answer)
-}
-
-fn is_stop(signal: i32) -> bool {
-    matches!(
-        signal,
-        libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU
-    )
-}
-
-/// The process of a task that has not been reaped; the task's own number when it cannot be told.
-fn process_of(tid: i32) -> i32 {
-    fs::read_to_string(format!("/proc/{tid}/status"))
-        .ok()
-        .and_then(|status| {
-            status
-                .lines()
-                .find_map(|line| line.strip_prefix("Tgid:"))
-                .and_then(|id| id.trim().parse().ok())
-        })
-        .unwrap_or(tid)
 }

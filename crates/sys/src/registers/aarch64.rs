@@ -116,6 +116,28 @@ impl Registers {
         })
     }
 
+    /// Behind a call: whether the instruction that made it is `svc`, so that another one can be made there
+    /// by [`Registers::calling`].
+    pub fn is_behind_call(&self, pid: i32) -> Result<bool, Error> {
+        Ok(!self.compat && is_call(pid, self.pc.wrapping_sub(SYSCALL_LENGTH))?)
+    }
+
+    /// Behind a call: the registers with which its instruction makes another one instead. (x7 as it is seen
+    /// at the stop of a call says which stop it is, and what is set there is not taken:
+    /// `report_syscall_enter` of the kernel's `ptrace.c`.)
+    pub fn calling(mut self, number: u32, args: [u64; 6]) -> Registers {
+        self.x[..6].copy_from_slice(&args);
+        self.x[8] = number.into();
+        self.pc = self.pc.wrapping_sub(SYSCALL_LENGTH);
+        self
+    }
+
+    /// At the entry of a call: without these bits in its first argument.
+    pub fn without_in_first(mut self, bits: u64) -> Registers {
+        self.x[0] &= !bits;
+        self
+    }
+
     /// At the stop of a filter that asks: the call is not made, and the program sees `errno`
     /// (`el0_svc_common` of the kernel: number -1 skips the call and leaves x0).
     pub fn skip_call(mut self, pid: i32, errno: u16) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use super::Made;
 use crate::Error;
-use crate::ptrace::request;
+use crate::ptrace::{peek, request};
 
 /// Bytes of `syscall`, and of `int 0x80` and `sysenter`.
 pub const SYSCALL_LENGTH: u64 = 2;
@@ -92,6 +92,32 @@ impl Registers {
             false => [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9],
         };
         Ok(Some((r.orig_rax as u32, args)))
+    }
+
+    /// Behind a call: whether the instruction that made it is `syscall`, so that another one can be made
+    /// there by [`Registers::calling`].
+    pub fn is_behind_call(&self, pid: i32) -> Result<bool, Error> {
+        match peek(pid, self.rip.wrapping_sub(SYSCALL_LENGTH)) {
+            Ok(word) => Ok(word & 0xffff == 0x050f),
+            Err(e) if e.errno() == libc::EIO || e.errno() == libc::EFAULT => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Behind a call: the registers with which its instruction makes another one instead.
+    pub fn calling(mut self, number: u32, args: [u64; 6]) -> Registers {
+        [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9] = args;
+        self.rax = number.into();
+        // No call to be begun anew by a signal that comes in between.
+        self.orig_rax = u64::MAX;
+        self.rip = self.rip.wrapping_sub(SYSCALL_LENGTH);
+        self
+    }
+
+    /// At the entry of a call: without these bits in its first argument.
+    pub fn without_in_first(mut self, bits: u64) -> Registers {
+        self.rdi &= !bits;
+        self
     }
 
     /// At the stop of a filter that asks: the call is not made, and the program sees `errno` (seccomp(2):

@@ -1,0 +1,68 @@
+//! What is typed about recordings.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// `record`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct RecordArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<RecordVerb>,
+    /// Add the run to the trace FILE; without it, to NAME.trace in this directory
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Stop at every call, also at those that are known: 30 times slower, and every call is counted
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// The program, a path or a name in PATH, and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What is done with traces.
+#[derive(Subcommand, Debug)]
+pub(crate) enum RecordVerb {
+    /// Make one trace of several, of many runs and machines
+    Merge(MergeArgs),
+    /// Show what was seen in traces
+    Show(ShowTraceArgs),
+}
+
+/// `record merge`.
+#[derive(Args, Debug)]
+pub(crate) struct MergeArgs {
+    /// Traces
+    #[arg(value_name = "TRACE", required = true)]
+    pub(crate) traces: Vec<PathBuf>,
+    /// Write the trace to FILE; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// `record show`.
+#[derive(Args, Debug)]
+pub(crate) struct ShowTraceArgs {
+    /// Traces; `-` is standard input
+    #[arg(value_name = "TRACE", required = true)]
+    pub(crate) traces: Vec<PathBuf>,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t = TraceFormat::Text)]
+    pub(crate) format: TraceFormat,
+    /// Write the result to FILE; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Formats of what was seen.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TraceFormat {
+    /// For people
+    Text,
+    /// The document `portcullis.record`
+    Json,
+    /// Metrics in the text format of Prometheus (of OpenMetrics)
+    Prometheus,
+}

@@ -1,0 +1,118 @@
+//! `portcullis record -- PROGRAM ARGS`: every call that a program makes, in a trace.
+
+mod file;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use portcullis_abi::Arch;
+use portcullis_sys::wait::End;
+use portcullis_watch::record::{self, Backend, Ending, Error, Full, Reason, Spec};
+
+use crate::args::{RecordArgs, RecordVerb};
+use crate::exit::Exit;
+use crate::json::trace as json;
+use crate::output::say;
+use crate::{machine, neutral, program};
+use file::TraceFile;
+
+/// Runs the verb.
+pub(crate) fn record(typed: RecordArgs) -> Exit {
+    match typed.verb {
+        None => run(&typed),
+        Some(RecordVerb::Merge(_) | RecordVerb::Show(_)) => Exit::Failure,
+    }
+}
+
+/// Records a program. What goes wrong is said, and is an exit code of its own.
+fn run(typed: &RecordArgs) -> Exit {
+    if let Some(reason) = machine::refusal() {
+        say(&neutral::text(&reason));
+        return Exit::RunFailed;
+    }
+    let program = match program::find(&typed.command[0]) {
+        Ok(program) => program,
+        Err(error) => {
+            say(&error.to_string());
+            return error.exit();
+        }
+    };
+    match recorded(typed, &program) {
+        Ok(ending) => match ending.end {
+            End::Exited(code) => Exit::Program(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
+            End::Signaled(signal) => Exit::Signal(u8::try_from(signal).unwrap_or(u8::MAX)),
+        },
+        Err(error) => {
+            say(&format!("{error:#}"));
+            match error.downcast_ref::<Error>() {
+                Some(Error::NotStarted { .. }) => Exit::NotExecutable,
+                _ => Exit::RunFailed,
+            }
+        }
+    }
+}
+
+fn recorded(typed: &RecordArgs, program: &Path) -> Result<Ending> {
+    let path = match &typed.output {
+        Some(path) => path.clone(),
+        None => default_path(program),
+    };
+    let (mut backend, reason): (Box<dyn Backend>, Reason) = match typed.full {
+        true => (Box::new(Full), Reason::Asked),
+        false => record::choose(),
+    };
+    let header = header(program, backend.as_ref(), reason);
+    let mut trace = TraceFile::open(&path, &header)?;
+    if reason == Reason::Filtered {
+        say("this process stands behind a filter, so every call is stopped at: what it denies is seen only then");
+    }
+    let spec = Spec {
+        program: program.to_owned(),
+        arguments: typed.command.clone(),
+    };
+    let ending = record::record(&spec, backend.as_mut(), &mut trace)?;
+    let (remarks, failed) = trace.end(&ending);
+    for remark in remarks {
+        say(&remark);
+    }
+    match failed {
+        Some(error) => {
+            Err(error).with_context(|| format!("writing the trace {}", neutral::path(&path)))
+        }
+        None => {
+            say(&format!("recorded in {}", neutral::path(&path)));
+            Ok(ending)
+        }
+    }
+}
+
+/// `NAME.trace` in the working directory.
+fn default_path(program: &Path) -> PathBuf {
+    let mut name = program.file_name().unwrap_or(OsStr::new("program")).to_owned();
+    name.push(".trace");
+    name.into()
+}
+
+fn header(program: &Path, backend: &dyn Backend, reason: Reason) -> json::Header {
+    let uname = rustix::system::uname();
+    json::Header {
+        schema: json::SCHEMA.to_owned(),
+        version: json::VERSION,
+        merged: false,
+        run: Some(json::Run {
+            started: file::now(),
+            backend: backend.name().to_owned(),
+            reason: match reason {
+                Reason::Default => "default",
+                Reason::Filtered => "filtered",
+                Reason::Asked => "asked",
+            }
+            .to_owned(),
+            kernel: uname.release().to_string_lossy().into_owned(),
+            arch: Arch::NATIVE.to_string(),
+            portcullis: env!("CARGO_PKG_VERSION").to_owned(),
+            program: program.to_string_lossy().into_owned(),
+        }),
+    }
+}

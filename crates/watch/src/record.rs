@@ -1,0 +1,120 @@
+//! Records every call that a program and all that it starts make.
+//!
+//! Each task begins under full tracing: it stops at the entry of every call, before any filter, and at its
+//! exit. A [`Backend`] says when a task's known calls may run free: then a filter is put into it
+//! (`inject`), under which a known call costs nothing and any other still stops. A call is known by its
+//! number and the arguments that say what it does ([`Made`]), for the program that makes it: after an exec a
+//! task is under full tracing again, which sees also what the filter that it keeps lets through.
+//!
+//! Limits. What is no system call is not seen: operations of io_uring (a remark tells of it), and what the vdso
+//! answers. Of a child that is made by `clone3` with `CLONE_UNTRACED` nothing is seen. Pointers are read
+//! while the task stands still, but other tasks may change what they lead to. A program that asks for the
+//! promise never to gain privileges (`PR_GET_NO_NEW_PRIVS`) may see it made; and see the crate's limits.
+
+mod backend;
+mod caller;
+mod fact;
+mod free;
+mod identity;
+mod inject;
+mod launch;
+mod made;
+mod observed;
+mod recorder;
+mod seen;
+mod task;
+
+use std::io;
+use std::path::PathBuf;
+
+use portcullis_sys::wait::{End, Usage};
+
+pub use backend::{Adaptive, Backend, Full, Standing};
+pub use caller::Caller;
+pub use fact::{Fact, Remark, Sink};
+pub use identity::Identity;
+pub use launch::Spec;
+pub use made::{Made, Place};
+pub use observed::{Observed, What};
+pub use seen::{CallId, ImageId, Seen};
+
+/// Why nothing was recorded, or not to the end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The program needs what no traced program gets.
+    #[error(
+        "{} would run without {privilege}: a traced program gains none. Record it as root, or record a copy \
+         without them", path.display()
+    )]
+    Privileges {
+        /// The program.
+        path: PathBuf,
+        /// What it would lose.
+        privilege: &'static str,
+    },
+    /// An argument or a variable holds a zero.
+    #[error("an argument or a variable of the environment holds a zero byte")]
+    Nul,
+    /// The kernel refused to execute it.
+    #[error("cannot execute {}: {reason}", path.display())]
+    NotStarted {
+        /// The program.
+        path: PathBuf,
+        /// The kernel's answer.
+        reason: io::Error,
+    },
+    /// The kernel refused tracing.
+    #[error(
+        "{0}: this machine lets nobody trace its own programs, or this process is traced itself \
+         (kernel.yama.ptrace_scope; a container without ptrace)"
+    )]
+    Untraceable(portcullis_sys::Error),
+    /// A kernel interface failed.
+    #[error(transparent)]
+    Sys(#[from] portcullis_sys::Error),
+}
+
+/// How a recording ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ending {
+    /// How the program itself ended.
+    pub end: End,
+    /// What it, and the children it waited for, consumed.
+    pub usage: Usage,
+    /// Processes and threads that were seen.
+    pub tasks: u64,
+    /// Calls that were seen.
+    pub calls: u64,
+    /// Filters that were put into tasks.
+    pub filters: u64,
+}
+
+/// Why a back-end was chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// Nothing speaks against it.
+    Default,
+    /// This process stands behind a filter: what it denies is seen by full tracing only.
+    Filtered,
+    /// It was asked for.
+    Asked,
+}
+
+/// The back-end that this machine allows, and why that one.
+pub fn choose() -> (Box<dyn Backend>, Reason) {
+    match launch::is_filtered() {
+        true => (Box::new(Full), Reason::Filtered),
+        false => (Box::<Adaptive>::default(), Reason::Default),
+    }
+}
+
+/// Runs the program of `spec` to its end, and all that it starts, and tells `sink` what they do. The calling
+/// thread is the tracer of them all; when it ends, the kernel kills them.
+pub fn record(
+    spec: &Spec,
+    backend: &mut dyn Backend,
+    sink: &mut dyn Sink,
+) -> Result<Ending, Error> {
+    let (held, forwarding) = launch::launch(spec)?;
+    recorder::follow(held.pid, forwarding, backend, sink)
+}

@@ -1,0 +1,90 @@
+//! How calls come to be seen.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::free::Free;
+use super::seen::{ImageId, Seen};
+
+/// A way to see calls. Every task begins under full tracing, in which each call stops at its entry, before
+/// any filter, and at its exit; a back-end says when known calls may run free.
+pub trait Backend {
+    /// As traces name it.
+    fn name(&self) -> &'static str;
+
+    /// At the exit of a call: the filter with which the task goes on, when it is time for one.
+    fn free(&mut self, task: &Standing<'_>) -> Option<Rc<Free>>;
+}
+
+/// What a back-end decides by.
+pub struct Standing<'a> {
+    /// The program that the task runs.
+    pub image: ImageId,
+    /// What that program was seen to do.
+    pub seen: &'a Seen,
+    /// Calls that the task made since it began to run the program, was forked, or forked last.
+    pub calls: u64,
+    /// It began by executing the program.
+    pub fresh: bool,
+    /// Room for filters that is left in its chain.
+    pub room: usize,
+}
+
+/// Every call stops, always.
+pub struct Full;
+
+impl Backend for Full {
+    fn name(&self) -> &'static str {
+        "full"
+    }
+
+    fn free(&mut self, _: &Standing<'_>) -> Option<Rc<Free>> {
+        None
+    }
+}
+
+/// A program that makes nothing but known calls is given a filter under which these run free.
+///
+/// A filter stays for good, for the task and for all that it starts, and a later one can only narrow it: a
+/// call that was not known by then costs a stop each time. So it comes when a program has shown no new call
+/// for a while, and not to who does little between starting others, which would inherit what it does not
+/// know.
+#[derive(Default)]
+pub struct Adaptive {
+    /// By image: the filter, and how many different calls were known when it was made.
+    filters: HashMap<ImageId, (usize, Option<Rc<Free>>)>,
+}
+
+/// Calls of a program, by all its tasks, since the last new one.
+const QUIET: u64 = 800;
+/// Calls that one task made.
+const BUSY: u64 = 800;
+/// The same for a program that is started again and again: then each new process has its filter from the
+/// beginning.
+const QUIET_RUNS: u64 = 200;
+/// How often.
+const RUNS: u64 = 4;
+
+impl Backend for Adaptive {
+    fn name(&self) -> &'static str {
+        "adaptive"
+    }
+
+    fn free(&mut self, task: &Standing<'_>) -> Option<Rc<Free>> {
+        let seen = task.seen;
+        let busy = seen.quiet >= QUIET && task.calls >= BUSY;
+        let again =
+            task.fresh && !seen.starts_others && seen.runs > RUNS && seen.quiet >= QUIET_RUNS;
+        if !busy && !again {
+            return None;
+        }
+        let known = seen.known();
+        let entry = self.filters.entry(task.image).or_insert((usize::MAX, None));
+        if entry.0 != known.len() {
+            let free = Free::of(known.into_iter());
+            *entry = (seen.calls.len(), free.map(Rc::new));
+        }
+        let free = entry.1.as_ref()?;
+        (free.weight() <= task.room).then(|| Rc::clone(free))
+    }
+}

@@ -1,0 +1,79 @@
+//! What a recorder tells, when it first sees it.
+
+use std::path::Path;
+
+use super::caller::Caller;
+use super::identity::Identity;
+use super::made::Made;
+use super::observed::Observed;
+use super::seen::{CallId, ImageId};
+
+/// Something that was not known before.
+#[derive(Debug)]
+pub enum Fact<'a> {
+    /// A program was executed for the first time.
+    Image {
+        /// Which.
+        id: ImageId,
+        /// The file, as the kernel names it.
+        path: &'a Path,
+        /// What it holds.
+        identity: Option<Identity>,
+        /// The program that executed it; `None` for the first.
+        by: Option<ImageId>,
+    },
+    /// A program made a call for the first time.
+    Call {
+        /// Which.
+        id: CallId,
+        /// The program.
+        image: ImageId,
+        /// The call.
+        made: &'a Made,
+        /// What its pointers led to. Observed: the program could have changed it since.
+        observed: Vec<Observed>,
+        /// The code that made it.
+        caller: Caller,
+    },
+    /// A call returned something for the first time: an error, or success.
+    Returned {
+        /// The call.
+        call: CallId,
+        /// The error.
+        error: Option<u16>,
+    },
+    /// From here on not every known call of the program is counted.
+    Free {
+        /// The program.
+        image: ImageId,
+    },
+    /// How often calls were seen up to now, where that has changed since it was last told.
+    Counts(Vec<(CallId, u64)>),
+    /// Something that a reader must know.
+    Remark(Remark),
+}
+
+/// Something that a reader must know.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Remark {
+    /// The program has a filter of its own, and goes on under full tracing, so that what it denies is seen.
+    OwnFilter(ImageId),
+    /// It put a filter on threads that ran free: what it denied them until their next stop was not seen.
+    OwnFilterOnFree(ImageId),
+    /// It asked to trace, or to be traced, which the kernel refuses to a task that is traced already.
+    Traces(ImageId),
+    /// It would have had more privileges without a tracer.
+    Privileges(ImageId),
+    /// It set up a ring whose operations are no system calls.
+    Ring(ImageId),
+    /// It asked for a child without a tracer; it has one all the same.
+    Untraced(ImageId),
+    /// There were more different calls than are kept.
+    TooMany,
+}
+
+/// Where facts go.
+pub trait Sink {
+    /// Takes one, before the program goes on.
+    fn fact(&mut self, fact: Fact<'_>);
+}

@@ -1,0 +1,151 @@
+//! Puts a filter into a task that stands behind a system call: the task makes the calls that are needed
+//! itself, by the very instruction behind which it stands.
+//!
+//! The filter's program lies in a mapping of its own that is made for it and removed: nothing below the stack
+//! pointer is touched, because a stack may be small and lie between other data (of coroutines, of Go). Signals
+//! are blocked meanwhile, so that no handler sees the borrowed registers; a stop for job control may come in
+//! between and changes nothing.
+
+use std::rc::Rc;
+
+use portcullis_sys::ptrace::{self, SignalSet};
+use portcullis_sys::registers::Registers;
+use portcullis_sys::{Error, seccomp};
+
+use super::free::Free;
+use crate::memory::Memory;
+
+/// `struct sock_fprog` of `linux/filter.h` on a 64-bit machine.
+const HEADER: usize = 16;
+const PAGE: u64 = 4096;
+
+/// A filter on its way into a task.
+pub(super) struct Injection {
+    original: Registers,
+    mask: SignalSet,
+    free: Rc<Free>,
+    step: Step,
+    /// Where the program lies.
+    place: u64,
+    loaded: bool,
+}
+
+/// The call that the task is making.
+#[derive(Clone, Copy)]
+enum Step {
+    Map,
+    Load,
+    /// Never to gain privileges: what the kernel asks of who may not load filters otherwise. It is done only
+    /// when it must be, because it changes what execs do.
+    Promise,
+    LoadAgain,
+    Unmap,
+}
+
+/// What became of an injection.
+pub(super) enum Progress {
+    /// The task has another call to make.
+    Going,
+    /// The task is as it was before, and has the filter, or not.
+    Done(Option<Rc<Free>>),
+}
+
+impl Injection {
+    /// Begins, for a task at the exit stop of a native call that is not to begin anew; `None` when the
+    /// instruction behind which it stands cannot make another call.
+    pub(super) fn begin(tid: i32, free: Rc<Free>) -> Result<Option<Injection>, Error> {
+        let original = Registers::of(tid)?;
+        if !original.is_behind_call(tid)? {
+            return Ok(None);
+        }
+        let injection = Injection {
+            original,
+            mask: ptrace::signal_mask(tid)?,
+            free,
+            step: Step::Map,
+            place: 0,
+            loaded: false,
+        };
+        ptrace::set_signal_mask(tid, SignalSet::MAX)?;
+        injection.call(tid)?;
+        Ok(Some(injection))
+    }
+
+    /// Goes on, at the exit stop of the task's call, which returned `value`.
+    pub(super) fn step(&mut self, tid: i32, value: i64) -> Result<Progress, Error> {
+        self.step = match (self.step, value) {
+            (Step::Map, place) if place > 0 => {
+                self.place = place.cast_unsigned();
+                match self.write(tid) {
+                    Ok(()) => Step::Load,
+                    Err(_) => Step::Unmap,
+                }
+            }
+            (Step::Load, refused) if refused == -i64::from(libc::EACCES) => Step::Promise,
+            (Step::Promise, 0) => Step::LoadAgain,
+            (Step::Load | Step::LoadAgain, value) => {
+                self.loaded = value == 0;
+                Step::Unmap
+            }
+            (Step::Promise, _) => Step::Unmap,
+            (Step::Map | Step::Unmap, _) => {
+                self.original.set(tid)?;
+                ptrace::set_signal_mask(tid, self.mask)?;
+                let free = self.loaded.then(|| Rc::clone(&self.free));
+                return Ok(Progress::Done(free));
+            }
+        };
+        self.call(tid)?;
+        Ok(Progress::Going)
+    }
+
+    fn size(&self) -> u64 {
+        let bytes = HEADER + self.free.instructions.len() * size_of::<seccomp::SockFilter>();
+        (bytes as u64).next_multiple_of(PAGE)
+    }
+
+    fn call(&self, tid: i32) -> Result<(), Error> {
+        let (number, args) = match self.step {
+            Step::Map => {
+                let protection = libc::PROT_READ | libc::PROT_WRITE;
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+                let args = [
+                    0,
+                    self.size(),
+                    protection as u64,
+                    flags as u64,
+                    u64::MAX,
+                    0,
+                ];
+                (libc::SYS_mmap, args)
+            }
+            Step::Load | Step::LoadAgain => {
+                // Without the flag, kernels before 5.16 slow a task with a filter down (spec_store_bypass).
+                let flags = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+                let mode = u64::from(libc::SECCOMP_SET_MODE_FILTER);
+                (libc::SYS_seccomp, [mode, flags, self.place, 0, 0, 0])
+            }
+            Step::Promise => {
+                let option = libc::PR_SET_NO_NEW_PRIVS as u64;
+                (libc::SYS_prctl, [option, 1, 0, 0, 0, 0])
+            }
+            Step::Unmap => (libc::SYS_munmap, [self.place, self.size(), 0, 0, 0, 0]),
+        };
+        self.original.calling(number as u32, args).set(tid)
+    }
+
+    fn write(&self, tid: i32) -> std::io::Result<()> {
+        let rows = &self.free.instructions;
+        let length = u16::try_from(rows.len()).unwrap_or(0);
+        let mut bytes = vec![0; HEADER];
+        bytes[..2].copy_from_slice(&length.to_ne_bytes());
+        let first = self.place + HEADER as u64;
+        bytes[8..].copy_from_slice(&first.to_ne_bytes());
+        for row in rows {
+            bytes.extend(row.code.to_ne_bytes());
+            bytes.extend([row.jt, row.jf]);
+            bytes.extend(row.k.to_ne_bytes());
+        }
+        Memory::open_writable(tid)?.write(self.place, &bytes)
+    }
+}

@@ -1,0 +1,111 @@
+//! The program, from its file to its first instruction.
+
+use std::env;
+use std::ffi::{CString, OsString};
+use std::fs;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use portcullis_sys::exec::CStringArray;
+use portcullis_sys::ptrace::{self, Options};
+use portcullis_sys::signal::{self, Forwarding};
+use portcullis_sys::spawn::{self, Held};
+use portcullis_sys::wait::{self, Change, Stop, event};
+
+use super::Error;
+
+/// What is to be recorded.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The program's file.
+    pub program: PathBuf,
+    /// Its arguments, with the name that it is called by.
+    pub arguments: Vec<OsString>,
+}
+
+/// Starts the program, with this process's environment, and leaves it at its exec stop, a tracee of the
+/// calling thread.
+pub(super) fn launch(spec: &Spec) -> Result<(Held, Forwarding), Error> {
+    if let Some(privilege) = lost(&spec.program) {
+        return Err(Error::Privileges {
+            path: spec.program.clone(),
+            privilege,
+        });
+    }
+    let text = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| Error::Nul);
+    let path = text(spec.program.clone().into_os_string().into_vec())?;
+    let arguments = spec.arguments.iter().map(|a| text(a.clone().into_vec()));
+    let arguments = CStringArray::new(arguments.collect::<Result<_, _>>()?);
+    let variables = env::vars_os().map(|(name, value)| {
+        let mut bytes = name.into_vec();
+        bytes.push(b'=');
+        bytes.extend(value.into_vec());
+        text(bytes)
+    });
+    let environment = CStringArray::new(variables.collect::<Result<_, _>>()?);
+    let forwarding = Forwarding::install()?;
+    let mask = signal::block_all()?;
+    let held = spawn::held(&path, &arguments, &environment, &forwarding.before(), &mask);
+    signal::set_mask(&mask)?;
+    let held = held?;
+    forwarding.target(held.pidfd.as_fd());
+    ptrace::seize(held.pid, Options::RECORDER).map_err(Error::Untraceable)?;
+    held.release()?;
+    loop {
+        match wait::next_of(held.pid)? {
+            Some((_, Change::Stopped(Stop::Event(event::EXEC, _)))) => {
+                return Ok((held, forwarding));
+            }
+            Some((pid, Change::Stopped(Stop::Signal(signal)))) => ptrace::resume(pid, signal)?,
+            Some((pid, Change::Stopped(_))) => ptrace::resume(pid, 0)?,
+            Some((_, Change::Ended(..))) | None => {
+                return Err(Error::NotStarted {
+                    path: spec.program.clone(),
+                    reason: held.failure().reason,
+                });
+            }
+        }
+    }
+}
+
+/// What a program would gain when it is executed, and does not when it is traced; `None` when nothing.
+pub(super) fn lost(program: &Path) -> Option<&'static str> {
+    if is_privileged() {
+        return None;
+    }
+    let metadata = fs::metadata(program).ok()?;
+    let user = rustix::process::geteuid().as_raw();
+    let group = rustix::process::getegid().as_raw();
+    let mode = metadata.permissions().mode();
+    if mode & libc::S_ISUID != 0 && metadata.uid() != user {
+        return Some("the user of its file (set-user-ID)");
+    }
+    let sets_group = libc::S_ISGID | libc::S_IXGRP;
+    if mode & sets_group == sets_group && metadata.gid() != group {
+        return Some("the group of its file (set-group-ID)");
+    }
+    let mut value = [0_u8; 64];
+    rustix::fs::getxattr(program, "security.capability", &mut value)
+        .is_ok_and(|size| size > 0)
+        .then_some("the capabilities of its file")
+}
+
+/// Whether a tracer with this process's rights takes no privileges from whom it traces (ptrace(2): it has
+/// `CAP_SYS_PTRACE`), or there are none to take.
+fn is_privileged() -> bool {
+    const SYS_PTRACE: u64 = 1 << 19;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
+    let capabilities = field("CapEff:").and_then(|c| u64::from_str_radix(c.trim(), 16).ok());
+    let promised = field("NoNewPrivs:").is_some_and(|n| n.trim() == "1");
+    promised || capabilities.is_some_and(|c| c & SYS_PTRACE != 0)
+}
+
+/// Whether this process, and so all that it starts, stands behind a filter.
+pub(super) fn is_filtered() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
+    mode.is_some_and(|mode| mode.trim() != "0")
+}

@@ -1,0 +1,80 @@
+//! What each program was seen to do.
+
+use std::collections::{HashMap, HashSet};
+
+use super::made::Made;
+
+/// A program, in the order in which they were first executed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ImageId(pub u32);
+
+/// A call of a program, in the order in which they were first made.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct CallId(pub u32);
+
+/// Values of one call that are told apart.
+const VALUES: usize = 256;
+/// Error numbers of one call that are kept.
+const ERRORS: usize = 64;
+
+/// What one program was seen to do.
+#[derive(Default)]
+pub struct Seen {
+    /// Its calls.
+    pub(super) calls: HashMap<Made, CallId>,
+    /// Different calls by number.
+    values: HashMap<(u32, u32), usize>,
+    /// Calls, by all its tasks, since the last new one.
+    pub(super) quiet: u64,
+    /// How often it was executed.
+    pub(super) runs: u64,
+    /// It created processes.
+    pub(super) starts_others: bool,
+}
+
+impl Seen {
+    /// Its different calls.
+    pub(super) fn known(&self) -> Vec<Made> {
+        self.calls.keys().copied().collect()
+    }
+
+    /// As what a call is kept: itself, or without its values when there are too many.
+    pub(super) fn kept(&mut self, made: Made) -> Made {
+        if self.calls.contains_key(&made) {
+            return made;
+        }
+        let values = self.values.entry((made.arch, made.number)).or_default();
+        if *values >= VALUES {
+            return made.with_any();
+        }
+        *values += 1;
+        made
+    }
+}
+
+/// A call of a program, and what came of it.
+pub(super) struct Call {
+    pub(super) count: u64,
+    /// It succeeded at least once.
+    pub(super) succeeded: bool,
+    /// The errors that it returned.
+    pub(super) errors: HashSet<u16>,
+}
+
+impl Call {
+    pub(super) fn new() -> Call {
+        Call {
+            count: 0,
+            succeeded: false,
+            errors: HashSet::new(),
+        }
+    }
+
+    /// Notes what it returned; whether that is new.
+    pub(super) fn returned(&mut self, error: Option<u16>) -> bool {
+        match error {
+            None => !std::mem::replace(&mut self.succeeded, true),
+            Some(error) => self.errors.len() < ERRORS && self.errors.insert(error),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What is remembered of a task.
+
+use std::rc::Rc;
+
+use super::free::Free;
+use super::inject::Injection;
+use super::seen::{CallId, ImageId};
+use crate::native::Interruption;
+
+/// What the kernel takes of filters in one chain (`MAX_INSNS_PER_PATH` of its `seccomp.c`).
+const CHAIN: usize = 32768;
+
+pub(super) struct Task {
+    /// The program that it runs.
+    pub(super) image: ImageId,
+    /// Whether all its calls stop, or those that its filter knows run free.
+    pub(super) full: bool,
+    /// It gets no filter: it has one of its own, or a filter could not be put into it.
+    pub(super) barred: bool,
+    /// What its filters may still weigh.
+    pub(super) room: usize,
+    /// The call that it is in, as far as its exit is awaited.
+    pub(super) pending: Option<Pending>,
+    /// A filter is on its way into it.
+    pub(super) injection: Option<Injection>,
+    pub(super) interruption: Interruption,
+    /// Calls since it began to run its program, was forked, or forked last.
+    pub(super) calls: u64,
+    /// It began by executing its program.
+    pub(super) fresh: bool,
+}
+
+/// A call whose exit is awaited.
+#[derive(Clone, Copy)]
+pub(super) struct Pending {
+    /// As what it is counted.
+    pub(super) call: Option<CallId>,
+    /// It puts a filter of the program's own into the task, or into all of its process.
+    pub(super) filters: Option<OwnFilter>,
+}
+
+/// A filter of the program's own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnFilter {
+    Task,
+    Process,
+}
+
+impl Task {
+    /// One that executed `image`.
+    pub(super) fn new(image: ImageId) -> Task {
+        Task {
+            image,
+            full: true,
+            barred: false,
+            room: CHAIN,
+            pending: None,
+            injection: None,
+            interruption: Interruption::default(),
+            calls: 0,
+            fresh: true,
+        }
+    }
+
+    /// One that this one created: it has the same filters and runs the same program.
+    pub(super) fn child(&self, handled: bool) -> Task {
+        Task {
+            image: self.image,
+            full: self.full,
+            barred: self.barred,
+            room: self.room,
+            pending: None,
+            injection: None,
+            interruption: Interruption::of_new(handled),
+            calls: 0,
+            fresh: false,
+        }
+    }
+
+    /// One whose creator was not seen: which filters it has is not known.
+    pub(super) fn stray(image: ImageId, handled: bool) -> Task {
+        Task {
+            barred: true,
+            interruption: Interruption::of_new(handled),
+            ..Task::new(image)
+        }
+    }
+
+    /// It executed `image`.
+    pub(super) fn executed(&mut self, image: ImageId) {
+        self.image = image;
+        self.full = true;
+        self.injection = None;
+        self.interruption = Interruption::default();
+        self.calls = 0;
+        self.fresh = true;
+    }
+
+    /// A filter was put into it.
+    pub(super) fn freed(&mut self, free: &Rc<Free>) {
+        self.full = false;
+        self.room = self.room.saturating_sub(free.weight());
+    }
+
+    /// Whether it has to stop at the next entry or exit of a call.
+    pub(super) fn stops_at_calls(&self) -> bool {
+        self.full || self.pending.is_some() || self.injection.is_some()
+    }
+}
