@@ -81,6 +81,13 @@ pub(crate) struct PolicyArgs {
     /// What a denied call is answered: kill, trap, errno:N, …
     #[arg(long, value_name = "ACTION", default_value = "kill", requires = "deny")]
     pub(crate) deny_action: Action,
+    /// Allow also what the trace FILE shows; each rule says whether its call was found, seen, or both
+    /// (repeatable)
+    #[arg(long, value_name = "FILE", conflicts_with = "phases")]
+    pub(crate) trace: Vec<PathBuf>,
+    /// Allow only what was both found and seen
+    #[arg(long, requires = "trace")]
+    pub(crate) seen: bool,
     /// Write the policy to FILE; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

@@ -20,6 +20,8 @@ use crate::args::{ClosureArgs, InputArgs};
 use crate::json::scan_input;
 use crate::neutral;
 use crate::output::say;
+use crate::text;
+use crate::trace::Log;
 
 /// More than any document of a scan has; policies are bounded by their readers.
 const MOST_BYTES: u64 = 256 << 20;
@@ -68,7 +70,7 @@ pub(crate) enum Content {
     /// What programs can do.
     Sets(Vec<SyscallSet>),
     /// What a program was seen to do.
-    Trace(Trace),
+    Trace(Traced),
 }
 
 impl FilterFile {
@@ -93,8 +95,8 @@ impl FilterFile {
             let reading = || format!("reading {}", neutral::path(path));
             let images = scan_input::parse(&bytes).with_context(reading)?;
             Content::Sets(images.sets().cloned().collect())
-        } else if let Some(trace) = trace(path, &bytes, input.arch.first().copied()) {
-            Content::Trace(trace)
+        } else if let Some(traced) = trace(path, &bytes, input.arch.first().copied())? {
+            Content::Trace(traced)
         } else {
             return FilterFile::of(path, &bytes, input);
         };
@@ -193,7 +195,7 @@ impl FilterFile {
             Content::Program(program) => {
                 import(program).with_context(|| format!("reading {} as a policy", self.name()))?
             }
-            Content::Trace(trace) => Derivation::from_trace(trace, &self.name()).policy(),
+            Content::Trace(seen) => Derivation::from_trace(&seen.trace, &seen.name).policy(),
             Content::Sets(sets) => match sets.split_first() {
                 Some((first, others)) => Policy::from_scans(first, others),
                 None => bail!("{}: it has no program", self.name()),
@@ -314,18 +316,53 @@ fn target(input: &InputArgs) -> Target {
 
 /// The calls that are made most often in a trace, those first.
 pub(crate) fn frequent(path: &Path, input: &InputArgs) -> Result<Vec<u32>> {
-    let trace = trace(path, &bytes(path)?, input.arch.first().copied());
-    let trace = trace.with_context(|| format!("{}: no trace of strace", neutral::path(path)))?;
-    Ok(trace.by_frequency().into_iter().map(|n| n.0).collect())
+    let traced = trace(path, &bytes(path)?, input.arch.first().copied())?;
+    let traced = traced.with_context(|| format!("{}: no trace", neutral::path(path)))?;
+    let calls = traced.trace.by_frequency().into_iter();
+    Ok(calls.map(|n| n.0).collect())
+}
+
+/// What a program was seen to do, and the name that it has as a reason.
+pub(crate) struct Traced {
+    /// The calls.
+    pub(crate) trace: Trace,
+    /// The file, and of a trace of ours its runs.
+    pub(crate) name: String,
+}
+
+impl Traced {
+    /// The trace in a file: ours, or of strace.
+    pub(crate) fn open(path: &Path, arch: Option<Arch>) -> Result<Traced> {
+        let traced = trace(path, &bytes(path)?, arch)?;
+        traced.with_context(|| format!("{}: no trace", neutral::path(path)))
+    }
 }
 
 /// The trace in a file's `bytes`; `None` when it looks like something else.
-fn trace(path: &Path, bytes: &[u8], arch: Option<Arch>) -> Option<Trace> {
-    let trace = Trace::read(std::str::from_utf8(bytes).ok()?, arch.unwrap_or(ASSUMED))?;
+fn trace(path: &Path, bytes: &[u8], arch: Option<Arch>) -> Result<Option<Traced>> {
+    let name = neutral::path(path).into_owned();
+    if Log::is_trace(bytes) {
+        let log = Log::read(bytes).with_context(|| format!("reading {name}"))?;
+        let arch = arch.or(log.arch()).unwrap_or(ASSUMED);
+        return Ok(Some(Traced {
+            trace: log.of_arch(arch),
+            name: match log.since() {
+                Some(since) => {
+                    let since = text::record::date(since);
+                    format!("{name}, runs: {}, since {since}", log.all_runs)
+                }
+                None => name,
+            },
+        }));
+    }
+    let text = std::str::from_utf8(bytes).ok();
+    let Some(trace) = text.and_then(|text| Trace::read(text, arch.unwrap_or(ASSUMED))) else {
+        return Ok(None);
+    };
     if arch.is_none() {
         assumed(path);
     }
-    Some(trace)
+    Ok(Some(Traced { trace, name }))
 }
 
 /// The policy of just the calls in a trace; `None` when the file is something else.
@@ -339,8 +376,8 @@ pub(crate) fn traced(path: &Path, arch: Option<Arch>) -> Result<Option<Policy>> 
     if whole.is_err() || &head == b"\x7fE" || &head == b"#!" {
         return Ok(None);
     }
-    let trace = trace(path, &bytes(path)?, arch);
-    Ok(trace.map(|trace| Derivation::from_trace(&trace, &neutral::path(path)).policy()))
+    let traced = trace(path, &bytes(path)?, arch)?;
+    Ok(traced.map(|t| Derivation::from_trace(&t.trace, &t.name).policy()))
 }
 
 /// A regular file that another one includes, relative to that one.
@@ -361,7 +398,8 @@ fn included(directory: &Path, name: &str) -> Result<String, String> {
     }
 }
 
-fn bytes(path: &Path) -> Result<Vec<u8>> {
+/// A file's bytes, bounded; `-` is standard input.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>> {
     let reading = || format!("reading {}", neutral::path(path));
     let mut bytes = Vec::new();
     let source: Box<dyn std::io::Read> = if path.as_os_str() == "-" {

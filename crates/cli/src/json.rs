@@ -6,6 +6,7 @@
 pub(crate) mod audit;
 pub(crate) mod filter;
 pub(crate) mod lint;
+pub(crate) mod record;
 pub(crate) mod scan;
 pub(crate) mod scan_input;
 pub(crate) mod trace;

@@ -19,6 +19,7 @@ mod program;
 #[cfg(test)]
 mod sample;
 mod text;
+mod trace;
 mod verb;
 
 use std::process::ExitCode;

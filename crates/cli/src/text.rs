@@ -3,7 +3,9 @@
 pub(crate) mod audit;
 pub(crate) mod filter;
 pub(crate) mod lint;
+pub(crate) mod metrics;
 mod purpose_table;
+pub(crate) mod record;
 pub(crate) mod scan;
 pub(crate) mod stats;
 mod style;

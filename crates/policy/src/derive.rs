@@ -16,25 +16,37 @@ const DONE_WITHOUT: [&str; 3] = ["io_uring_setup", "io_uring_enter", "io_uring_r
 #[derive(Clone, Debug)]
 pub struct Derivation {
     arch: Arch,
-    calls: Vec<(Sysno, Vec<Provenance>)>,
+    calls: BTreeMap<Sysno, Reasons>,
+}
+
+/// Why a call is one of them.
+#[derive(Clone, Default, Debug)]
+struct Reasons {
+    /// A scan says so, or whoever named it; a trace does not.
+    found: bool,
+    all: Vec<Provenance>,
 }
 
 impl Derivation {
     /// Exactly these calls.
     pub fn new(arch: Arch, calls: impl IntoIterator<Item = Sysno>) -> Derivation {
+        let named = || Reasons {
+            found: true,
+            all: Vec::new(),
+        };
         Derivation {
             arch,
-            calls: calls.into_iter().map(|n| (n, Vec::new())).collect(),
+            calls: calls.into_iter().map(|n| (n, named())).collect(),
         }
     }
 
     /// The calls of a trace that is called `name`.
     pub fn from_trace(trace: &Trace, name: &str) -> Derivation {
-        let seen = || vec![Provenance::Trace(name.to_owned())];
-        Derivation {
+        let none = Derivation {
             arch: trace.arch,
-            calls: trace.calls.keys().map(|n| (*n, seen())).collect(),
-        }
+            calls: BTreeMap::new(),
+        };
+        none.with_trace(trace, name)
     }
 
     /// The calls of all these scans, each with the sites that make it: a filter stays when a program
@@ -43,7 +55,7 @@ impl Derivation {
         first: &'a SyscallSet,
         others: impl IntoIterator<Item = &'a SyscallSet>,
     ) -> Derivation {
-        let mut calls: BTreeMap<Sysno, Vec<Provenance>> = BTreeMap::new();
+        let mut calls: BTreeMap<Sysno, Reasons> = BTreeMap::new();
         for set in std::iter::once(first).chain(others) {
             let site = |at: &portcullis_abi::Location| Provenance::Site {
                 object: set
@@ -54,7 +66,9 @@ impl Derivation {
                 function: at.function.clone(),
             };
             for call in &set.syscalls {
-                let known = calls.entry(call.number).or_default();
+                let reasons = calls.entry(call.number).or_default();
+                reasons.found = true;
+                let known = &mut reasons.all;
                 let stated = set
                     .assumed
                     .iter()
@@ -69,8 +83,26 @@ impl Derivation {
         }
         Derivation {
             arch: first.binary.arch,
-            calls: calls.into_iter().collect(),
+            calls,
         }
+    }
+
+    /// These calls and those of a trace that is called `name`, for the same architecture: a call that was
+    /// found has its sites as reasons, one that was seen has the trace.
+    pub fn with_trace(mut self, trace: &Trace, name: &str) -> Derivation {
+        for number in trace.calls.keys() {
+            let reasons = self.calls.entry(*number).or_default();
+            reasons.all.push(Provenance::Trace(name.to_owned()));
+        }
+        self
+    }
+
+    /// Those of the calls that a scan found and a trace shows.
+    pub fn found_and_seen(mut self) -> Derivation {
+        let is_trace = |reason: &Provenance| matches!(reason, Provenance::Trace(_));
+        self.calls
+            .retain(|_, reasons| reasons.found && reasons.all.iter().any(is_trace));
+        self
     }
 
     /// The policy: these calls are allowed, other known calls kill, newer calls do not exist,
@@ -90,12 +122,12 @@ impl Derivation {
         let allowed = self
             .calls
             .iter()
-            .filter(|(n, _)| !without.contains(&Some(*n)));
-        rules.extend(allowed.map(|(number, provenance)| Rule {
+            .filter(|(n, _)| !without.contains(&Some(**n)));
+        rules.extend(allowed.map(|(number, reasons)| Rule {
             calls: (*number).into(),
             conditions: Vec::new(),
             action: Action::Allow,
-            provenance: provenance.clone(),
+            provenance: reasons.all.clone(),
         }));
         rules.sort_by_key(|r| r.calls);
         let table = Table {
@@ -135,5 +167,31 @@ impl Policy {
         others: impl IntoIterator<Item = &'a SyscallSet>,
     ) -> Policy {
         Derivation::from_scans(first, others).policy()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_found_and_what_was_seen_are_told_apart() {
+        let arch = Arch::X86_64;
+        let seen = |numbers: [u32; 2]| Trace {
+            arch,
+            calls: numbers.map(|n| (Sysno(n), 1)).into(),
+            unknown: 0,
+        };
+        let both = Derivation::new(arch, [Sysno(0), Sysno(1)]).with_trace(&seen([1, 2]), "t");
+        let rules = |derivation: &Derivation| -> Vec<(u32, Vec<Provenance>)> {
+            let policy = derivation.policy();
+            let allowed = policy.rules().filter(|r| r.action == Action::Allow);
+            let rule = |r: &Rule| (r.calls.first.0, r.provenance.clone());
+            allowed.map(rule).collect()
+        };
+        let trace = vec![Provenance::Trace("t".into())];
+        let expected = [(0, vec![]), (1, trace.clone()), (2, trace.clone())];
+        assert_eq!(rules(&both), expected);
+        assert_eq!(rules(&both.found_and_seen()), [(1, trace)]);
     }
 }

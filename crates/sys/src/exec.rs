@@ -28,11 +28,7 @@ impl CStringArray {
 /// Executes the file that `path` leads to. Returns only on failure.
 ///
 /// May be called by a child before its exec.
-pub fn execute_path(
-    path: &CStr,
-    arguments: &CStringArray,
-    environment: &CStringArray,
-) -> Error {
+pub fn execute_path(path: &CStr, arguments: &CStringArray, environment: &CStringArray) -> Error {
     // SAFETY: as in `execute`, and the path is null-terminated.
     let value = unsafe {
         libc::syscall(

@@ -25,8 +25,7 @@ impl Options {
     );
 
     /// What a recorder needs: the same without exits, which cost a stop and tell it nothing.
-    pub const RECORDER: Options =
-        Options(Options::LAUNCHER.0 & !(libc::PTRACE_O_TRACEEXIT as i64));
+    pub const RECORDER: Options = Options(Options::LAUNCHER.0 & !(libc::PTRACE_O_TRACEEXIT as i64));
 }
 
 /// `struct ptrace_syscall_info` of `linux/ptrace.h`, its union left as words.

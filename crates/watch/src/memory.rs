@@ -16,7 +16,11 @@ impl Memory {
     /// The same, also to be written.
     pub(crate) fn open_writable(pid: i32) -> io::Result<Memory> {
         let path = format!("/proc/{pid}/mem");
-        File::options().read(true).write(true).open(path).map(Memory)
+        File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map(Memory)
     }
 
     /// Writes `bytes` to `address`.

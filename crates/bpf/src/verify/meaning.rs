@@ -180,6 +180,10 @@ fn at_least(region: &Region, (low, high): Words, bound: u64, wanted: bool) -> Ve
 
 /// The parts where the value is in one of the ranges, or in none.
 fn within(region: &Region, words: Words, ranges: &[(u64, u64)], wanted: bool) -> Vec<Region> {
+    // Parts without calls are dropped at once: carried on, their number would double with each range.
+    let (word, upper) = words;
+    let has_calls =
+        |part: &Region| part.may_have(word) && upper.is_none_or(|upper| part.may_have(upper));
     let mut inside = Vec::new();
     let mut outside = vec![region.clone()];
     for &(low, high) in ranges.iter().filter(|(low, high)| low <= high) {
@@ -196,6 +200,7 @@ fn within(region: &Region, words: Words, ranges: &[(u64, u64)], wanted: bool) ->
                 }
             }
         }
+        others.retain(has_calls);
         outside = others;
     }
     if wanted { inside } else { outside }

@@ -19,7 +19,10 @@ pub(crate) struct Header {
     /// Of a file that `record merge` wrote: its facts tell of several runs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) merged: bool,
-    /// In a merged file, of the first run.
+    /// Of a merged file: how many runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) runs: Option<u64>,
+    /// Of one run.
     #[serde(flatten)]
     pub(crate) run: Option<Run>,
 }
@@ -91,7 +94,8 @@ pub(crate) struct Call {
     /// What pointers led to at that time; not to be relied on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) observed: Vec<Observed>,
-    pub(crate) caller: Caller,
+    /// The code that made it: one place, in a merged file several.
+    pub(crate) callers: Vec<Caller>,
     /// In a merged file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) merged: Option<Merged>,

@@ -6,20 +6,21 @@ mod lint;
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use portcullis_abi::{Arch, SyscallSet};
-use portcullis_policy::{Policy, toml};
+use portcullis_policy::{Derivation, Policy, toml};
 
 use crate::analysis::{self, Wanted};
 use crate::args::{PolicyArgs, PolicyVerb};
 use crate::exit::Exit;
-use crate::filter_file::traced;
+use crate::filter_file::{Traced, traced};
 use crate::images::Images;
 use crate::json::scan_input;
 use crate::neutral;
 use crate::output::{Output, say};
+use crate::trace::Log;
 
 /// More than any scan document has.
 const MOST_BYTES: u64 = 256 << 20;
@@ -47,7 +48,11 @@ fn derive(typed: PolicyArgs) -> Result<Exit> {
         && typed.root.root.is_none()
         && let Some(policy) = traced(&program, typed.arch)?
     {
-        if typed.phases || !typed.deny.is_empty() || !typed.images.exec.is_empty() {
+        if typed.phases
+            || !typed.trace.is_empty()
+            || !typed.deny.is_empty()
+            || !typed.images.exec.is_empty()
+        {
             bail!(
                 "{} is a trace, which tells of calls alone",
                 neutral::path(&program)
@@ -77,7 +82,7 @@ fn derive(typed: PolicyArgs) -> Result<Exit> {
     }
     let policy = match typed.phases {
         true => Policy::with_phases(&images.first),
-        false => Policy::from_scans(&images.first, &images.others),
+        false => combined(&images, &typed.trace, typed.seen)?,
     };
     let mut text = toml::write(&policy);
     for name in &typed.deny {
@@ -89,6 +94,23 @@ fn derive(typed: PolicyArgs) -> Result<Exit> {
     }
     output.write_bytes(text.as_bytes())?;
     Ok(Exit::Success)
+}
+
+/// The policy of what programs can do and of what they were seen to do.
+fn combined(images: &Images, traces: &[PathBuf], both: bool) -> Result<Policy> {
+    let mut derivation = Derivation::from_scans(&images.first, &images.others);
+    let arch = images.first.binary.arch;
+    let traces: Vec<Traced> = traces
+        .iter()
+        .map(|path| Traced::open(path, Some(arch)))
+        .collect::<Result<_>>()?;
+    for seen in &traces {
+        derivation = derivation.with_trace(&seen.trace, &seen.name);
+    }
+    if both {
+        derivation = derivation.found_and_seen();
+    }
+    Ok(derivation.policy())
 }
 
 /// Says how the program comes to make a call that is denied.
@@ -138,5 +160,8 @@ fn scan_document(path: &Path) -> Result<Option<Images>> {
     file.take(MOST_BYTES)
         .read_to_end(&mut bytes)
         .with_context(reading)?;
+    if Log::is_trace(&bytes) {
+        return Ok(None);
+    }
     Ok(Some(scan_input::parse(&bytes).with_context(reading)?))
 }

@@ -1,6 +1,7 @@
 //! `portcullis record -- PROGRAM ARGS`: every call that a program makes, in a trace.
 
 mod file;
+mod show;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use portcullis_watch::record::{self, Backend, Ending, Error, Full, Reason, Spec}
 use crate::args::{RecordArgs, RecordVerb};
 use crate::exit::Exit;
 use crate::json::trace as json;
-use crate::output::say;
+use crate::output::{self, say};
 use crate::{machine, neutral, program};
 use file::TraceFile;
 
@@ -21,7 +22,20 @@ use file::TraceFile;
 pub(crate) fn record(typed: RecordArgs) -> Exit {
     match typed.verb {
         None => run(&typed),
-        Some(RecordVerb::Merge(_) | RecordVerb::Show(_)) => Exit::Failure,
+        Some(RecordVerb::Merge(typed)) => finished(show::merge(typed)),
+        Some(RecordVerb::Show(typed)) => finished(show::show(typed)),
+    }
+}
+
+/// The end of a verb that runs nothing.
+fn finished(done: Result<Exit>) -> Exit {
+    match done {
+        Ok(exit) => exit,
+        Err(error) if output::is_broken_pipe(&error) => Exit::Success,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            Exit::Failure
+        }
     }
 }
 
@@ -65,7 +79,9 @@ fn recorded(typed: &RecordArgs, program: &Path) -> Result<Ending> {
     let header = header(program, backend.as_ref(), reason);
     let mut trace = TraceFile::open(&path, &header)?;
     if reason == Reason::Filtered {
-        say("this process stands behind a filter, so every call is stopped at: what it denies is seen only then");
+        say(
+            "this process stands behind a filter, so every call is stopped at: what it denies is seen only then",
+        );
     }
     let spec = Spec {
         program: program.to_owned(),
@@ -89,7 +105,10 @@ fn recorded(typed: &RecordArgs, program: &Path) -> Result<Ending> {
 
 /// `NAME.trace` in the working directory.
 fn default_path(program: &Path) -> PathBuf {
-    let mut name = program.file_name().unwrap_or(OsStr::new("program")).to_owned();
+    let mut name = program
+        .file_name()
+        .unwrap_or(OsStr::new("program"))
+        .to_owned();
     name.push(".trace");
     name.into()
 }
@@ -100,6 +119,7 @@ fn header(program: &Path, backend: &dyn Backend, reason: Reason) -> json::Header
         schema: json::SCHEMA.to_owned(),
         version: json::VERSION,
         merged: false,
+        runs: None,
         run: Some(json::Run {
             started: file::now(),
             backend: backend.name().to_owned(),

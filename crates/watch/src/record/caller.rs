@@ -77,7 +77,12 @@ impl Callers {
         if let Some(known) = self.0.get(file) {
             return Some(Rc::clone(known));
         }
-        let content = Rc::new(image.open(address).map(|f| Content::of(&f)).unwrap_or_default());
+        let content = Rc::new(
+            image
+                .open(address)
+                .map(|f| Content::of(&f))
+                .unwrap_or_default(),
+        );
         if self.0.len() < FILES {
             self.0.insert(file.clone(), Rc::clone(&content));
         }
@@ -105,7 +110,8 @@ fn symbols(file: &File) -> Option<Vec<Symbol>> {
     let cache = ReadCache::new(file);
     let elf = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
     let own = elf.symbols().chain(elf.dynamic_symbols());
-    let functions = own.filter(|s| s.kind() == SymbolKind::Text && s.size() > 0 && s.address() != 0);
+    let functions =
+        own.filter(|s| s.kind() == SymbolKind::Text && s.size() > 0 && s.address() != 0);
     let symbol = |s: object::read::elf::ElfSymbol64<'_, '_, Endianness, _>| {
         Some(Symbol {
             address: s.address(),
@@ -133,7 +139,10 @@ mod tests {
         let mut callers = Callers::default();
         let caller = callers.of(pid, here + SYSCALL_LENGTH);
         let function = caller.function.unwrap();
-        assert!(function.contains("the_function_of_an_address_is_found"), "{function}");
+        assert!(
+            function.contains("the_function_of_an_address_is_found"),
+            "{function}"
+        );
         assert!(caller.object.is_some());
         let nowhere = callers.of(pid, 0x1000);
         assert_eq!((nowhere.object, nowhere.function), (None, None));

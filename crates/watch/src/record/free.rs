@@ -167,7 +167,11 @@ mod tests {
             ("prctl", [22, 0, 0, 0, 0, 0], Action::Trace(0)),
             ("prctl", [15, 0, 0, 0, 0, 0], Action::Allow),
         ] {
-            assert_eq!(answer(own, number(name), args), expected, "{name} {args:x?}");
+            assert_eq!(
+                answer(own, number(name), args),
+                expected,
+                "{name} {args:x?}"
+            );
         }
         assert_eq!(answer(Arch::I386.audit_arch(), 3, [0; 6]), Action::Trace(0));
         assert_eq!(answer(own, u32::MAX, [0; 6]), Action::Trace(0));

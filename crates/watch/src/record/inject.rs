@@ -109,14 +109,7 @@ impl Injection {
             Step::Map => {
                 let protection = libc::PROT_READ | libc::PROT_WRITE;
                 let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-                let args = [
-                    0,
-                    self.size(),
-                    protection as u64,
-                    flags as u64,
-                    u64::MAX,
-                    0,
-                ];
+                let args = [0, self.size(), protection as u64, flags as u64, u64::MAX, 0];
                 (libc::SYS_mmap, args)
             }
             Step::Load | Step::LoadAgain => {

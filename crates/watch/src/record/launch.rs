@@ -106,6 +106,8 @@ fn is_privileged() -> bool {
 /// Whether this process, and so all that it starts, stands behind a filter.
 pub(super) fn is_filtered() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
+    let mode = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Seccomp:"));
     mode.is_some_and(|mode| mode.trim() != "0")
 }

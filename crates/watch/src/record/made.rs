@@ -125,7 +125,13 @@ mod tests {
         let first = made([3, 1, 0xffff_ffff_0008_0000, 0, 0, 0]);
         assert_eq!(first, made([4, 9, 0x8_0000, 7, 7, 7]));
         assert_ne!(first, made([3, 1, 0x8_0001, 0, 0, 0]));
-        assert_eq!(first.arguments().map(|(p, v)| (p.index, v)).collect::<Vec<_>>(), [(2, 0x8_0000)]);
+        assert_eq!(
+            first
+                .arguments()
+                .map(|(p, v)| (p.index, v))
+                .collect::<Vec<_>>(),
+            [(2, 0x8_0000)]
+        );
         assert_eq!(first.name(), Some("openat"));
     }
 }

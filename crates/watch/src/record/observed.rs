@@ -112,9 +112,15 @@ mod tests {
         assert_eq!(family(libc::AF_INET, &[0, 53, 127]), None);
         let told = family(libc::AF_UNIX, b"/run/x\0junk");
         assert_eq!(told.as_deref(), Some("unix:/run/x"));
-        assert_eq!(family(libc::AF_UNIX, b"\0bus").as_deref(), Some("unix:@bus"));
+        assert_eq!(
+            family(libc::AF_UNIX, b"\0bus").as_deref(),
+            Some("unix:@bus")
+        );
         assert_eq!(family(libc::AF_UNIX, b"").as_deref(), Some("unix:"));
-        assert_eq!(family(libc::AF_NETLINK, &[0; 10]).as_deref(), Some("family 16"));
+        assert_eq!(
+            family(libc::AF_NETLINK, &[0; 10]).as_deref(),
+            Some("family 16")
+        );
         assert_eq!(socket_address(&[1]), None);
     }
 }

@@ -241,7 +241,9 @@ impl Recorder<'_> {
     fn image(&mut self, tid: i32, by: Option<ImageId>) -> ImageId {
         let path = PathBuf::from(format!("/proc/{tid}/exe"));
         let metadata = fs::metadata(&path);
-        let file = metadata.map_or((0, 0, 0, 0), |m| (m.dev(), m.ino(), m.ctime(), m.ctime_nsec()));
+        let file = metadata.map_or((0, 0, 0, 0), |m| {
+            (m.dev(), m.ino(), m.ctime(), m.ctime_nsec())
+        });
         let last = ImageId(IMAGES as u32 - 1);
         let known = self.files.get(&file).copied();
         let id = known.unwrap_or_else(|| match self.images.len() < IMAGES {
@@ -353,6 +355,7 @@ impl Recorder<'_> {
         task.pending = (task.full || new || special).then_some(Pending {
             call,
             filters: None,
+            restores: matches!(made.name(), Some("rt_sigreturn" | "sigreturn")),
         });
         let image = task.image;
         if let (Some(id), true) = (call, new) {
@@ -387,7 +390,14 @@ impl Recorder<'_> {
         match made.name() {
             Some("seccomp") if args[0] as u32 <= libc::SECCOMP_SET_MODE_FILTER => {
                 let whole = args[1] & libc::SECCOMP_FILTER_FLAG_TSYNC != 0;
-                self.awaits_filter(tid, if whole { OwnFilter::Process } else { OwnFilter::Task });
+                self.awaits_filter(
+                    tid,
+                    if whole {
+                        OwnFilter::Process
+                    } else {
+                        OwnFilter::Task
+                    },
+                );
             }
             Some("prctl") if args[0] as u32 == libc::PR_SET_SECCOMP as u32 => {
                 self.awaits_filter(tid, OwnFilter::Task);
@@ -396,7 +406,9 @@ impl Recorder<'_> {
             Some("io_uring_setup") => self.remark(Remark::Ring(image)),
             Some("clone") if args[0] & libc::CLONE_UNTRACED as u64 != 0 && is_native(made) => {
                 self.remark(Remark::Untraced(image));
-                Registers::of(tid)?.without_in_first(libc::CLONE_UNTRACED as u64).set(tid)?;
+                Registers::of(tid)?
+                    .without_in_first(libc::CLONE_UNTRACED as u64)
+                    .set(tid)?;
             }
             _ => {}
         }
@@ -426,6 +438,7 @@ impl Recorder<'_> {
         };
         let image = task.image;
         if let Some(call) = pending.call
+            && !pending.restores
             && self.calls[call.0 as usize].returned(error)
         {
             self.sink.fact(Fact::Returned { call, error });

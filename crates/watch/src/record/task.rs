@@ -37,6 +37,8 @@ pub(super) struct Pending {
     pub(super) call: Option<CallId>,
     /// It puts a filter of the program's own into the task, or into all of its process.
     pub(super) filters: Option<OwnFilter>,
+    /// What it seems to return are the registers of the code that a signal interrupted.
+    pub(super) restores: bool,
 }
 
 /// A filter of the program's own.

@@ -41,7 +41,8 @@ impl TraceFile {
         }
         if !ends_well(&mut file, path)? {
             // The last recorder was ended within a line.
-            file.write_all(b"\n").with_context(|| format!("writing {named}"))?;
+            file.write_all(b"\n")
+                .with_context(|| format!("writing {named}"))?;
         }
         let mut trace = TraceFile {
             file,
@@ -159,12 +160,12 @@ impl Sink for TraceFile {
                     args: args.collect(),
                     any: made.any,
                     observed: observed.collect(),
-                    caller: json::Caller {
+                    callers: vec![json::Caller {
                         object: caller.object.map(|o| o.to_string_lossy().into_owned()),
                         identity: caller.identity.map(|i| i.to_string()),
                         address: format!("{:#x}", caller.address),
                         function: caller.function.map(|f| portcullis_scan::demangle(&f)),
-                    },
+                    }],
                     merged: None,
                 })
             }
@@ -181,7 +182,10 @@ impl Sink for TraceFile {
             Fact::Free { image } => json::Fact::Free(json::Free { image: image.0 }),
             Fact::Counts(counts) => json::Fact::Counts(json::Counts {
                 at: now(),
-                calls: counts.into_iter().map(|(id, count)| (id.0, count)).collect(),
+                calls: counts
+                    .into_iter()
+                    .map(|(id, count)| (id.0, count))
+                    .collect(),
             }),
             Fact::Remark(remark) => {
                 let (code, image, message) = remarked(remark);

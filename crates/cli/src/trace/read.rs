@@ -1,0 +1,230 @@
+//! A trace, from its bytes. They may come from anywhere: sizes are bounded, numbers checked.
+
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::{Call, CallKey, Image, ImageKey, Log, When};
+use crate::json::trace::{self as json, Fact, Header};
+
+/// Longest line: a fact names a few paths of 4096 bytes at most, each byte written as six at most.
+const LONGEST: usize = 1 << 20;
+/// Different calls and images of one run that are kept.
+const MOST: usize = 1 << 19;
+
+impl Log {
+    /// Reads a trace. A line that was cut off is passed over when it is the last one of a run; so are facts
+    /// that this version does not know.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Log> {
+        let mut log = Log::default();
+        let mut run: Option<Reading> = None;
+        let mut lines = bytes.split(|b| *b == b'\n').enumerate().peekable();
+        while let Some((at, line)) = lines.next() {
+            if line.is_empty() {
+                continue;
+            }
+            let place = || format!("line {}", at + 1);
+            ensure!(line.len() <= LONGEST, "{}: it is too long", place());
+            if is_header(line) {
+                let header: Header = serde_json::from_slice(line).with_context(place)?;
+                let begun = Reading::new(header).with_context(place)?;
+                if let Some(run) = run.replace(begun) {
+                    log.add(run.end());
+                }
+                continue;
+            }
+            let Some(run) = &mut run else {
+                bail!("{}: it is no trace: no header stands before", place());
+            };
+            match serde_json::from_slice::<Fact>(line) {
+                Ok(fact) => run.fact(fact).with_context(place)?,
+                Err(error) => {
+                    let is_cut = error.is_eof() || std::str::from_utf8(line).is_err();
+                    let is_last = lines.peek().is_none_or(|(_, next)| is_header(next));
+                    if !(is_cut && is_last || is_unknown(line)) {
+                        return Err(error).with_context(place);
+                    }
+                }
+            }
+        }
+        let run = run.context("it is no trace: it has no header")?;
+        log.add(run.end());
+        Ok(log)
+    }
+
+    /// Whether bytes are those of a trace.
+    pub(crate) fn is_trace(bytes: &[u8]) -> bool {
+        is_header(bytes)
+    }
+}
+
+fn is_header(line: &[u8]) -> bool {
+    line.starts_with(br#"{"schema":"portcullis.trace""#)
+}
+
+/// Whether a line is a fact of a kind that is not known here.
+fn is_unknown(line: &[u8]) -> bool {
+    const KNOWN: [&str; 8] = [
+        "run", "image", "call", "returned", "free", "counts", "remark", "end",
+    ];
+    let value: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(line);
+    value.is_ok_and(|fact| fact.keys().all(|key| !KNOWN.contains(&key.as_str())))
+}
+
+/// A run, or a merged trace, as far as it was read.
+struct Reading {
+    merged: bool,
+    log: Log,
+    started: u64,
+    /// By number.
+    images: HashMap<u32, ImageKey>,
+    calls: HashMap<u32, (ImageKey, CallKey)>,
+}
+
+impl Reading {
+    fn new(header: Header) -> Result<Reading> {
+        ensure!(
+            header.version == json::VERSION,
+            "it is a trace of version {}, and this program reads version {}",
+            header.version,
+            json::VERSION
+        );
+        let mut log = Log::default();
+        let started = header.run.as_ref().map_or(0, |run| run.started);
+        if let Some(run) = header.run {
+            log.runs.insert(run);
+            log.all_runs = 1;
+        }
+        if let Some(all) = header.runs {
+            log.all_runs = all;
+        }
+        ensure!(
+            header.merged || !log.runs.is_empty(),
+            "the header tells of no run"
+        );
+        Ok(Reading {
+            merged: header.merged,
+            log,
+            started,
+            images: HashMap::new(),
+            calls: HashMap::new(),
+        })
+    }
+
+    fn fact(&mut self, fact: Fact) -> Result<()> {
+        match fact {
+            Fact::Run(run) => {
+                self.log.runs.insert(run);
+            }
+            Fact::Image(told) => {
+                ensure!(self.images.len() < MOST, "there are too many programs");
+                let when = self.when(told.merged.as_ref(), self.started);
+                let key = (told.path, told.identity);
+                ensure!(
+                    self.images.insert(told.id, key.clone()).is_none(),
+                    "program {} is told a second time",
+                    told.id
+                );
+                let image = self.log.images.entry(key);
+                let image = image.or_insert_with(|| Image {
+                    when,
+                    ..Image::default()
+                });
+                image.when.first = image.when.first.min(when.first);
+            }
+            Fact::Call(told) => self.call(told)?,
+            Fact::Returned(told) => {
+                self.known(told.call)?.returned.insert(told.error);
+            }
+            Fact::Counts(told) => {
+                let merged = self.merged;
+                for (id, count) in told.calls {
+                    let call = self.known(id)?;
+                    call.count = call.count.max(count);
+                    if !merged {
+                        call.when.last = call.when.last.max(told.at);
+                    }
+                }
+            }
+            Fact::Remark(told) => {
+                let image = told.image.and_then(|id| self.images.get(&id));
+                let path = image.map(|(path, _)| path.clone());
+                self.log.remarks.insert((told.code, told.message, path));
+            }
+            Fact::Free(_) => {}
+            Fact::End(told) => {
+                for (path, identity) in self.images.values() {
+                    let key = (path.clone(), identity.clone());
+                    if let Some(image) = self.log.images.get_mut(&key) {
+                        image.when.last = image.when.last.max(told.at);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, told: json::Call) -> Result<()> {
+        ensure!(self.calls.len() < MOST, "there are too many calls");
+        let image = self.images.get(&told.image);
+        let image = image.with_context(|| format!("program {} was not told", told.image))?;
+        let args: BTreeSet<(u8, u64)> = told
+            .args
+            .iter()
+            .map(|arg| {
+                let digits = arg.value.strip_prefix("0x");
+                let value = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+                ensure!(arg.index < 6, "no call has an argument {}", arg.index);
+                Ok((arg.index, value.context("a value is no number 0x…")?))
+            })
+            .collect::<Result<_>>()?;
+        let key = CallKey {
+            arch: told.arch,
+            number: told.number,
+            args: args.into_iter().collect(),
+            any: told.any,
+        };
+        let when = self.when(told.merged.as_ref(), told.at);
+        let known = self.calls.insert(told.id, (image.clone(), key.clone()));
+        ensure!(known.is_none(), "call {} is told a second time", told.id);
+        let image = self.log.images.entry(self.calls[&told.id].0.clone());
+        let one = Call {
+            when,
+            count: 1,
+            returned: BTreeSet::new(),
+            observed: told.observed.into_iter().collect(),
+            callers: told.callers.into_iter().collect(),
+        };
+        // A program that lies twice in the file counts once for a run.
+        image.or_default().calls.entry(key).or_insert(one);
+        Ok(())
+    }
+
+    fn when(&self, merged: Option<&json::Merged>, at: u64) -> When {
+        match merged {
+            Some(merged) => When {
+                runs: merged.runs,
+                first: merged.first,
+                last: merged.last,
+            },
+            None => When {
+                runs: 1,
+                first: at,
+                last: at,
+            },
+        }
+    }
+
+    fn known(&mut self, id: u32) -> Result<&mut Call> {
+        let known = self.calls.get(&id);
+        let (image, key) = known.with_context(|| format!("call {id} was not told"))?;
+        let image = self.log.images.get_mut(image);
+        image
+            .and_then(|image| image.calls.get_mut(key))
+            .context("it was not told")
+    }
+
+    fn end(self) -> Log {
+        self.log
+    }
+}
