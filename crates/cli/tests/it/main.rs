@@ -9,5 +9,6 @@ mod images;
 mod late;
 mod phases;
 mod place;
+mod record;
 mod run;
 mod scan;

@@ -1,0 +1,356 @@
+//! `record`: what is seen, of whom, and what is left when the recorder is killed.
+
+mod programs;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use crate::place::Place;
+use programs::{BUSY, CHILDREN, DENIES, ENDS, STOPS, TRACES, WAITS};
+
+/// Program, call and values of its arguments.
+type Seen = BTreeSet<(String, String, Vec<String>)>;
+
+/// A trace of one run.
+struct Recorded(Vec<Value>);
+
+impl Recorded {
+    fn read(trace: &Path) -> Recorded {
+        let text = fs::read_to_string(trace).unwrap();
+        let facts = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        Recorded(facts.collect())
+    }
+
+    fn told(&self, kind: &str) -> Vec<&Value> {
+        self.0.iter().filter_map(|f| f.get(kind)).collect()
+    }
+
+    fn calls(&self) -> Vec<(String, &Value)> {
+        let images = self.told("image");
+        let name = |id: &Value| {
+            let image = images.iter().find(|image| image["id"] == *id).unwrap();
+            let path = Path::new(image["path"].as_str().unwrap());
+            path.file_name().unwrap().to_string_lossy().into_owned()
+        };
+        let calls = self.told("call").into_iter();
+        calls.map(|call| (name(&call["image"]), call)).collect()
+    }
+
+    fn seen(&self) -> Seen {
+        let values = |call: &Value| {
+            let args = call["args"].as_array().unwrap().iter();
+            args.map(|a| a["value"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        self.calls()
+            .into_iter()
+            .map(|(image, call)| {
+                (
+                    image,
+                    call["name"].as_str().unwrap_or("?").to_owned(),
+                    values(call),
+                )
+            })
+            .collect()
+    }
+
+    fn has(&self, image: &str, call: &str) -> bool {
+        self.seen()
+            .iter()
+            .any(|(i, c, _)| (i.as_str(), c.as_str()) == (image, call))
+    }
+
+    /// What a call of an image returned.
+    fn returned(&self, image: &str, call: &str) -> BTreeSet<Option<String>> {
+        let all = self.calls();
+        let ids = all.iter().filter(|(i, c)| i == image && c["name"] == call);
+        let ids: Vec<&Value> = ids.map(|(_, c)| &c["id"]).collect();
+        let returned = self
+            .told("returned")
+            .into_iter()
+            .filter(|r| ids.contains(&&r["call"]));
+        returned
+            .map(|r| r["error"].as_str().map(str::to_owned))
+            .collect()
+    }
+
+    fn remarks(&self) -> Vec<&str> {
+        self.told("remark")
+            .iter()
+            .map(|r| r["code"].as_str().unwrap())
+            .collect()
+    }
+
+    fn end(&self) -> &Value {
+        self.told("end").last().unwrap()
+    }
+}
+
+fn record(place: &Place, options: &[&str], command: &[&str]) -> (Output, Recorded) {
+    let trace = place.at("own.trace");
+    let _ = fs::remove_file(&trace);
+    let output = place
+        .command()
+        .args(["record", "-o", "own.trace"])
+        .args(options)
+        .arg("--")
+        .args(command)
+        .output()
+        .unwrap();
+    (output, Recorded::read(&trace))
+}
+
+/// Records the program with both back-ends: it behaves alike, and the same calls are seen of the same programs.
+/// The recording that let calls run free is returned.
+fn alike(place: &Place, command: &[&str]) -> (Output, Recorded) {
+    let (native, full) = record(place, &["--full"], command);
+    let (output, adaptive) = record(place, &[], command);
+    for one in [&native, &output] {
+        let text = String::from_utf8_lossy(&one.stderr);
+        assert_eq!(one.status.code(), Some(0), "{text}");
+    }
+    assert_eq!(native.stdout, output.stdout);
+    assert_eq!(full.seen(), adaptive.seen());
+    assert_eq!(full.end()["filters"], 0);
+    (output, adaptive)
+}
+
+#[test]
+fn known_calls_run_free_and_new_ones_are_seen_in_every_thread() {
+    let place = Place::new();
+    place.compile("busy", BUSY, &["-pthread"]);
+    let (_, seen) = alike(&place, &["./busy"]);
+    // Each of the threads has a filter, and makes 20000 calls.
+    assert_eq!(seen.end()["filters"], 4, "{}", seen.end());
+    assert!(seen.end()["calls"].as_u64().unwrap() < 20_000);
+    for call in ["getppid", "getpgrp", "sched_yield"] {
+        assert!(seen.has("busy", call), "{call}");
+    }
+    assert!(
+        seen.returned("busy", "fcntl")
+            .contains(&Some("EBADF".to_owned()))
+    );
+}
+
+#[test]
+fn children_are_followed_and_an_exec_is_another_program() {
+    let place = Place::new();
+    let program = place.compile("children", CHILDREN, &[]);
+    fs::copy(program, place.at("other")).unwrap();
+    let (_, seen) = alike(&place, &["./children"]);
+    assert!(seen.end()["filters"].as_u64().unwrap() > 0);
+    // The other program inherits a filter under which this call runs free.
+    assert!(seen.has("children", "getppid") && seen.has("other", "getppid"));
+    for call in ["getpgrp", "getsid", "getpriority", "sched_yield"] {
+        assert!(seen.has("children", call), "{call}");
+    }
+    assert!(!seen.has("other", "getsid"));
+    let images = seen.told("image");
+    assert_eq!(images[1]["by"], 0);
+    assert!(
+        images[0]["identity"]
+            .as_str()
+            .unwrap()
+            .starts_with("build-id:")
+    );
+    let calls = seen.calls();
+    let (_, exec) = calls.iter().find(|(_, c)| c["name"] == "execve").unwrap();
+    assert_eq!(exec["observed"][0]["path"], "./other");
+    assert_eq!(exec["callers"][0]["function"], "execve");
+}
+
+#[test]
+fn what_a_filter_of_the_programs_own_denies_is_seen() {
+    let place = Place::new();
+    place.compile("denies", DENIES, &[]);
+    let (_, seen) = alike(&place, &["./denies"]);
+    assert!(seen.remarks().contains(&"PC0501"), "{:?}", seen.remarks());
+    let denied = BTreeSet::from([Some("EACCES".to_owned())]);
+    assert_eq!(seen.returned("denies", "acct"), denied);
+}
+
+#[test]
+fn who_traces_is_told_that_it_cannot() {
+    let place = Place::new();
+    place.compile("traces", TRACES, &[]);
+    let (output, seen) = record(&place, &[], &["./traces"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(seen.remarks(), ["PC0503"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("PC0503"));
+}
+
+#[test]
+fn stops_and_signals_are_the_programs_own() {
+    let place = Place::new();
+    place.compile("stops", STOPS, &[]);
+    let (output, _) = alike(&place, &["./stops"]);
+    assert_eq!(output.stdout, b"stopped continued handled 300\n");
+}
+
+#[test]
+fn the_programs_own_end_passes_through() {
+    let place = Place::new();
+    place.compile("ends", ENDS, &[]);
+    let code = |words: &[&str]| {
+        let words = [&["./ends"], words].concat();
+        record(&place, &[], &words).0.status.code()
+    };
+    assert_eq!(code(&["7"]), Some(7));
+    assert_eq!(code(&["15", "x"]), Some(143));
+    let done = place.portcullis(&["record", "--", "no-such-program"]);
+    done.expect(127);
+}
+
+#[test]
+fn a_killed_recorder_leaves_what_was_seen_and_no_program() {
+    let place = Place::new();
+    place.compile("waits", WAITS, &[]);
+    let mut recorder = place
+        .command()
+        .args(["record", "-o", "own.trace", "--", "./waits"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(recorder.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "waiting\n");
+    recorder.kill().unwrap();
+    recorder.wait().unwrap();
+    // The program held the other end: it is gone when this one ends.
+    assert_eq!(output.read_to_end(&mut Vec::new()).unwrap(), 0);
+    let trace = place.at("own.trace");
+    let mut bytes = fs::read(&trace).unwrap();
+    let killed = Recorded::read(&trace);
+    assert!(killed.has("waits", "getpgrp") && killed.has("waits", "write"));
+    assert!(killed.told("end").is_empty());
+    // A line that was cut off is passed over, and another run is added behind it.
+    let cut = bytes.len() - 7;
+    bytes.truncate(cut);
+    fs::write(&trace, bytes).unwrap();
+    place.portcullis(&["record", "show", "own.trace"]).expect(0);
+    place
+        .portcullis(&["record", "-o", "own.trace", "--", "true"])
+        .expect(0);
+    let shown = place
+        .portcullis(&["record", "show", "--format", "json", "own.trace"])
+        .expect(0)
+        .json();
+    assert_eq!(shown["runs"], 2);
+    assert_eq!(shown["images"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_program_that_would_lose_privileges_is_not_started() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test gives a file away: run it as root"
+    );
+    let place = Place::new();
+    let program = place.compile("ends", ENDS, &[]);
+    for path in [place.at("."), program.clone()] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o4777)).unwrap();
+    }
+    let output = place
+        .command()
+        .args(["record", "-o", "own.trace", "--", "./ends", "0"])
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{text}");
+    assert!(text.contains("set-user-ID"), "{text}");
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    let plain = place
+        .command()
+        .args(["record", "-o", "plain.trace", "--", "./ends", "0"])
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
+    assert_eq!(
+        plain.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&plain.stderr)
+    );
+}
+
+#[test]
+fn traces_are_merged_and_become_policies() {
+    let place = Place::new();
+    for _ in 0..2 {
+        place
+            .portcullis(&["record", "-o", "a.trace", "--", "echo", "x"])
+            .expect(0);
+    }
+    place
+        .portcullis(&["record", "-o", "b.trace", "--", "true"])
+        .expect(0);
+    place
+        .portcullis(&["record", "merge", "a.trace", "b.trace", "-o", "c.trace"])
+        .expect(0);
+    place
+        .portcullis(&["record", "merge", "c.trace", "c.trace", "-o", "d.trace"])
+        .expect(0);
+    let shown = |name: &str| {
+        place
+            .portcullis(&["record", "show", "--format", "json", name])
+            .expect(0)
+            .json()
+    };
+    let writes = |document: &Value| {
+        let images = document["images"].as_array().unwrap();
+        let echo = images
+            .iter()
+            .find(|i| i["path"].as_str().unwrap().ends_with("/echo"))
+            .unwrap();
+        let calls = echo["calls"].as_array().unwrap();
+        let write = calls.iter().find(|c| c["name"] == "write").unwrap();
+        (
+            document["runs"].as_u64(),
+            write["runs"].as_u64(),
+            write["count"].as_u64(),
+        )
+    };
+    assert_eq!(writes(&shown("c.trace")), (Some(3), Some(2), Some(2)));
+    assert_eq!(writes(&shown("d.trace")), (Some(6), Some(4), Some(4)));
+    let metrics = place
+        .portcullis(&["record", "show", "--format", "prometheus", "c.trace"])
+        .expect(0)
+        .stdout;
+    assert!(metrics.contains("call=\"write\"") && metrics.contains("portcullis_record_runs 3"));
+    // A trace is a policy; together with a scan, each rule says where it comes from.
+    let seen = place.portcullis(&["policy", "a.trace"]).expect(0).stdout;
+    assert!(seen.contains("\"trace a.trace, runs: 2, since "), "{seen}");
+    let echo = fs::canonicalize("/bin/echo").unwrap();
+    let echo = echo.to_str().unwrap();
+    let both = place
+        .portcullis(&["policy", echo, "--trace", "a.trace", "--seen"])
+        .expect(0)
+        .stdout;
+    let rules = both
+        .split("[[rule]]")
+        .skip(1)
+        .filter(|rule| rule.contains("\"allow\""));
+    for rule in rules {
+        assert!(
+            rule.contains("\"site ") && rule.contains("\"trace "),
+            "{rule}"
+        );
+    }
+    // What the scan allows beyond what was seen.
+    let headroom = place
+        .portcullis(&["diff", "a.trace", echo])
+        .expect(1)
+        .stdout;
+    assert!(headroom.contains("kill -> allow"), "{headroom}");
+}

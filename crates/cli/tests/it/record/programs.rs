@@ -1,0 +1,174 @@
+//! Programs that make a few calls each of which nothing else makes.
+
+/// Four threads with many calls each, and then one that is new to all but the first.
+pub(crate) const BUSY: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+
+static pthread_barrier_t all;
+
+static void *busy(void *own) {
+  for (int i = 0; i < 20000; i++) syscall(SYS_getppid);
+  pthread_barrier_wait(&all);
+  fcntl(-1, F_GETOWN);
+  if (own) sched_yield();
+  else syscall(SYS_getpgid, 0), getpgrp();
+  return 0;
+}
+
+int main(void) {
+  pthread_t threads[3];
+  pthread_barrier_init(&all, 0, 4);
+  for (int i = 0; i < 3; i++) pthread_create(&threads[i], 0, busy, &all);
+  busy(0);
+  for (int i = 0; i < 3; i++) pthread_join(threads[i], 0);
+  return 0;
+}
+"#;
+
+/// Children by fork, vfork and posix_spawn, one of them another program, after its parent's filter.
+pub(crate) const CHILDREN: &str = r#"
+#define _GNU_SOURCE
+#include <sched.h>
+#include <spawn.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+int main(int argc, char **argv) {
+  if (argc > 1) {
+    syscall(SYS_getppid);
+    return 0;
+  }
+  char *other[] = {"./other", "x", 0};
+  if (fork() == 0) {
+    getpgrp();
+    _exit(0);
+  }
+  wait(0);
+  for (int i = 0; i < 20000; i++) syscall(SYS_getppid);
+  if (fork() == 0) {
+    getsid(0);
+    if (fork() == 0) {
+      getpriority(PRIO_PROCESS, 0);
+      _exit(0);
+    }
+    wait(0);
+    execve(other[0], other, environ);
+    _exit(1);
+  }
+  wait(0);
+  if (vfork() == 0) {
+    execve(other[0], other, environ);
+    _exit(1);
+  }
+  wait(0);
+  pid_t pid;
+  posix_spawn(&pid, other[0], 0, 0, other, environ);
+  waitpid(pid, 0, 0);
+  sched_yield();
+  return 0;
+}
+"#;
+
+/// A filter of its own, after many calls, that denies one.
+pub(crate) const DENIES: &str = r#"
+#include <errno.h>
+#include <stddef.h>
+#include <unistd.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+int main(void) {
+  for (int i = 0; i < 20000; i++) syscall(SYS_getppid);
+  struct sock_filter filter[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_acct, 0, 1),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {4, filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 1;
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) return 2;
+  for (int i = 0; i < 2000; i++) syscall(SYS_getppid);
+  return !(acct(0) == -1 && errno == EACCES);
+}
+"#;
+
+/// Asks to be traced.
+pub(crate) const TRACES: &str = r#"
+#include <errno.h>
+#include <sys/ptrace.h>
+
+int main(void) {
+  return !(ptrace(PTRACE_TRACEME, 0, 0, 0) == -1 && errno == EPERM);
+}
+"#;
+
+/// A child that stops and is continued, and a handler that interrupts many calls.
+pub(crate) const STOPS: &str = r#"
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+static volatile int handled;
+static void handle(int signal) { handled++; }
+
+int main(void) {
+  int status;
+  pid_t child = fork();
+  if (child == 0) {
+    raise(SIGSTOP);
+    _exit(3);
+  }
+  waitpid(child, &status, WUNTRACED);
+  if (WIFSTOPPED(status)) printf("stopped ");
+  kill(child, SIGCONT);
+  waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 3) printf("continued ");
+  signal(SIGUSR1, handle);
+  for (int i = 0; i < 300; i++) {
+    for (int n = 0; n < 20; n++) syscall(SYS_getppid);
+    kill(getpid(), SIGUSR1);
+  }
+  printf("handled %d\n", handled);
+  return 0;
+}
+"#;
+
+/// Ends with a code, or by a signal.
+pub(crate) const ENDS: &str = r#"
+#include <signal.h>
+#include <stdlib.h>
+
+int main(int argc, char **argv) {
+  if (argc > 2) raise(atoi(argv[1]));
+  return atoi(argv[1]);
+}
+"#;
+
+/// Says that it waits, and waits.
+pub(crate) const WAITS: &str = r#"
+#define _GNU_SOURCE
+#include <unistd.h>
+#include <sys/syscall.h>
+
+int main(void) {
+  getpgrp();
+  write(1, "waiting\n", 8);
+  for (;;) pause();
+}
+"#;
