@@ -1,7 +1,8 @@
 //! `cargo xtask bench [NAME…]`: the tables of bench/README.md. The name `filters` is the table of
-//! filters, `arm64` that of programs for aarch64.
+//! filters, `record` that of recordings, `arm64` that of programs for aarch64.
 
 mod filters;
+mod record;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     match words {
         [first, rest @ ..] if first == "filters" => return filters::run(rest),
         [first, rest @ ..] if first == "arm64" => return arm64(rest),
+        [first] if first == "record" => return record::run(),
         _ => {}
     }
     let chosen = ROWS.iter().filter(|name| is_chosen(words, name));
@@ -51,7 +53,10 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     });
     table(&programs.collect::<Result<Vec<_>>>()?, None)?;
     match words {
-        [] => filters::run(&[]),
+        [] => {
+            filters::run(&[])?;
+            record::run()
+        }
         _ => Ok(()),
     }
 }

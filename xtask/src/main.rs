@@ -25,6 +25,7 @@ mod play;
 mod portcullis;
 mod process;
 mod programs;
+mod record;
 mod scratch;
 mod soundness;
 mod strace;
@@ -70,6 +71,11 @@ const TASKS: &[Task] = &[
         "traces of real programs against their scans; [NAME…], or of arm64's packages: --arm64",
     ),
     (
+        "record",
+        record::run,
+        "what both back-ends of `record` see of jobs, run RUNS times each; [RUNS] [NAME…]",
+    ),
+    (
         "sweep",
         sweep::run,
         "scan every file of /usr/bin and /usr/sbin, or of [DIR…], or of arm64's packages: --arm64",
@@ -97,7 +103,7 @@ const TASKS: &[Task] = &[
     (
         "bench",
         bench::run,
-        "the measured tables of bench/README.md; [NAME…], filters, arm64 [NAME…]",
+        "the measured tables of bench/README.md; [NAME…], filters, record, arm64 [NAME…]",
     ),
     (
         "tables",

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     coverage, dogfood, kernels, libseccomp, musl, needs, place, portcullis, process, programs,
-    soundness, sweep, workload,
+    record, soundness, sweep, workload,
 };
 
 /// `cargo xtask test`.
@@ -55,6 +55,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         }
         Err(error) => note("build", Err(error)),
     }
+    note("record", record::compare(if full { 50 } else { 2 }, &[]));
     if full {
         note("decoder of aarch64", every_word());
         note("peers", libseccomp::at_length());

@@ -149,6 +149,21 @@ fn what_does_not_fit_is_refused_with_a_reason() {
 }
 
 #[test]
+fn a_long_list_of_values_is_proved() {
+    use portcullis_policy::{Condition, Op, Width};
+    for width in [Width::W32, Width::W64] {
+        let list = (0..200).map(|v| (3 * v, 3 * v)).collect();
+        let condition = Condition {
+            index: 0,
+            width,
+            op: Op::In(list),
+        };
+        let policy = policy(vec![and(allow(3), vec![condition])]);
+        verify(compile(&policy).expect("fits"), &policy).expect("equal");
+    }
+}
+
+#[test]
 fn three_architectures_share_what_is_alike() {
     let table = |arch: Arch| {
         let mut own = policy((0..100).map(|n| span(4 * n, 4 * n + 1)).collect());

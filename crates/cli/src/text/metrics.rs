@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 use crate::json::record::{Call, Document, Image};
 use crate::neutral;
 
+/// A metric of calls: name, what it is, value.
+type Metric = (&'static str, &'static str, fn(&Call) -> u64);
+
 /// The text of `record show --format prometheus`.
 pub(crate) fn metrics(document: &Document) -> String {
     let mut text = String::new();
@@ -16,7 +19,7 @@ pub(crate) fn metrics(document: &Document) -> String {
     );
     let _ = writeln!(text, "# TYPE portcullis_record_runs gauge");
     let _ = writeln!(text, "portcullis_record_runs {}", document.runs);
-    let of_call: [(&str, &str, fn(&Call) -> u64); 4] = [
+    let of_call: [Metric; 4] = [
         (
             "portcullis_record_calls",
             "How often a call was seen; it was made at least as often.",

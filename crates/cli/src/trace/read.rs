@@ -228,3 +228,98 @@ impl Reading {
         self.log
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = r#"{"schema":"portcullis.trace","version":1,"started":5,"backend":"full","reason":"asked","kernel":"6.1","arch":"x86_64","portcullis":"0","program":"/a"}"#;
+    const IMAGE: &str = r#"{"image":{"id":0,"path":"/a","identity":null}}"#;
+    const CALL: &str = r#"{"call":{"id":0,"image":0,"at":7,"arch":"x86_64","number":257,"name":"openat","args":[{"index":2,"value":"0x80000"}],"callers":[]}}"#;
+    const REST: &str = r#"{"returned":{"call":0,"error":"ENOSYS"}}
+{"counts":{"at":9,"calls":[[0,4]]}}
+{"later":{"unknown":1}}
+{"end":{"at":11,"exit_code":0,"signal":null,"tasks":1,"calls":4,"filters":0}}
+"#;
+
+    fn whole() -> String {
+        [HEADER, IMAGE, CALL, REST].join("\n")
+    }
+
+    fn refusal(text: &str) -> String {
+        format!("{:#}", Log::read(text.as_bytes()).expect_err(text))
+    }
+
+    #[test]
+    fn a_run_is_read() {
+        let log = Log::read(whole().as_bytes()).unwrap();
+        let image = &log.images[&("/a".to_owned(), None)];
+        let (key, call) = image.calls.first_key_value().unwrap();
+        assert_eq!(
+            (key.number, key.args.as_slice()),
+            (257, &[(2, 0x80000)][..])
+        );
+        assert_eq!((call.count, call.when.first, call.when.last), (4, 7, 9));
+        assert!(call.is_optional());
+        assert_eq!(image.when.last, 11);
+    }
+
+    #[test]
+    fn a_merged_trace_says_the_same() {
+        let two = whole() + &whole();
+        let log = Log::read(two.as_bytes()).unwrap();
+        assert_eq!(log.all_runs, 2);
+        let written = log.write().unwrap();
+        let again = Log::read(written.as_bytes()).unwrap();
+        assert_eq!(again, log);
+    }
+
+    #[test]
+    fn what_was_cut_off_is_passed_over_and_nothing_else_is() {
+        let whole = whole();
+        for end in HEADER.len()..whole.len() {
+            Log::read(whole[..end].as_bytes()).unwrap();
+            let followed = format!("{}\n{whole}", &whole[..end]);
+            assert_eq!(Log::read(followed.as_bytes()).unwrap().all_runs, 2);
+        }
+        let broken = whole.replacen("\"at\":7,", "\"at\":", 1);
+        assert!(
+            refusal(&broken).starts_with("line 3: "),
+            "{}",
+            refusal(&broken)
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        for (text, word) in [
+            (String::new(), "no header"),
+            (CALL.to_owned(), "no header"),
+            (HEADER.replace(":1,", ":2,"), "version 2"),
+            ([HEADER, CALL].join("\n"), "program 0 was not told"),
+            ([HEADER, IMAGE, IMAGE].join("\n"), "a second time"),
+            ([HEADER, IMAGE, CALL, CALL].join("\n"), "a second time"),
+            ([HEADER, REST].join("\n"), "call 0 was not told"),
+            (whole().replace("\"index\":2", "\"index\":6"), "argument 6"),
+            (whole().replace("0x80000", "80000"), "no number"),
+        ] {
+            assert!(refusal(&text).contains(word), "{word}: {}", refusal(&text));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_end_the_reader(
+            at in 0usize..1000,
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+        ) {
+            let mut text = whole().into_bytes();
+            let at = at.min(text.len());
+            let end = (at + bytes.len()).min(text.len());
+            text.splice(at..end, bytes);
+            if let Ok(log) = Log::read(&text) {
+                proptest::prop_assert!(log.write().is_ok());
+            }
+        }
+    }
+}

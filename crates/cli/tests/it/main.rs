@@ -12,3 +12,4 @@ mod place;
 mod record;
 mod run;
 mod scan;
+mod schema;

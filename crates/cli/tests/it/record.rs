@@ -13,6 +13,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 
 use crate::place::Place;
+use crate::schema::{against, schema};
 use programs::{BUSY, CHILDREN, DENIES, ENDS, STOPS, TRACES, WAITS};
 
 /// Program, call and values of its arguments.
@@ -353,4 +354,44 @@ fn traces_are_merged_and_become_policies() {
         .expect(1)
         .stdout;
     assert!(headroom.contains("kill -> allow"), "{headroom}");
+}
+
+#[test]
+fn each_line_is_as_its_schema_says() {
+    let place = Place::new();
+    place.compile("denies", DENIES, &[]);
+    record(&place, &[], &["./denies"]);
+    place
+        .portcullis(&["record", "merge", "own.trace", "-o", "merged.trace"])
+        .expect(0);
+    let schema = schema("trace");
+    let mut kinds = BTreeSet::new();
+    for name in ["own.trace", "merged.trace"] {
+        for line in Recorded::read(&place.at(name)).0 {
+            let mut wrong = Vec::new();
+            against(&schema, &schema, &line, name, &mut wrong);
+            assert_eq!(wrong, Vec::<String>::new(), "{line}");
+            kinds.extend(line.as_object().unwrap().keys().cloned());
+        }
+    }
+    for kind in [
+        "run", "image", "call", "returned", "free", "counts", "remark", "end",
+    ] {
+        assert!(kinds.contains(kind), "{kind}");
+    }
+}
+
+/// A 64-bit program makes a call by the way of i386.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_call_of_another_architecture_is_told_as_that() {
+    let place = Place::new();
+    let source = "int main(void) { long r; for (int i = 0; i < 5000; i++) \
+                  asm volatile(\"int $0x80\" : \"=a\"(r) : \"a\"(64L) : \"memory\", \"r8\", \"r9\", \"r10\", \"r11\"); \
+                  return r <= 0; }";
+    place.compile("foreign", source, &[]);
+    let (_, seen) = alike(&place, &["./foreign"]);
+    let calls = seen.calls();
+    let own = |(_, call): &&(String, &Value)| call["arch"] == "i386" && call["name"] == "getppid";
+    assert_eq!(calls.iter().filter(own).count(), 1);
 }

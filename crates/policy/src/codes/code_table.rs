@@ -442,4 +442,65 @@ pub const CODES: &[Explanation] = &[
         advice: "Remove the entry.",
         example: "",
     },
+    Explanation {
+        code: "PC0501",
+        title: "A recorded program has a filter of its own",
+        meaning: "The program put a seccomp filter on itself. What such a filter denies is seen only \
+                  where each call stops before any filter, so the program is recorded at every call \
+                  from then on, which is slower.",
+        advice: "There is nothing to do: the trace has what was denied, with its error.",
+        example: "",
+    },
+    Explanation {
+        code: "PC0502",
+        title: "A filter was put on threads that ran free",
+        meaning: "A thread put a filter on all threads of its process (SECCOMP_FILTER_FLAG_TSYNC) \
+                  while the known calls of some of them ran free. Calls that the filter denied to \
+                  those, until each was met the next time, are missing in the trace.",
+        advice: "Record once with --full, where no call runs free.",
+        example: "",
+    },
+    Explanation {
+        code: "PC0503",
+        title: "A recorded program called ptrace",
+        meaning: "A task has one tracer, and here that is the recorder: the kernel refuses others. The \
+                  program saw the refusal and may have behaved differently: debuggers do not work \
+                  inside, and programs that look for debuggers find one.",
+        advice: "Record a part of the program that does not trace, or take a trace by other means.",
+        example: "",
+    },
+    Explanation {
+        code: "PC0504",
+        title: "A program ran without the privileges of its file",
+        meaning: "The file is set-user-ID or set-group-ID or has capabilities, and who is traced gains \
+                  none: the program ran with the rights of who started it.",
+        advice: "Record as root.",
+        example: "",
+    },
+    Explanation {
+        code: "PC0505",
+        title: "A recorded program set up an io_uring",
+        meaning: "What a program asks the kernel for by a ring is no system call: neither a recorder \
+                  nor a filter sees it.",
+        advice: "Look at what the program uses the ring for. `run` answers io_uring with ENOSYS.",
+        example: "",
+    },
+    Explanation {
+        code: "PC0506",
+        title: "A recorded program asked for a child without a tracer",
+        meaning: "The program passed CLONE_UNTRACED. The flag was taken out of the call, so that the \
+                  child is recorded as well, and no call of it waits for a tracer that it does not \
+                  have.",
+        advice: "There is nothing to do.",
+        example: "",
+    },
+    Explanation {
+        code: "PC0507",
+        title: "There were more different calls than are told apart",
+        meaning: "A recording keeps 262144 different calls and 4096 programs. What came after is not \
+                  in the trace.",
+        advice: "Record less at a time: it is likely that one program makes calls with ever new \
+                 values.",
+        example: "",
+    },
 ];

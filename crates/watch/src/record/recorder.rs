@@ -156,11 +156,9 @@ impl Recorder<'_> {
     }
 
     fn stopped(&mut self, tid: i32, stop: Stop) -> Result<(), Error> {
-        if !self.tasks.contains_key(&tid) {
-            if !matches!(stop, Stop::Event(event::EXEC, _)) {
-                self.early.insert(tid);
-                return Ok(());
-            }
+        if !self.tasks.contains_key(&tid) && !matches!(stop, Stop::Event(event::EXEC, _)) {
+            self.early.insert(tid);
+            return Ok(());
         }
         match stop {
             Stop::Event(event::STOP, signal) if job::is_stop(signal) => {
@@ -246,10 +244,8 @@ impl Recorder<'_> {
         });
         let last = ImageId(IMAGES as u32 - 1);
         let known = self.files.get(&file).copied();
-        let id = known.unwrap_or_else(|| match self.images.len() < IMAGES {
-            true => ImageId(self.images.len() as u32),
-            false => last,
-        });
+        let next = ImageId(self.images.len() as u32);
+        let id = known.unwrap_or(next.min(last));
         if id.0 as usize == self.images.len() {
             self.images.push(Seen::default());
             self.files.insert(file, id);
