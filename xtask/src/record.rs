@@ -18,7 +18,9 @@ const RUNS: usize = 5;
 /// How long one run may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Jobs: name, and a command of sh. Their directory is a scratch directory; they do the same each time.
+/// Jobs: name, and a command of sh. Their directory is a scratch directory. They make the same calls each time:
+/// none has threads that contend for a lock, because who waits (`futex`) is then decided by chance, and a recording
+/// of either kind may lack it. Threads have tests of their own, in crates/cli/tests.
 const JOBS: &[(&str, &str)] = &[
     ("true", "exec true"),
     (
@@ -32,14 +34,14 @@ const JOBS: &[(&str, &str)] = &[
         "tar",
         "tar cf - /usr/include/linux | gzip | gunzip | tar tf - | wc -l",
     ),
-    ("xz", "head -c 200000 numbers | xz -T2 | xz -d | cksum"),
+    ("xz", "head -c 200000 numbers | xz -T1 | xz -d | cksum"),
     (
         "zstd",
-        "head -c 2000000 numbers | zstd -T2 | zstd -d | cksum",
+        "head -c 2000000 numbers | zstd --single-thread | zstd -d | cksum",
     ),
     (
-        "pigz",
-        "head -c 2000000 numbers | pigz -p 3 | pigz -d | cksum",
+        "bzip2",
+        "head -c 2000000 numbers | gzip -9 | bzip2 | bzip2 -d | cksum",
     ),
     ("sed", "sed -e 's/1/one/g' numbers | tail -1"),
     (
@@ -52,10 +54,8 @@ const JOBS: &[(&str, &str)] = &[
     ),
     (
         "python",
-        "python3 -c 'import threading, subprocess\n\
-         def job():\n  for i in range(300): open(\"/etc/passwd\").read()\n\
-         all = [threading.Thread(target=job) for _ in range(4)]\n\
-         [t.start() for t in all]; [t.join() for t in all]\n\
+        "python3 -c 'import subprocess\n\
+         for i in range(600): open(\"/etc/passwd\").read()\n\
          print(subprocess.run([\"ls\", \"/\"], capture_output=True).returncode)'",
     ),
     (

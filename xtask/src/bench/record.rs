@@ -22,9 +22,12 @@ const ROWS: &[(&str, &str)] = &[
         "i=0; while [ $i -lt 500 ]; do /bin/true; i=$((i + 1)); done",
     ),
     (
-        "a job of 10000 calls",
-        "find /usr/share/doc -maxdepth 1 | tail -1; ls -l /usr/bin | wc -l; \
-         exec perl -e 'open F, \"</etc/passwd\" and close F for 1..1000; print `ls /`'",
+        "a job of some 10000 calls: shell, ls, threads of python",
+        "ls -l /usr/bin | wc -l; find /usr/share/doc -maxdepth 1 | tail -1; \
+         exec /usr/bin/python3 -c 'import hashlib, threading\n\
+         def job():\n  for i in range(300): hashlib.sha256(open(\"/bin/sh\", \"rb\").read()).digest()\n\
+         all = [threading.Thread(target=job) for _ in range(4)]\n\
+         [t.start() for t in all]; [t.join() for t in all]'",
     ),
 ];
 

@@ -39,9 +39,10 @@ impl Log {
             match serde_json::from_slice::<Fact>(line) {
                 Ok(fact) => run.fact(fact).with_context(place)?,
                 Err(error) => {
-                    let is_cut = error.is_eof() || std::str::from_utf8(line).is_err();
-                    let is_last = lines.peek().is_none_or(|(_, next)| is_header(next));
-                    if !(is_cut && is_last || is_unknown(line)) {
+                    let is_last = lines
+                        .peek()
+                        .is_none_or(|(_, next)| next.is_empty() || is_header(next));
+                    if !(is_last && is_cut(line) || is_unknown(line)) {
                         return Err(error).with_context(place);
                     }
                 }
@@ -60,6 +61,12 @@ impl Log {
 
 fn is_header(line: &[u8]) -> bool {
     line.starts_with(br#"{"schema":"portcullis.trace""#)
+}
+
+/// Whether a line ends before its fact does.
+fn is_cut(line: &[u8]) -> bool {
+    let whole: Result<serde::de::IgnoredAny, _> = serde_json::from_slice(line);
+    whole.is_err_and(|error| error.is_eof() || std::str::from_utf8(line).is_err())
 }
 
 /// Whether a line is a fact of a kind that is not known here.

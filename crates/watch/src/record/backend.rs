@@ -56,9 +56,9 @@ pub struct Adaptive {
 }
 
 /// Calls of a program, by all its tasks, since the last new one.
-const QUIET: u64 = 800;
+const QUIET: u64 = 500;
 /// Calls that one task made.
-const BUSY: u64 = 800;
+const BUSY: u64 = 500;
 /// The same for a program that is started again and again: then each new process has its filter from the
 /// beginning.
 const QUIET_RUNS: u64 = 200;
