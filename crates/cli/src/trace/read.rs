@@ -285,7 +285,7 @@ mod tests {
     fn what_was_cut_off_is_passed_over_and_nothing_else_is() {
         let whole = whole();
         for end in HEADER.len()..whole.len() {
-            Log::read(whole[..end].as_bytes()).unwrap();
+            Log::read(&whole.as_bytes()[..end]).unwrap();
             let followed = format!("{}\n{whole}", &whole[..end]);
             assert_eq!(Log::read(followed.as_bytes()).unwrap().all_runs, 2);
         }
