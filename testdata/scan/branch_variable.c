@@ -3,6 +3,8 @@
 // builds: freestanding
 // calls: getpid getuid getgid getppid geteuid getegid read gettid exit_group
 // not: unlink — only if the variable that nothing changes were another number
+// not[aarch64]: none
+// extra[aarch64]: unlink — without symbols nothing says where the variables beside it end
 // run: some
 #include "freestanding.h"
 

@@ -4,6 +4,7 @@
 // calls[aarch64]: io_setup getpid getuid geteuid getgid getegid exit_group
 // run: some
 // gap[x86_64 llvm]: none
+// doubt[aarch64 llvm]: number — a range that begins below zero, of a choice by a conditional compare
 // not: unlink — the other side of the comparison makes another call
 #include "freestanding.h"
 
