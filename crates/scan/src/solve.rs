@@ -359,7 +359,7 @@ struct Solver<'a> {
     /// Addresses inside functions, on the way to be taken, and where they are handed out.
     labels: BTreeMap<u64, u64>,
     /// Functions whose frames callees write to without being handed an address there.
-    overwritten: FxHashSet<FunctionId>,
+    written_from_below: FxHashSet<FunctionId>,
     /// Addresses inside functions that these functions have.
     parts: FxHashMap<u64, FunctionId>,
     /// Functions that come back to their callers by a part that is entered from elsewhere: the way there is
@@ -435,7 +435,7 @@ impl<'a> Solver<'a> {
             holders: FxHashMap::default(),
             shared: FxHashSet::default(),
             labels: BTreeMap::new(),
-            overwritten: FxHashSet::default(),
+            written_from_below: FxHashSet::default(),
             parts: FxHashMap::default(),
             left_by_part: FxHashSet::default(),
             resolvers: BTreeSet::new(),

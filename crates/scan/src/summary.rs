@@ -108,6 +108,12 @@ pub struct Above {
     pub to: i64,
 }
 
+impl Default for Above {
+    fn default() -> Above {
+        Above::NONE
+    }
+}
+
 impl Above {
     /// Nothing.
     pub const NONE: Above = Above {

@@ -206,7 +206,7 @@ impl Solver<'_> {
             })
             .any(|part| part != 0 && part != -1);
         // Or callees write to it without being handed its address.
-        if shifts || self.overwritten.contains(&function) {
+        if shifts || self.written_from_below.contains(&function) {
             track.lost.insert(Piece::Frame(function));
         }
         let values = vec![Places::new(); summary.graph.len()];

@@ -28,6 +28,7 @@ const MOST_INDEXED: u64 = 4096;
 const MOST_SCRATCH: usize = 64;
 
 /// What one walk found.
+#[derive(Default)]
 pub(super) struct Pass {
     /// It can come back to its caller.
     pub returns: bool,
@@ -59,18 +60,9 @@ impl Pass {
     /// Of what comes back to nobody so far, and writes `above` itself.
     fn new(above: Above) -> Pass {
         Pass {
-            returns: false,
-            result: Domain::Nothing,
-            twice: false,
-            over: false,
             kept: RegSet::ALL,
             above,
-            sites: BTreeMap::new(),
-            foreign: BTreeMap::new(),
-            lost: BTreeMap::new(),
-            lookups: BTreeSet::new(),
-            starts: BTreeMap::new(),
-            unresolved: BTreeSet::new(),
+            ..Pass::default()
         }
     }
 }
@@ -376,7 +368,7 @@ impl Solver<'_> {
         if above.is_none() {
             return above;
         }
-        self.overwritten.insert(walk.function);
+        self.written_from_below.insert(walk.function);
         let top = walk
             .body
             .graph

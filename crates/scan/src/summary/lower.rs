@@ -13,6 +13,7 @@ use crate::isa::{Binary, Compare, Condition, Convention, Lane, Machine, Reg, Reg
 const THREAD_POINTER: Value = Value::Opaque(u64::MAX, 1);
 
 /// What a function uses of the image, collected in the last pass.
+#[derive(Default)]
 pub(super) struct Uses {
     /// Of the block being lowered.
     pub(super) references: Vec<Reference>,
@@ -34,23 +35,6 @@ pub(super) struct Uses {
     pub(super) frame_reads: FxHashSet<i64>,
     /// What the block does to memory: where, how many bytes, what.
     pub(super) traffic: Vec<(ValueId, u8, ValueId)>,
-}
-
-impl Default for Uses {
-    fn default() -> Uses {
-        Uses {
-            references: Vec::new(),
-            escaping: Vec::new(),
-            reads: RegSet::NONE,
-            takes_stack: false,
-            above: Above::NONE,
-            frame_reads: FxHashSet::default(),
-            pages: Vec::new(),
-            whole: Vec::new(),
-            rests: FxHashSet::default(),
-            traffic: Vec::new(),
-        }
-    }
 }
 
 /// Lowers the instructions of one block after another.
