@@ -8,7 +8,7 @@
  * where a variable is NAME=VALUE, and the program a path from the root.
  * What is told, each on a line of its own; bytes that are not printable, and backslashes, as \xHH:
  *   @begin NUMBER        @out BYTES        @err BYTES
- *   @end exit CODE       @end signal NUMBER       @end late       @end lost REASON
+ *   @end MILLISECONDS exit CODE      or signal NUMBER, late, lost REASON
  *   @done COUNT
  * Other lines are the kernel's. After a step everything that it left running is killed: in this process's
  * namespace that is kill(-1).
@@ -220,13 +220,13 @@ static int reap(pid_t child)
 static void run(char **words)
 {
 	uid_t user = strtoul(words[0], NULL, 10);
-	long until = now_ms() + 1000 * strtol(words[1], NULL, 10);
+	long begin = now_ms(), until = begin + 1000 * strtol(words[1], NULL, 10), took;
 	int out[2], err[2], status, in_time;
 	char line[64];
 	pid_t child;
 
 	if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0 || (child = fork()) < 0) {
-		tell_line("@end lost no process");
+		tell_line("@end 0 lost no process");
 		return;
 	}
 	if (child == 0)
@@ -243,12 +243,13 @@ static void run(char **words)
 		status = reap(child);
 	close(out[0]);
 	close(err[0]);
+	took = now_ms() - begin;
 	if (!in_time)
-		snprintf(line, sizeof(line), "@end late");
+		snprintf(line, sizeof(line), "@end %ld late", took);
 	else if (WIFSIGNALED(status))
-		snprintf(line, sizeof(line), "@end signal %d", WTERMSIG(status));
+		snprintf(line, sizeof(line), "@end %ld signal %d", took, WTERMSIG(status));
 	else
-		snprintf(line, sizeof(line), "@end exit %d", WEXITSTATUS(status));
+		snprintf(line, sizeof(line), "@end %ld exit %d", took, WEXITSTATUS(status));
 	tell_line(line);
 }
 

@@ -105,6 +105,7 @@ fn tried(series: &[Series], varied: &[Series]) -> Result<Vec<Row>> {
     let start = Instant::now();
     let rows = on_all(&machines, &files);
     table::print(&rows);
+    table::print_times(&rows);
     println!(
         "kernels: {} s, and {} s before for builds and downloads",
         start.elapsed().as_secs(),
@@ -267,6 +268,7 @@ fn fill(
     }
     for ((at, suite, case), seen) in chosen.into_iter().zip(&seen) {
         let tally = rows[at].tallies.entry(suite).or_default();
+        tally.took += seen.took;
         match (case.judge)(seen) {
             Ok(compared) => {
                 tally.compared += compared;

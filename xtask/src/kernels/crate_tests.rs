@@ -204,6 +204,7 @@ mod tests {
             stdout: stdout.into(),
             stderr: Vec::new(),
             ended: Ended::Exit(code),
+            took: Duration::ZERO,
         }
     }
 

@@ -307,6 +307,8 @@ fn judge(calls: &[Made], expected: &[Effect], seen: &Seen) -> Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::step::Ended;
     use super::*;
 
@@ -324,6 +326,7 @@ mod tests {
                 stdout: text.into(),
                 stderr: Vec::new(),
                 ended: Ended::Exit(0),
+                took: Duration::ZERO,
             };
             judge(&calls, &expected, &seen)
         };

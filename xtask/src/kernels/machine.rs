@@ -180,6 +180,7 @@ fn step_here(programs: &Path, uid: u32, step: &Step) -> Result<Seen> {
         // The standard library gives up root's groups when it changes the user.
         command.uid(uid).gid(uid);
     }
+    let start = Instant::now();
     let outcome = process::take(&mut command, b"", Duration::from_secs(step.seconds.into()))?;
     let code = outcome.status.code().map(Ended::Exit);
     let ended = code.or(outcome.status.signal().map(Ended::Signal));
@@ -187,5 +188,6 @@ fn step_here(programs: &Path, uid: u32, step: &Step) -> Result<Seen> {
         stdout: outcome.stdout,
         stderr: outcome.stderr,
         ended: ended.context("it neither ended nor was killed")?,
+        took: start.elapsed(),
     })
 }

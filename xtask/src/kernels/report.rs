@@ -1,6 +1,8 @@
 //! What a machine tells on its console: the lines of `testdata/guest/init.c`, read strictly, between whatever
 //! its kernel says.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::step::{Ended, Seen};
@@ -31,10 +33,12 @@ pub(crate) fn read(console: &[u8], steps: usize) -> Result<Vec<Seen>> {
             ("err", Some((_, err))) => err.extend(bytes(rest)?),
             ("end", Some(_)) => {
                 let (stdout, stderr) = open.take().unwrap_or_default();
+                let (took, rest) = rest.split_once(' ').context("an end without its time")?;
                 all.push(Seen {
                     stdout,
                     stderr,
                     ended: ended(rest)?,
+                    took: Duration::from_millis(took.parse().context("a time")?),
                 });
             }
             ("done", None) => {
@@ -94,19 +98,20 @@ mod tests {
 
     #[test]
     fn steps_are_read_between_what_the_kernel_says() {
-        let console = b"[ 0.1] hello\r\n@begin 0\n@out a\\x0a\n[ 0.2] more\n@err \\x5c\n@out b\n@end exit 3\n\
-                        @begin 1\n@end signal 31\n@begin 2\n@end late\n@done 3\n[ 1.0] Power down\n";
-        let seen = |out: &str, err: &str, ended| Seen {
+        let console = b"[ 0.1] hello\r\n@begin 0\n@out a\\x0a\n[ 0.2] more\n@err \\x5c\n@out b\n@end 12 exit 3\n\
+                        @begin 1\n@end 0 signal 31\n@begin 2\n@end 120000 late\n@done 3\n[ 1.0] Power down\n";
+        let seen = |out: &str, err: &str, ended, took| Seen {
             stdout: out.into(),
             stderr: err.into(),
             ended,
+            took: Duration::from_millis(took),
         };
         assert_eq!(
             read(console, 3).unwrap(),
             [
-                seen("a\nb", "\\", Ended::Exit(3)),
-                seen("", "", Ended::Signal(31)),
-                seen("", "", Ended::Late)
+                seen("a\nb", "\\", Ended::Exit(3), 12),
+                seen("", "", Ended::Signal(31), 0),
+                seen("", "", Ended::Late, 120_000)
             ]
         );
     }
@@ -117,16 +122,18 @@ mod tests {
             "",
             "@done 1",
             "@begin 0\n@done 0",
-            "@begin 1\n@end exit 0\n@done 1",
+            "@begin 1\n@end 0 exit 0\n@done 1",
             "@out a\n@done 0",
-            "@begin 0\n@begin 0\n@end exit 0\n@done 1",
-            "@begin 0\n@end well\n@done 1",
-            "@begin 0\n@end exit\n@done 1",
-            "@begin 0\n@out \\x0\n@end exit 0\n@done 1",
-            "@begin 0\n@out \\y00\n@end exit 0\n@done 1",
-            "@begin 0\n@out \\xg0\n@end exit 0\n@done 1",
-            "@begin 0\n@out \u{1b}\n@end exit 0\n@done 1",
-            "@begin 0\n@end exit 0\n@done 1\n@begin 1",
+            "@begin 0\n@begin 0\n@end 0 exit 0\n@done 1",
+            "@begin 0\n@end exit 0\n@done 1",
+            "@begin 0\n@end x exit 0\n@done 1",
+            "@begin 0\n@end 0 well\n@done 1",
+            "@begin 0\n@end 0 exit\n@done 1",
+            "@begin 0\n@out \\x0\n@end 0 exit 0\n@done 1",
+            "@begin 0\n@out \\y00\n@end 0 exit 0\n@done 1",
+            "@begin 0\n@out \\xg0\n@end 0 exit 0\n@done 1",
+            "@begin 0\n@out \u{1b}\n@end 0 exit 0\n@done 1",
+            "@begin 0\n@end 0 exit 0\n@done 1\n@begin 1",
             "@what",
         ] {
             let steps = console.matches("begin").count().min(1);

@@ -1,5 +1,7 @@
 //! What is run in an environment, and what is seen of it.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail, ensure};
 
 /// A program with its arguments. Programs and inputs are files beside each other: at the root in a machine, in
@@ -43,6 +45,7 @@ pub(crate) struct Seen {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
     pub(crate) ended: Ended,
+    pub(crate) took: Duration,
 }
 
 impl Seen {

@@ -33,6 +33,8 @@ pub(crate) struct Tally {
     pub(crate) without: BTreeMap<String, BTreeSet<String>>,
     /// What is wrong.
     pub(crate) failures: Vec<String>,
+    /// What its cases took by the machine's own clock.
+    pub(crate) took: Duration,
 }
 
 impl Row {
@@ -103,6 +105,22 @@ fn line(row: &Row) -> Vec<String> {
     line.push(format!("{:.1} s", row.took.as_secs_f64()));
     line.push(row.without());
     line
+}
+
+/// Prints where the time went: each suite in all environments, and what is left for starting machines.
+pub(crate) fn print_times(rows: &[Row]) {
+    let mut suites: Vec<(&str, Duration)> = Vec::new();
+    for (suite, _) in SUITES {
+        let tallies = rows.iter().filter_map(|row| row.tallies.get(suite));
+        suites.push((suite, tallies.map(|tally| tally.took).sum()));
+    }
+    let parts = suites
+        .iter()
+        .map(|(suite, took)| format!("{suite} {} s", took.as_secs()));
+    println!(
+        "kernels: in all machines: {}",
+        parts.collect::<Vec<_>>().join(", ")
+    );
 }
 
 /// The cases that were left out everywhere.
