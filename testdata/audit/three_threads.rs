@@ -1,5 +1,5 @@
 //! Builds the program of three threads, for the tests of more than one crate: the same source and the
-//! same C library for each architecture.
+//! same C library for each architecture, and that library for other programs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,18 +19,24 @@ pub(crate) fn directory() -> PathBuf {
 
 /// Compiles the program for `arch` and links it statically with musl. `target` is cargo's build directory.
 pub(crate) fn build(arch: Arch, target: &Path, program: &Path) {
-    let source = directory().join("three_threads.c");
-    let mut compiler = match arch {
-        Arch::Aarch64 => for_aarch64(&source, &target.join(MUSL)),
-        _ => for_x86_64(&source),
-    };
-    let built = compiler
-        .args(["-static", "-O2", "-o"])
+    let built = with_musl(arch, target, &directory().join("three_threads.c"))
+        .arg("-o")
         .arg(program)
         .status();
     let built =
         built.expect("this test needs musl-gcc and aarch64-linux-gnu-gcc: cargo xtask needs");
     assert!(built.success());
+}
+
+/// The compiler that makes a program of `source` for `arch`, statically linked with musl. `target` is cargo's build
+/// directory.
+pub(crate) fn with_musl(arch: Arch, target: &Path, source: &Path) -> Command {
+    let mut compiler = match arch {
+        Arch::Aarch64 => for_aarch64(source, &target.join(MUSL)),
+        _ => for_x86_64(source),
+    };
+    compiler.args(["-static", "-O2"]);
+    compiler
 }
 
 fn for_x86_64(source: &Path) -> Command {

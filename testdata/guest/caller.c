@@ -2,27 +2,36 @@
  * A program whose calls no analysis can know: `caller [WAY NUMBER]`. It says "before", makes the call, and
  * says what it returned. The ways are `native` and, on x86, `int80`.
  */
-#define _GNU_SOURCE
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+/*
+ * By its own instruction: musl has no unwind tables, so that a denial inside of its syscall() could not say who
+ * called it.
+ */
 static long make(const char *way, long number)
 {
 #ifdef __x86_64__
-	if (strcmp(way, "int80") == 0) {
+	if (strcmp(way, "int80") == 0)
 		__asm__ volatile("int $0x80"
 				 : "+a"(number)
 				 : "b"(2), "c"(3), "d"(4)
 				 : "memory", "r8", "r9", "r10", "r11");
-		return number;
-	}
-#endif
+	else
+		__asm__ volatile("syscall"
+				 : "+a"(number)
+				 : "D"(2), "S"(3), "d"(4)
+				 : "memory", "rcx", "r11");
+	return number;
+#else
+	register long nr __asm__("x8") = number;
+	register long first __asm__("x0") = 2, second __asm__("x1") = 3, third __asm__("x2") = 4;
+
 	(void)way;
-	number = syscall(number, 2, 3, 4);
-	return number == -1 ? -errno : number;
+	__asm__ volatile("svc #0" : "+r"(first) : "r"(nr), "r"(second), "r"(third) : "memory");
+	return first;
+#endif
 }
 
 int main(int count, char **words)

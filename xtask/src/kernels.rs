@@ -142,13 +142,14 @@ fn programs_of(arch: Arch) -> Result<Files> {
     Ok(files)
 }
 
-/// Runs the suites on each machine, as many at a time as there are processors: an emulated one uses one.
+/// Runs the suites on each machine: one more at a time than there are processors, because an emulated one uses one
+/// and tests wait for time to pass.
 fn on_all(machines: &[Machine], files: &[(Arch, Files)]) -> Vec<Row> {
     let queue = Mutex::new(machines.iter().enumerate());
     let done = Mutex::new(BTreeMap::new());
     let next = || locked(&queue).next();
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) + 1 {
             scope.spawn(|| {
                 while let Some((at, machine)) = next() {
                     let rows = on_one(machine, files);
@@ -179,11 +180,16 @@ fn on_one(machine: &Machine, files: &[(Arch, Files)]) -> Vec<Row> {
 
 /// Everybody who can be at work there, with what is declared for him.
 fn environments(machine: &Machine) -> Vec<Environment> {
+    let plain = match machine {
+        Machine::Here(_) => true,
+        Machine::Emulated(_, _, variant) => *variant == Variant::Plain,
+    };
     let of = |release: &str, arch, user, uid, declared| Environment {
         release: release.to_owned(),
         arch,
         user,
         uid,
+        plain,
         declared,
     };
     match machine {

@@ -1,4 +1,5 @@
-//! Suite: the main job. The static command confines a static program, and says what came of it.
+//! Suite: the main job. The static command confines a static program, and says what came of it: one of musl, and
+//! where nothing is changed about the machine one of glibc too, whose analysis no such change can reach.
 
 use anyhow::{Context as _, Result, ensure};
 use portcullis_abi::Arch;
@@ -6,6 +7,7 @@ use serde_json::Value;
 
 use super::feature::{Feature, Need};
 use super::initramfs::Files;
+use super::programs::SMALL_CALLER;
 use super::step::{Seen, Step, Word};
 use super::suite::{Case, Environment, Judge};
 
@@ -28,7 +30,7 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
             name: "without Portcullis the call is made".to_owned(),
             needs: Vec::new(),
             step: Step {
-                program: "caller".to_owned(),
+                program: SMALL_CALLER.to_owned(),
                 environment: Vec::new(),
                 arguments: native(own).into_iter().map(Word::Text).collect(),
                 seconds: SECONDS,
@@ -37,27 +39,40 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
         },
         case(
             "its own code passes through",
+            SMALL_CALLER,
             &[],
             vec![],
             Box::new(through),
         ),
         case(
             "a call outside the set is denied and explained",
+            SMALL_CALLER,
             &[],
             native(own),
             Box::new(denied),
         ),
         case(
             "observation lets it through and tells",
+            SMALL_CALLER,
             &["--observe"],
             native(own),
             Box::new(observed),
         ),
     ];
+    if environment.plain {
+        cases.push(case(
+            "the own code of a program of glibc passes through",
+            "caller",
+            &[],
+            vec![],
+            Box::new(through),
+        ));
+    }
     if environment.arch == Arch::X86_64 {
         let x32 = native(number(Arch::X32)?);
         let mut ia32 = case(
             "a call of i386 is denied as foreign",
+            SMALL_CALLER,
             &[],
             vec!["int80".to_owned(), number(Arch::I386)?.to_string()],
             foreign(Arch::I386),
@@ -67,6 +82,7 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
         cases.push(ia32);
         cases.push(case(
             "a call of x32 is denied as foreign",
+            SMALL_CALLER,
             &[],
             x32,
             foreign(Arch::X32),
@@ -75,12 +91,12 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
     Ok(cases)
 }
 
-fn case(name: &str, options: &[&str], arguments: Vec<String>, judge: Judge) -> Case {
+fn case(name: &str, program: &str, options: &[&str], arguments: Vec<String>, judge: Judge) -> Case {
     let verdict = "verdict.json";
     let mut words = vec![Word::from(verdict), Word::File("portcullis".to_owned())];
     words.extend(["run", "--verdict", verdict].map(Word::from));
     words.extend(options.iter().copied().map(Word::from));
-    words.extend([Word::from("--"), Word::File("caller".to_owned())]);
+    words.extend([Word::from("--"), Word::File(program.to_owned())]);
     words.extend(arguments.into_iter().map(Word::Text));
     Case {
         name: name.to_owned(),

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use portcullis_abi::Arch;
 
 use super::initramfs::Files;
+use super::threads::with_musl;
 use crate::{place, process};
 
 /// `(program, its sources)`; a directory stands for the C files in it.
@@ -18,6 +19,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("caller", "caller.c"),
     ("then_show", "then_show.c"),
 ];
+
+/// One of them, linked with musl: to analyse glibc takes seconds on an emulated processor.
+pub(crate) const SMALL_CALLER: &str = "small_caller";
 
 /// Builds them all.
 pub(crate) fn provide(arch: Arch) -> Result<Files> {
@@ -33,6 +37,11 @@ pub(crate) fn provide(arch: Arch) -> Result<Files> {
         )?;
         files.add(*name, read(&program)?);
     }
+    let program = directory.join(SMALL_CALLER);
+    let source = place::root().join("testdata/guest/caller.c");
+    let mut compiler = with_musl(arch, &place::target(), &source);
+    process::show(compiler.arg("-o").arg(&program))?;
+    files.add(SMALL_CALLER, read(&program)?);
     Ok(files)
 }
 

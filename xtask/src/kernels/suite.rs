@@ -33,6 +33,8 @@ pub(crate) struct Environment {
     pub(crate) user: User,
     /// The user's number.
     pub(crate) uid: u32,
+    /// Nothing is changed about the machine.
+    pub(crate) plain: bool,
     /// What is said to be there. That it is, and nothing else, is the first suite's affair.
     pub(crate) declared: Features,
 }

@@ -4,6 +4,8 @@
 #[path = "../../../testdata/audit/three_threads.rs"]
 mod three_threads;
 
+pub(super) use three_threads::with_musl;
+
 use anyhow::{Context as _, Result, anyhow, ensure};
 use portcullis_abi::Arch;
 use portcullis_bpf::{compile, verify};
