@@ -2,6 +2,7 @@
 //! what it needs, and says there what is wrong with them.
 
 mod audit;
+mod confinement;
 mod filter;
 mod record;
 
@@ -14,6 +15,7 @@ use portcullis_abi::Arch;
 use portcullis_policy::Action;
 
 pub(crate) use audit::{AuditArgs, AuditFormat};
+pub(crate) use confinement::{ConfinementArgs, NetworkArg};
 pub(crate) use filter::{
     CodesArgs, ConvertArgs, CostArgs, DiffArgs, ExplainArgs, FmtArgs, InputArgs, LintArgs,
     PolicyVerb, ShowArgs, VerifyArgs,
@@ -62,6 +64,8 @@ pub(crate) enum Verb {
     Codes(CodesArgs),
     /// Run a program behind a filter of just the calls that it can make
     Run(RunArgs),
+    /// Try what this machine can enforce, and say what would have to change
+    Doctor(DoctorArgs),
     /// Record every call that a program makes, and what is done with such traces
     Record(RecordArgs),
 }
@@ -159,12 +163,8 @@ pub(crate) struct RunArgs {
     /// Write the verdict to FILE as JSON; it is opened before the start
     #[arg(long, value_name = "FILE")]
     pub(crate) verdict: Option<PathBuf>,
-    /// Give the program the network (it has it until that layer exists)
-    #[arg(long)]
-    pub(crate) net: bool,
-    /// Let the program write below DIR (it can until that layer exists)
-    #[arg(long, value_name = "DIR")]
-    pub(crate) write: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) confinement: ConfinementArgs,
     /// Deny also what only libraries would do that are loaded while the program runs
     #[arg(long)]
     pub(crate) no_late: bool,
@@ -178,6 +178,14 @@ pub(crate) struct RunArgs {
     /// The program, a path or a name in PATH, and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// `doctor`.
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 /// `scan`.

@@ -4,6 +4,7 @@
 //! scripts read. Fields may be added; those that are there stay.
 
 pub(crate) mod audit;
+pub(crate) mod doctor;
 pub(crate) mod filter;
 pub(crate) mod lint;
 pub(crate) mod record;

@@ -53,6 +53,7 @@ pub fn main() -> ExitCode {
         Verb::Diff(typed) => verb::diff::diff(typed),
         Verb::Explain(typed) => verb::explain::explain(typed),
         Verb::Cost(typed) => verb::cost::cost(typed),
+        Verb::Doctor(typed) => verb::doctor::doctor(typed),
         Verb::Codes(typed) => verb::codes::codes(typed),
         Verb::Record(typed) => return verb::record::record(typed).into(),
         Verb::Run(typed) => return verb::run::run(typed).into(),

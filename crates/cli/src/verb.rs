@@ -5,6 +5,7 @@ pub(crate) mod codes;
 pub(crate) mod compile;
 pub(crate) mod cost;
 pub(crate) mod diff;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod policy;
 pub(crate) mod record;

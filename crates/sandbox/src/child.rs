@@ -1,21 +1,28 @@
-//! The child between its creation and its exec: nothing here allocates, locks or unwinds.
+//! The program's process between its creation and its exec: nothing here allocates, locks or unwinds.
 #![expect(
     unsafe_code,
     reason = "clone copies a process whose other threads may hold locks"
 )]
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use portcullis_sys::exec::{self, CStringArray};
+use portcullis_sys::landlock;
+use portcullis_sys::namespace::{self, Capabilities, Namespaces};
 use portcullis_sys::signal::{self, Before, Mask};
 use portcullis_sys::spawn::{self, Side};
-use portcullis_sys::{Error, process, seccomp};
+use portcullis_sys::{Error, limit, mount, process, seccomp};
 
+use crate::init;
+use crate::layer::LayerName;
+use crate::rules::Rules;
 use crate::secret::ArmedFilter;
+use crate::view::View;
 
 /// Everything the child needs, made before it exists.
 pub(crate) struct Prepared<'a> {
-    pub(crate) program: std::os::fd::BorrowedFd<'a>,
+    pub(crate) program: BorrowedFd<'a>,
     pub(crate) arguments: &'a CStringArray,
     pub(crate) environment: &'a CStringArray,
     pub(crate) filter: &'a ArmedFilter,
@@ -25,14 +32,25 @@ pub(crate) struct Prepared<'a> {
     pub(crate) open: &'a [i32],
     pub(crate) mask: &'a Mask,
     pub(crate) signals: &'a Before,
-    /// Written by the child: one byte when it may be seized, a [`Complaint`] when it fails.
+    /// Written by the child: one byte when it waits for the launcher, a [`COMPLAINT`] when it fails.
     pub(crate) up: OwnedFd,
-    /// Read by the child: one byte when it has been seized.
+    /// Read by the child: one byte when it may go on.
     pub(crate) down: OwnedFd,
+    /// What it is the init of; none when it is the program itself.
+    pub(crate) namespaces: Namespaces,
+    pub(crate) loopback: bool,
+    pub(crate) view: Option<&'a View>,
+    /// Room for the copies of what the view grafts, one per mount.
+    pub(crate) copies: &'a mut [Option<OwnedFd>],
+    pub(crate) landlock: Option<&'a Rules>,
+    /// What the program may keep of the capabilities in its own namespace.
+    pub(crate) capabilities: Option<Capabilities>,
+    /// Resources and their bounds.
+    pub(crate) bounds: &'a [(limit::Resource, u64)],
 }
 
 /// The steps of the child, in order; the byte that names one in a complaint.
-pub(crate) const STEPS: [&str; 7] = [
+pub(crate) const STEPS: [&str; 16] = [
     "become traceable",
     "wait for its tracer",
     "hide its memory",
@@ -40,39 +58,64 @@ pub(crate) const STEPS: [&str; 7] = [
     "restore signals and descriptors",
     "load the filter",
     "execute the program",
+    "be mapped to users",
+    "bring its network up",
+    "copy the mounts that it is given",
+    "make its root read-only",
+    "mount what is its own",
+    "mount its process files",
+    "be created below its init",
+    "give up capabilities and bound resources",
+    "restrict itself with Landlock",
 ];
+
+/// The step of the launch exec.
+pub(crate) const EXECUTES: u8 = 6;
+
+/// The layer whose step `step` is.
+pub(crate) fn layer_of(step: u8) -> Option<LayerName> {
+    match step {
+        7 | 13 => Some(LayerName::Namespaces),
+        8 => Some(LayerName::Network),
+        9..=12 => Some(LayerName::Filesystem),
+        15 => Some(LayerName::Landlock),
+        _ => None,
+    }
+}
 
 /// A failure on its way to the launcher: the step and the error number.
 pub(crate) const COMPLAINT: usize = 5;
 
-/// What the child writes when it may be seized.
+/// What the program's process writes when it may be seized.
 pub(crate) const READY: u8 = b'R';
+/// What the init writes when its users are to be mapped.
+pub(crate) const UNMAPPED: u8 = b'U';
 
-/// Creates the child, which runs [`body`] and never returns.
-pub(crate) fn create(prepared: &Prepared<'_>) -> Result<(i32, OwnedFd), Error> {
-    // SAFETY: the child runs `body` only, which calls functions of portcullis-sys that are stated
-    // to be fit for a child, works on memory made before, and ends in an exec or an exit.
-    match unsafe { spawn::clone_process() }? {
-        Side::Child => body(prepared),
+/// A step that failed.
+pub(crate) type Failure = (u8, Error);
+
+/// Creates the child, which never returns: the program, or its init when there are namespaces.
+pub(crate) fn create(prepared: &mut Prepared<'_>) -> Result<(i32, OwnedFd), Error> {
+    // SAFETY: the child calls functions of portcullis-sys that are stated to be fit for a child, works on
+    // memory made before, and ends in an exec or an exit.
+    match unsafe { spawn::clone_process(prepared.namespaces) }? {
+        Side::Child if prepared.namespaces == Namespaces::NONE => program(prepared),
+        Side::Child => init::run(prepared),
         Side::Parent(pid, pidfd) => Ok((pid, pidfd)),
     }
 }
 
-fn body(prepared: &Prepared<'_>) -> ! {
-    let (step, error) = match prepare(prepared) {
-        Err(failure) => failure,
-        // On success nothing of this remains. On failure the filter is loaded already and may
-        // allow neither a write nor an exit: the tracer, which sees the call return, tells.
-        Ok(()) => (
-            6,
-            exec::execute(
-                prepared.program,
-                prepared.arguments,
-                prepared.environment,
-                prepared.filter.cookie(),
-            ),
-        ),
-    };
+/// Creates the program's process as a child of the init.
+pub(crate) fn create_program(prepared: &Prepared<'_>) -> Result<i32, Error> {
+    // SAFETY: as in `create`.
+    match unsafe { spawn::clone_process(Namespaces::NONE) }? {
+        Side::Child => program(prepared),
+        Side::Parent(pid, _) => Ok(pid),
+    }
+}
+
+/// Tells the launcher of a failure, and ends.
+pub(crate) fn complain(prepared: &Prepared<'_>, (step, error): Failure) -> ! {
     let number = error.errno().to_le_bytes();
     let complaint = [step, number[0], number[1], number[2], number[3]];
     // If the launcher is gone there is nobody to complain to.
@@ -80,11 +123,12 @@ fn body(prepared: &Prepared<'_>) -> ! {
     process::exit_now(127)
 }
 
-fn prepare(prepared: &Prepared<'_>) -> Result<(), (u8, Error)> {
-    // The launcher is not dumpable, and this copy of it neither: an unprivileged tracer could not
-    // seize it (ptrace(2), access check 5). It is for the moment of the seizing only.
+/// Tells the launcher `word` and waits for its answer, readable for it in between: the launcher is not
+/// dumpable, and this copy of it neither, so that an unprivileged tracer could not seize it (ptrace(2),
+/// access check 5), nor write its user map (proc(5)).
+pub(crate) fn meet(prepared: &Prepared<'_>, word: u8) -> Result<(), Failure> {
     process::set_dumpable(true)
-        .and_then(|()| process::write_message(prepared.up.as_fd(), &[READY]))
+        .and_then(|()| process::write_message(prepared.up.as_fd(), &[word]))
         .map_err(|e| (0, e))?;
     let mut go = [0];
     match process::read_message(prepared.down.as_fd(), &mut go) {
@@ -93,8 +137,44 @@ fn prepare(prepared: &Prepared<'_>) -> Result<(), (u8, Error)> {
         Ok(_) => process::exit_now(127),
         Err(e) => return Err((1, e)),
     }
-    process::set_dumpable(false).map_err(|e| (2, e))?;
+    process::set_dumpable(false).map_err(|e| (2, e))
+}
+
+fn program(prepared: &Prepared<'_>) -> ! {
+    match prepare(prepared) {
+        Err(failure) => complain(prepared, failure),
+        // On success nothing of this remains. On failure the filter is loaded already and may
+        // allow neither a write nor an exit: the tracer, which sees the call return, tells.
+        Ok(()) => {
+            let error = exec::execute(
+                prepared.program,
+                prepared.arguments,
+                prepared.environment,
+                prepared.filter.cookie(),
+            );
+            complain(prepared, (EXECUTES, error))
+        }
+    }
+}
+
+fn prepare(prepared: &Prepared<'_>) -> Result<(), Failure> {
+    meet(prepared, READY)?;
     process::no_new_privileges().map_err(|e| (3, e))?;
+    if let Some(view) = prepared.view {
+        own_copy(prepared, &view.program).map_err(|e| (EXECUTES, e))?;
+    }
+    if let Some(rules) = prepared.landlock {
+        restrict(rules).map_err(|e| (15, e))?;
+    }
+    let bounds = prepared.bounds.iter();
+    bounds
+        .copied()
+        .try_for_each(|(resource, most)| limit::set(resource, most))
+        .and_then(|()| match prepared.capabilities {
+            Some(kept) => namespace::keep_capabilities(kept),
+            None => Ok(()),
+        })
+        .map_err(|e| (14, e))?;
     process::close_from(3, prepared.open)
         .and_then(|()| {
             prepared
@@ -106,4 +186,40 @@ fn prepare(prepared: &Prepared<'_>) -> Result<(), (u8, Error)> {
         .and_then(|()| signal::set_mask(prepared.mask).map(drop))
         .map_err(|e| (4, e))?;
     seccomp::install(prepared.filter.instructions()).map_err(|e| (5, e))
+}
+
+/// Opens the program again, where it cannot be written: through the launcher's descriptor, which is of the
+/// machine's own mount, `/proc/self/exe` could be once nobody executes it any more. The launcher compares at
+/// the exec stop; a file that is seen to be another one is not executed.
+fn own_copy(prepared: &Prepared<'_>, path: &CString) -> Result<(), Error> {
+    let own = process::open(path)?;
+    if process::file_of(own.as_fd())? != process::file_of(prepared.program)? {
+        return Err(Error {
+            call: "open",
+            reason: std::io::Error::from_raw_os_error(libc::ESTALE),
+        });
+    }
+    process::replace(own.as_fd(), prepared.program.as_raw_fd())
+}
+
+fn restrict(rules: &Rules) -> Result<(), Error> {
+    let ruleset = landlock::ruleset(&rules.handled)?;
+    for (path, access) in &rules.paths {
+        let place = match mount::place(path) {
+            // Its mount has covered something else, or is gone: nothing is allowed there.
+            Err(e) if e.errno() == libc::ENOENT => continue,
+            other => other?,
+        };
+        landlock::allow(ruleset.as_fd(), place.as_fd(), *access)?;
+    }
+    for (descriptor, access) in &rules.descriptors {
+        // SAFETY: 0, 1 and 2, which were found open and stay so until the exec.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(*descriptor) };
+        match landlock::allow(ruleset.as_fd(), descriptor, *access) {
+            // A pipe or socket: no rule is needed (landlock(7)).
+            Err(e) if [libc::EBADFD, libc::EINVAL].contains(&e.errno()) => {}
+            other => other?,
+        }
+    }
+    landlock::restrict(ruleset.as_fd())
 }

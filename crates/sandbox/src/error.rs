@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::layer::LayerName;
+
 /// A program could not be started. Nothing of it has run. A message holds its cause; paths stand in it
 /// quoted and escaped.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,18 @@ pub enum Error {
     /// An argument or variable holds a NUL byte, or the filter has an impossible length.
     #[error("{0}")]
     Invalid(String),
+    /// A layer was wanted and cannot be had.
+    #[error(
+        "the layer {layer} cannot be had: {reason}{help} (--allow-insecure {layer} starts the program without it)"
+    )]
+    Layer {
+        /// Which.
+        layer: LayerName,
+        /// Why not.
+        reason: String,
+        /// What would help, as a clause that begins with a semicolon; empty when nothing is known.
+        help: String,
+    },
     /// The child could not prepare itself.
     #[error("the child could not {step}: {reason}")]
     Child {

@@ -2,23 +2,25 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use portcullis_sys::exec::CStringArray;
 use portcullis_sys::ptrace::{self, Options, SyscallStop};
-use portcullis_sys::signal::{self, Forwarding};
+use portcullis_sys::signal::Forwarding;
 use portcullis_sys::wait::{self, Change, End, Stop, event};
 use portcullis_sys::{process, seccomp};
 
 use crate::Error;
-use crate::child::{self, COMPLAINT, Prepared, READY, STEPS};
+use crate::cgroup::Group;
+use crate::child::{COMPLAINT, EXECUTES, STEPS};
 use crate::identity::Identity;
 use crate::mapped;
 use crate::plan::Plan;
 use crate::secret::ArmedFilter;
+use crate::started::{Started, complaint, prepare};
 use crate::verdict::{Outcome, Usage, Verdict};
+use crate::watchdog::{self, Fired};
 
 /// A program that stands at its exec stop: its image is loaded, none of its code has run.
 pub struct Root<'a> {
@@ -26,6 +28,8 @@ pub struct Root<'a> {
     pub pid: i32,
     /// Where its own code begins, after the loader; `None` for a program of another ABI.
     pub entry: Option<u64>,
+    /// The first process of its namespaces, a child of the calling thread that nobody traces.
+    pub init: Option<i32>,
     /// To be asked when `pid` stands at `entry`, or at once when there is none; an error is a reason to end
     /// the program.
     pub check: &'a dyn Fn(i32) -> Result<(), String>,
@@ -41,7 +45,7 @@ pub struct Followed<R> {
     pub denied: bool,
     /// Why the observer ended it, when it did.
     pub refused: Option<String>,
-    /// What the kernel accounted to the root.
+    /// What the kernel accounted to the root; with an init, to all that it reaped.
     pub usage: wait::Usage,
     /// What was seen.
     pub report: R,
@@ -66,60 +70,37 @@ pub fn launch<O: Observer>(
     filter: ArmedFilter,
     observer: &mut O,
 ) -> Result<Verdict<O::Report>, Error> {
-    process::set_dumpable(false)?;
-    let arguments = CStringArray::new(plan.arguments.clone());
-    let environment = CStringArray::new(plan.environment.clone());
     let forwarding = Forwarding::install()?;
-    let (up_read, up) = process::pipe()?;
-    let (down, down_write) = process::pipe()?;
-    let mask = signal::block_all()?;
-    // The program and the pipes are close-on-exec.
-    let own = [
-        plan.program.file().as_raw_fd(),
-        up.as_raw_fd(),
-        down.as_raw_fd(),
-    ];
-    let mut open = [plan.keep.as_slice(), &own].concat();
-    open.sort_unstable();
-    let prepared = Prepared {
-        program: plan.program.file().as_fd(),
-        arguments: &arguments,
-        environment: &environment,
-        filter: &filter,
-        keep: &plan.keep,
-        open: &open,
-        mask: &mask,
-        signals: &forwarding.before(),
-        up,
-        down,
-    };
-    let created = child::create(&prepared);
-    // The child has its copies: the secret is wiped here, and its ends of the pipes are closed.
-    let Prepared { up, down, .. } = prepared;
-    drop((up, down, filter));
-    signal::set_mask(&mask)?;
-    let (pid, pidfd) = created?;
-    forwarding.target(pidfd.as_fd());
-
-    let started = Instant::now();
-    let mut guard = KillOnDrop { pid, armed: true };
-    start(pid, up_read, down_write)?;
-    compare_program(plan, pid)?;
+    let mut started = prepare(plan, filter, &forwarding)?;
+    let began = Instant::now();
+    start(plan, &started)?;
+    compare_program(plan, started.pid)?;
     let root = Root {
-        pid,
-        entry: entry(pid)?,
+        pid: started.pid,
+        entry: entry(started.pid)?,
+        init: started.init,
         check: &|pid| mapped::compare(pid, &plan.program, &plan.mapped, plan.unlisted),
     };
-    let followed = observer.follow(root)?;
-    guard.armed = false;
-    let wall = started.elapsed();
+    let fired = Fired::default();
+    let followed = watched(plan, &started, began, &fired, || observer.follow(root))?;
+    started.armed = false;
+    let wall = began.elapsed();
     drop(forwarding);
 
-    let outcome = match (followed.refused, followed.denied, followed.end) {
-        (Some(reason), _, _) => Outcome::Failed(reason),
-        (None, true, _) => Outcome::Denied,
-        (None, false, End::Exited(code)) => Outcome::Exited(code),
-        (None, false, End::Signaled(signal)) => Outcome::Signaled(signal),
+    let group = started.group.as_ref();
+    let limit = match followed.end {
+        End::Signaled(libc::SIGKILL) => {
+            let memory = group.is_some_and(|group| group.ended_for_memory() > 0);
+            fired.name().or(memory.then_some("memory"))
+        }
+        _ => None,
+    };
+    let outcome = match (followed.refused, followed.denied, followed.end, limit) {
+        (Some(reason), ..) => Outcome::Failed(reason),
+        (None, true, ..) => Outcome::Denied,
+        (None, false, _, Some(limit)) => Outcome::Limit(limit),
+        (None, false, End::Exited(code), None) => Outcome::Exited(code),
+        (None, false, End::Signaled(signal), None) => Outcome::Signaled(signal),
     };
     Ok(Verdict {
         mode: plan.mode,
@@ -127,47 +108,44 @@ pub fn launch<O: Observer>(
         enforced: plan.enforced(),
         not_enforced: plan.not_enforced(),
         usage: Usage {
-            cpu_ns: followed.usage.cpu_ns,
+            cpu_ns: group
+                .and_then(Group::cpu_ns)
+                .unwrap_or(followed.usage.cpu_ns),
             wall_ns: u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX),
-            peak_memory_bytes: followed.usage.peak_memory_bytes,
+            peak_memory_bytes: group
+                .and_then(Group::peak_memory)
+                .unwrap_or(followed.usage.peak_memory_bytes),
         },
         report: followed.report,
     })
 }
 
-/// Kills and reaps a child that this thread traces, unless it was disarmed.
-struct KillOnDrop {
-    pid: i32,
-    armed: bool,
-}
-
-impl Drop for KillOnDrop {
-    fn drop(&mut self) {
-        if !self.armed || process::kill_unreaped(self.pid).is_err() {
-            return;
-        }
-        // A kill does not wake a task that stands at its exit stop already. Fails when it runs.
-        let _ = ptrace::resume(self.pid, 0);
-        while let Ok(Some((pid, change))) = wait::next_of(self.pid) {
-            match change {
-                Change::Stopped(_) => {
-                    // Fails only when the kill overtook the stop.
-                    let _ = ptrace::resume(pid, 0);
-                }
-                Change::Ended(..) => break,
-            }
-        }
+/// Does `follow` while the limits of time are watched, if there are any.
+fn watched<T>(
+    plan: &Plan,
+    started: &Started,
+    began: Instant,
+    fired: &Fired,
+    follow: impl FnOnce() -> Result<T, portcullis_sys::Error>,
+) -> Result<T, Error> {
+    if plan.bounds.wall.is_none() && plan.bounds.cpu.is_none() {
+        return Ok(follow()?);
     }
+    let (stop, stopped) = process::pipe()?;
+    let first = process::handle(started.init.unwrap_or(started.pid))?;
+    let group = started.group.as_ref();
+    std::thread::scope(|scope| {
+        scope.spawn(|| watchdog::watch(&plan.bounds, group, began, &first, &stop, fired));
+        let followed = follow();
+        drop(stopped);
+        Ok(followed?)
+    })
 }
 
 /// From the child's first word to its exec stop.
-fn start(pid: i32, up: OwnedFd, down: OwnedFd) -> Result<(), Error> {
-    let mut first = [0; COMPLAINT];
-    match process::read_message(up.as_fd(), &mut first)? {
-        1 if first[0] == READY => {}
-        COMPLAINT => return Err(complaint(&first)),
-        _ => return Err(Error::EndedEarly("it said nothing".to_owned())),
-    }
+fn start(plan: &Plan, started: &Started) -> Result<(), Error> {
+    let Started { pid, up, down, .. } = started;
+    let pid = *pid;
     ptrace::seize(pid, Options::LAUNCHER)?;
     ptrace::interrupt(pid)?;
     let mut told = false;
@@ -178,7 +156,7 @@ fn start(pid: i32, up: OwnedFd, down: OwnedFd) -> Result<(), Error> {
         };
         let stop = match change {
             Change::Stopped(stop) => stop,
-            Change::Ended(end, _) => return Err(ended_early(end, &up)),
+            Change::Ended(end, _) => return Err(ended_early(plan, end, up)),
         };
         if !told {
             // Stopped and traced: what it does from here on is seen.
@@ -217,27 +195,16 @@ fn start(pid: i32, up: OwnedFd, down: OwnedFd) -> Result<(), Error> {
 fn exec_failed(value: i64) -> Error {
     let errno = i32::try_from(-value).unwrap_or(0);
     Error::Child {
-        step: STEPS[6],
-        reason: std::io::Error::from_raw_os_error(errno),
-    }
-}
-
-fn complaint(message: &[u8; COMPLAINT]) -> Error {
-    let errno = i32::from_le_bytes([message[1], message[2], message[3], message[4]]);
-    Error::Child {
-        step: STEPS
-            .get(usize::from(message[0]))
-            .copied()
-            .unwrap_or("start"),
+        step: STEPS[usize::from(EXECUTES)],
         reason: std::io::Error::from_raw_os_error(errno),
     }
 }
 
 /// The child's own word, when it left one, or how it ended.
-fn ended_early(end: End, up: &OwnedFd) -> Error {
+fn ended_early(plan: &Plan, end: End, up: &OwnedFd) -> Error {
     let mut message = [0; COMPLAINT];
     match process::read_message(up.as_fd(), &mut message) {
-        Ok(COMPLAINT) => complaint(&message),
+        Ok(COMPLAINT) => complaint(plan, &message),
         _ => Error::EndedEarly(match end {
             End::Exited(code) => format!("code {code}"),
             End::Signaled(signal) => format!("signal {signal}"),

@@ -7,21 +7,42 @@
 //!
 //! Who follows the program while it runs is an [`Observer`]; it is the tracer of every task.
 
+mod bounds;
+mod cgroup;
 mod child;
+mod confinement;
+mod descriptors;
 mod error;
+mod features;
+mod help;
 mod identity;
+mod init;
 mod launch;
+mod layer;
+mod limits;
 mod mapped;
 mod modules;
+mod places_table;
 mod plan;
+mod proof;
+mod rules;
 mod secret;
+mod started;
+mod users;
 mod verdict;
+mod view;
+mod watchdog;
 
+pub use confinement::{Confinement, Network};
 pub use error::Error;
+pub use features::Features;
 pub use identity::{Identity, Program};
 pub use launch::{Followed, Observer, Root, launch};
+pub use layer::LayerName;
+pub use limits::Limits;
 pub use mapped::{MappedFile, Unlisted};
 pub use modules::{Directory, Module, Modules};
 pub use plan::{Mode, Plan, Spec};
 pub use secret::{ArmedFilter, Cookie};
+pub use started::rehearse;
 pub use verdict::{Layer, Missing, Outcome, Usage, Verdict};

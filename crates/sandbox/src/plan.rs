@@ -4,10 +4,20 @@ use std::ffi::{CString, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 
+use portcullis_sys::namespace::Namespaces;
+
+use crate::bounds::Bounds;
+use crate::confinement::{Confinement, Network};
+use crate::descriptors;
+use crate::features::Features;
 use crate::identity::Program;
+use crate::layer::LayerName;
 use crate::mapped::{MappedFile, Unlisted};
 use crate::modules::{Directory, Modules};
+use crate::rules::Rules;
+use crate::users::Users;
 use crate::verdict::{Layer, Missing};
+use crate::view::View;
 use crate::{Error, Identity};
 
 /// What is wanted.
@@ -32,6 +42,8 @@ pub struct Spec {
     pub unlisted: Unlisted,
     /// Descriptors beyond 0, 1 and 2 that the program inherits.
     pub keep: Vec<i32>,
+    /// What of the machine it is given.
+    pub confinement: Confinement,
 }
 
 /// Whether calls outside the set are denied.
@@ -55,11 +67,19 @@ pub struct Plan {
     pub(crate) mapped: Vec<MappedFile>,
     pub(crate) unlisted: Unlisted,
     pub(crate) keep: Vec<i32>,
+    pub(crate) confinement: Confinement,
+    pub(crate) namespaces: Namespaces,
+    /// The program's files; the mounts are made when the file layer holds.
+    pub(crate) view: Option<View>,
+    pub(crate) landlock: Option<Rules>,
+    pub(crate) users: Users,
+    pub(crate) bounds: Bounds,
 }
 
 impl Plan {
-    /// Checks `spec`. Fails for strings that no exec can take and for descriptors that cannot be.
-    pub fn new(spec: Spec) -> Result<Plan, Error> {
+    /// Checks `spec` against what this machine has. Fails for strings that no exec can take, for descriptors
+    /// that cannot be, and for a layer that is wanted and cannot be had.
+    pub fn new(spec: Spec, features: &Features) -> Result<Plan, Error> {
         if spec.arguments.is_empty() {
             return Err(Error::Invalid(
                 "a program needs its own name as first argument".to_owned(),
@@ -70,7 +90,28 @@ impl Plan {
                 "descriptor {fd} cannot be named to be kept: 0, 1 and 2 always are"
             )));
         }
+        let confinement = spec.confinement;
+        let users = Users::current();
+        let namespaces = namespaces(&confinement)?;
+        let mounts = confinement.has(LayerName::Filesystem);
+        let view = match mounts || confinement.has(LayerName::Landlock) {
+            true => Some(View::new(&confinement, spec.program.path(), users.root)?),
+            false => None,
+        };
+        let descriptors = descriptors::of_program(&spec.keep, mounts)?;
+        let landlock = match &view {
+            Some(view) if confinement.has(LayerName::Landlock) => {
+                Some(Rules::new(view, features.landlock()?, &descriptors))
+            }
+            _ => None,
+        };
         Ok(Plan {
+            bounds: Bounds::new(&confinement, &users, namespaces)?,
+            confinement,
+            namespaces,
+            view,
+            landlock,
+            users,
             arguments: strings(spec.arguments, "an argument")?,
             environment: strings(spec.environment, "a variable of the environment")?,
             program: spec.program,
@@ -115,7 +156,65 @@ impl Plan {
                 detail: format!("{} calls allowed, others denied", self.allowed),
             });
         }
+        layers.extend(self.confining());
         layers
+    }
+
+    /// The layers beyond the filter that will hold.
+    fn confining(&self) -> Vec<Layer> {
+        const ALL: &str = "program and all that it starts";
+        let mut layers = Vec::new();
+        if self.namespaces != Namespaces::NONE {
+            layers.push(Layer {
+                layer: LayerName::Namespaces.name(),
+                mechanism: "user, pid, mount, ipc, uts and cgroup namespaces",
+                scope: ALL,
+                detail: format!("an init of its own; {}", self.users.detail()),
+            });
+        }
+        if let Some(view) = self.mounted() {
+            layers.push(Layer {
+                layer: LayerName::Filesystem.name(),
+                mechanism: match view.over {
+                    false => "mounts, proved from mountinfo",
+                    true => "mounts and chroot, proved from mountinfo",
+                },
+                scope: ALL,
+                detail: view.detail(),
+            });
+        }
+        let network = match self.confinement.network {
+            Network::None => "none",
+            Network::Loopback => "a loopback device of its own",
+            Network::Host => "",
+        };
+        if self.namespaces.has(Namespaces::NET) {
+            layers.push(Layer {
+                layer: LayerName::Network.name(),
+                mechanism: match self.mode {
+                    Mode::Enforce => "network namespace, socket families by seccomp",
+                    Mode::Observe => "network namespace",
+                },
+                scope: ALL,
+                detail: network.to_owned(),
+            });
+        }
+        if let Some(rules) = &self.landlock {
+            layers.push(Layer {
+                layer: LayerName::Landlock.name(),
+                mechanism: "landlock",
+                scope: ALL,
+                detail: rules.detail(),
+            });
+        }
+        layers.extend(self.bounds.layers());
+        layers
+    }
+
+    /// What is mounted for the program.
+    pub(crate) fn mounted(&self) -> Option<&View> {
+        let view = self.view.as_ref();
+        view.filter(|_| self.confinement.has(LayerName::Filesystem))
     }
 
     /// The layers of the default that will not hold, and why.
@@ -125,12 +224,24 @@ impl Plan {
             missing.push(Missing {
                 layer: "seccomp",
                 reason: "--observe lets calls outside the set through".to_owned(),
+                surprises: true,
             });
         }
-        for layer in ["filesystem", "network", "namespaces", "landlock", "limits"] {
+        for layer in LayerName::ALL {
+            let (reason, surprises) = match layer {
+                _ if !self.confinement.has(layer) => ("left out (--allow-insecure)", true),
+                LayerName::Limits if self.bounds.is_empty() => {
+                    ("none was asked for (--limit)", false)
+                }
+                LayerName::Network if self.confinement.network == Network::Host => {
+                    ("--net shares the machine's", false)
+                }
+                _ => continue,
+            };
             missing.push(Missing {
-                layer,
-                reason: "not built yet".to_owned(),
+                layer: layer.name(),
+                reason: reason.to_owned(),
+                surprises,
             });
         }
         missing
@@ -154,12 +265,48 @@ impl fmt::Display for Plan {
         for layer in self.not_enforced() {
             writeln!(f, "not enforced {}: {}", layer.layer, layer.reason)?;
         }
+        if let Some(view) = self.mounted() {
+            writeln!(f, "mount        a copy of / that is read-only, and on it")?;
+            for mount in &view.mounts {
+                writeln!(f, "             {mount}")?;
+            }
+            writeln!(f, "directory    {:?}", view.directory)?;
+        }
         writeln!(
             f,
             "then         exec by descriptor, compare the file again, compare {} mapped files",
             self.mapped.len()
         )
     }
+}
+
+/// The namespaces that `wanted` needs, or why that cannot be.
+fn namespaces(wanted: &Confinement) -> Result<Namespaces, Error> {
+    let network = wanted.has(LayerName::Network) && wanted.network != Network::Host;
+    if !wanted.has(LayerName::Namespaces) {
+        let needs = [
+            (wanted.has(LayerName::Filesystem), LayerName::Filesystem),
+            (network, LayerName::Network),
+        ];
+        return match needs.into_iter().find(|(wanted, _)| *wanted) {
+            Some((_, layer)) => Err(Error::Layer {
+                layer,
+                reason: "it is made of namespaces, and these were left out".to_owned(),
+                help: String::new(),
+            }),
+            None => Ok(Namespaces::NONE),
+        };
+    }
+    let all = Namespaces::USER
+        .and(Namespaces::PID)
+        .and(Namespaces::MOUNT)
+        .and(Namespaces::IPC)
+        .and(Namespaces::UTS)
+        .and(Namespaces::CGROUP);
+    Ok(match network {
+        true => all.and(Namespaces::NET),
+        false => all,
+    })
 }
 
 fn strings(given: Vec<OsString>, what: &str) -> Result<Vec<CString>, Error> {

@@ -21,12 +21,13 @@ pub struct Verdict<R> {
 
 impl<R> Verdict<R> {
     /// The exit code that the launcher passes on: the program's own, 128 + its signal, 159 after a
-    /// denial, 125 when Portcullis ended it.
+    /// denial, 124 when a limit ended it, 125 when Portcullis ended it.
     pub fn exit_code(&self) -> i32 {
         match &self.outcome {
             Outcome::Exited(code) => *code,
             Outcome::Signaled(signal) => 128 + signal,
             Outcome::Denied => 128 + libc::SIGSYS,
+            Outcome::Limit(_) => 124,
             Outcome::Failed(_) => 125,
         }
     }
@@ -41,6 +42,8 @@ pub enum Outcome {
     Signaled(i32),
     /// By its filter: an exit stop at registers that the filter kills.
     Denied,
+    /// It was over this limit, and ended for it.
+    Limit(&'static str),
     /// Portcullis ended it, and why.
     Failed(String),
 }
@@ -65,6 +68,8 @@ pub struct Missing {
     pub layer: &'static str,
     /// Why not.
     pub reason: String,
+    /// It is not the user's wish: he must be told.
+    pub surprises: bool,
 }
 
 /// What the program, and the children that it waited for, consumed.

@@ -9,7 +9,12 @@
 )))]
 compile_error!("Portcullis is for Linux on x86_64 and aarch64");
 
+pub mod channel;
 pub mod exec;
+pub mod landlock;
+pub mod limit;
+pub mod mount;
+pub mod namespace;
 pub mod process;
 pub mod ptrace;
 pub mod registers;

@@ -4,6 +4,8 @@
     reason = "raw system calls and descriptors that they return"
 )]
 
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::{Error, check};
@@ -57,6 +59,63 @@ pub fn keep_on_exec(descriptor: i32) -> Result<(), Error> {
     check("fcntl(F_SETFD)", value).map(drop)
 }
 
+/// Puts the file of `descriptor` in the place of `other`, close-on-exec. May be called by a child before its
+/// exec.
+pub fn replace(descriptor: BorrowedFd<'_>, other: i32) -> Result<(), Error> {
+    // SAFETY: integers only; who owns `other` goes on owning the number, whose file is another one.
+    let value = unsafe {
+        libc::syscall(
+            libc::SYS_dup3,
+            descriptor.as_raw_fd(),
+            other,
+            libc::O_CLOEXEC,
+        )
+    };
+    check("dup3", value).map(drop)
+}
+
+/// Opens the file at `path` to be read, close-on-exec. May be called by a child before its exec.
+pub fn open(path: &CStr) -> Result<OwnedFd, Error> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+    // SAFETY: a null-terminated path.
+    let value = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) };
+    check("open", value).map(owned)
+}
+
+/// Which file `descriptor` is: device and inode. May be called by a child before its exec.
+pub fn file_of(descriptor: BorrowedFd<'_>) -> Result<(u64, u64), Error> {
+    let mut status = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the kernel fills in the structure. libc's fstat is a bare call and locks nothing.
+    let value = unsafe { libc::fstat(descriptor.as_raw_fd(), status.as_mut_ptr()) };
+    check("fstat", value.into())?;
+    // SAFETY: zeroed is valid, and the kernel has filled it in.
+    let status = unsafe { status.assume_init() };
+    Ok((status.st_dev, status.st_ino))
+}
+
+/// Owns a descriptor that a system call returned.
+pub(crate) fn owned(descriptor: libc::c_long) -> OwnedFd {
+    // SAFETY: the kernel just returned this descriptor, and nothing else owns it.
+    unsafe { OwnedFd::from_raw_fd(descriptor as i32) }
+}
+
+/// Ends the caller with SIGKILL when the thread that created it ends (prctl(2)). May be called by a child
+/// before its exec.
+pub fn die_with_parent() -> Result<(), Error> {
+    // SAFETY: prctl with integer arguments only.
+    let value = unsafe {
+        libc::syscall(
+            libc::SYS_prctl,
+            libc::PR_SET_PDEATHSIG,
+            libc::SIGKILL,
+            0,
+            0,
+            0,
+        )
+    };
+    check("prctl(PR_SET_PDEATHSIG)", value).map(drop)
+}
+
 /// Writes all of `bytes`, a message short enough for one pipe write. May be called by a child
 /// before its exec.
 pub fn write_message(to: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Error> {
@@ -100,11 +159,7 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
     // SAFETY: the kernel writes two descriptors into the array.
     let value = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
     check("pipe2", value.into())?;
-    // SAFETY: the kernel just returned this descriptor, and nothing else owns it.
-    let read = unsafe { OwnedFd::from_raw_fd(ends[0]) };
-    // SAFETY: as above, for the other end.
-    let write = unsafe { OwnedFd::from_raw_fd(ends[1]) };
-    Ok((read, write))
+    Ok((owned(ends[0].into()), owned(ends[1].into())))
 }
 
 /// Sends `signal` to the process of `pidfd`.
@@ -120,6 +175,13 @@ pub fn signal_process(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Error> {
         )
     };
     check("pidfd_send_signal", value).map(drop)
+}
+
+/// A handle to the process `pid`, which must not have been reaped.
+pub fn handle(pid: i32) -> Result<OwnedFd, Error> {
+    // SAFETY: integers only.
+    let value = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    check("pidfd_open", value).map(owned)
 }
 
 /// Kills the whole process that `pid` leads or belongs to. Only for a tracee or child that has not

@@ -1,8 +1,9 @@
 //! Signals of the launcher: passing them on, and not dying of those meant for the program.
 #![expect(unsafe_code, reason = "sigaction(2) and a handler")]
 
+use std::cell::OnceCell;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use crate::{Error, check};
@@ -98,6 +99,8 @@ pub fn set_mask(mask: &Mask) -> Result<Mask, Error> {
 /// as before. One at a time in a process.
 pub struct Forwarding {
     before: Before,
+    /// What [`TARGET`] names.
+    target: OnceCell<OwnedFd>,
 }
 
 /// The dispositions that the launcher changed, as it found them.
@@ -121,12 +124,13 @@ impl Forwarding {
         SUSPEND.store(false, Ordering::SeqCst);
         Ok(Forwarding {
             before: Before(before),
+            target: OnceCell::new(),
         })
     }
 
-    /// Sends what comes from now on to the process of `pidfd`, which must stay open until
-    /// [`Forwarding`] is dropped.
-    pub fn target(&self, pidfd: BorrowedFd<'_>) {
+    /// Sends what comes from now on to the process of `pidfd`. The first one stays.
+    pub fn target(&self, pidfd: OwnedFd) {
+        let pidfd = self.target.get_or_init(|| pidfd);
         TARGET.store(pidfd.as_raw_fd(), Ordering::SeqCst);
     }
 

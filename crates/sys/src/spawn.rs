@@ -5,6 +5,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
 use crate::exec::{self, CStringArray};
+use crate::namespace::Namespaces;
 use crate::signal::{self, Before, Mask};
 use crate::{Error, check, process};
 
@@ -16,15 +17,16 @@ pub enum Side {
     Parent(i32, OwnedFd),
 }
 
-/// Clones the process: a copy of the memory, one thread, `SIGCHLD` at its end. The system call
-/// itself is made, not libc's `fork`, so that no handler registered with `pthread_atfork` runs.
+/// Clones the process: a copy of the memory, one thread, `SIGCHLD` at its end, new `namespaces`. The system
+/// call itself is made, not libc's `fork`, so that no handler registered with `pthread_atfork` runs.
 ///
 /// # Safety
 /// The caller may have other threads, whose locks are copied in whatever state they are. Until it
 /// executes another program or ends, the child must not allocate, lock, log or unwind.
-pub unsafe fn clone_process() -> Result<Side, Error> {
+pub unsafe fn clone_process(namespaces: Namespaces) -> Result<Side, Error> {
     let mut pidfd: libc::c_int = -1;
-    let flags = libc::c_long::from(libc::SIGCHLD) | libc::c_long::from(libc::CLONE_PIDFD);
+    let flags = libc::SIGCHLD | libc::CLONE_PIDFD | namespaces.flags();
+    let flags = libc::c_long::from(flags);
     // SAFETY: without CLONE_VM the child has its own copy of this stack, so both returns are
     // sound; the kernel writes the descriptor through the parent_tid pointer (clone(2)).
     let value = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
@@ -61,7 +63,7 @@ pub fn held(
     let (failure, fail) = process::pipe()?;
     // SAFETY: the child calls functions that are stated to be fit for it, on memory made before, and ends
     // in an exec or an exit.
-    match unsafe { clone_process() }? {
+    match unsafe { clone_process(Namespaces::NONE) }? {
         Side::Parent(pid, pidfd) => Ok(Held {
             pid,
             pidfd,

@@ -66,6 +66,36 @@ pub fn next_of(pid: i32) -> Result<Option<(i32, Change)>, Error> {
     wait(libc::P_PID, pid)
 }
 
+/// Reaps children of the calling process until `last` is among them. May be called by a child before its
+/// exec.
+pub fn reap_until(last: i32) -> Result<(), Error> {
+    loop {
+        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+        let options = libc::WEXITED | libc::__WALL;
+        // SAFETY: the structure is large enough for what waitid(2) writes, and lives.
+        let value = unsafe {
+            libc::syscall(
+                libc::SYS_waitid,
+                libc::P_ALL,
+                0,
+                info.as_mut_ptr(),
+                options,
+                std::ptr::null_mut::<libc::rusage>(),
+            )
+        };
+        match check("waitid", value) {
+            Err(e) if e.errno() == libc::EINTR => continue,
+            other => other?,
+        };
+        // SAFETY: zeroed is a valid siginfo_t, and the kernel has filled it.
+        let info = unsafe { info.assume_init() };
+        // SAFETY: after a successful waitid the SIGCHLD fields are the active ones.
+        if unsafe { info.si_pid() } == last {
+            return Ok(());
+        }
+    }
+}
+
 fn wait(kind: libc::idtype_t, id: i32) -> Result<Option<(i32, Change)>, Error> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();

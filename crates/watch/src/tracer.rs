@@ -33,6 +33,9 @@ pub enum Mode {
 pub struct Start<'a> {
     /// Its process.
     pub pid: i32,
+    /// The first process of its namespaces, a child of the calling thread that is not traced: what is left in
+    /// them ends with it.
+    pub init: Option<i32>,
     /// Where its own code begins; `None` for a program of another ABI, in which no trap is set.
     pub entry: Option<u64>,
     /// Asked once when `pid` stands at `entry`, or at once when there is none; an error ends the program
@@ -49,7 +52,8 @@ pub struct Record {
     pub denied: bool,
     /// Why the root was ended before its own code ran.
     pub refused: Option<String>,
-    /// What the root, and the children it waited for, consumed.
+    /// What the root, and the children it waited for, consumed; with an init, the
+    /// processor time of all that it reaped.
     pub usage: Usage,
     /// Calls outside the set, in the order of their first appearance.
     pub denials: Vec<Denial>,
@@ -90,8 +94,12 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
         outlived: 0,
     };
     ptrace::resume(start.pid, 0)?;
+    let mut all = None;
     while let Some((tid, change)) = wait::next()? {
         match change {
+            Change::Ended(_, usage) if Some(tid) == start.init => all = Some(usage),
+            // It is stopped and continued with its group; nobody traces it.
+            Change::Stopped(_) if Some(tid) == start.init => {}
             Change::Ended(end, usage) => tracer.ended(tid, end, usage),
             Change::Stopped(stop) => match tracer.stopped(tid, stop) {
                 // Killed between its stop and our request; its end is reported next.
@@ -111,7 +119,11 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
         end,
         denied: by_signal && tracer.killed.contains(&start.pid),
         refused: tracer.refused,
-        usage,
+        // The init was a copy of the launcher: its memory is not the program's.
+        usage: Usage {
+            cpu_ns: all.map_or(usage.cpu_ns, |all: Usage| all.cpu_ns),
+            ..usage
+        },
         denials: tracer.denials,
         omitted: tracer.omitted,
         outlived: tracer.outlived,

@@ -192,7 +192,7 @@ const TOUCH: Timestamps = Timestamps {
 
 /// `$XDG_CACHE_HOME/portcullis`, else `~/.cache/portcullis` (XDG Base Directory Specification:
 /// relative paths are to be ignored).
-fn directory() -> Option<PathBuf> {
+pub(crate) fn directory() -> Option<PathBuf> {
     let absolute = |name: &str| {
         env::var_os(name)
             .map(PathBuf::from)

@@ -1,5 +1,6 @@
 //! `portcullis run -- PROGRAM ARGS`: analyse, derive, compile, prove, start, judge.
 
+mod confinement;
 mod document;
 mod filter;
 mod foreign;
@@ -15,7 +16,7 @@ use anyhow::{Context as _, Result};
 use portcullis_abi::{Arch, ResidualKind, SyscallSet};
 use portcullis_policy::Policy;
 use portcullis_sandbox::{
-    Error, Identity, MappedFile, Mode, Plan, Program, Spec, Unlisted, Verdict, launch,
+    Error, Features, Identity, MappedFile, Mode, Plan, Program, Spec, Unlisted, Verdict, launch,
 };
 use portcullis_watch::Record;
 
@@ -79,7 +80,6 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     })?;
     let derived = Policy::from_scans(&images.first, &images.others);
     let set = images.first;
-    let policy = derived.clone().with_launch();
     let mode = if typed.observe {
         Mode::Observe
     } else {
@@ -87,6 +87,8 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     };
     let loads = loads_modules(&set) || !directories.is_empty();
     let traced = loads && mode == Mode::Enforce && !typed.no_late;
+    let derived = confinement::with_families(derived, &typed.confinement, traced);
+    let policy = derived.clone().with_launch();
     let mut spec = spec(typed, &set, &policy, mode, traced)?;
     if let Some(arch) = compatible {
         // Its loader has no analysis either, and neither of them gets to make a call.
@@ -96,8 +98,8 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
             neutral::path(program)
         ));
     }
-    let plan = Plan::new(spec)?;
-    say_before(typed, &set, &plan);
+    let plan = Plan::new(spec, &Features::probe())?;
+    say_before(&set, &plan);
     if typed.dry_run {
         output::Output::Stdout.write_text(&plan.to_string())?;
         return Ok(Exit::Success);
@@ -147,6 +149,11 @@ fn exit(verdict: &Verdict<Record>) -> Exit {
     if let portcullis_sandbox::Outcome::Failed(reason) = &verdict.outcome {
         say(&format!("the program was ended: {reason}"));
         return Exit::RunFailed;
+    }
+    if let portcullis_sandbox::Outcome::Limit(limit) = &verdict.outcome {
+        say(&format!(
+            "the program was ended: it is over its limit of {limit}"
+        ));
     }
     Exit::Program(u8::try_from(verdict.exit_code() & 0xff).unwrap_or(u8::MAX))
 }
@@ -200,17 +207,21 @@ fn spec(
             Unlisted::Refuse
         },
         keep: Vec::new(),
+        confinement: confinement::wanted(typed, set)?,
     })
 }
 
 /// What the user must know before the program runs: what is not enforced, and what is not known.
-fn say_before(typed: &RunArgs, set: &SyscallSet, plan: &Plan) {
-    let missing: Vec<&str> = plan.not_enforced().iter().map(|m| m.layer).collect();
-    let asked = match (typed.net, typed.write.is_empty()) {
-        (false, true) => "",
-        _ => " (--net and --write change nothing yet)",
-    };
-    say(&format!("not enforced: {}{asked}", missing.join(", ")));
+fn say_before(set: &SyscallSet, plan: &Plan) {
+    let missing = plan.not_enforced();
+    let missing: Vec<&str> = missing
+        .iter()
+        .filter(|m| m.surprises)
+        .map(|m| m.layer)
+        .collect();
+    if !missing.is_empty() {
+        say(&format!("not enforced: {}", missing.join(", ")));
+    }
     if let Some(counts) = text::scan::residual_counts(set) {
         say(&format!("the analysis could not tell: {counts}"));
     }

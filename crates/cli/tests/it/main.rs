@@ -1,6 +1,7 @@
 //! The command as a user runs it.
 
 mod audit;
+mod confinement;
 mod filters;
 #[cfg(target_arch = "x86_64")]
 mod foreign;

@@ -62,9 +62,24 @@ fn the_programs_own_code_passes_through() {
         let layers = verdict["enforced"].as_array().unwrap();
         assert!(layers.iter().any(|l| l["layer"] == "seccomp"), "{verdict}");
     }
+    let (output, verdict) = run(&place, &["--", &program]);
     assert!(
-        stderr(&run(&place, &["--", &program]).0).contains("not enforced: filesystem, network")
+        !stderr(&output).contains("not enforced"),
+        "{}",
+        stderr(&output)
     );
+    let layers = verdict["enforced"].as_array().unwrap();
+    for layer in ["namespaces", "filesystem", "network", "landlock"] {
+        assert!(layers.iter().any(|l| l["layer"] == layer), "{verdict}");
+    }
+    let without = ["--allow-insecure", "landlock", "--", &program];
+    let (output, verdict) = run(&place, &without);
+    assert!(
+        stderr(&output).contains("not enforced: landlock"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(verdict["not_enforced"][0]["layer"], "landlock");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portcullis_sandbox::{
-    ArmedFilter, Cookie, Error, Followed, MappedFile, Mode, Observer, Plan, Program, Root, Spec,
-    Unlisted, Verdict, launch,
+    ArmedFilter, Confinement, Cookie, Error, Features, Followed, MappedFile, Mode, Observer, Plan,
+    Program, Root, Spec, Unlisted, Verdict, launch,
 };
 use portcullis_watch::{self as watch, Record};
 use tempfile::TempDir;
@@ -133,6 +133,7 @@ impl Observer for Tracing<'_> {
         let start = watch::Start {
             pid: root.pid,
             entry: root.entry,
+            init: root.init,
             check: root.check,
         };
         let denied = self.denied;
@@ -157,6 +158,7 @@ pub(crate) struct Case<'a> {
     pub(crate) mapped: Vec<MappedFile>,
     pub(crate) unlisted: Unlisted,
     pub(crate) keep: Vec<i32>,
+    pub(crate) confinement: Confinement,
 }
 
 impl<'a> Case<'a> {
@@ -170,6 +172,7 @@ impl<'a> Case<'a> {
             mapped: Vec::new(),
             unlisted: Unlisted::Allow,
             keep: Vec::new(),
+            confinement: Confinement::none(),
         }
     }
 
@@ -186,7 +189,7 @@ impl<'a> Case<'a> {
     pub(crate) fn plan(&self, program: Program) -> Result<Plan, Error> {
         let mut arguments: Vec<OsString> = vec![self.program.into()];
         arguments.extend(self.arguments.iter().map(OsString::from));
-        Plan::new(Spec {
+        let spec = Spec {
             program,
             arguments,
             environment: self.environment.iter().map(OsString::from).collect(),
@@ -196,7 +199,9 @@ impl<'a> Case<'a> {
             mapped: self.mapped.clone(),
             unlisted: self.unlisted,
             keep: self.keep.clone(),
-        })
+            confinement: self.confinement.clone(),
+        };
+        Plan::new(spec, &Features::probe())
     }
 
     pub(crate) fn run(&self) -> Result<Verdict<Record>, Error> {

@@ -6,13 +6,15 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use portcullis_sandbox::Outcome;
+use portcullis_sandbox::{Confinement, Outcome};
 
 use crate::filter::{Denied, number};
 use crate::harness::{self, Built, Case, build};
 
 const PROGRAM: &str = "PORTCULLIS_TEST_PROGRAM";
 const WAY: &str = "PORTCULLIS_TEST_WAY";
+/// Set when every layer is to hold.
+const CONFINED: &str = "PORTCULLIS_TEST_CONFINED";
 
 /// Not a test: what the tests below start, in a process of its own. Without the variables there
 /// is nothing to launch.
@@ -22,10 +24,13 @@ fn as_launcher() {
     let (Ok(program), Ok(way)) = (std::env::var(PROGRAM), std::env::var(WAY)) else {
         return;
     };
-    let verdict = Case::new(Path::new(&program), Denied::kill(&[number("chroot")]))
-        .arguments(&[&way])
-        .run();
-    let code = match verdict {
+    let arguments = [way.as_str()];
+    let mut case =
+        Case::new(Path::new(&program), Denied::kill(&[number("chroot")])).arguments(&arguments);
+    if std::env::var_os(CONFINED).is_some() {
+        case.confinement = Confinement::new("/".into());
+    }
+    let code = match case.run() {
         Ok(verdict) if verdict.outcome == Outcome::Denied => {
             // Unprivileged as well, the denial has its place.
             if verdict.report.denials[0].backtrace.len() > 2 {
@@ -73,8 +78,25 @@ fn set_up(command: &mut Command, built: &Built, way: &str) {
 }
 
 /// Starts, and reads the program's first line: its process number.
-fn start(built: &Built, way: &str) -> (Launcher, BufReader<ChildStdout>, i32) {
-    let mut child = command(built, way).spawn().unwrap();
+fn start(built: &Built, way: &str) -> Running {
+    start_by(command(built, way))
+}
+
+/// The same behind every layer; the number is the program's own there.
+fn start_confined(built: &Built, way: &str) -> Running {
+    let mut command = command(built, way);
+    command.env(CONFINED, "");
+    start_by(command)
+}
+
+/// A launcher that runs, what the program writes, and the program's number.
+type Running = (Launcher, BufReader<ChildStdout>, i32);
+
+/// Both ways to start.
+const WAYS: [fn(&Built, &str) -> Running; 2] = [start, start_confined];
+
+fn start_by(mut command: Command) -> Running {
+    let mut child = command.spawn().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let launcher = Launcher(child);
     let mut line = String::new();
@@ -115,43 +137,51 @@ fn a_signal_to_the_launcher_reaches_the_program() {
         (rustix::process::Signal::INT, 52),
         (rustix::process::Signal::USR1, 53),
     ] {
-        let (mut launcher, _output, _) = start(&built, "wait");
-        send(pid_of(&launcher), signal);
-        assert_eq!(launcher.0.wait().unwrap().code(), Some(code), "{signal:?}");
+        for start in WAYS {
+            let (mut launcher, _output, _) = start(&built, "wait");
+            send(pid_of(&launcher), signal);
+            assert_eq!(launcher.0.wait().unwrap().code(), Some(code), "{signal:?}");
+        }
     }
 }
 
 #[test]
 fn the_program_dies_with_its_launcher() {
     let built = build("launcher", &[]);
-    let (mut launcher, mut output, _) = start(&built, "wait");
-    launcher.0.kill().unwrap();
-    assert_eq!(launcher.0.wait().unwrap().signal(), Some(9));
-    // The program holds the other end until it is gone; left alone it would write after a while.
-    let mut rest = String::new();
-    output.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest, "");
+    for start in WAYS {
+        let (mut launcher, mut output, _) = start(&built, "wait");
+        launcher.0.kill().unwrap();
+        assert_eq!(launcher.0.wait().unwrap().signal(), Some(9));
+        // The program holds the other end until it is gone; left alone it would write after a while.
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "");
+    }
 }
 
 #[test]
 fn the_launcher_stops_with_its_program_and_both_go_on() {
     let built = build("launcher", &[]);
-    let (launcher, _output, _) = start(&built, "suspend");
-    assert!(status(&launcher).stopped());
-    send_group(&launcher, rustix::process::Signal::CONT);
-    assert_eq!(status(&launcher).exit_status(), Some(6));
+    for start in WAYS {
+        let (launcher, _output, _) = start(&built, "suspend");
+        assert!(status(&launcher).stopped());
+        send_group(&launcher, rustix::process::Signal::CONT);
+        assert_eq!(status(&launcher).exit_status(), Some(6));
+    }
 }
 
 /// What a terminal does with its suspend character: the signal goes to the whole group.
 #[test]
 fn a_suspended_group_stops_and_goes_on() {
     let built = build("launcher", &[]);
-    let (launcher, _output, _) = start(&built, "wait");
-    send_group(&launcher, rustix::process::Signal::TSTP);
-    assert!(status(&launcher).stopped());
-    send_group(&launcher, rustix::process::Signal::CONT);
-    send(pid_of(&launcher), rustix::process::Signal::TERM);
-    assert_eq!(status(&launcher).exit_status(), Some(50));
+    for start in WAYS {
+        let (launcher, _output, _) = start(&built, "wait");
+        send_group(&launcher, rustix::process::Signal::TSTP);
+        assert!(status(&launcher).stopped());
+        send_group(&launcher, rustix::process::Signal::CONT);
+        send(pid_of(&launcher), rustix::process::Signal::TERM);
+        assert_eq!(status(&launcher).exit_status(), Some(50));
+    }
 }
 
 /// Who stops the program alone continues it alone: the launcher keeps serving.

@@ -3,12 +3,12 @@
 use std::env;
 use std::ffi::{CString, OsString};
 use std::fs;
-use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use portcullis_sys::exec::CStringArray;
+use portcullis_sys::process;
 use portcullis_sys::ptrace::{self, Options};
 use portcullis_sys::signal::{self, Forwarding};
 use portcullis_sys::spawn::{self, Held};
@@ -50,7 +50,7 @@ pub(super) fn launch(spec: &Spec) -> Result<(Held, Forwarding), Error> {
     let held = spawn::held(&path, &arguments, &environment, &forwarding.before(), &mask);
     signal::set_mask(&mask)?;
     let held = held?;
-    forwarding.target(held.pidfd.as_fd());
+    forwarding.target(process::handle(held.pid)?);
     ptrace::seize(held.pid, Options::RECORDER).map_err(Error::Untraceable)?;
     held.release()?;
     loop {

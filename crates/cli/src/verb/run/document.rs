@@ -31,6 +31,7 @@ pub(super) fn document(
         Outcome::Exited(code) => ("exited", Some(*code), None, None),
         Outcome::Signaled(signal) => ("signaled", None, Some(*signal), None),
         Outcome::Denied => ("denied", None, None, None),
+        Outcome::Limit(_) => ("limit", None, None, None),
         Outcome::Failed(reason) => ("failed", None, None, Some(reason.clone())),
     };
     json::Document {
@@ -47,7 +48,10 @@ pub(super) fn document(
         outcome,
         exit_code,
         signal,
-        limit: None,
+        limit: match &verdict.outcome {
+            Outcome::Limit(limit) => Some((*limit).to_owned()),
+            _ => None,
+        },
         failure,
         enforced: verdict.enforced.iter().map(layer).collect(),
         not_enforced: verdict

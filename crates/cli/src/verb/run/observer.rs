@@ -69,6 +69,7 @@ impl Observer for Tracing<'_> {
         let start = watch::Start {
             pid: root.pid,
             entry: root.entry,
+            init: root.init,
             check: root.check,
         };
         let record = watch::follow(start, self.mode, self)?;

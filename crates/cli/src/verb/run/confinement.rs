@@ -1,0 +1,112 @@
+//! What the program is given of the machine, from what was typed and what it consists of.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use portcullis_abi::SyscallSet;
+use portcullis_policy::{Action, Condition, Op, Policy, Provenance, Rule, Width};
+use portcullis_sandbox::{Confinement, LayerName, Limits, Network};
+use rustix::io::Errno;
+
+use crate::args::{ConfinementArgs, NetworkArg, RunArgs};
+use crate::cache::store;
+use crate::neutral;
+
+/// The wishes.
+pub(super) fn wanted(typed: &RunArgs, set: &SyscallSet) -> Result<Confinement> {
+    let options = &typed.confinement;
+    let directory = std::env::current_dir().context("finding the working directory")?;
+    let script = set
+        .binary
+        .script
+        .iter()
+        .map(|(script, _)| PathBuf::from(script));
+    let objects = set.objects.iter().map(|object| PathBuf::from(&object.path));
+    let mut wanted = Confinement::new(directory);
+    wanted.without = options.allow_insecure.iter().copied().collect();
+    wanted.read = options.read.clone();
+    wanted.write = options.write.clone();
+    wanted.hide = options.hide.clone();
+    wanted.parts = script.chain(objects).collect();
+    wanted.parts.extend(typed.images.exec.iter().cloned());
+    wanted.parts.extend(typed.closure.plugins.iter().cloned());
+    wanted.home = std::env::home_dir().filter(|home| home.is_absolute());
+    wanted.runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    wanted.network = network(options);
+    let mut limits = Limits::default();
+    options.limit.iter().for_each(|more| limits.merge(*more));
+    wanted.limits = limits;
+    // Another start would believe what the program put into the cache, and it could read there what others
+    // run.
+    if let Some(cache) = store::directory().filter(|cache| cache.exists()) {
+        wanted.hide.push(cache);
+    }
+    for tree in &options.write {
+        outside(tree, typed)?;
+    }
+    Ok(wanted)
+}
+
+fn network(options: &ConfinementArgs) -> Network {
+    match options.net {
+        None => Network::None,
+        Some(NetworkArg::Loopback) => Network::Loopback,
+        Some(NetworkArg::Host) => Network::Host,
+    }
+}
+
+/// The verdict is not where the program can write.
+fn outside(tree: &Path, typed: &RunArgs) -> Result<()> {
+    let tree = tree
+        .canonicalize()
+        .with_context(|| format!("--write {}", neutral::path(tree)))?;
+    let verdict = typed
+        .verdict
+        .as_ref()
+        .and_then(|path| path.canonicalize().ok());
+    ensure!(
+        !verdict.is_some_and(|path| path.starts_with(&tree)),
+        "the verdict would be below --write {}, where the program could replace it: name another place",
+        neutral::path(&tree)
+    );
+    Ok(())
+}
+
+/// The families of sockets that stay in a network namespace, or in a network that is not there: `AF_UNIX`,
+/// `AF_INET`, `AF_INET6`, `AF_NETLINK` (address_families(7)).
+const FAMILIES: [u64; 4] = [1, 2, 10, 16];
+
+/// Calls whose first argument is a family.
+const MAKES_SOCKETS: [&str; 2] = ["socket", "socketpair"];
+
+/// `policy`, in which a program without the machine's network makes sockets of few families only: others cross
+/// network namespaces (`AF_VSOCK`) or are doors of the kernel of their own. `traced`: libraries that are loaded
+/// later may add the calls.
+pub(super) fn with_families(mut policy: Policy, options: &ConfinementArgs, traced: bool) -> Policy {
+    if options.net == Some(NetworkArg::Host) || options.allow_insecure.contains(&LayerName::Network)
+    {
+        return policy;
+    }
+    for table in &mut policy.tables {
+        for number in MAKES_SOCKETS
+            .iter()
+            .filter_map(|name| table.arch.number(name))
+        {
+            let allows = |rule: &Rule| rule.action.permits() && rule.calls.contains(number.0);
+            if traced || table.rules.iter().any(allows) {
+                let rule = Rule {
+                    calls: number.into(),
+                    conditions: vec![Condition {
+                        index: 0,
+                        width: Width::W32,
+                        op: Op::NotIn(FAMILIES.map(|family| (family, family)).into()),
+                    }],
+                    action: Action::Errno(Errno::AFNOSUPPORT.raw_os_error().unsigned_abs() as u16),
+                    provenance: vec![Provenance::Note("no network was given".to_owned())],
+                };
+                table.rules.insert(0, rule);
+            }
+        }
+    }
+    policy
+}

@@ -1,0 +1,238 @@
+//! `run`: what a program is given beyond its calls, and `doctor`.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::place::Place;
+
+/// Writes its second argument to its first; tells the number of the error.
+const WRITES: &str = r#"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(int argc, char **argv) {
+  int file = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  if (file < 0) return errno;
+  return write(file, argv[2], strlen(argv[2])) < 0 ? errno : 0;
+}
+"#;
+
+fn writer(place: &Place) -> String {
+    let program = place.compile("writes", WRITES, &["-static"]);
+    program.display().to_string()
+}
+
+#[test]
+fn a_tree_is_written_when_it_is_named() {
+    let place = Place::new();
+    let program = writer(&place);
+    fs::create_dir(place.at("data")).unwrap();
+    let read_only = rustix::io::Errno::ROFS.raw_os_error();
+    let words = ["run", "--", &program, "data/new", "text"];
+    place.portcullis(&words).expect(read_only);
+    let words = ["run", "--write", "data", "--", &program, "data/new", "text"];
+    place.portcullis(&words).expect(0);
+    assert_eq!(fs::read_to_string(place.at("data/new")).unwrap(), "text");
+    let words = ["run", "--write", "data", "--", &program, "other", "text"];
+    place.portcullis(&words).expect(read_only);
+    // It has a directory for temporary files, which is not the machine's.
+    let temporary = std::path::Path::new("/tmp").join("portcullis-text");
+    let temporary = temporary.display().to_string();
+    let words = ["run", "--", &program, &temporary, "text"];
+    place.portcullis(&words).expect(0);
+    assert!(!std::path::Path::new(&temporary).exists());
+}
+
+#[test]
+fn a_verdict_is_not_where_the_program_writes() {
+    let place = Place::new();
+    let program = writer(&place);
+    let words = [
+        "run",
+        "--verdict",
+        "verdict.json",
+        "--write",
+        ".",
+        "--",
+        &program,
+        "new",
+        "text",
+    ];
+    let done = place.portcullis(&words).expect(125);
+    assert!(done.stderr.contains("verdict"), "{}", done.stderr);
+    assert!(!place.at("new").exists());
+}
+
+#[test]
+fn the_cache_is_hidden_even_in_a_tree_that_is_written() {
+    let place = Place::new();
+    let program = writer(&place);
+    let words = [
+        "run",
+        "--write",
+        ".",
+        "--",
+        &program,
+        "cache/portcullis/new",
+        "text",
+    ];
+    // The first run fills the cache.
+    for _ in 0..2 {
+        place.portcullis(&words);
+        assert!(!place.cache().join("new").exists());
+    }
+}
+
+#[test]
+fn the_plan_is_shown_and_nothing_is_done() {
+    let place = Place::new();
+    let program = writer(&place);
+    let words = [
+        "run",
+        "--dry-run",
+        "--write",
+        ".",
+        "--limit",
+        "wall=9s",
+        "--",
+        &program,
+        "new",
+        "text",
+    ];
+    let done = place.portcullis(&words).expect(0);
+    for part in [
+        "\"/tmp\": its own, writable",
+        "writable",
+        "wall 9s",
+        "landlock",
+        "namespaces",
+    ] {
+        assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
+    }
+    assert!(!place.at("new").exists());
+}
+
+#[test]
+fn a_limit_of_time_ends_a_program() {
+    let place = Place::new();
+    const WAITS: &str = "#include <unistd.h>\nint main(void) { for (;;) pause(); }\n";
+    let program = place
+        .compile("waits", WAITS, &["-static"])
+        .display()
+        .to_string();
+    let words = [
+        "run",
+        "--verdict",
+        "verdict.json",
+        "--limit",
+        "wall=200ms",
+        "--",
+        &program,
+    ];
+    let done = place.portcullis(&words).expect(124);
+    assert!(done.stderr.contains("limit of wall"), "{}", done.stderr);
+    let verdict = place.json(&place.at("verdict.json"));
+    assert_eq!(verdict["outcome"], "limit");
+    assert_eq!(verdict["limit"], "wall");
+    let words = ["run", "--limit", "wall=forever", "--", &program];
+    place.portcullis(&words).expect(2);
+}
+
+#[test]
+fn doctor_tries_every_layer() {
+    let place = Place::new();
+    let done = place.portcullis(&["doctor", "--format", "json"]).expect(0);
+    let document: Value = done.json();
+    assert_eq!(document["schema"], "portcullis.doctor");
+    assert_eq!(document["default"], true);
+    let checks = document["checks"].as_array().unwrap();
+    for layer in [
+        "seccomp",
+        "namespaces",
+        "filesystem",
+        "network",
+        "landlock",
+        "limits",
+    ] {
+        assert!(
+            checks.iter().any(|check| check["layer"] == layer),
+            "{layer}"
+        );
+    }
+    let done = place.portcullis(&["doctor"]).expect(0);
+    assert!(done.stdout.contains("every layer"), "{}", done.stdout);
+}
+
+/// Ends where clone(2) with namespaces is answered EPERM, as in a container.
+const WITHOUT_NAMESPACES: &str = r#"
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int main(int count, char **words) {
+  struct sock_filter rows[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args)),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_NEWUSER, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog filter = {6, rows};
+  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  if (count < 2 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    return 2;
+  return execv(words[1], words + 1);
+}
+"#;
+
+#[test]
+fn without_namespaces_a_program_is_refused_and_the_cause_is_told() {
+    let place = Place::new();
+    let program = writer(&place);
+    let without = place.compile("without", WITHOUT_NAMESPACES, &[]);
+    let under = |words: &[&str]| {
+        let mut command = std::process::Command::new(&without);
+        let portcullis = place.command();
+        command.arg(portcullis.get_program()).args(words);
+        command.current_dir(place.at(""));
+        command.env("XDG_CACHE_HOME", place.at("cache"));
+        crate::place::Done::new(command.output().unwrap())
+    };
+    let done = under(&["run", "--", &program, "/dev/null", "text"]).expect(125);
+    assert!(
+        done.stderr.contains("namespaces cannot be had"),
+        "{}",
+        done.stderr
+    );
+    assert!(
+        done.stderr.contains("seccomp filter holds"),
+        "{}",
+        done.stderr
+    );
+    let words = ["namespaces", "filesystem", "network", "landlock"];
+    let without: Vec<&str> = words.iter().flat_map(|w| ["--allow-insecure", w]).collect();
+    let words = [
+        &["run"],
+        &without[..],
+        &["--", &program, "/dev/null", "text"],
+    ]
+    .concat();
+    let done = under(&words).expect(0);
+    assert!(
+        done.stderr
+            .contains("not enforced: namespaces, filesystem, network, landlock"),
+        "{}",
+        done.stderr
+    );
+    let done = under(&["doctor"]).expect(1);
+    assert!(done.stdout.contains("FAILS"), "{}", done.stdout);
+}

@@ -1,0 +1,75 @@
+//! What of the machine the program is given: the wishes, before they are compared with what there is.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::layer::LayerName;
+use crate::limits::Limits;
+
+/// What the program may see and use beyond its system calls.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Confinement {
+    /// Layers that are left out because the user said so.
+    pub without: BTreeSet<LayerName>,
+    /// Trees that can be read although they would be hidden or private.
+    pub read: Vec<PathBuf>,
+    /// Trees that can be written.
+    pub write: Vec<PathBuf>,
+    /// Trees and files that cannot be seen.
+    pub hide: Vec<PathBuf>,
+    /// The working directory.
+    pub directory: PathBuf,
+    /// Files that the program consists of, and is started from.
+    pub parts: Vec<PathBuf>,
+    /// The home directory of the user, if he has one.
+    pub home: Option<PathBuf>,
+    /// `$XDG_RUNTIME_DIR`.
+    pub runtime: Option<PathBuf>,
+    /// The network.
+    pub network: Network,
+    /// Bounds on what it consumes.
+    pub limits: Limits,
+}
+
+/// Which network the program has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Network {
+    /// None: not even the loopback device is up.
+    #[default]
+    None,
+    /// A loopback device of its own.
+    Loopback,
+    /// The machine's.
+    Host,
+}
+
+impl Confinement {
+    /// Nothing but the filter: every other layer left out.
+    pub fn none() -> Confinement {
+        Confinement {
+            without: LayerName::ALL.into(),
+            ..Confinement::new(PathBuf::from("/"))
+        }
+    }
+
+    /// The default, for a program that works in `directory`.
+    pub fn new(directory: PathBuf) -> Confinement {
+        Confinement {
+            without: BTreeSet::new(),
+            read: Vec::new(),
+            write: Vec::new(),
+            hide: Vec::new(),
+            directory,
+            parts: Vec::new(),
+            home: None,
+            runtime: None,
+            network: Network::None,
+            limits: Limits::default(),
+        }
+    }
+
+    /// Whether `layer` is wanted.
+    pub fn has(&self, layer: LayerName) -> bool {
+        !self.without.contains(&layer)
+    }
+}

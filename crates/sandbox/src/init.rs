@@ -1,0 +1,169 @@
+//! The first process of the program's namespaces. It makes what the program sees, creates the program's
+//! process, reaps whatever is left to it, and ends when the program does: the kernel then kills what is still
+//! there (pid_namespaces(7)).
+//!
+//! It is a copy of the launcher that is not dumpable and belongs to the launcher's user namespace, so that no
+//! process inside can trace it or write its memory. Like all that happens before an exec it neither
+//! allocates, locks nor unwinds.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use portcullis_sys::mount::{self, Attributes};
+use portcullis_sys::namespace::{self, Namespaces};
+use portcullis_sys::{Error, process, wait};
+
+use crate::child::{self, Failure, Prepared, UNMAPPED};
+use crate::places_table::{PROC_HIDDEN, PROC_READ_ONLY};
+use crate::view::{Mount, View, What};
+
+/// What the init does, from its creation to its end.
+pub(crate) fn run(prepared: &mut Prepared<'_>) -> ! {
+    match set_up(prepared) {
+        Err(failure) => child::complain(prepared, failure),
+        Ok(program) => {
+            // It holds nothing open that the program may want closed; every signal stays blocked.
+            let reaped = process::close_from(0, &[]).and_then(|()| wait::reap_until(program));
+            process::exit_now(i32::from(reaped.is_err()))
+        }
+    }
+}
+
+fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
+    process::die_with_parent().map_err(|e| (7, e))?;
+    if prepared.namespaces.has(Namespaces::USER) {
+        child::meet(prepared, UNMAPPED)?;
+    }
+    if prepared.loopback {
+        namespace::bring_loopback_up().map_err(|e| (8, e))?;
+    }
+    if let Some(view) = prepared.view {
+        build(view, prepared.copies)?;
+    }
+    child::create_program(prepared).map_err(|e| (13, e))
+}
+
+/// Makes the view, and goes to where the program begins.
+fn build(view: &View, copies: &mut [Option<OwnedFd>]) -> Result<(), Failure> {
+    copy(&view.mounts, copies).map_err(|e| (9, e))?;
+    // While the machine's own process files can still be seen: the kernel asks for that (`mount_too_revealing`).
+    let processes = mount::fresh(
+        c"proc",
+        &[],
+        Attributes::NO_SUID
+            .and(Attributes::NO_DEVICES)
+            .and(Attributes::NO_EXEC),
+    )
+    .map_err(|e| (12, e))?;
+    become_root(view.over).map_err(|e| (10, e))?;
+    empty_places().map_err(|e| (11, e))?;
+    for (mount, copy) in view.mounts.iter().zip(copies) {
+        one(mount, copy.take()).map_err(|e| (11, e))?;
+    }
+    mount::detach(EMPTY)
+        .and_then(|()| mount::attach(processes.as_fd(), EMPTY))
+        .and_then(|()| seal_processes())
+        .map_err(|e| (12, e))?;
+    mount::enter(&view.directory).map_err(|e| (11, e))
+}
+
+/// Copies what is grafted, before anything lies on it.
+fn copy(mounts: &[Mount], copies: &mut [Option<OwnedFd>]) -> Result<(), Error> {
+    for (mount, copy) in mounts.iter().zip(copies) {
+        if matches!(mount.what, What::Graft { .. }) {
+            let place = mount::place(&mount.at)?;
+            let tree = mount::copy_tree(place.as_fd())?;
+            mount::set_attributes(tree.as_fd(), mount.what.attributes())?;
+            *copy = Some(tree);
+        }
+    }
+    Ok(())
+}
+
+/// The base: a copy of everything, read-only.
+fn become_root(over: bool) -> Result<(), Error> {
+    let place = mount::place(c"/")?;
+    let tree = mount::copy_tree(place.as_fd())?;
+    let attributes = Attributes::READ_ONLY
+        .and(Attributes::NO_SUID)
+        .and(Attributes::NO_DEVICES);
+    mount::set_attributes(tree.as_fd(), attributes)?;
+    mount::become_root(tree.as_fd(), over)
+}
+
+/// Where an empty directory and an empty file are while covers are made of them.
+const EMPTY: &CStr = c"/proc";
+const EMPTY_DIRECTORY: &CStr = c"/proc/directory";
+const EMPTY_FILE: &CStr = c"/proc/file";
+
+fn empty_places() -> Result<(), Error> {
+    let places = mount::fresh(c"tmpfs", &[(c"mode", c"755")], Attributes::NONE)?;
+    mount::attach(places.as_fd(), EMPTY)?;
+    mount::make_directory(EMPTY_DIRECTORY, 0o555)?;
+    mount::make_file(EMPTY_FILE)
+}
+
+fn one(mount: &Mount, copy: Option<OwnedFd>) -> Result<(), Error> {
+    let attributes = mount.what.attributes();
+    let tree = match (&mount.what, copy) {
+        (What::Graft { .. }, Some(copy)) => copy,
+        // There is one for each graft.
+        (What::Graft { .. }, None) => return Ok(()),
+        (What::Fresh { kind, mode }, _) if *kind == c"devpts" => {
+            mount::fresh(kind, &[(c"mode", mode), (c"ptmxmode", c"666")], attributes)?
+        }
+        (What::Fresh { kind, mode }, _) => mount::fresh(kind, &[(c"mode", mode)], attributes)?,
+        (What::EmptyDirectory, _) => cover(EMPTY_DIRECTORY, attributes)?,
+        (What::EmptyFile, _) => cover(EMPTY_FILE, attributes)?,
+    };
+    match mount::attach(tree.as_fd(), &mount.at) {
+        // What would be hidden is gone.
+        Err(e) if e.errno() == libc::ENOENT && !mount.what.writable() => return Ok(()),
+        other => other?,
+    }
+    for (path, mode) in &mount.directories {
+        mount::make_directory(path, *mode)?;
+    }
+    for path in &mount.files {
+        mount::make_file(path)?;
+    }
+    for (content, path) in &mount.links {
+        mount::make_link(content, path)?;
+    }
+    match mount.sealed {
+        true => mount::set_attributes(tree.as_fd(), attributes.and(Attributes::READ_ONLY)),
+        false => Ok(()),
+    }
+}
+
+fn cover(path: &CStr, attributes: Attributes) -> Result<OwnedFd, Error> {
+    let place = mount::place(path)?;
+    let tree = mount::copy_tree(place.as_fd())?;
+    mount::set_attributes(tree.as_fd(), attributes)?;
+    Ok(tree)
+}
+
+/// What the machine can be changed through is made read-only, what shows others' memory is covered.
+fn seal_processes() -> Result<(), Error> {
+    let again = |path: &CStr, source: &CStr, attributes| {
+        let place = match mount::place(source) {
+            Err(e) if e.errno() == libc::ENOENT => return Ok(()),
+            other => other?,
+        };
+        let tree = mount::copy_tree(place.as_fd())?;
+        mount::set_attributes(tree.as_fd(), attributes)?;
+        match mount::attach(tree.as_fd(), path) {
+            Err(e) if e.errno() == libc::ENOENT => Ok(()),
+            other => other,
+        }
+    };
+    let quiet = Attributes::NO_SUID.and(Attributes::NO_EXEC);
+    for path in PROC_READ_ONLY {
+        let attributes = quiet.and(Attributes::READ_ONLY).and(Attributes::NO_DEVICES);
+        again(path, path, attributes)?;
+    }
+    for path in PROC_HIDDEN {
+        again(path, c"/dev/null", quiet.and(Attributes::READ_ONLY))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! The mounts of a process that was set up, compared with the view that it must have.
+//!
+//! What a mount call was told is no proof: flags beside a bind are ignored without an error. So the launcher
+//! reads from the kernel, before any code of the program runs, what is mounted where and how.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::places_table::PROC_READ_ONLY;
+use crate::view::{Mount, View, What};
+
+/// More than a namespace can hold (`fs.mount-max` is 100,000; lines are about 150 bytes).
+const MOUNTINFO_LIMIT: u64 = 64 << 20;
+
+/// A line of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
+#[derive(PartialEq, Eq, Debug)]
+struct Line {
+    at: PathBuf,
+    read_only: bool,
+    no_suid: bool,
+    no_devices: bool,
+    kind: Vec<u8>,
+}
+
+/// Whether `pid` has the mounts of `view` and no other that can be written; the first difference is the
+/// error, as a sentence.
+pub(crate) fn prove(pid: i32, view: &View) -> Result<(), String> {
+    let path = format!("/proc/{pid}/mountinfo");
+    let mut text = Vec::new();
+    File::open(&path)
+        .and_then(|f| f.take(MOUNTINFO_LIMIT).read_to_end(&mut text))
+        .map_err(|e| format!("cannot read {path}: {e}"))?;
+    let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+    let lines: Option<Vec<Line>> = lines.map(line).collect();
+    judge(&lines.ok_or("a line of mountinfo cannot be read")?, view)
+}
+
+fn judge(lines: &[Line], view: &View) -> Result<(), String> {
+    if lines.is_empty() {
+        return Err("it has no mounts".to_owned());
+    }
+    let planned: HashMap<&Path, &Mount> = view.mounts.iter().map(|m| (path_of(m), m)).collect();
+    for line in lines {
+        let at = &line.at;
+        // The nearest planned mount says what may be written here: what lies below a tree that is grafted
+        // came with it. Its own `/proc` has writable files of its own processes.
+        let nearest = at.ancestors().find_map(|a| planned.get(a));
+        let writable = match nearest {
+            Some(mount) => !mount.sealed && mount.what.writable(),
+            None => at == Path::new("/proc") && line.kind == b"proc",
+        };
+        if !line.read_only && !writable {
+            return Err(format!("{at:?} can be written"));
+        }
+        if !line.no_suid {
+            return Err(format!("{at:?} raises privileges (no nosuid)"));
+        }
+        let device = nearest.is_some_and(|m| matches!(m.what, What::Graft { device: true, .. }))
+            || line.kind == b"devpts"
+            || at.starts_with("/proc");
+        if !line.no_devices && !device {
+            return Err(format!("{at:?} has device files (no nodev)"));
+        }
+    }
+    for mount in &view.mounts {
+        // A cover whose place is gone has nothing to cover.
+        let needed = mount.what.writable() || path_of(mount).exists();
+        if needed && last(lines, path_of(mount)).is_none() {
+            return Err(format!("{:?} is not mounted", path_of(mount)));
+        }
+    }
+    let processes = last(lines, Path::new("/proc")).map(|line| line.kind.as_slice());
+    if processes != Some(b"proc") {
+        return Err("/proc is not its own".to_owned());
+    }
+    for path in PROC_READ_ONLY {
+        let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
+        let open = last(lines, path).is_none_or(|line| !line.read_only);
+        if open && path.exists() {
+            return Err(format!("{path:?} can be written"));
+        }
+    }
+    Ok(())
+}
+
+/// What is uppermost at `path`: mountinfo lists mounts as they came.
+fn last<'a>(lines: &'a [Line], path: &Path) -> Option<&'a Line> {
+    lines.iter().rev().find(|line| line.at == path)
+}
+
+fn path_of(mount: &Mount) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(mount.at.as_bytes()))
+}
+
+/// `id parent major:minor root mount-point options … - type source super-options`.
+fn line(bytes: &[u8]) -> Option<Line> {
+    let mut fields = bytes.split(|b| *b == b' ');
+    let at = unescape(fields.nth(4)?);
+    let options: Vec<&[u8]> = fields.next()?.split(|b| *b == b',').collect();
+    let has = |name: &[u8]| options.contains(&name);
+    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+    Some(Line {
+        at: PathBuf::from(std::ffi::OsString::from_vec(at)),
+        read_only: has(b"ro"),
+        no_suid: has(b"nosuid"),
+        no_devices: has(b"nodev"),
+        kind: kind.to_owned(),
+    })
+}
+
+/// Space, tab, newline and backslash stand there as a backslash and three octal digits.
+fn unescape(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((first, after)) = rest.split_first() {
+        let octal = after.get(..3).filter(|_| *first == b'\\');
+        let value = octal
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match value {
+            Some(value) => {
+                out.push(value);
+                rest = &after[3..];
+            }
+            None => {
+                out.push(*first);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Confinement;
+
+    fn view() -> View {
+        let wanted = Confinement::new(PathBuf::from("/"));
+        View::new(&wanted, &std::env::current_exe().unwrap(), false).unwrap()
+    }
+
+    fn lines(view: &View) -> Vec<Line> {
+        let one = |at: &Path, read_only: bool, kind: &str| Line {
+            at: at.to_owned(),
+            read_only,
+            no_suid: true,
+            no_devices: true,
+            kind: kind.as_bytes().to_owned(),
+        };
+        let mut lines = vec![one(Path::new("/"), true, "ext4")];
+        lines.extend(view.mounts.iter().map(|m| {
+            let read_only = m.sealed || !m.what.writable();
+            one(path_of(m), read_only, "tmpfs")
+        }));
+        lines.push(one(Path::new("/proc"), false, "proc"));
+        for path in PROC_READ_ONLY {
+            let path = std::ffi::OsStr::from_bytes(path.to_bytes());
+            lines.push(one(Path::new(path), true, "proc"));
+        }
+        lines
+    }
+
+    #[test]
+    fn what_was_planned_is_proved_and_each_difference_is_found() {
+        let view = view();
+        assert_eq!(judge(&lines(&view), &view), Ok(()));
+        let spoil = |change: &dyn Fn(&mut Vec<Line>)| {
+            let mut lines = lines(&view);
+            change(&mut lines);
+            judge(&lines, &view).unwrap_err()
+        };
+        assert!(spoil(&|l| l[0].read_only = false).contains("can be written"));
+        assert!(spoil(&|l| l[0].no_suid = false).contains("nosuid"));
+        assert!(spoil(&|l| l[0].no_devices = false).contains("nodev"));
+        assert!(spoil(&|l| l.retain(|l| l.at != Path::new("/tmp"))).contains("not mounted"));
+        assert!(spoil(&|l| l.retain(|l| l.at != Path::new("/proc"))).contains("/proc"));
+        assert!(spoil(&|l| l.retain(|l| l.at != Path::new("/proc/sys"))).contains("/proc/sys"));
+        assert!(
+            spoil(&|l| {
+                let at = l.iter().position(|l| l.at == Path::new("/dev")).unwrap();
+                l[at].read_only = false;
+            })
+            .contains("/dev")
+        );
+        assert!(spoil(&|l| l.clear()).contains("no mounts"));
+    }
+
+    #[test]
+    fn a_line_is_read_with_its_escapes() {
+        let text = b"36 35 98:0 /mnt1 /mnt\\040two rw,noatime,nosuid master:1 - ext3 /dev/root rw,errors=continue";
+        let read = line(text).unwrap();
+        assert_eq!(read.at, Path::new("/mnt two"));
+        assert!(!read.read_only && read.no_suid && !read.no_devices);
+        assert_eq!(read.kind, b"ext3");
+        assert_eq!(line(b"36 35"), None);
+    }
+}

@@ -1,0 +1,222 @@
+//! A child that waits for its tracer, behind everything that is made before: namespaces, users, mounts, groups.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use portcullis_sys::exec::CStringArray;
+use portcullis_sys::namespace::Namespaces;
+use portcullis_sys::seccomp::{self, SockFilter};
+use portcullis_sys::signal::{self, Forwarding};
+use portcullis_sys::wait::{self, Change};
+use portcullis_sys::{channel, process, ptrace};
+
+use crate::bounds::Bounds;
+use crate::cgroup::Group;
+use crate::child::{self, COMPLAINT, Prepared, READY, STEPS, UNMAPPED};
+use crate::confinement::Network;
+use crate::error::Error;
+use crate::help;
+use crate::layer::LayerName;
+use crate::plan::Plan;
+use crate::proof;
+use crate::secret::{ArmedFilter, Cookie};
+
+/// Makes what `plan` says without executing the program: whether this machine can give it. Namespaces, mounts
+/// and users are made and proved as for a launch, by a child that is killed where the program would begin.
+pub fn rehearse(plan: &Plan) -> Result<(), Error> {
+    let instructions = vec![SockFilter {
+        // Return: allow. It is not loaded.
+        code: 6,
+        k: seccomp::RET_ALLOW,
+        ..SockFilter::default()
+    }];
+    let filter = ArmedFilter::new(instructions, Cookie::random()?)?;
+    let forwarding = Forwarding::install()?;
+    prepare(plan, filter, &forwarding).map(drop)
+}
+
+/// A child that waits for its tracer, behind everything that is made before. Dropped while it is armed, it and
+/// its init are killed and reaped.
+pub(crate) struct Started {
+    pub(crate) pid: i32,
+    /// The first process of its namespaces, the parent of `pid`.
+    pub(crate) init: Option<i32>,
+    /// What it says.
+    pub(crate) up: OwnedFd,
+    /// What it waits for.
+    pub(crate) down: OwnedFd,
+    /// Removed after its processes are gone.
+    pub(crate) group: Option<Group>,
+    pub(crate) armed: bool,
+}
+
+/// Creates the child and its init, and proves what they made.
+pub(crate) fn prepare(
+    plan: &Plan,
+    filter: ArmedFilter,
+    forwarding: &Forwarding,
+) -> Result<Started, Error> {
+    process::set_dumpable(false)?;
+    let arguments = CStringArray::new(plan.arguments.clone());
+    let environment = CStringArray::new(plan.environment.clone());
+    let (up_heard, up) = channel::pair()?;
+    let (down, down_write) = process::pipe()?;
+    let mask = signal::block_all()?;
+    // The program and the pipes are close-on-exec.
+    let own = [
+        plan.program.file().as_raw_fd(),
+        up.as_raw_fd(),
+        down.as_raw_fd(),
+    ];
+    let mut open = [plan.keep.as_slice(), &own].concat();
+    open.sort_unstable();
+    let view = plan.mounted();
+    let mut copies: Vec<Option<OwnedFd>> = Vec::new();
+    copies.resize_with(view.map_or(0, |view| view.mounts.len()), || None);
+    let namespaced = plan.namespaces != Namespaces::NONE;
+    let mut prepared = Prepared {
+        program: plan.program.file().as_fd(),
+        arguments: &arguments,
+        environment: &environment,
+        filter: &filter,
+        keep: &plan.keep,
+        open: &open,
+        mask: &mask,
+        signals: &forwarding.before(),
+        up,
+        down,
+        namespaces: plan.namespaces,
+        loopback: plan.confinement.network == Network::Loopback,
+        view,
+        copies: &mut copies,
+        landlock: plan.landlock.as_ref(),
+        capabilities: namespaced.then(|| plan.users.capabilities()),
+        bounds: &plan.bounds.resources,
+    };
+    let created = child::create(&mut prepared);
+    // The child has its copies: the secret is wiped here, and its ends of the pipes are closed.
+    let Prepared { up, down, .. } = prepared;
+    drop((up, down, filter));
+    signal::set_mask(&mask)?;
+    let (first, pidfd) = created.map_err(|e| no_namespaces(plan, e))?;
+    let mut started = Started {
+        pid: first,
+        init: namespaced.then_some(first),
+        up: up_heard,
+        down: down_write,
+        group: None,
+        armed: true,
+    };
+    // Whatever is here waits for the launcher's word, and has nothing below it yet.
+    started.group = grouped(&plan.bounds, first)?;
+    if namespaced {
+        started.hear(plan, UNMAPPED)?;
+        plan.users.map(first)?;
+        process::write_message(started.down.as_fd(), b"G")?;
+        started.pid = started.hear(plan, READY)?;
+        forwarding.target(process::handle(started.pid)?);
+    } else {
+        started.hear(plan, READY)?;
+        forwarding.target(pidfd);
+    }
+    if let Some(view) = view {
+        proof::prove(started.pid, view).map_err(|reason| Error::Layer {
+            layer: LayerName::Filesystem,
+            reason,
+            help: String::new(),
+        })?;
+    }
+    Ok(started)
+}
+
+/// The group that keeps limits, with the process `first` in it.
+fn grouped(bounds: &Bounds, first: i32) -> Result<Option<Group>, Error> {
+    if bounds.groups.is_empty() {
+        return Ok(None);
+    }
+    let make = || {
+        let places: Vec<_> = bounds
+            .groups
+            .iter()
+            .map(|(place, _)| place.clone())
+            .collect();
+        let group = Group::create(&places)?;
+        for (place, most) in &bounds.groups {
+            if let Some(most) = most {
+                group.bound(place.controller, *most)?;
+            }
+        }
+        group.enter(first).map(|()| group)
+    };
+    make().map(Some).map_err(|e: std::io::Error| Error::Layer {
+        layer: LayerName::Limits,
+        reason: format!("making a cgroup: {e}"),
+        help: String::new(),
+    })
+}
+
+impl Started {
+    /// Waits for `word`; the number of the process that said it.
+    fn hear(&self, plan: &Plan, word: u8) -> Result<i32, Error> {
+        let mut first = [0; COMPLAINT];
+        match channel::hear(self.up.as_fd(), &mut first)? {
+            (1, pid) if first[0] == word && pid > 0 => Ok(pid),
+            (COMPLAINT, _) => Err(complaint(plan, &first)),
+            _ => Err(Error::EndedEarly("it said nothing".to_owned())),
+        }
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let first = self.init.unwrap_or(self.pid);
+        if !self.armed || process::kill_unreaped(first).is_err() {
+            return;
+        }
+        // A kill does not wake a task that stands at its exit stop already. Fails when it runs.
+        let _ = ptrace::resume(self.pid, 0);
+        // The init ends after all that is below it, which this thread reaps too where it traces it.
+        while let Ok(Some((pid, change))) = match self.init {
+            Some(_) => wait::next(),
+            None => wait::next_of(self.pid),
+        } {
+            match change {
+                Change::Stopped(_) => {
+                    // Fails only when the kill overtook the stop.
+                    let _ = ptrace::resume(pid, 0);
+                }
+                Change::Ended(..) if pid == first => break,
+                Change::Ended(..) => {}
+            }
+        }
+    }
+}
+
+/// What the child's word means: a step that is a layer's is the layer's refusal.
+pub(crate) fn complaint(plan: &Plan, message: &[u8; COMPLAINT]) -> Error {
+    let errno = i32::from_le_bytes([message[1], message[2], message[3], message[4]]);
+    let reason = std::io::Error::from_raw_os_error(errno);
+    let step = STEPS
+        .get(usize::from(message[0]))
+        .copied()
+        .unwrap_or("start");
+    match child::layer_of(message[0]) {
+        Some(layer) => Error::Layer {
+            layer,
+            reason: format!("the child could not {step}: {reason}"),
+            help: help::with(layer, errno, plan.users.root),
+        },
+        None => Error::Child { step, reason },
+    }
+}
+
+/// The clone itself was refused.
+fn no_namespaces(plan: &Plan, error: portcullis_sys::Error) -> Error {
+    if plan.namespaces == Namespaces::NONE {
+        return Error::Kernel(error);
+    }
+    Error::Layer {
+        layer: LayerName::Namespaces,
+        help: help::with(LayerName::Namespaces, error.errno(), plan.users.root),
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,88 @@
+//! Which users the program's user namespace knows.
+
+use std::fs;
+
+use portcullis_sys::namespace::Capabilities;
+
+use crate::error::Error;
+use crate::layer::LayerName;
+
+/// The user who starts the program, and what he is inside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Users {
+    /// He is root here.
+    pub(crate) root: bool,
+    uid: u32,
+    gid: u32,
+}
+
+/// What a program of root keeps, in its own user namespace only: owning and reading files of the users that
+/// are mapped, changing to them, signals among its own, low ports and chroot of its own network and root.
+/// Numbers of `linux/capability.h`.
+const OF_ROOT: Capabilities = 1 << 0 // CAP_CHOWN
+    | 1 << 1 // CAP_DAC_OVERRIDE
+    | 1 << 3 // CAP_FOWNER
+    | 1 << 4 // CAP_FSETID
+    | 1 << 5 // CAP_KILL
+    | 1 << 6 // CAP_SETGID
+    | 1 << 7 // CAP_SETUID
+    | 1 << 8 // CAP_SETPCAP
+    | 1 << 10 // CAP_NET_BIND_SERVICE
+    | 1 << 18; // CAP_SYS_CHROOT
+
+impl Users {
+    /// Of this process.
+    pub(crate) fn current() -> Users {
+        Users {
+            root: rustix::process::geteuid().is_root(),
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+        }
+    }
+
+    /// What the program keeps of the capabilities over its namespaces.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        if self.root { OF_ROOT } else { 0 }
+    }
+
+    /// What it is inside, as a clause.
+    pub(crate) fn detail(&self) -> &'static str {
+        match self.root {
+            true => {
+                "users keep their ids: root's program is uid 0 for files, without a capability outside"
+            }
+            false => "the user keeps his id and has no capability",
+        }
+    }
+
+    /// Gives `init`, which waits, the users: root all that it knows itself, anybody else himself alone.
+    /// Whoever maps more than himself needs a capability outside (user_namespaces(7)).
+    pub(crate) fn map(&self, init: i32) -> Result<(), Error> {
+        let write = |name: &str, text: &str| {
+            fs::write(format!("/proc/{init}/{name}"), text).map_err(|e| Error::Layer {
+                layer: LayerName::Namespaces,
+                reason: format!("writing {name}: {e}"),
+                help: String::new(),
+            })
+        };
+        if self.root {
+            write("uid_map", &same("/proc/self/uid_map"))?;
+            return write("gid_map", &same("/proc/self/gid_map"));
+        }
+        write("uid_map", &format!("{0} {0} 1\n", self.uid))?;
+        // Else who could drop a group could read what is closed to the group (user_namespaces(7)).
+        write("setgroups", "deny")?;
+        write("gid_map", &format!("{0} {0} 1\n", self.gid))
+    }
+}
+
+/// Every id that is known at `path` to itself.
+fn same(path: &str) -> String {
+    let known = fs::read_to_string(path).unwrap_or_default();
+    let lines = known.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace();
+        let first = fields.next()?;
+        Some(format!("{first} {first} {}\n", fields.nth(1)?))
+    });
+    lines.collect()
+}

@@ -1,0 +1,495 @@
+//! The files that the program sees, as a list of mounts: pure data for the child and for whoever reads the
+//! plan.
+//!
+//! The base is a copy of the whole tree, made read-only. On it come, parents before children, private
+//! places, devices, trees that can be written, and covers over what is hidden. What the program needs from
+//! below a private place (its own files, its working directory) is put there again.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use portcullis_sys::mount::Attributes;
+
+use crate::confinement::{Confinement, Network};
+use crate::error::Error;
+use crate::places_table::{
+    DEVICE_LINKS, DEVICES, HOME_SECRETS, PRIVATE, ROOT_HIDDEN, SYSTEM_HIDDEN,
+};
+
+/// What the program sees.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct View {
+    /// Ascending by path, so that parents come before children.
+    pub(crate) mounts: Vec<Mount>,
+    /// The machine's root is the initial RAM file system, on which the view lies.
+    pub(crate) over: bool,
+    /// Where the program begins.
+    pub(crate) directory: CString,
+    /// Its file.
+    pub(crate) program: CString,
+}
+
+/// One mount on the base.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Mount {
+    /// Where it is attached.
+    pub(crate) at: CString,
+    pub(crate) what: What,
+    /// Directories to make in it, ascending, with their modes.
+    pub(crate) directories: Vec<(CString, u32)>,
+    /// Empty files to make in it, on which others are attached.
+    pub(crate) files: Vec<CString>,
+    /// Symbolic links to make in it: content and path.
+    pub(crate) links: Vec<(CString, CString)>,
+    /// It can be written only until these are made.
+    pub(crate) sealed: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum What {
+    /// A copy of what the machine has at the same path.
+    Graft {
+        /// It can be written.
+        writable: bool,
+        /// It is a device file.
+        device: bool,
+    },
+    /// An empty file system of this kind, with an option `mode`.
+    Fresh {
+        kind: &'static std::ffi::CStr,
+        mode: CString,
+    },
+    /// An empty directory that cannot be written.
+    EmptyDirectory,
+    /// An empty file that cannot be written.
+    EmptyFile,
+}
+
+impl What {
+    /// The attributes of a graft's copy.
+    pub(crate) fn attributes(&self) -> Attributes {
+        let base = Attributes::NO_SUID;
+        match self {
+            What::Graft { device: true, .. } => base.and(Attributes::NO_EXEC),
+            What::Graft { writable: true, .. } => base.and(Attributes::NO_DEVICES),
+            What::Graft { .. } => base.and(Attributes::NO_DEVICES).and(Attributes::READ_ONLY),
+            What::Fresh { kind, .. } if *kind == c"devpts" => base.and(Attributes::NO_EXEC),
+            What::Fresh { .. } => base.and(Attributes::NO_DEVICES),
+            What::EmptyDirectory | What::EmptyFile => base
+                .and(Attributes::NO_DEVICES)
+                .and(Attributes::NO_EXEC)
+                .and(Attributes::READ_ONLY),
+        }
+    }
+
+    /// Whether it stays writable, when it is not sealed.
+    pub(crate) fn writable(&self) -> bool {
+        match self {
+            What::Graft { writable, device } => *writable || *device,
+            What::Fresh { .. } => true,
+            What::EmptyDirectory | What::EmptyFile => false,
+        }
+    }
+}
+
+impl View {
+    /// The view that `wanted` asks for, of this machine as it is now. `root`: the user is root, whose
+    /// secrets are the system's.
+    pub(crate) fn new(wanted: &Confinement, program: &Path, root: bool) -> Result<View, Error> {
+        let mut plan = Planned::default();
+        for (path, mode) in PRIVATE {
+            if let Ok(path) = Path::new(path).canonicalize() {
+                plan.put(path, fresh(c"tmpfs", mode));
+            }
+        }
+        plan.devices()?;
+        let runtime = wanted.runtime.as_ref();
+        let runtime = runtime.and_then(|path| path.canonicalize().ok());
+        if let Some(path) = runtime.filter(|path| path.is_dir()) {
+            plan.put(path, fresh(c"tmpfs", "700"));
+        }
+        let mut granted = Vec::new();
+        for path in &wanted.read {
+            granted.push((existing(path, "read")?, false));
+        }
+        for path in &wanted.write {
+            let found = existing(path, "write")?;
+            if found == Path::new("/") {
+                return Err(Error::Invalid(
+                    "\"/\" cannot be made writable as a whole: name the directories below it"
+                        .to_owned(),
+                ));
+            }
+            granted.push((found, true));
+        }
+        for (path, writable) in &granted {
+            plan.open(path, *writable);
+        }
+        let directory = existing(&wanted.directory, "work in")?;
+        let program = existing(program, "start")?;
+        plan.needs(wanted, &directory, &program);
+        let mut covers = hidden(wanted, root);
+        for path in &wanted.hide {
+            covers.push(existing(path, "hide")?);
+        }
+        for path in covers {
+            plan.cover(&path, &granted);
+        }
+        // What is needed can lie below what is hidden.
+        plan.needs(wanted, &directory, &program);
+        plan.finish(&directory, &program)
+    }
+}
+
+impl View {
+    /// How much it gives, as a sentence.
+    pub(crate) fn detail(&self) -> String {
+        let paths = |is: fn(&What) -> bool| {
+            let found = self.mounts.iter().filter(|m| is(&m.what));
+            let shown: Vec<String> = found.map(|m| format!("{:?}", m.at)).collect();
+            shown
+        };
+        let written = paths(|what| matches!(what, What::Graft { writable: true, .. }));
+        let hidden = paths(|what| matches!(what, What::EmptyDirectory | What::EmptyFile)).len();
+        let written = match written.is_empty() {
+            true => String::new(),
+            false => format!(" and {}", written.join(", ")),
+        };
+        format!("read-only but for a private /tmp{written}; {hidden} places hidden")
+    }
+}
+
+impl fmt::Display for Mount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match &self.what {
+            What::Graft { device: true, .. } => "the machine's device",
+            What::Graft { writable: true, .. } => "the machine's, writable",
+            What::Graft { .. } => "the machine's, read-only",
+            What::Fresh { .. } if self.sealed => "its own, read-only",
+            What::Fresh { .. } => "its own, writable",
+            What::EmptyDirectory => "an empty directory",
+            What::EmptyFile => "an empty file",
+        };
+        write!(f, "{:?}: {what}", self.at)
+    }
+}
+
+/// What is hidden without being asked for.
+fn hidden(wanted: &Confinement, root: bool) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = SYSTEM_HIDDEN.map(PathBuf::from).into();
+    let mut homes: Vec<PathBuf> = wanted.home.iter().cloned().collect();
+    if root {
+        paths.extend(ROOT_HIDDEN.map(PathBuf::from));
+        let others = std::fs::read_dir("/home").into_iter().flatten().flatten();
+        homes.extend(others.map(|entry| entry.path()));
+    }
+    for home in homes {
+        paths.extend(HOME_SECRETS.map(|name| home.join(name)));
+    }
+    let found = paths.iter().filter_map(|path| path.canonicalize().ok());
+    found.collect()
+}
+
+fn existing(path: &Path, verb: &str) -> Result<PathBuf, Error> {
+    let what = || format!("cannot {verb} {path:?}");
+    path.canonicalize()
+        .map_err(|e| Error::Invalid(format!("{}: {e}", what())))
+}
+
+fn fresh(kind: &'static std::ffi::CStr, mode: &str) -> What {
+    What::Fresh {
+        kind,
+        mode: CString::new(mode).unwrap_or_default(),
+    }
+}
+
+/// The mounts while they are collected.
+#[derive(Default)]
+struct Planned {
+    mounts: BTreeMap<PathBuf, What>,
+}
+
+impl Planned {
+    fn put(&mut self, path: PathBuf, what: What) {
+        self.mounts.insert(path, what);
+    }
+
+    /// A `/dev` of its own, when the machine has the devices.
+    fn devices(&mut self) -> Result<(), Error> {
+        let sealed = PathBuf::from("/dev");
+        self.put(sealed, fresh(c"tmpfs", "755"));
+        for device in DEVICES.map(Path::new).into_iter().filter(|d| d.exists()) {
+            // Where it is a link, what it leads to would be somewhere else.
+            if device.canonicalize().is_ok_and(|found| found == device) {
+                self.put(
+                    device.to_owned(),
+                    What::Graft {
+                        writable: false,
+                        device: true,
+                    },
+                );
+            }
+        }
+        self.put("/dev/pts".into(), fresh(c"devpts", "620"));
+        self.put("/dev/shm".into(), fresh(c"tmpfs", "1777"));
+        Ok(())
+    }
+
+    /// Nothing is seen at and below `path` but for what the user names there.
+    fn cover(&mut self, path: &Path, granted: &[(PathBuf, bool)]) {
+        let is = |other: &Path| granted.iter().any(|(g, _)| g == other);
+        // Below a private place there is nothing to hide.
+        if is(path) || self.private_above(path).is_some() {
+            return;
+        }
+        self.mounts
+            .retain(|other, _| !other.starts_with(path) || is(other));
+        let what = match path.is_dir() {
+            true => What::EmptyDirectory,
+            false => What::EmptyFile,
+        };
+        self.put(path.to_owned(), what);
+        for (inside, writable) in granted.iter().filter(|(g, _)| g.starts_with(path)) {
+            self.make_room(inside);
+            self.put(
+                inside.clone(),
+                What::Graft {
+                    writable: *writable,
+                    device: false,
+                },
+            );
+        }
+    }
+
+    /// The user names `path`: it is as the machine has it, and can be written when he says so.
+    fn open(&mut self, path: &Path, writable: bool) {
+        let was = self.mounts.remove(path);
+        if writable || was.is_some() || self.private_above(path).is_some() {
+            self.put(
+                path.to_owned(),
+                What::Graft {
+                    writable,
+                    device: false,
+                },
+            );
+        }
+    }
+
+    /// Hidden directories above `path` become private ones, in which others can be attached.
+    fn make_room(&mut self, path: &Path) {
+        for above in path.ancestors().skip(1) {
+            if self.mounts.get(above) == Some(&What::EmptyDirectory) {
+                self.put(above.to_owned(), fresh(c"tmpfs", "755"));
+            }
+        }
+    }
+
+    /// Its own files, its working directory and what its network is configured by.
+    fn needs(&mut self, wanted: &Confinement, directory: &Path, program: &Path) {
+        if !self.mounts.contains_key(directory) {
+            self.need(directory);
+        }
+        let names = (wanted.network != Network::None).then_some(Path::new("/etc/resolv.conf"));
+        let parts = wanted.parts.iter().map(PathBuf::as_path);
+        for part in parts.chain([program]).chain(names) {
+            // A file that is gone by now is missed by the program itself.
+            if let Ok(found) = part.canonicalize() {
+                self.need(&found);
+            }
+        }
+    }
+
+    /// What is needed is put where a private place would hide it.
+    fn need(&mut self, path: &Path) {
+        self.make_room(path);
+        if self.private_above(path).is_some() {
+            let what = What::Graft {
+                writable: false,
+                device: false,
+            };
+            // What is there already stays as it is.
+            self.mounts.entry(path.to_owned()).or_insert(what);
+        }
+    }
+
+    /// The nearest mount strictly above `path`.
+    fn nearest(&self, path: &Path) -> Option<&Path> {
+        let mut above = path.ancestors().skip(1);
+        above.find_map(|a| self.mounts.get_key_value(a).map(|(at, _)| at.as_path()))
+    }
+
+    /// The nearest mount strictly above `path`, when it shows nothing of the machine's.
+    fn private_above(&self, path: &Path) -> Option<&Path> {
+        let nearest = self.nearest(path)?;
+        match self.mounts.get(nearest) {
+            Some(What::Graft { .. }) | None => None,
+            Some(_) => Some(nearest),
+        }
+    }
+
+    fn finish(self, directory: &Path, program: &Path) -> Result<View, Error> {
+        let mut mounts: Vec<Mount> = Vec::with_capacity(self.mounts.len());
+        for (path, what) in &self.mounts {
+            let at = c_string(path)?;
+            if let Some(nearest) = self.private_above(path) {
+                let found = mounts
+                    .iter_mut()
+                    .find(|m| m.at.as_bytes() == nearest.as_os_str().as_bytes());
+                if let Some(place) = found {
+                    make_way(place, nearest, path, what)?;
+                }
+            }
+            mounts.push(Mount {
+                sealed: path == Path::new("/dev"),
+                links: match path == Path::new("/dev") {
+                    true => DEVICE_LINKS
+                        .into_iter()
+                        .map(|(to, at)| Ok((c_string(to.as_ref())?, c_string(at.as_ref())?)))
+                        .collect::<Result<_, Error>>()?,
+                    false => Vec::new(),
+                },
+                at,
+                what: what.clone(),
+                directories: Vec::new(),
+                files: Vec::new(),
+            });
+        }
+        Ok(View {
+            mounts,
+            over: is_initial_root(),
+            directory: c_string(directory)?,
+            program: c_string(program)?,
+        })
+    }
+}
+
+/// Whether the root of this process is the one that the kernel began with.
+fn is_initial_root() -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mut roots = mounts
+        .lines()
+        .filter(|line| line.split(' ').nth(4) == Some("/"));
+    roots
+        .next_back()
+        .is_some_and(|line| line.contains(" - rootfs "))
+}
+
+/// Makes in `place`, which is at `nearest`, what `path` is attached to.
+fn make_way(place: &mut Mount, nearest: &Path, path: &Path, what: &What) -> Result<(), Error> {
+    let is_file = match what {
+        What::Graft { .. } => !path.is_dir(),
+        What::EmptyFile => true,
+        What::Fresh { .. } | What::EmptyDirectory => false,
+    };
+    let mut way: Vec<&Path> = path
+        .ancestors()
+        .take_while(|above| *above != nearest)
+        .collect();
+    way.reverse();
+    for directory in way {
+        let name = c_string(directory)?;
+        if directory == path && is_file {
+            place.files.push(name);
+        } else if !place.directories.iter().any(|(made, _)| *made == name) {
+            place.directories.push((name, 0o755));
+        }
+    }
+    Ok(())
+}
+
+fn c_string(path: &Path) -> Result<CString, Error> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|e| Error::Invalid(format!("{path:?} holds a NUL byte: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program() -> PathBuf {
+        std::env::current_exe().unwrap()
+    }
+
+    fn at<'a>(view: &'a View, path: &Path) -> Option<&'a Mount> {
+        let mut mounts = view.mounts.iter();
+        mounts.find(|m| m.at.as_bytes() == path.as_os_str().as_bytes())
+    }
+
+    #[test]
+    fn what_is_needed_below_a_private_place_is_put_there_again() {
+        let place = tempfile::tempdir_in("/tmp").unwrap();
+        let place = place.path().canonicalize().unwrap();
+        let program = place.join("program");
+        std::fs::write(&program, "").unwrap();
+        let wanted = Confinement::new(PathBuf::from("/"));
+        let view = View::new(&wanted, &program, false).unwrap();
+        let tmp = at(&view, Path::new("/tmp")).unwrap();
+        assert!(tmp.what.writable());
+        assert_eq!(tmp.directories.len(), 1);
+        assert_eq!(tmp.files, [c_string(&program).unwrap()]);
+        assert!(!at(&view, &program).unwrap().what.writable());
+
+        // The working directory has it already.
+        let wanted = Confinement::new(place.clone());
+        let view = View::new(&wanted, &program, false).unwrap();
+        assert!(!at(&view, &place).unwrap().what.writable());
+        assert_eq!(at(&view, &program), None);
+    }
+
+    #[test]
+    fn a_secret_is_hidden_and_a_named_part_of_it_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        std::fs::create_dir(home.join(".ssh")).unwrap();
+        std::fs::write(home.join(".ssh/known_hosts"), "").unwrap();
+        std::fs::write(home.join(".netrc"), "").unwrap();
+        let mut wanted = Confinement::new(home.clone());
+        wanted.home = Some(home.clone());
+        wanted.write = vec![home.clone()];
+        let program = program();
+        let view = View::new(&wanted, &program, false).unwrap();
+        let what = |view: &View, name: &str| at(view, &home.join(name)).map(|m| m.what.clone());
+        assert_eq!(what(&view, ".ssh"), Some(What::EmptyDirectory));
+        assert_eq!(what(&view, ".netrc"), Some(What::EmptyFile));
+        assert!(at(&view, &home).unwrap().what.writable());
+
+        wanted.read = vec![home.join(".ssh/known_hosts")];
+        let view = View::new(&wanted, &program, false).unwrap();
+        let ssh = at(&view, &home.join(".ssh")).unwrap();
+        assert!(matches!(ssh.what, What::Fresh { .. }));
+        assert_eq!(ssh.files.len(), 1);
+        wanted.read = vec![home.join(".ssh")];
+        let view = View::new(&wanted, &program, false).unwrap();
+        assert!(matches!(
+            what(&view, ".ssh"),
+            Some(What::Graft {
+                writable: false,
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn parents_come_before_children() {
+        let wanted = Confinement::new(PathBuf::from("/"));
+        let view = View::new(&wanted, &program(), true).unwrap();
+        for (index, mount) in view.mounts.iter().enumerate() {
+            let path = Path::new(std::ffi::OsStr::from_bytes(mount.at.as_bytes()));
+            for before in &view.mounts[..index] {
+                let before = Path::new(std::ffi::OsStr::from_bytes(before.at.as_bytes()));
+                assert!(!before.starts_with(path), "{before:?} {path:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_whole_cannot_be_written() {
+        let mut wanted = Confinement::new(PathBuf::from("/"));
+        wanted.write = vec![PathBuf::from("/")];
+        assert!(View::new(&wanted, &program(), false).is_err());
+    }
+}

@@ -1,0 +1,158 @@
+/* attempt WHAT [WHERE]: tries one thing that must not be possible, in the mildest way that shows whether it
+   is. Ends with 0 when it is, else with the error number. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int result(long value) { return value == -1 ? errno : 0; }
+
+static int opens(const char *path, int flags) { return result(open(path, flags | O_CLOEXEC, 0600)); }
+
+static int connects(const char *name, int abstract) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  strncpy(address.sun_path + abstract, name, sizeof address.sun_path - 2);
+  socklen_t length = offsetof(struct sockaddr_un, sun_path) + abstract + strlen(name);
+  return result(connect(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&address, length));
+}
+
+static int calls_port(const char *port) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(port)),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  return result(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&address, sizeof address));
+}
+
+/* A daemon of its own session that would still be there after the program, with a file locked. */
+static int leaves(const char *path) {
+  int ready[2];
+  char byte;
+  if (pipe(ready))
+    return errno;
+  if (fork() == 0) {
+    setsid();
+    if (fork() == 0 && flock(open(path, O_RDONLY), LOCK_EX) == 0 && write(ready[1], "l", 1) == 1)
+      sleep(30);
+    _exit(0);
+  }
+  close(ready[1]);
+  return read(ready[0], &byte, 1) == 1 ? 0 : 97;
+}
+
+int main(int argc, char **argv) {
+  const char *what = argc > 1 ? argv[1] : "", *where = argc > 2 ? argv[2] : "";
+#define IS(name) (!strcmp(what, name))
+  if (IS("read"))
+    return opens(where, O_RDONLY);
+  if (IS("write"))
+    return opens(where, O_WRONLY);
+  if (IS("create"))
+    return opens(where, O_WRONLY | O_CREAT);
+  if (IS("unix"))
+    return connects(where, 0);
+  if (IS("abstract"))
+    return connects(where, 1);
+  if (IS("tcp"))
+    return calls_port(where);
+  if (IS("bind")) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int listens = socket(AF_INET, SOCK_STREAM, 0);
+    socklen_t length = sizeof address;
+    if (bind(listens, (struct sockaddr *)&address, length) || listen(listens, 1) ||
+        getsockname(listens, (struct sockaddr *)&address, &length))
+      return errno;
+    return result(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&address, length));
+  }
+  if (IS("signal"))
+    return result(kill(atoi(where), 0));
+  if (IS("trace"))
+    return result(ptrace(PTRACE_SEIZE, atoi(where), 0, 0));
+  if (IS("mount"))
+    return result(mount("none", where, "tmpfs", 0, NULL));
+  if (IS("remount"))
+    return result(mount(NULL, where, NULL, MS_REMOUNT | MS_BIND, NULL));
+  if (IS("nested-remount")) {
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
+      return errno;
+    return result(mount(NULL, where, NULL, MS_REMOUNT | MS_BIND, NULL));
+  }
+  if (IS("device"))
+    return result(mknod(where, S_IFCHR | 0600, makedev(1, 3)));
+  if (IS("host-name"))
+    return result(sethostname("attempt", 7));
+  if (IS("first")) /* Not even root signals the init from below (pid_namespaces(7)). */
+    return result(kill(1, SIGKILL));
+  if (IS("own")) {
+    char name[32];
+    int own = open("/proc/self/exe", O_PATH);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", own);
+    execl(where, where, "write", name, (char *)0);
+    return 98;
+  }
+  if (IS("leave"))
+    return leaves(where);
+  if (IS("fork")) {
+    int count = 0;
+    while (count < atoi(where)) {
+      pid_t child = fork();
+      if (child < 0)
+        return errno;
+      if (child == 0) {
+        pause();
+        _exit(0);
+      }
+      count++;
+    }
+    return 0;
+  }
+  if (IS("spin"))
+    for (;;)
+      ;
+  if (IS("spin-elsewhere")) { /* In a child that nobody waits for. */
+    if (fork() == 0)
+      for (;;)
+        ;
+    pause();
+  }
+  if (IS("wait"))
+    for (;;)
+      pause();
+  if (IS("memory")) {
+    size_t size = (size_t)atoi(where) << 20;
+    char *memory = malloc(size);
+    if (!memory)
+      return errno;
+    for (size_t at = 0; at < size; at += 4096)
+      ((volatile char *)memory)[at] = 1;
+    return 0;
+  }
+  if (IS("files")) {
+    for (int count = 0; count < atoi(where); count++)
+      if (dup(0) < 0)
+        return errno;
+    return 0;
+  }
+  if (IS("file-size")) {
+    char byte = 0;
+    int file = chdir("/tmp") ? -1 : open("long", O_WRONLY | O_CREAT, 0600);
+    return result(pwrite(file, &byte, 1, atoi(where)));
+  }
+  if (IS("number"))
+    return getpid();
+  if (IS("user"))
+    return getuid() == (uid_t)atol(where) ? 0 : 1;
+  return 99;
+}
