@@ -208,9 +208,12 @@ fn scans(workload: &Workload, command: &Path) -> Result<Vec<Scan>> {
 const EXECVE: u32 = 59;
 
 /// The words before the program: the launcher, writing its verdict to `verdict`.
-fn front(workload: &Workload, command: &Path, verdict: &Path) -> Vec<OsString> {
-    let mut words: Vec<OsString> = vec![command.into(), "run".into()];
+///
+/// It is given the network, in which its client is, and its directory.
+fn front(workload: &Workload, command: &Path, verdict: &Path, directory: &Path) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec![command.into(), "run".into(), "--net".into()];
     words.extend(["--verdict".into(), verdict.into()]);
+    words.extend(["--write".into(), directory.into()]);
     words.extend(portcullis::plugins(workload, &[]));
     for program in workload.starts {
         words.extend(["--exec".into(), program.into()]);
@@ -238,7 +241,7 @@ fn same(workload: &Workload, native: &[Played], command: &Path, http: u16) -> Re
     let scratch = Scratch::new(http)?;
     let verdicts = tempfile::tempdir()?;
     let verdict = |index: usize| verdicts.path().join(format!("{index}.verdict.json"));
-    let front = |index: usize| front(workload, command, &verdict(index));
+    let front = |index: usize| front(workload, command, &verdict(index), scratch.path());
     // All steps are played before any is judged: one wrong step must not hide the next.
     let confined = play::play(workload, &scratch, &front, Stop::Started)?;
     let mut wrong = Vec::new();
@@ -399,7 +402,9 @@ fn injected(
     let verdicts = tempfile::tempdir()?;
     let verdict = verdicts.path().join("verdict.json");
     let workload = target.workload;
-    let front = command.map_or_else(Vec::new, |command| front(workload, command, &verdict));
+    let front = command.map_or_else(Vec::new, |command| {
+        front(workload, command, &verdict, scratch.path())
+    });
     play::first(
         workload,
         target.step,

@@ -88,7 +88,31 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
             foreign(Arch::X32),
         ));
     }
+    // All but the control are of the command.
+    for case in cases.iter_mut().skip(1) {
+        let options = without(environment);
+        case.step.arguments.splice(OPTIONS..OPTIONS, options);
+    }
     Ok(cases)
+}
+
+/// Where the options of `run` begin, after the words of [`case`].
+const OPTIONS: usize = 5;
+
+/// The layers that this machine cannot give are left out: it would refuse.
+fn without(environment: &Environment) -> Vec<Word> {
+    let has = |feature| environment.declared.level(feature) > 0;
+    let (users, mounts) = (has(Feature::Userns), has(Feature::MountSetattr));
+    let layers = [
+        ("namespaces", users),
+        ("network", users),
+        ("filesystem", users && mounts),
+        ("landlock", has(Feature::Landlock)),
+    ];
+    let missing = layers.iter().filter(|(_, can)| !can);
+    missing
+        .flat_map(|(layer, _)| ["--allow-insecure", *layer].map(Word::from))
+        .collect()
 }
 
 fn case(name: &str, program: &str, options: &[&str], arguments: Vec<String>, judge: Judge) -> Case {

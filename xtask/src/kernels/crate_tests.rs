@@ -38,12 +38,16 @@ const LISTING: [&str; 3] = ["--list", "--format", "terse"];
 
 /// What decides which tests there are.
 const ARCHES: [Feature; 2] = [Feature::X86_64, Feature::Aarch64];
-/// What tests need that is not everywhere.
+/// What tests need that is not everywhere; a name that ends with colons is that of a file's tests.
 const NEEDS: &[(&str, Feature)] = &[
     (
         "it::denial::a_call_of_the_32_bit_abi_is_told_as_one",
         Feature::X86_64,
     ),
+    // What is mounted is made read-only as a whole, and rules about files belong to the default.
+    ("it::confined::", Feature::MountSetattr),
+    ("it::confined::", Feature::Landlock),
+    ("it::confined::", Feature::Userns),
     (
         "it::observe::a_foreign_call_is_killed_even_when_observing",
         Feature::X86_64,
@@ -115,7 +119,7 @@ pub(crate) fn cases(environment: &Environment, files: &mut Files) -> Result<Vec<
         let prefix = format!("{executable}::");
         let mut tests = names(list)?;
         // Those that this machine's architecture may not have.
-        let known = NEEDS.iter();
+        let known = NEEDS.iter().filter(|(name, _)| !name.ends_with("::"));
         tests.extend(known.filter_map(|(name, _)| name.strip_prefix(&prefix)));
         cases.push(whole(environment, program, &prefix, &tests));
         let ignored = files.get(&format!("{program}{IGNORED}"));
@@ -173,7 +177,10 @@ fn one(program: &str, prefix: &str, test: &str) -> Case {
 }
 
 fn needs(prefix: &str, test: &str) -> Vec<Need> {
-    let of = |(name, _): &&(&str, Feature)| name.strip_prefix(prefix) == Some(test);
+    let of = |(name, _): &&(&str, Feature)| match name.strip_prefix(prefix) {
+        Some(file) if file.ends_with("::") => test.starts_with(file),
+        name => name == Some(test),
+    };
     let needs = NEEDS.iter().filter(of);
     needs.map(|(_, feature)| Need::from(*feature)).collect()
 }

@@ -34,7 +34,7 @@ pub(super) const TOOLS: &[Workload] = &[
         "ls",
         "/bin/ls",
         &[
-            step("", &["-la", "/"], LastWords, 0),
+            step("", &["-la", "/usr"], LastWords, 0),
             run(&["-R", "tree"]),
             run(&["--color=always", "-l", "--time-style=+", "words"]),
             step("", &["/nonexistent"], All, 2),
