@@ -4,6 +4,7 @@
 //! executable keeps its own addresses), so one 64-bit address names one byte of one file.
 
 mod extent;
+mod go;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -105,6 +106,20 @@ pub struct ImageObject {
     pub(crate) begins: Vec<u64>,
     /// Function values of Go in its constant data, ascending ([`Image::is_function_value`]).
     pub(crate) function_values: Vec<u64>,
+    /// Variables of Go of which it is known where they begin, ascending.
+    pub(crate) variables: Vec<Variable>,
+    /// Variables in which Go's runtime keeps addresses of functions of the vDSO, and their names.
+    pub(crate) vdso: Vec<(u64, String)>,
+}
+
+/// A variable of Go (see `link/variables.rs`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Variable {
+    pub(crate) start: u64,
+    /// Where it ends at the latest.
+    pub(crate) end: u64,
+    /// How long those are at most that come before it, and itself.
+    pub(crate) longest: u64,
 }
 
 /// What the loader puts into words of one object.
@@ -501,69 +516,6 @@ impl Image {
         let start = self.fde_range(at)?.start;
         let inside = start != at.0 && !self.function_start(at) && self.function_start(Addr(start));
         inside.then_some(Addr(start))
-    }
-
-    /// Whether the Go compiler or its assembler made the code at `at`.
-    pub fn is_go(&self, at: Addr) -> bool {
-        self.object(at).is_some_and(|o| {
-            let address = at.0.wrapping_sub(o.base);
-            let go = o.file.go.as_ref();
-            go.is_some_and(|go| go.text.contains(&address))
-        })
-    }
-
-    /// Whether a variable of Go code is at `at`.
-    pub fn is_go_variable(&self, at: Addr) -> bool {
-        self.object(at).is_some_and(|o| {
-            let address = at.0.wrapping_sub(o.base);
-            let go = o.file.go.as_ref();
-            go.is_some_and(|go| go.is_variable(address))
-        })
-    }
-
-    /// Whether `at` is a function value of Go that nothing was captured for: constant data that holds
-    /// the address of a function, and that code or a pointer refers to. Nobody who holds its address
-    /// goes on from there.
-    pub fn is_function_value(&self, at: Addr) -> bool {
-        self.object(at)
-            .is_some_and(|o| o.function_values.binary_search(&at.0).is_ok())
-    }
-
-    /// The first of them after `at`, in its object.
-    pub fn next_function_value(&self, at: Addr) -> Option<Addr> {
-        let values = &self.object(at)?.function_values;
-        let next = values.get(values.partition_point(|&v| v <= at.0))?;
-        Some(Addr(*next))
-    }
-
-    /// Whether Go's compiler knew that a call does not return: what comes after it, a `nop` aside, has
-    /// another stack height, as no place in its code has that follows.
-    pub fn go_ends(&self, call: Addr, after: Addr) -> bool {
-        let Some(object) = self.object(call) else {
-            return false;
-        };
-        let Some(go) = &object.file.go else {
-            return false;
-        };
-        let file_address = |a: Addr| a.0.wrapping_sub(object.base);
-        go.ends(&object.file.memory, file_address(call), file_address(after))
-    }
-
-    /// How many bytes of its caller's stack a function of Go may write to: where the caller passes
-    /// arguments and gets results, and where the function keeps what came in registers. Without a
-    /// function, the most that any has.
-    pub fn go_shares(&self, caller: Addr, callee: Option<Addr>) -> u32 {
-        let go = self
-            .object(caller)
-            .and_then(|o| o.file.go.as_ref().map(|go| (o, go)));
-        let Some((object, go)) = go else { return 0 };
-        let callee = callee.map(|at| at.0.wrapping_sub(object.base));
-        match callee.map(|at| go.covering(at)) {
-            None => go.most_shared,
-            // Of another language: it has no such part.
-            Some(None) => 0,
-            Some(Some((function, _))) => function.shared,
-        }
     }
 
     /// All function starts of an object, ascending.

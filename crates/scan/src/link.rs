@@ -11,6 +11,8 @@ mod relocate;
 mod scope;
 mod search;
 mod services;
+mod variables;
+mod vdso;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -163,6 +165,8 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
             words: Default::default(),
             begins: Vec::new(),
             function_values: Vec::new(),
+            variables: Vec::new(),
+            vdso: Vec::new(),
             file: Arc::clone(file),
         });
     }
@@ -199,6 +203,10 @@ pub fn link(files: &dyn Files, program: &Path, request: &LinkRequest) -> Result<
     let values = begins::function_values(&image);
     for (object, values) in image.objects.iter_mut().zip(values) {
         object.function_values = values;
+    }
+    for object in &mut image.objects {
+        object.variables = variables::known(object);
+        object.vdso = vdso::pointers(object);
     }
     Ok(image)
 }

@@ -30,7 +30,7 @@ use sha2::{Digest, Sha256};
 use crate::image::Region;
 use dynamic::Dynamic;
 use frames::Frames;
-use go::Go;
+pub(crate) use go::Go;
 use header::Section;
 use landing::CallSite;
 use names::Names;

@@ -72,9 +72,17 @@ impl Image {
         }
         let code = |slot: &Slot| matches!(slot, Slot::Address(held) if self.is_code(*held));
         self.slot(Addr(at.0.wrapping_sub(8))).filter(code)?;
-        let begins = &self.object(last)?.begins;
-        let before = begins.partition_point(|&b| b <= last.0).checked_sub(1);
-        let start = before.map_or(0, |n| begins[n]);
+        let object = self.object(last)?;
+        let before = |begins: &[u64]| {
+            let before = begins.partition_point(|&b| b <= last.0).checked_sub(1);
+            before.map_or(0, |n| begins[n])
+        };
+        // A function value of Go is no table.
+        let value_end = before(&object.function_values).saturating_add(8);
+        let start = before(&object.begins).max(value_end);
+        if start == at.0 {
+            return None;
+        }
         Some(start.max(region.range.start)..at.0)
     }
 

@@ -53,6 +53,8 @@ pub static CONVENTION: Convention = Convention {
     caller_saved: RegSet::span(X0, Reg(18)),
     callee_saved: RegSet::span(Reg(19), X29),
     go_passing: RegSet::span(X0, Reg(15)).or(RegSet::of(&[Reg(26)])),
+    go_closure: Reg(26),
+    go_written: Reg(2),
     go_zero: None,
     names_pages: true,
     number: X8,

@@ -100,6 +100,12 @@ pub struct Convention {
     /// Registers that pass arguments, results and closures between functions of Go ("Go internal ABI
     /// specification").
     pub go_passing: RegSet,
+    /// Where a function of Go finds the closure that it was called through ("Go internal ABI
+    /// specification", "Closures").
+    pub go_closure: Reg,
+    /// Where a pointer is written that Go's write barrier writes for its caller (`gcWriteBarrier` in
+    /// runtime/asm_amd64.s and runtime/asm_arm64.s, until Go 1.20).
+    pub go_written: Reg,
     /// A vector register that Go code keeps at zero ("Go internal ABI specification").
     pub go_zero: Option<u8>,
     /// Instructions name the page of an address and others add the rest.

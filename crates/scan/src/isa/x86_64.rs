@@ -53,6 +53,8 @@ pub static CONVENTION: Convention = Convention {
     caller_saved: RegSet::of(&[RAX, RCX, RDX, RSI, RDI, R8, R9, R10, R11]),
     callee_saved: RegSet::of(&[RBX, RBP, Reg(12), Reg(13), Reg(14), Reg(15)]),
     go_passing: RegSet::of(&[RAX, RBX, RCX, RDI, RSI, R8, R9, R10, R11, RDX]),
+    go_closure: RDX,
+    go_written: RDI,
     go_zero: Some(15),
     names_pages: false,
     number: RAX,

@@ -6,6 +6,8 @@
 //! (`runtime/symtab.go`, `runtime/runtime2.go`, `debug/gosym/pclntab.go`), methods of types
 //! (`internal/abi/type.go`).
 
+mod pointers;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -14,6 +16,7 @@ use rustc_hash::FxHashMap;
 use super::memory::{Memory, word32, word64};
 use super::relocations::Relocation;
 use crate::image::Region;
+pub(crate) use pointers::Pointers;
 
 /// `pcHeader.magic`: Go 1.18, and 1.20 and newer.
 const MAGICS: [u32; 2] = [0xffff_fff0, 0xffff_fff1];
@@ -21,6 +24,15 @@ const MAGICS: [u32; 2] = [0xffff_fff0, 0xffff_fff1];
 const MINPC: u64 = 20;
 const TEXT: u64 = 22;
 const DATA: u64 = 24;
+/// Where `moduledata` says which words of [`Data::Pointers`] are pointers: before Go 1.20, and since then.
+const POINTERS: [u64; 2] = [33, 35];
+/// What the names of these functions begin with (`runtime/asm_amd64.s`, `runtime/asm_arm64.s`).
+const WRITE_BARRIER: &[u8] = b"runtime.gcWriteBarrier";
+/// `fipsMagic` (`crypto/internal/fips140/check/check.go`), before what it says of a program's parts.
+const FIPS: &[u8] = b"\xff Go fipsinfo \xff\x00";
+/// Behind that: where it lies itself, and then beginnings and ends of four parts.
+const FIPS_SELF: u64 = 48;
+const FIPS_PARTS: u64 = 8;
 /// What the linker itself puts between functions.
 const MARK: &[u8] = b"go:";
 /// The largest real programs have some hundred thousand.
@@ -33,10 +45,14 @@ const MOST_TABLES: usize = 16;
 pub(crate) struct Go {
     /// Where all of it is: code of other languages lies outside.
     pub(crate) text: Range<u64>,
-    /// Where its variables are, of all kinds.
-    data: [Range<u64>; 4],
+    /// Where its variables are, of all kinds: in each of these they come in order of their sizes.
+    pub(crate) data: Vec<Range<u64>>,
+    /// Which words of some of them are pointers.
+    pub(crate) pointers: Pointers,
     /// Ascending.
     pub(crate) functions: Vec<Function>,
+    /// Functions that write a pointer for their caller while garbage is collected, ascending.
+    write_barriers: Vec<u64>,
     /// Where the tables are: no data that the program itself works with.
     tables: u64,
     /// What distances between instructions are counted in.
@@ -131,6 +147,11 @@ impl Go {
     pub(crate) fn begins(&self, address: u64) -> bool {
         let found = self.functions.binary_search_by_key(&address, |f| f.start);
         found.is_ok()
+    }
+
+    /// Whether the function that begins here writes a pointer for its caller.
+    pub(crate) fn is_write_barrier(&self, address: u64) -> bool {
+        self.write_barriers.binary_search(&address).is_ok()
     }
 
     /// Whether a variable of Go's is here.
@@ -253,6 +274,7 @@ impl Tables {
         let entries = table.get(..size)?;
         let module = self.module(words, entries, regions)?;
         let mut functions = Vec::new();
+        let mut write_barriers = Vec::new();
         for entry in entries.chunks_exact(8) {
             let start = module.text.start.checked_add(word32(entry, 0)?.into())?;
             let about = table.get(word32(entry, 4)? as usize..)?;
@@ -260,6 +282,9 @@ impl Tables {
             let name = names.checked_add(word32(about, 4)? as usize)?;
             if memory.start_of_name(name).starts_with(MARK) {
                 continue;
+            }
+            if memory.start_of_name(name).starts_with(WRITE_BARRIER) {
+                write_barriers.push(start);
             }
             functions.push(Function {
                 start,
@@ -273,10 +298,14 @@ impl Tables {
         let ascending = functions.is_sorted_by(|a, b| a.start < b.start);
         let last = functions.last()?.start;
         (ascending && module.text.contains(&last)).then_some(Go {
+            pointers: module
+                .pointers(words, memory.u32(self.at)?)
+                .unwrap_or_default(),
+            data: module.sorted(words, regions),
             text: module.text,
-            data: module.data,
             most_shared: functions.iter().map(|f| f.shared).max().unwrap_or(0),
             functions,
+            write_barriers,
             tables: self.at,
             quantum: self.quantum,
         })
@@ -305,6 +334,7 @@ impl Tables {
 
 /// `moduledata`, as far as it is used: it begins with the address of the tables.
 struct Module {
+    at: u64,
     text: Range<u64>,
     data: [Range<u64>; 4],
 }
@@ -330,9 +360,50 @@ impl Module {
             && code(text.end - 1);
         let [a, b, c, d] = [0, 2, 4, 6].map(|n| range(DATA + n));
         fits.then_some(Module {
+            at,
             text,
             data: [a?, b?, c?, d?],
         })
+    }
+
+    /// Which words of the variables with pointers are pointers, in tables of this form.
+    fn pointers(&self, words: &Words<'_>, magic: u32) -> Option<Pointers> {
+        const SECOND: usize = 1;
+        let field = POINTERS[usize::from(magic == MAGICS[SECOND])];
+        let program = words.word(self.at.checked_add(8 * field)?)?;
+        Pointers::read(words.memory, &self.data[SECOND], program)
+    }
+
+    /// Its variables in parts of which each is sorted by size (`dodataSect`,
+    /// cmd/link/internal/ld/data.go): those of the cryptography that is checked at the start come after
+    /// the others of their kind (cmd/link/internal/ld/fips140.go).
+    fn sorted(&self, words: &Words<'_>, regions: &[Region]) -> Vec<Range<u64>> {
+        let mut cuts: Vec<u64> = regions
+            .iter()
+            .filter(|r| !r.executable)
+            .flat_map(|region| {
+                let bytes = words.memory.code(region);
+                let places = (0..bytes.len()).step_by(8);
+                let found = places.filter(|&at| bytes[at..].starts_with(FIPS));
+                found.map(|at| region.range.start + at as u64)
+            })
+            .filter(|&at| words.word(at.saturating_add(FIPS_SELF)) == Some(at))
+            .flat_map(|at| (1..=FIPS_PARTS).map(move |n| at + FIPS_SELF + 8 * n))
+            .filter_map(|at| words.word(at))
+            .collect();
+        cuts.sort_unstable();
+        let mut found = Vec::new();
+        for range in &self.data {
+            let mut start = range.start;
+            for &cut in &cuts {
+                if start < cut && cut < range.end {
+                    found.push(start..cut);
+                    start = cut;
+                }
+            }
+            found.push(start..range.end);
+        }
+        found
     }
 }
 

@@ -21,6 +21,10 @@ const ANNOUNCING: [&str; 6] = [
     "libgcc_s.so",
 ];
 
+/// How far before an array of Go's its base can be: what is taken from an index is mostly a character, and
+/// few elements of tables are longer than four words.
+const FOLDED: u64 = 4096;
+
 /// What was reached so far.
 #[derive(Default)]
 pub(super) struct Data {
@@ -59,10 +63,18 @@ impl Data {
         let Some(region) = image.region(Addr(at)).filter(|r| !r.linkage) else {
             return found;
         };
+        // Who holds an address in a variable of Go's does not leave it, nor go back.
+        if let Some(variable) = image.go_variable(Addr(at)) {
+            let known = image.data_extent(Addr(at));
+            self.stretch(image, known.unwrap_or(at & !7..variable.end), &mut found);
+            return found;
+        }
         // A step before the first object of a section lies in another one.
         let ahead = image.region(Addr(at.wrapping_add(STEP)));
         if let Some(ahead) = ahead.filter(|r| r.writable && r.range.start > at) {
-            let first = image.data_extent(Addr(ahead.range.start));
+            let first = Addr(ahead.range.start);
+            let variable = image.go_variable(first);
+            let first = image.data_extent(first).or(variable);
             self.stretch(
                 image,
                 first.unwrap_or_else(|| ahead.range.clone()),
@@ -94,7 +106,9 @@ impl Data {
         let end = value.map_or(end, |next| next.0.min(end));
         let before = region.writable.then(|| image.reference_before(Addr(at)));
         let start = before.map_or(at, |before| before.map_or(0, |b| b.0));
-        self.stretch(image, start.max(region.range.start) & !7..end, &mut found);
+        let range = start.max(region.range.start) & !7..end;
+        let range = image.without_go_variables(Addr(at), range);
+        self.stretch(image, range, &mut found);
         found
     }
 
@@ -114,8 +128,27 @@ impl Data {
                 continue;
             };
             let constants = image.constants_around(Addr(at));
-            let range = constants.unwrap_or_else(|| region.range.clone());
-            self.stretch(image, range, &mut found);
+            // An index stays inside the variable; what is taken from it can be folded into the base.
+            let variable = image.go_variable(Addr(at));
+            let variable = variable.map(|v| match image.go_variable(Addr(at + FOLDED)) {
+                Some(last) => v.start..last.end,
+                None => v.start..region.range.end,
+            });
+            let range = variable.or(constants);
+            let range =
+                range.unwrap_or_else(|| image.without_go_variables(Addr(at), region.range.clone()));
+            // No array has function values for its elements.
+            let mut start = range.start;
+            while start < range.end {
+                if image.is_function_value(Addr(start)) {
+                    start += 8;
+                    continue;
+                }
+                let value = image.next_function_value(Addr(start));
+                let end = value.map_or(range.end, |value| value.0.min(range.end));
+                self.stretch(image, start..end, &mut found);
+                start = end;
+            }
         }
         found
     }

@@ -486,9 +486,14 @@ impl<'a> Evaluator<'a> {
                 }
             }
             Value::Load(address, size, memory) => {
-                let after_call = self.read_after_call(address, size, memory);
-                let address = self.get(address);
-                after_call.unwrap_or_else(|| self.read(&address, size))
+                let known = self.read_after_call(address, size, memory);
+                match known.or_else(|| self.captured(address, size)) {
+                    Some(known) => known,
+                    None => {
+                        let address = self.get(address);
+                        self.read(&address, size)
+                    }
+                }
             }
             _ => self.get(value),
         }
@@ -524,6 +529,23 @@ impl<'a> Evaluator<'a> {
         around
             .memory
             .after_call(around.function, offset, size, call)
+    }
+
+    /// What was captured by the closure that a function of Go was called through.
+    fn captured(&self, address: ValueId, size: u8) -> Option<Domain> {
+        let Surroundings {
+            image,
+            memory,
+            function,
+            ..
+        } = self.around;
+        if !memory.closures.contains_key(&function) {
+            return None;
+        }
+        let offset = self
+            .graph
+            .distance(address, Input::Register(image.convention.go_closure))?;
+        memory.in_closure(function, offset, size)
     }
 
     /// What memory holds that the program cannot write to, or of which all writes are known.

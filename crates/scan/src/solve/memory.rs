@@ -48,6 +48,8 @@ pub(super) struct Memory {
     pub(super) overwritten: BTreeSet<Overwritten>,
     /// Those of the stretches that are known only if each is a variable of its own.
     pub(super) apart: BTreeSet<u64>,
+    /// What closures of functions of Go capture, by the distance from where these begin.
+    pub(super) closures: BTreeMap<FunctionId, Content>,
 }
 
 impl Content {
@@ -83,6 +85,23 @@ impl Content {
             sum = sum.join(&value);
         }
         sum
+    }
+
+    /// What is written as so many bytes here, and there and around there whatever else is.
+    fn written(&self, offset: i64, size: u8) -> Option<Domain> {
+        let own = self.0.get(&(offset, size, By::Others))?;
+        Some(self.read(offset, size, own.clone(), true))
+    }
+
+    /// What both say, where both say something.
+    pub(super) fn either(&self, other: &Content) -> Content {
+        let both = self.0.keys().filter_map(|&(offset, size, by)| {
+            let sum = self
+                .written(offset, size)?
+                .join(&other.written(offset, size)?);
+            Some(((offset, size, by), sum))
+        });
+        Content(both.collect())
     }
 
     /// Whether it allows for all that `other` does.
@@ -128,6 +147,11 @@ impl Memory {
         };
         self.overwritten.iter().find(covers)?;
         Some(content.read(offset, size, Domain::Nothing, false))
+    }
+
+    /// What `size` bytes of the closure are that a function of Go was called through.
+    pub(super) fn in_closure(&self, function: FunctionId, offset: i64, size: u8) -> Option<Domain> {
+        self.closures.get(&function)?.written(offset, size)
     }
 
     /// What `size` bytes of data that the program can change can be.
@@ -183,9 +207,12 @@ impl Memory {
             called,
             mut overwritten,
             apart,
+            closures,
         } = found;
         if give_up {
             overwritten.retain(|one| before.overwritten.contains(one));
+            self.closures
+                .retain(|f, known| closures.get(f).is_some_and(|found| known.covers(found)));
             self.frames
                 .retain(|f, known| frames.get(f).is_some_and(|found| known.covers(found)));
             self.data.retain(|start, (_, known)| {
@@ -193,6 +220,10 @@ impl Memory {
                     .is_some_and(|(_, found)| known.covers(found))
             });
         } else {
+            self.closures.retain(|f, _| closures.contains_key(f));
+            for (function, found) in closures {
+                self.closures.entry(function).or_default().add(&found);
+            }
             self.frames.retain(|f, _| frames.contains_key(f));
             self.data.retain(|start, _| data.contains_key(start));
             for (function, found) in frames {

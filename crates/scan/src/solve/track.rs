@@ -10,14 +10,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::memory::{Content, Memory};
+use super::domain::Domain;
+use super::memory::{By, Content, Memory};
 use super::{FunctionId, Solver};
 use crate::image::{Addr, STEP, Slot};
-use crate::summary::{Graph, Input, Reference, Summary, Value, ValueId};
+use crate::summary::{Block, Graph, Input, Reference, Summary, Value, ValueId};
 
+mod closure;
 mod flow;
 mod kernel;
 mod overwrite;
+mod protection;
 mod want;
 
 pub(super) use want::Wants;
@@ -58,6 +61,12 @@ type Places = BTreeSet<Place>;
 
 /// Values that are written and not known: the function, the value, and where the data begins.
 type Unknown = BTreeSet<(FunctionId, ValueId, u64)>;
+
+/// The size of `struct vgetrandom_opaque_params` (include/uapi/linux/random.h), and what of it says how the
+/// pages of a state are to be mapped: `PROT_READ | PROT_WRITE`, `MAP_DROPPABLE | MAP_ANONYMOUS`
+/// (`__cvdso_getrandom_data`, lib/vdso/getrandom.c).
+const PARAMETERS: i64 = 64;
+const ASKED_FOR: [(i64, u64); 2] = [(4, 3), (8, 0x28)];
 
 /// A function that may hold places.
 struct Holder {
@@ -101,6 +110,8 @@ pub(super) struct Track {
     spared: BTreeSet<Piece>,
     spared_before: BTreeSet<Piece>,
     hopeful: bool,
+    /// Where the vDSO was told to put what it wants its states to be like.
+    parameters: BTreeSet<Place>,
     /// There was too much to follow.
     gave_up: bool,
     /// Values that were looked at.
@@ -139,7 +150,11 @@ impl Solver<'_> {
             }
             if *wants == before {
                 let (mut memory, unknown) = self.contents(&track, wants);
+                if self.want_frames(&track, &unknown, wants) {
+                    continue;
+                }
                 wants.waits = self.wait_for(&track, unknown, &mut memory);
+                wants.waits |= self.closures(wants, &mut memory);
                 wants.spared.extend(&track.spared);
                 return memory;
             }
@@ -180,15 +195,7 @@ impl Solver<'_> {
             return;
         }
         let summary = self.functions.watched(self.image, function);
-        let usual = &self.functions.all[function.0 as usize].summary;
-        let same = usual.blocks.len() == summary.blocks.len()
-            && usual
-                .blocks
-                .iter()
-                .zip(&summary.blocks)
-                .all(|(a, b)| (a.start, a.last) == (b.start, b.last));
-        // What was found of one holds for the other only if they have the same blocks.
-        track.gave_up |= !same;
+        track.gave_up |= !self.is_watched(function, &summary);
         let mut reached = vec![false; summary.blocks.len()];
         for (_, id) in self.by_context.get(&function).into_iter().flatten() {
             let instance = &self.instances[id.0 as usize];
@@ -220,6 +227,14 @@ impl Solver<'_> {
                 values,
             },
         );
+    }
+
+    /// Whether what was found of a function holds for this summary of it: only if they have the same blocks.
+    fn is_watched(&self, function: FunctionId, summary: &Summary) -> bool {
+        let usual = &self.functions.all[function.0 as usize].summary;
+        let same = |(a, b): (&Block, &Block)| (a.start, a.last) == (b.start, b.last);
+        usual.blocks.len() == summary.blocks.len()
+            && usual.blocks.iter().zip(&summary.blocks).all(same)
     }
 
     /// Finds who names followed data, and what it holds at first.
@@ -362,13 +377,28 @@ impl Solver<'_> {
         let mut waits = false;
         for (function, value, start) in unknown {
             let graph = &track.holders[&function].summary.graph;
-            if self.would_matter(function, graph, value) {
+            let read = reads_frame(graph, value) && memory.frames.contains_key(&function);
+            let read = read && !self.memory.frames.contains_key(&function);
+            if read || self.would_matter(function, graph, value) {
                 memory.data.remove(&start);
                 memory.apart.remove(&start);
                 waits = true;
             }
         }
         waits
+    }
+
+    /// Wants the frames of functions that what they write to followed data is read from; whether that is
+    /// more.
+    fn want_frames(&self, track: &Track, unknown: &Unknown, wants: &mut Wants) -> bool {
+        let before = wants.frames.len();
+        for &(function, value, _) in unknown {
+            let graph = &track.holders[&function].summary.graph;
+            if !wants.is_full() && reads_frame(graph, value) {
+                wants.frames.insert(function);
+            }
+        }
+        wants.frames.len() != before
     }
 
     /// What followed memory that was not lost can hold, and what is written to data and not known.
@@ -389,6 +419,20 @@ impl Solver<'_> {
             }
         }
         let unknown = self.writes(track, &lost, &mut memory);
+        for place in track.parameters.iter().filter(|p| !lost.contains(&p.piece)) {
+            for at in (0..PARAMETERS).step_by(4) {
+                let told = ASKED_FOR.iter().find(|(offset, _)| *offset == at);
+                let value = told.map_or(Domain::Anything, |&(_, value)| Domain::one(value));
+                let offset = place.offset.map(|offset| offset.saturating_add(at));
+                flow::write(
+                    &mut memory,
+                    Place { offset, ..*place },
+                    4,
+                    By::Others,
+                    &value,
+                );
+            }
+        }
         for (&(piece, at), places) in &track.held {
             if let Piece::Data(start) = piece
                 && memory.data.contains_key(&start)
@@ -574,6 +618,17 @@ impl Track {
         let holder = &self.holders[&function];
         let all: Places = holder.values.iter().flatten().copied().collect();
         self.lose_all(&all);
+    }
+}
+
+/// Whether a value is read from the function's own frame, at a place that is known.
+fn reads_frame(graph: &Graph, value: ValueId) -> bool {
+    match graph.get(value) {
+        Value::Load(address, ..) => matches!(graph.get(address), Value::Frame(_)),
+        Value::ZeroExtend(a, _) | Value::SignExtend(a, _) | Value::Refine(a, ..) => {
+            reads_frame(graph, a)
+        }
+        _ => false,
     }
 }
 

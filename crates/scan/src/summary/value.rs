@@ -160,6 +160,19 @@ impl Graph {
         }
     }
 
+    /// By how much the node is more than what an input is.
+    pub fn distance(&self, id: ValueId, from: Input) -> Option<i64> {
+        match self.get(id) {
+            Value::Entry(input) if input == from => Some(0),
+            Value::Binary(Binary::Add, a, b) => match (self.constant_of(a), self.constant_of(b)) {
+                (None, Some(by)) => Some(self.distance(a, from)?.wrapping_add(by.cast_signed())),
+                (Some(by), None) => Some(self.distance(b, from)?.wrapping_add(by.cast_signed())),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The lowest constant above `c` that the function uses.
     pub fn next_constant(&self, c: u64) -> Option<u64> {
         let constants = self.nodes.iter().filter_map(|v| match v {

@@ -7,10 +7,13 @@ use super::super::evaluate::Evaluator;
 use super::super::memory::{By, Memory};
 use super::super::{FunctionId, Solver};
 use super::overwrite::is_own;
-use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, Unknown, constant};
+use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, Unknown, constant, reads_frame};
 use crate::image::{Addr, Slot};
 use crate::isa::{Binary, Reg, RegSet};
 use crate::summary::{Call, Exit, Graph, Input, Traffic, Value, ValueId};
+
+/// Values of a write that are told one by one.
+const MOST_TOLD: u64 = 1 << 8;
 
 impl Solver<'_> {
     /// Follows what is known of a function's values once more.
@@ -301,13 +304,23 @@ impl Solver<'_> {
                     );
                 }
                 None => {
-                    for (_, places) in registers.iter().filter(|(reg, _)| passes(*reg)) {
+                    let graph = &track.holders[&function].summary.graph;
+                    let state = self.state_for_vdso(graph, call);
+                    for (reg, places) in registers.iter().filter(|(reg, _)| passes(*reg)) {
+                        match state == Some(*reg) {
+                            true => self.tell_parameters(track, places),
+                            false => track.lose_all(places),
+                        }
+                    }
+                    // All that the vDSO is passed is in registers.
+                    let above = match state {
+                        None => self.above(track, function, call),
+                        Some(_) => Vec::new(),
+                    };
+                    for (_, places) in stack.iter().filter(|_| state.is_none()) {
                         track.lose_all(places);
                     }
-                    for (_, places) in &stack {
-                        track.lose_all(places);
-                    }
-                    for (_, places) in self.above(track, function, call) {
+                    for (_, places) in above {
                         track.lose_all(&places);
                     }
                 }
@@ -348,7 +361,15 @@ impl Solver<'_> {
         if !self.functions.all[callee.0 as usize].summary.takes_stack {
             return;
         }
-        for (offset, places) in self.above(track, function, call) {
+        let entry = Addr(self.functions.all[callee.0 as usize].summary.entry);
+        let mut above = self.above(track, function, call);
+        if self.image.is_go(entry) {
+            // Behind the return address, or the word for it, is its part of the caller's frame.
+            let caller = Addr(self.functions.all[function.0 as usize].summary.entry);
+            let shared = 16 + i64::from(self.image.go_shares(caller, Some(entry)));
+            above.retain(|(offset, _)| *offset < shared);
+        }
+        for (offset, places) in above {
             let at = (Piece::Frame(callee), offset);
             track.add(|t| t.held.entry(at).or_default(), &places);
             if let Ok(offset) = i32::try_from(offset) {
@@ -541,7 +562,9 @@ impl Solver<'_> {
                     };
                     write(memory, *place, one.size, by, &value);
                     if let Piece::Data(start) = place.piece
-                        && value == Domain::Anything
+                        && (value == Domain::Anything
+                            || (value.values(MOST_TOLD).is_none()
+                                && reads_frame(&holder.summary.graph, one.value)))
                     {
                         unknown.insert((function, one.value, start));
                     }

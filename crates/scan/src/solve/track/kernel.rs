@@ -6,8 +6,10 @@ use super::super::domain::Domain;
 use super::super::memory::{By, Memory};
 use super::super::{FunctionId, Solver};
 use super::flow::write;
-use super::{Holder, Place, Track};
-use crate::summary::{Entry, Exit, Value, ValueId};
+use super::{Holder, Piece, Place, Places, Track};
+use crate::image::Addr;
+use crate::isa::Reg;
+use crate::summary::{Call, Entry, Exit, Graph, Reference, Value, ValueId};
 
 impl Solver<'_> {
     /// Loses what the system call at `at` may write to in ways that are not known.
@@ -35,6 +37,47 @@ impl Solver<'_> {
                     true => _ = track.spared.insert(piece),
                     false => track.lose(piece),
                 }
+            }
+        }
+    }
+
+    /// The register that passes a state to the vDSO's `getrandom`, if that is what is called: by a variable
+    /// that Go's runtime keeps its address in.
+    pub(super) fn state_for_vdso(&self, graph: &Graph, call: &Call) -> Option<Reg> {
+        /// Its name on x86_64, and on aarch64 (vdso(7)).
+        const GETRANDOM: [&str; 2] = ["__vdso_getrandom", "__kernel_getrandom"];
+        /// `opaque_state` (lib/vdso/getrandom.c).
+        const STATE: usize = 3;
+        let Value::Load(address, 8, _) = graph.get(call.target) else {
+            return None;
+        };
+        let variable = graph.constant_of(address)?;
+        let mut names = GETRANDOM.iter();
+        let known = names.any(|name| self.image.is_vdso_pointer(Addr(variable), name));
+        let mut references = self.referred.iter().flat_map(|&(function, block)| {
+            let summary = &self.functions.all[function.0 as usize].summary;
+            summary.blocks[block as usize].references.iter()
+        });
+        let written = |r: &Reference| match *r {
+            Reference::Assigned { at, size, .. } | Reference::Written { at, size, .. } => {
+                (at..at.saturating_add(size.max(1).into())).contains(&variable)
+            }
+            Reference::Address(at) => at == variable,
+            _ => false,
+        };
+        let convention = self.image.convention;
+        (known && !references.any(written)).then_some(convention.arguments[STATE])
+    }
+
+    /// The vDSO is passed a state. A state lies in pages that are mapped for it as it says
+    /// (`__cvdso_getrandom_data`): in a frame there is none, and it is asked how these have to be.
+    pub(super) fn tell_parameters(&self, track: &mut Track, places: &Places) {
+        for place in places {
+            match place.piece {
+                Piece::Frame(_) if place.offset.is_some() => {
+                    track.changed |= track.parameters.insert(*place);
+                }
+                piece => track.lose(piece),
             }
         }
     }

@@ -23,6 +23,8 @@ pub(in super::super) struct Wants {
     pub(in super::super) data: Vec<(Range<u64>, bool)>,
     /// Frames of functions.
     pub(super) frames: BTreeSet<FunctionId>,
+    /// Functions of Go, whose closures are wanted.
+    pub(super) closures: BTreeSet<FunctionId>,
     /// What too many functions come to hold: of that nothing is known.
     pub(super) dropped: BTreeSet<Piece>,
     /// Values that were looked at so far.
@@ -49,8 +51,8 @@ impl Wants {
         self.spared.len()
     }
 
-    fn is_full(&self) -> bool {
-        self.data.len() + self.frames.len() >= MOST_WANTED
+    pub(super) fn is_full(&self) -> bool {
+        self.data.len() + self.frames.len() + self.closures.len() >= MOST_WANTED
     }
 }
 
@@ -70,7 +72,8 @@ enum Role {
 }
 
 impl Solver<'_> {
-    /// Adds to `wants` what unknown numbers of system calls are read from; whether that is more.
+    /// Adds to `wants` what unknown numbers of system calls are read from, and in Go programs unknown
+    /// protections of memory; whether that is more.
     pub(in super::super) fn want(&self, wants: &mut Wants) -> bool {
         let before = wants.clone();
         let mut search = Search {
@@ -93,6 +96,9 @@ impl Solver<'_> {
             if search.seen.len() < MOST_LOOKED_AT && !wants.is_full() && search.seen.insert(next) {
                 self.look(next, &mut search, wants);
             }
+        }
+        if self.image.has_go() {
+            self.want_protections(wants);
         }
         *wants != before
     }
@@ -173,7 +179,10 @@ impl Solver<'_> {
             _ if region.set => (region.range.clone(), false),
             // Go checks each index: nobody comes here from another variable.
             Some(extent) if self.image.is_go_variable(Addr(at)) => (extent, true),
-            None if self.image.is_go_variable(Addr(at)) => (at..at.saturating_add(8), true),
+            None if self.image.is_go_variable(Addr(at)) => {
+                let word = at & !7;
+                (word..word.saturating_add(8), true)
+            }
             Some(extent) => (extent, false),
             None if self.image.object_of(Addr(at)) == self.lookups.library() => {
                 // glibc's data has few symbols: see docs/soundness.md.

@@ -12,7 +12,7 @@ use crate::summary::explore::{Extent, Tables, inside};
 use crate::summary::jump_table::{self, Target, trusted};
 use crate::summary::prune::prune;
 use crate::summary::state::{State, is_foreign, part};
-use crate::summary::value::{Input, Value, ValueId};
+use crate::summary::value::{ANY, Input, Value, ValueId};
 use crate::summary::{Above, Block, Call, Entry, Exit, Lost, Reference, Summary, Traffic};
 
 impl Builder<'_> {
@@ -62,10 +62,12 @@ impl Builder<'_> {
             );
             let exit = self.exit(block, flow, state, tables, &mut stubs, too_large);
             self.escape_by(&exit, &mut escaping);
+            let mut references = uses.references;
+            references.extend(self.written_by_barrier(&exit).into_iter().flatten());
             blocks.push(Block {
                 start,
                 last,
-                references: uses.references,
+                references,
                 exit,
             });
         }
@@ -127,6 +129,19 @@ impl Builder<'_> {
         let mut below: FxHashSet<ValueId> = FxHashSet::default();
         let mut chosen: BTreeSet<u64> = BTreeSet::new();
         let mut computed: Vec<ValueId> = Vec::new();
+        let barriers = blocks.iter().filter(|b| match &b.exit {
+            Exit::Call(call, ..) => self.is_write_barrier(call),
+            _ => false,
+        });
+        let barriers: FxHashSet<u64> = barriers.map(|b| b.last).collect();
+        // Where garbage is not being collected the pointer is written by its name: what comes after both
+        // ways does not ask for its place, or both would have that in a register.
+        let left_over = |v: ValueId| match self.graph.get(v) {
+            Value::Kept(at, reg, _) => {
+                reg == self.image.convention.go_written && barriers.contains(&at)
+            }
+            _ => false,
+        };
         let mut pending = escaping;
         while let Some(v) = pending.pop() {
             if !seen.insert(v) {
@@ -148,9 +163,12 @@ impl Builder<'_> {
                 }
                 Value::Kept(_, _, before) => pending.push(before),
                 Value::Phi(index) => {
-                    let phi = &self.graph.phis[index as usize];
-                    below.extend(phi.operands.iter().map(|o| o.1));
-                    pending.extend(phi.operands.iter().map(|o| o.1));
+                    let operands = self.graph.phis[index as usize].operands.iter();
+                    let operands = operands.map(|o| o.1).filter(|v| !left_over(*v));
+                    for operand in operands {
+                        below.insert(operand);
+                        pending.push(operand);
+                    }
                 }
                 // The loaded word leaves, not the address it was loaded from.
                 Value::Load(..) => {}
@@ -430,7 +448,10 @@ impl Builder<'_> {
         };
         match exit {
             Exit::Call(call, ..) | Exit::TailCall(call) => {
-                escaping.extend(leaving.iter().map(|r| call.registers[r]));
+                let passed = leaving
+                    .iter()
+                    .filter(|&reg| reg != convention.go_written || !self.is_write_barrier(call));
+                escaping.extend(passed.map(|r| call.registers[r]));
                 escaping.extend(call.stack.iter().map(|s| s.1));
             }
             // A pair comes back in two registers, or in three; assembly code uses any.
@@ -440,6 +461,32 @@ impl Builder<'_> {
             Exit::Syscall(entry, _) => escaping.extend(entry.arguments),
             _ => {}
         }
+    }
+
+    /// Whether a call has a pointer written.
+    fn is_write_barrier(&self, call: &Call) -> bool {
+        let target = self.graph.constant_of(call.target);
+        self.go && target.is_some_and(|at| self.image.is_go_write_barrier(Addr(at)))
+    }
+
+    /// The word that a call has written: nobody comes to others by it.
+    fn written_by_barrier(&self, exit: &Exit) -> Option<[Reference; 2]> {
+        let call = match exit {
+            Exit::Call(call, ..) | Exit::TailCall(call) if self.is_write_barrier(call) => call,
+            _ => return None,
+        };
+        let at = call.registers[self.image.convention.go_written];
+        let at = self.graph.constant_of(at)?;
+        let size = 8;
+        self.image.region(Addr(at)).filter(|r| r.writable)?;
+        Some([
+            Reference::Bytes { at, size },
+            Reference::Assigned {
+                at,
+                size,
+                value: ANY,
+            },
+        ])
     }
 
     /// What a callee finds; `pushed` bytes of return address go on the stack first.
