@@ -260,7 +260,8 @@ impl Image {
     /// Whether an instruction can begin there: those of aarch64 have 4 bytes, and a jump to where none is
     /// aligned faults (Arm ARM, "PC alignment checking").
     pub(crate) fn can_begin(&self, at: Addr) -> bool {
-        self.is_code(at) && (self.arch() != Arch::Aarch64 || at.0.is_multiple_of(4))
+        let aligned = self.arch() != Arch::Aarch64 || at.0.is_multiple_of(4);
+        self.is_code(at) && aligned && !self.only_ends_go(at)
     }
 
     /// Whether it may be a constant as well as code.
@@ -620,8 +621,9 @@ impl Image {
     pub fn fde_range(&self, at: Addr) -> Option<Range<u64>> {
         let object = self.object(at)?;
         let address = at.0.wrapping_sub(object.base);
-        if let Some((function, end)) = object.file.go.as_ref().and_then(|go| go.covering(address)) {
-            return Some(function.start.wrapping_add(object.base)..end.wrapping_add(object.base));
+        if let Some(function) = object.file.go.as_ref().and_then(|go| go.covering(address)) {
+            let end = function.end.wrapping_add(object.base);
+            return Some(function.start.wrapping_add(object.base)..end);
         }
         let frame = object
             .file

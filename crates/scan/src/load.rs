@@ -31,6 +31,8 @@ use crate::image::Region;
 use dynamic::Dynamic;
 use frames::Frames;
 pub(crate) use go::Go;
+#[cfg(test)]
+pub(crate) use go::program;
 use header::Section;
 use landing::CallSite;
 use names::Names;
@@ -249,7 +251,7 @@ impl Object {
 
     /// Where the call that ends at `after` lands when it throws.
     pub(crate) fn landing_pad(&self, call: u64, after: u64) -> Option<u64> {
-        if let Some((function, _)) = self.go.as_ref().and_then(|go| go.covering(call)) {
+        if let Some(function) = self.go.as_ref().and_then(|go| go.covering(call)) {
             return function.resume;
         }
         // The unwinder looks the return address minus one up.

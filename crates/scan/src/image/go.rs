@@ -77,7 +77,23 @@ impl Image {
         self.object(at).is_some_and(|o| {
             let address = at.0.wrapping_sub(o.base);
             let go = o.file.go.as_ref();
-            go.is_some_and(|go| go.text.contains(&address))
+            go.is_some_and(|go| go.contains(address))
+        })
+    }
+
+    /// Whether code of Go ends at `at` and no function begins: its runtime keeps that address.
+    pub(super) fn only_ends_go(&self, at: Addr) -> bool {
+        self.object(at).is_some_and(|o| {
+            let address = at.0.wrapping_sub(o.base);
+            let go = o.file.go.as_ref();
+            let ends = go.is_some_and(|go| go.text.end == address);
+            let begins = o.file.starts.all.binary_search(&address).is_ok();
+            // Its linker marks the place with a symbol.
+            let mut functions = o.file.names.functions.iter();
+            let mark = !o.file.stripped()
+                && o.file.frames.covering(address).is_none()
+                && !functions.any(|f| f.start == address && f.end > address);
+            ends && (!begins || mark)
         })
     }
 
@@ -131,7 +147,7 @@ impl Image {
             None => go.most_shared,
             // Of another language: it has no such part.
             Some(None) => 0,
-            Some(Some((function, _))) => function.shared,
+            Some(Some(function)) => function.shared,
         }
     }
 }

@@ -2,10 +2,12 @@
 //! words of data are pointers, and every word that could be one counts.
 
 use crate::image::{Addr, ImageObject, Slot, Word};
-use crate::load::{region_of, word32, word64};
+use crate::load::{Go, region_of, word32, word64};
 
 /// Bytes of an ELF file's header (`Elf64_Ehdr`).
 const HEADER: u64 = 64;
+/// Bytes of a symbol (`Elf64_Sym`).
+const SYMBOL: u64 = 24;
 
 /// Adds what looks like a pointer in the object's data.
 ///
@@ -23,10 +25,15 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
     // The file's header names the entry point, for the kernel.
     let headed = file.memory.segments.iter().find(|s| s.offset == 0);
     let header = headed.map_or(0..0, |s| s.address..s.address + HEADER);
-    let go = |word: u64| file.go.as_ref().filter(|go| go.text.contains(&word));
+    // What symbols are is asked for by name.
+    let symbols = file.dynamic.tables.symbols.map_or(0..0, |at| {
+        at..at.saturating_add(SYMBOL * file.symbols.all.len() as u64)
+    });
+    let go = |word: u64| file.go.as_ref().filter(|go| go.contains(word));
     let behind = |word: u64| file.go.as_ref().is_some_and(|go| go.text.end == word);
-    let aligned = |word: u64| match go(word) {
-        Some(go) => go.begins(word).then_some(word),
+    let named = |go: &Go, at: u64| go.is_name_of_type(&file.memory, at);
+    let aligned = |at: u64, word: u64| match go(word) {
+        Some(go) => (go.begins(word) && !named(go, at)).then_some(word),
         // Go's runtime keeps the end of its code as well.
         None if behind(word) => start(word),
         None => region_of(&object.regions, word).map(|_| word),
@@ -46,14 +53,14 @@ pub(super) fn pointers(object: &ImageObject, words: &mut Vec<Word>) {
         while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= 4) {
             let address = region.range.start + at as u64;
             at += 1;
-            if header.contains(&address) {
+            if header.contains(&address) || symbols.contains(&address) {
                 continue;
             }
             let word = word64(rest, 0).or_else(|| word32(rest, 0).map(u64::from));
             let Some(word) = word else { break };
             let whole = word >= first && word < end;
             let pointer = if whole && address.is_multiple_of(8) {
-                aligned(word)
+                aligned(address, word)
             } else if address.is_multiple_of(4) {
                 // A table of 32-bit pointers, or a structure that is packed.
                 odd(word & 0xffff_ffff)

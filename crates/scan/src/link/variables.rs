@@ -97,44 +97,13 @@ fn shorter(object: &ImageObject, go: &Go, start: u64, count: u64, longest: u64) 
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-
-    use crate::files::HostFiles;
     use crate::image::Addr;
-    use crate::link::{LinkRequest, link};
-
-    /// Brings much of Go's library into one file.
-    const PROGRAM: &str = r#"
-        package main
-
-        import (
-            "fmt"
-            "os"
-            "text/template"
-            "time"
-            "unicode"
-        )
-
-        func main() {
-            t, _ := template.New("t").Parse(os.Args[0])
-            t.Execute(os.Stdout, time.Now())
-            fmt.Println(unicode.IsUpper(rune(len(os.Args))), os.Getpid())
-        }
-    "#;
+    use crate::load::program;
 
     /// Where symbols tell how long variables really are.
     #[test]
     fn no_variable_is_longer_than_it_is_said_to_be() {
-        let place = tempfile::tempdir().unwrap();
-        let (source, program) = (place.path().join("p.go"), place.path().join("p"));
-        std::fs::write(&source, PROGRAM).unwrap();
-        let cache = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/tmp/go");
-        let mut build = Command::new("go");
-        build.args(["build", "-o"]).arg(&program).arg(&source);
-        build.env("CGO_ENABLED", "0").env("GOCACHE", cache);
-        let built = build.output().expect("go is there");
-        assert!(built.status.success(), "{built:?}");
-        let image = link(&HostFiles::default(), &program, &LinkRequest::default()).unwrap();
+        let image = program::linked(&[]);
         let object = &image.objects[0];
         // Those that the compiler names itself have no symbols.
         let inside = |at: u64| object.file.names.data.iter().any(|d| d.0 < at && at < d.1);

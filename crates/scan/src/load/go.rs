@@ -6,7 +6,10 @@
 //! (`runtime/symtab.go`, `runtime/runtime2.go`, `debug/gosym/pclntab.go`), methods of types
 //! (`internal/abi/type.go`).
 
+mod described;
 mod pointers;
+#[cfg(test)]
+pub(crate) mod program;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -26,6 +29,8 @@ const TEXT: u64 = 22;
 const DATA: u64 = 24;
 /// Where `moduledata` says which words of [`Data::Pointers`] are pointers: before Go 1.20, and since then.
 const POINTERS: [u64; 2] = [33, 35];
+/// Words from there to where it says between which addresses types are described.
+const TYPES: u64 = 2;
 /// What the names of these functions begin with (`runtime/asm_amd64.s`, `runtime/asm_arm64.s`).
 const WRITE_BARRIER: &[u8] = b"runtime.gcWriteBarrier";
 /// `fipsMagic` (`crypto/internal/fips140/check/check.go`), before what it says of a program's parts.
@@ -43,14 +48,18 @@ const MOST_TABLES: usize = 16;
 /// The code of a Go program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Go {
-    /// Where all of it is: code of other languages lies outside.
+    /// Where all of it is, with `foreign`: other code of other languages lies outside.
     pub(crate) text: Range<u64>,
     /// Where its variables are, of all kinds: in each of these they come in order of their sizes.
     pub(crate) data: Vec<Range<u64>>,
     /// Which words of some of them are pointers.
     pub(crate) pointers: Pointers,
+    /// Where types are described, and what these refer to by the distance from its start.
+    types: Range<u64>,
     /// Ascending.
     pub(crate) functions: Vec<Function>,
+    /// Functions of other languages that Go's linker put among them, ascending.
+    pub(crate) foreign: Vec<Function>,
     /// Functions that write a pointer for their caller while garbage is collected, ascending.
     write_barriers: Vec<u64>,
     /// Where the tables are: no data that the program itself works with.
@@ -65,11 +74,14 @@ pub(crate) struct Go {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Function {
     pub(crate) start: u64,
+    /// Where the next one begins.
+    pub(crate) end: u64,
     /// Where its name is in the file.
     pub(crate) name: usize,
     /// Where control comes back to when a deferred call recovers from a panic.
     pub(crate) resume: Option<u64>,
-    /// Where its stack heights are in the file.
+    /// Where its stack heights are in the file: one without any is none of Go's (`writeFuncs`,
+    /// cmd/link/internal/ld/pcln.go).
     heights: usize,
     /// Bytes of its caller's stack that are its own: arguments, results, room for registers.
     pub(crate) shared: u32,
@@ -88,15 +100,14 @@ impl Go {
         found.find_map(|tables| tables.functions(&words, regions))
     }
 
-    /// The function that an address is in, and where it ends.
-    pub(crate) fn covering(&self, address: u64) -> Option<(&Function, u64)> {
-        if !self.text.contains(&address) {
-            return None;
-        }
-        let after = self.functions.partition_point(|f| f.start <= address);
-        let function = &self.functions[after.checked_sub(1)?];
-        let end = self.functions.get(after).map_or(self.text.end, |f| f.start);
-        Some((function, end))
+    /// The function that an address is in.
+    pub(crate) fn covering(&self, address: u64) -> Option<&Function> {
+        covering(&self.functions, address)
+    }
+
+    /// Whether the Go compiler or its assembler made the code at an address.
+    pub(crate) fn contains(&self, address: u64) -> bool {
+        self.text.contains(&address) && covering(&self.foreign, address).is_none()
     }
 
     /// Whether the call does not return, as far as stack heights tell: see
@@ -104,7 +115,7 @@ impl Go {
     pub(crate) fn ends(&self, memory: &Memory, call: u64, after: u64) -> bool {
         /// Of x86_64, and of aarch64: as long as what distances are counted in.
         const NOPS: [&[u8]; 2] = [&[0x90], &[0x1f, 0x20, 0x03, 0xd5]];
-        let Some((function, end)) = self.covering(call) else {
+        let Some(function) = self.covering(call) else {
             return false;
         };
         let here = self.height(memory, function, call);
@@ -116,7 +127,7 @@ impl Go {
             .flatten();
         here.is_some()
             && places.any(|at| {
-                at < end
+                at < function.end
                     && self
                         .height(memory, function, at)
                         .is_some_and(|h| Some(h) != here)
@@ -191,6 +202,10 @@ impl Go {
             if !described || !method(by_interface) || !method(by_others) {
                 continue;
             }
+            // Else it may be the end of one and the beginning of the next.
+            if !self.types.is_empty() && !self.is_name(memory, self.name_at(name.into())) {
+                continue;
+            }
             for (word, n) in [(by_interface, 8), (by_others, 12)] {
                 if word != NONE {
                     found.push((start + (at + n) as u64, code(word)));
@@ -199,6 +214,13 @@ impl Go {
         }
         found
     }
+}
+
+/// The function of a list that an address is in.
+fn covering(list: &[Function], address: u64) -> Option<&Function> {
+    let after = list.partition_point(|f| f.start <= address);
+    let last = &list[after.checked_sub(1)?];
+    (address < last.end).then_some(last)
 }
 
 /// The file's words, with what the loader makes of them.
@@ -274,9 +296,13 @@ impl Tables {
         let entries = table.get(..size)?;
         let module = self.module(words, entries, regions)?;
         let mut functions = Vec::new();
+        let mut foreign = Vec::new();
         let mut write_barriers = Vec::new();
+        let mut places = entries.chunks(8).skip(1);
         for entry in entries.chunks_exact(8) {
-            let start = module.text.start.checked_add(word32(entry, 0)?.into())?;
+            let place = |entry: &[u8]| module.text.start.checked_add(word32(entry, 0)?.into());
+            let start = place(entry)?;
+            let end = place(places.next()?).filter(|&end| end >= start)?;
             let about = table.get(word32(entry, 4)? as usize..)?;
             let resume = u64::from(word32(about, 12)?);
             let name = names.checked_add(word32(about, 4)? as usize)?;
@@ -286,25 +312,33 @@ impl Tables {
             if memory.start_of_name(name).starts_with(WRITE_BARRIER) {
                 write_barriers.push(start);
             }
-            functions.push(Function {
+            let own = word32(about, 16)? as usize;
+            let list = match own {
+                0 => &mut foreign,
+                _ => &mut functions,
+            };
+            list.push(Function {
                 start,
+                end,
                 name,
-                heights: heights.checked_add(word32(about, 16)? as usize)?,
+                heights: heights.checked_add(own)?,
                 resume: (resume != 0).then_some(start.checked_add(resume)?),
                 // The sign says that assembly code did not tell: it passes nothing on the stack.
                 shared: word32(about, 8).filter(|size| size >> 31 == 0).unwrap_or(0),
             });
         }
-        let ascending = functions.is_sorted_by(|a, b| a.start < b.start);
+        let ascending = |all: &[Function]| all.is_sorted_by(|a, b| a.start < b.start);
+        let ascending = ascending(&functions) && ascending(&foreign);
         let last = functions.last()?.start;
+        let magic = memory.u32(self.at)?;
         (ascending && module.text.contains(&last)).then_some(Go {
-            pointers: module
-                .pointers(words, memory.u32(self.at)?)
-                .unwrap_or_default(),
+            pointers: module.pointers(words, magic).unwrap_or_default(),
+            types: module.types(words, magic).unwrap_or_default(),
             data: module.sorted(words, regions),
             text: module.text,
             most_shared: functions.iter().map(|f| f.shared).max().unwrap_or(0),
             functions,
+            foreign,
             write_barriers,
             tables: self.at,
             quantum: self.quantum,
@@ -369,9 +403,19 @@ impl Module {
     /// Which words of the variables with pointers are pointers, in tables of this form.
     fn pointers(&self, words: &Words<'_>, magic: u32) -> Option<Pointers> {
         const SECOND: usize = 1;
-        let field = POINTERS[usize::from(magic == MAGICS[SECOND])];
-        let program = words.word(self.at.checked_add(8 * field)?)?;
+        let program = self.late(words, magic, 0)?;
         Pointers::read(words.memory, &self.data[SECOND], program)
+    }
+
+    /// Where types are described.
+    fn types(&self, words: &Words<'_>, magic: u32) -> Option<Range<u64>> {
+        Some(self.late(words, magic, TYPES)?..self.late(words, magic, TYPES + 1)?)
+    }
+
+    /// The word that lies `n` words behind [`POINTERS`], in tables of this form.
+    fn late(&self, words: &Words<'_>, magic: u32, n: u64) -> Option<u64> {
+        let field = POINTERS[usize::from(magic == MAGICS[1])];
+        words.word(self.at.checked_add(8 * (field + n))?)
     }
 
     /// Its variables in parts of which each is sorted by size (`dodataSect`,

@@ -70,12 +70,10 @@ impl Names {
         if self.static_table {
             return;
         }
-        let ends = go.functions.iter().skip(1).map(|f| f.start);
-        let ends = ends.chain([go.text.end]);
-        let functions = go.functions.iter().zip(ends);
-        self.functions.extend(functions.map(|(f, end)| Function {
+        let functions = go.functions.iter().chain(&go.foreign);
+        self.functions.extend(functions.map(|f| Function {
             start: f.start,
-            end,
+            end: f.end,
             name: f.name,
         }));
         self.sort(memory);

@@ -33,7 +33,8 @@ impl Starts {
         };
         if let Some(go) = go {
             starts.all.retain(|&at| go.covering(at).is_none());
-            starts.all.extend(go.functions.iter().map(|f| f.start));
+            let functions = go.functions.iter().chain(&go.foreign);
+            starts.all.extend(functions.map(|f| f.start));
         }
         let entries = frames.0.iter().filter(|f| f.entry);
         starts.all.extend(entries.map(|f| f.start));
@@ -44,7 +45,7 @@ impl Starts {
                 _ => near_calls(code, region.range.start),
             };
             for (target, after) in calls {
-                let own = go.is_some_and(|go| go.text.contains(&target));
+                let own = go.is_some_and(|go| go.contains(target));
                 if !own {
                     starts.called_at(region, frames, target, after);
                 }
