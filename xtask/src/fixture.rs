@@ -54,6 +54,16 @@ pub(crate) const FIXTURES: &[Fixture] = &[
         source: "objects.cc",
         compiler: &["g++", "-O2", "-pthread"],
     },
+    Fixture {
+        name: "go-static",
+        source: "tasks.go",
+        compiler: &["env", "CGO_ENABLED=0", "go", "build", "-ldflags=-s"],
+    },
+    Fixture {
+        name: "go-dynamic",
+        source: "tasks.go",
+        compiler: &["env", "CGO_ENABLED=1", "go", "build"],
+    },
 ];
 
 /// The built program, compiled anew when its source is newer.
@@ -76,9 +86,10 @@ pub(crate) fn built(name: &str) -> Result<PathBuf> {
     process::show(
         Command::new(compiler)
             .args(arguments)
-            .arg(&source)
             .arg("-o")
             .arg(&binary)
+            // Go takes what comes after the source for more of it.
+            .arg(&source)
             .current_dir(&dir),
     )?;
     Ok(binary)

@@ -79,6 +79,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("/usr/bin/go", "golang-go"),
     ("/usr/bin/fzf", "fzf"),
     ("/usr/sbin/nats-server", "nats-server"),
+    ("/usr/bin/esbuild", "esbuild"),
 ];
 
 /// Where Debian's service scripts ask whether they may start.

@@ -91,11 +91,41 @@ pub(super) const TOOLS: &[Workload] = &[
         ],
     )
     .slow(),
+    debian(
+        "esbuild",
+        "/usr/bin/esbuild",
+        &[
+            run(&["script/main.ts", "--bundle", "--log-level=error"]),
+            run(&[
+                "script/main.ts",
+                "--bundle",
+                "--minify",
+                "--sourcemap",
+                "--splitting",
+                "--format=esm",
+                "--outdir=public/built",
+                "--log-level=error",
+            ]),
+            fed(
+                "let x: number = 1 as any\n",
+                &["--loader=ts", "--target=es2015"],
+            ),
+            fed("let x = \n", &["--log-limit=1"]).ending(1),
+            run(&["--version"]),
+        ],
+    )
+    .slow(),
     own("c-musl-static", &[step("", &["{dir}/out"], All, 3)]),
     own("c-glibc-static-threads", &[run(&[])]),
     own("rust-static", &[run(&[])]),
     own("rust-dynamic", &[run(&[])]),
     own("cxx-exceptions", &[step("", &["{dir}/out"], All, 5)]),
+    own("go-static", &[run(&["{dir}"])])
+        .starting(&["/bin/echo", "/bin/cat"])
+        .slow(),
+    own("go-dynamic", &[run(&["{dir}"])])
+        .starting(&["/bin/echo", "/bin/cat"])
+        .slow(),
     debian("git", "/usr/bin/git", GIT)
         .starting(&["/usr/bin/git"])
         .slow(),
