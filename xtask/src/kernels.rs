@@ -8,6 +8,7 @@
 
 mod confined;
 mod crate_tests;
+mod diagnosis;
 mod environment;
 mod feature;
 mod features;

@@ -13,6 +13,7 @@ mod argument;
 mod constant;
 mod group;
 mod kernel_version;
+mod risk;
 mod symbol;
 mod syscall_set;
 mod table;
@@ -22,6 +23,7 @@ pub use argument::{ArgKind, Argument};
 pub use constant::{constant, errno, errno_name};
 pub use group::{group, groups};
 pub use kernel_version::{KernelVersion, NoVersion};
+pub use risk::Risk;
 pub use syscall_set::{
     ArgValue, Assumed, Binary, Confidence, Language, Linkage, Location, Made, Mode, Origin, Paths,
     Residual, ResidualKind, ScannedObject, Site, Syscall, SyscallSet, ThreadSet, Tuple, Warning,

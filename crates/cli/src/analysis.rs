@@ -10,7 +10,7 @@ use portcullis_abi::{Arch, SyscallSet};
 use portcullis_scan::assume::Assumptions;
 use portcullis_scan::files::{FileData, Files, FilesError, HostFiles};
 use portcullis_scan::link::{MOST_SCRIPTS, NSSWITCH, hardware_levels, interpreter};
-use portcullis_scan::{LinkRequest, Stats, image::Image, link};
+use portcullis_scan::{LinkRequest, Stats};
 use sha2::{Digest as _, Sha256};
 
 use crate::args::{ClosureArgs, RootArgs};
@@ -172,11 +172,6 @@ impl Wanted {
             }
         }
         None
-    }
-
-    /// The image alone, for the names of functions.
-    pub(crate) fn image(&self) -> Option<Image> {
-        link::link(&self.files, &self.program, &self.request).ok()
     }
 
     /// The analysis looked at from the inside, made now.

@@ -163,6 +163,13 @@ pub(crate) struct RunArgs {
     /// Write the verdict to FILE as JSON; it is opened before the start
     #[arg(long, value_name = "FILE")]
     pub(crate) verdict: Option<PathBuf>,
+    /// Take the filter of the policy in FILE, in any form, instead of one derived from the program, which is
+    /// then not analysed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plugins", "assume", "exec", "follow_exec", "nsswitch"])]
+    pub(crate) policy: Option<PathBuf>,
+    /// Allow CALL as well: `socket`, or with arguments as `socket(AF_INET, _, 0)` (repeatable)
+    #[arg(long, value_name = "CALL")]
+    pub(crate) allow: Vec<String>,
     #[command(flatten)]
     pub(crate) confinement: ConfinementArgs,
     /// Deny also what only libraries would do that are loaded while the program runs

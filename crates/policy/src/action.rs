@@ -144,6 +144,8 @@ impl FromStr for Action {
 pub struct ActionMap {
     /// What denials of native calls become; foreign calls stay what they are.
     pub denials: Option<Action>,
+    /// Kills stay the kernel's own all the same: their task is seen at its exit.
+    pub keeps_kills: bool,
     /// Calls that the tracer sees even if the policy allows them.
     pub traced: Vec<Sysno>,
 }
@@ -154,17 +156,30 @@ impl ActionMap {
         ActionMap::default()
     }
 
+    /// The filter leaves denials that a program survives to the tracer, which nobody would see otherwise,
+    /// and kills by itself.
+    pub fn seen() -> ActionMap {
+        ActionMap {
+            keeps_kills: true,
+            ..ActionMap::traced(Vec::new())
+        }
+    }
+
     /// The filter leaves denials and the calls in `traced` to the tracer.
     pub fn traced(traced: Vec<Sysno>) -> ActionMap {
         ActionMap {
             denials: Some(Action::Trace(0)),
+            keeps_kills: false,
             traced,
         }
     }
 
-    pub(crate) fn answer(&self, action: Action) -> Action {
+    /// What a filter under this map answers where its policy answers a native call with `action`.
+    pub fn answer(&self, action: Action) -> Action {
+        let kills = matches!(action, Action::KillProcess | Action::KillThread);
+        let stays = action.permits() || kills && self.keeps_kills;
         match self.denials {
-            Some(instead) if !action.permits() => instead,
+            Some(instead) if !stays => instead,
             _ => action,
         }
     }

@@ -13,6 +13,7 @@ mod derive;
 pub mod format;
 mod launch;
 pub mod lint;
+mod listener;
 mod model;
 mod ranges;
 mod source;
@@ -24,6 +25,7 @@ pub use asked::Asked;
 pub use condition::{Condition, Op, Width};
 pub use derive::Derivation;
 pub use launch::{Armed, PLACEHOLDER};
+pub use listener::NO_LISTENER;
 pub use model::{
     Baseline, Call, Class, Decision, Phase, Policy, Provenance, Rule, Segment, Segments, Span,
     Table,

@@ -184,6 +184,13 @@ pub fn handle(pid: i32) -> Result<OwnedFd, Error> {
     check("pidfd_open", value).map(owned)
 }
 
+/// Sends `signal` to the task `tid` of the process `pid`. Only for a tracee that has not been reaped.
+pub fn signal_task(pid: i32, tid: i32, signal: i32) -> Result<(), Error> {
+    // SAFETY: integers only.
+    let value = unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) };
+    check("tgkill", value).map(drop)
+}
+
 /// Kills the whole process that `pid` leads or belongs to. Only for a tracee or child that has not
 /// been reaped: until then its number names nothing else.
 pub fn kill_unreaped(pid: i32) -> Result<(), Error> {

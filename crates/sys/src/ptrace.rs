@@ -246,9 +246,49 @@ pub fn poke(pid: i32, address: u64, word: u64) -> Result<(), Error> {
 
 /// `siginfo_t`, as words.
 type SignalInfo = [u32; 32];
-/// Where `si_signo` and `si_code` are (siginfo.h, all but MIPS).
+/// Where `si_signo`, `si_errno` and `si_code` are (siginfo.h, all but MIPS), and what follows: of `_sigsys`
+/// an address, a number and an architecture.
 const SIGNO: usize = 0;
+const ERRNO: usize = 1;
 const CODE: usize = 2;
+const FIELDS: usize = 4;
+/// `SYS_SECCOMP` of siginfo.h.
+const TRAPPED: i32 = 1;
+
+/// A call that a filter answers with a SIGSYS, as the signal tells of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trapped {
+    /// `AUDIT_ARCH_*`.
+    pub arch: u32,
+    /// Its number.
+    pub number: u32,
+    /// The instruction after the one that made it.
+    pub ip: u64,
+    /// The low 16 bits of the filter's answer.
+    pub data: u16,
+}
+
+/// Makes the SIGSYS at whose stop `pid` stands the one that the kernel sends for such a call
+/// (`force_sig_seccomp` in its `signal.c`).
+pub fn set_trapped(pid: i32, call: Trapped) -> Result<(), Error> {
+    let mut info = SignalInfo::default();
+    info[SIGNO] = libc::SIGSYS as u32;
+    info[ERRNO] = call.data.into();
+    info[CODE] = TRAPPED as u32;
+    info[FIELDS..FIELDS + 4].copy_from_slice(&[
+        call.ip as u32,
+        (call.ip >> 32) as u32,
+        call.number,
+        call.arch,
+    ]);
+    set_signal_info(pid, &mut info)
+}
+
+/// Whether the signal at whose stop `pid` stands says that a filter sent it for a call. A program can send
+/// itself such a one.
+pub fn says_trapped(pid: i32) -> Result<bool, Error> {
+    Ok(signal_origin(pid)? == (libc::SIGSYS, TRAPPED))
+}
 
 /// The origin of the signal at whose stop `pid` stands: `si_signo` and `si_code`.
 pub fn signal_origin(pid: i32) -> Result<(i32, i32), Error> {
@@ -292,7 +332,6 @@ fn signal_info(pid: i32) -> Result<SignalInfo, Error> {
     Ok(info)
 }
 
-#[cfg(target_arch = "aarch64")]
 fn set_signal_info(pid: i32, info: &mut SignalInfo) -> Result<(), Error> {
     request(
         "ptrace(SETSIGINFO)",

@@ -43,6 +43,10 @@ pub enum Action {
     Allow,
     /// It is not made and returns this error number.
     Errno(u16),
+    /// It is not made and the program gets a SIGSYS for it with this value (`SECCOMP_RET_TRAP`).
+    Trap(u16),
+    /// The thread is killed, and with the last one the process.
+    KillThread,
     /// The process is killed.
     Kill,
 }

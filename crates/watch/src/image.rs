@@ -1,8 +1,9 @@
 //! What is mapped in a process, and the ELF headers of it, read from its memory.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
@@ -29,6 +30,7 @@ struct Region {
 
 /// The mappings of a process.
 pub(crate) struct Image {
+    pid: i32,
     regions: Vec<Region>,
 }
 
@@ -52,6 +54,7 @@ impl Image {
         let _ = File::open(format!("/proc/{pid}/maps"))
             .and_then(|f| f.take(MAPS_LIMIT).read_to_end(&mut text));
         Image {
+            pid,
             regions: text.split(|b| *b == b'\n').filter_map(region).collect(),
         }
     }
@@ -70,7 +73,7 @@ impl Image {
     /// The name of what is mapped at `address`, as the kernel gives it.
     pub(crate) fn name(&self, address: u64) -> Option<PathBuf> {
         let region = self.at(address)?;
-        (!region.name.is_empty()).then(|| std::ffi::OsString::from_vec(region.name.clone()).into())
+        (!region.name.is_empty()).then(|| OsString::from_vec(region.name.clone()).into())
     }
 
     /// The start of the first mapping of the object that holds `address`.
@@ -153,17 +156,29 @@ impl Image {
         self.at(address).map(|region| &region.file)
     }
 
-    /// Opens the file that is mapped at `address`, when it is still there.
+    /// Opens the file that is mapped at `address`: itself where that is allowed (proc(5), `map_files`), else
+    /// what its path leads to in the process's own tree, or in this one, when it is the same.
     pub(crate) fn open(&self, address: u64) -> Option<File> {
         let region = self.at(address)?;
-        // Not to wait for a FIFO that took the file's place.
-        let file = File::options()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(self.name(address)?)
-            .ok()?;
-        let metadata = file.metadata().ok()?;
-        (metadata.is_file() && metadata.ino() == region.file.1).then_some(file)
+        let Region { start, end, .. } = region;
+        let own = format!("/proc/{}", self.pid);
+        let mut inside = OsString::from(format!("{own}/root"));
+        inside.push(OsStr::from_bytes(&region.name));
+        let paths = [
+            format!("{own}/map_files/{start:x}-{end:x}").into(),
+            inside,
+            OsString::from_vec(region.name.clone()),
+        ];
+        paths.into_iter().find_map(|path| {
+            // Not to wait for a FIFO that took the file's place.
+            let file = File::options()
+                .read(true)
+                .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+                .open(path)
+                .ok()?;
+            let metadata = file.metadata().ok()?;
+            (metadata.is_file() && metadata.ino() == region.file.1).then_some(file)
+        })
     }
 
     /// Where the file mapped at `base` has its `.eh_frame`: address in the file and size. Static

@@ -17,20 +17,28 @@
 //! was created after one has run anywhere: there the kernel tells an interrupted call not apart from the
 //! return of a handler. Who has handlers must expect EINTR.
 
+mod arguments;
 mod core_calls;
 mod decide;
 mod denial;
+mod denials;
 mod entry;
+mod files;
+mod function;
 mod image;
 mod job;
 mod memory;
 mod native;
 mod paths;
 pub mod record;
+mod source;
 mod stack;
 mod tracer;
 
+pub use arguments::Shown;
 pub use core_calls::core_calls;
 pub use decide::{Action, Call, Decide, Decision};
-pub use denial::{Answer, Denial, Frame};
+pub use denial::{Answer, Denial, Frame, Omitted};
+pub use files::{FileId, Files};
+pub use source::{Function, Sources};
 pub use tracer::{Mode, Record, Start, follow};

@@ -75,6 +75,11 @@ impl Interruption {
     }
 }
 
+/// Whether the process of a stopped task does nothing about `signal` by its own wish.
+pub(crate) fn is_ignored(tid: i32, signal: i32) -> bool {
+    Disposition::of(tid, signal) == Disposition::Ignored
+}
+
 impl Disposition {
     /// Of the task's process; one that cannot be asked may have a handler.
     fn of(tid: i32, signal: i32) -> Disposition {

@@ -34,7 +34,9 @@ pub use caller::Caller;
 pub use fact::{Fact, Remark, Sink};
 pub use identity::Identity;
 pub use launch::Spec;
+pub(crate) use made::Discriminator;
 pub use made::{Made, Place};
+pub(crate) use observed::observed;
 pub use observed::{Observed, What};
 pub use seen::{CallId, ImageId, Seen};
 

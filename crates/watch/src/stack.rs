@@ -1,4 +1,5 @@
-//! Unwinds the stack of a stopped task by the unwind tables in its own memory.
+//! Unwinds the stack of a stopped task by the unwind tables in its own memory, and where these have nothing by
+//! `.debug_frame` of the files.
 //!
 //! Tables and stack belong to a process that may be hostile: sizes, depth and steps are bounded,
 //! and nothing is decided by the result.
@@ -8,29 +9,36 @@ mod convention;
 use std::collections::HashMap;
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, EvaluationResult, Expression,
-    LittleEndian, Location, Register, RegisterRule, UnwindContext, UnwindSection, Value,
+    BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameHdr, EndianSlice, EvaluationResult,
+    Expression, FrameDescriptionEntry, LittleEndian, Location, Register, RegisterRule,
+    UnwindContext, UnwindOffset, UnwindSection, Value,
 };
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object as _, ObjectSection as _, ReadCache};
 use portcullis_sys::registers::{Registers, SYSCALL_LENGTH};
 
 use crate::denial::Frame;
+use crate::files::Files;
 use crate::image::{Image, Object};
 use crate::memory::Memory;
 use convention::{NATIVE, Row};
 
 /// Most frames.
 const DEPTH: usize = 64;
+/// Largest `.debug_frame` that is read.
+const DEBUG_FRAME: u64 = 64 << 20;
 /// Most operations of one expression.
 const STEPS: u32 = 1000;
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
-/// The stack of a task that stands right after a system call instruction, that instruction first.
-pub(crate) fn walk(pid: i32, registers: &Registers) -> Vec<Frame> {
+/// The stack of a task that stands right after a system call instruction, that instruction first; the files of
+/// its places are put into `files`.
+pub(crate) fn walk(pid: i32, registers: &Registers, files: &mut Files) -> Vec<Frame> {
     let image = Image::of(pid);
     // The system call instruction itself.
     let first = registers.ip().wrapping_sub(SYSCALL_LENGTH);
     let Ok(memory) = Memory::open(pid) else {
-        return vec![frame(&image, None, first)];
+        return vec![frame(&image, files, None, first, true)];
     };
     let signature = Registers::signature_bits(pid);
     let mut objects: HashMap<u64, Option<Loaded>> = HashMap::new();
@@ -38,6 +46,7 @@ pub(crate) fn walk(pid: i32, registers: &Registers) -> Vec<Frame> {
     let mut row = Row::of(registers);
     // A return address may be the first byte of the next function: the call before it counts.
     let mut exact = false;
+    let mut certain = true;
     while let (Some(pc), true) = (row.get(NATIVE.ip), frames.len() < DEPTH) {
         if pc == 0 || (!frames.is_empty() && !image.is_code(pc)) {
             break;
@@ -51,14 +60,16 @@ pub(crate) fn walk(pid: i32, registers: &Registers) -> Vec<Frame> {
         });
         let innermost = frames.is_empty();
         let shown = if innermost { first } else { pc };
-        frames.push(frame(&image, object.map(|l| &l.object), shown));
+        let loaded = object.map(|l| &l.object);
+        frames.push(frame(&image, files, loaded, shown, certain));
         let next = (NATIVE.interrupted(&memory, &row).map(|next| (next, true)))
-            .or_else(|| object.and_then(|loaded| by_table(&memory, loaded, &row, looked_up)))
-            .or_else(|| {
-                let caller = NATIVE.caller(&memory, &image, &row, innermost);
-                caller.map(|next| (next, false))
-            });
-        let Some((mut next, signal)) = next else {
+            .or_else(|| object.and_then(|loaded| by_table(&memory, loaded, &row, looked_up)));
+        let guessed = || {
+            let caller = NATIVE.caller(&memory, &image, &row, innermost);
+            caller.map(|next| (next, false))
+        };
+        certain &= next.is_some();
+        let Some((mut next, signal)) = next.or_else(guessed) else {
             break;
         };
         let back = next.get(NATIVE.ip).map(|pc| pc & !signature);
@@ -75,11 +86,19 @@ pub(crate) fn walk(pid: i32, registers: &Registers) -> Vec<Frame> {
     frames
 }
 
-fn frame(image: &Image, object: Option<&Object>, address: u64) -> Frame {
+fn frame(
+    image: &Image,
+    files: &mut Files,
+    object: Option<&Object>,
+    address: u64,
+    certain: bool,
+) -> Frame {
     Frame {
         address,
         object: image.name(address),
         file_address: object.map(|o| address.wrapping_sub(o.bias)),
+        file: files.of(image, address),
+        certain,
     }
 }
 
@@ -90,6 +109,8 @@ struct Loaded {
     start: u64,
     /// `.eh_frame`, or from there to the end of its segment.
     table: Vec<u8>,
+    /// `.debug_frame` of the file, whose addresses are not relocated.
+    debug_frame: Vec<u8>,
 }
 
 fn load(memory: &Memory, image: &Image, base: u64) -> Option<Loaded> {
@@ -104,12 +125,24 @@ fn load(memory: &Memory, image: &Image, base: u64) -> Option<Loaded> {
     };
     Some(Loaded {
         table: Image::table(memory, start, size),
+        debug_frame: debug_frame(image, base).unwrap_or_default(),
         object,
         start,
     })
 }
 
-/// The caller's registers by the unwind table, and whether this is a signal's frame.
+/// `.debug_frame` of the file that is mapped at `base`.
+fn debug_frame(image: &Image, base: u64) -> Option<Vec<u8>> {
+    let file = image.open(base)?;
+    let cache = ReadCache::new(&file);
+    let elf = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
+    let section = elf.section_by_name(".debug_frame")?;
+    let size = section.compressed_file_range().ok()?.uncompressed_size;
+    let bytes = (size <= DEBUG_FRAME).then(|| section.uncompressed_data())?;
+    Some(bytes.ok()?.into_owned())
+}
+
+/// The caller's registers by the unwind tables, and whether this is a signal's frame.
 fn by_table(memory: &Memory, loaded: &Loaded, row: &Row, pc: u64) -> Option<(Row, bool)> {
     let bases = BaseAddresses::default()
         .set_eh_frame_hdr(loaded.object.header)
@@ -120,11 +153,38 @@ fn by_table(memory: &Memory, loaded: &Loaded, row: &Row, pc: u64) -> Option<(Row
     let entry = match header.as_ref().ok().and_then(|h| h.table()) {
         Some(sorted) => sorted.fde_for_address(&section, &bases, pc, EhFrame::cie_from_offset),
         None => section.fde_for_address(&bases, pc, EhFrame::cie_from_offset),
-    }
-    .ok()?;
+    };
+    let by_eh_frame = entry.ok().and_then(|entry| {
+        let next = by_entry(memory, &section, &bases, &entry, row, pc)?;
+        Some((next, entry.is_signal_trampoline()))
+    });
+    by_eh_frame.or_else(|| {
+        let bases = BaseAddresses::default();
+        let mut section = DebugFrame::new(&loaded.debug_frame, LittleEndian);
+        section.set_vendor(NATIVE.vendor);
+        let pc = pc.wrapping_sub(loaded.object.bias);
+        let entry = section.fde_for_address(&bases, pc, DebugFrame::cie_from_offset);
+        let entry = entry.ok()?;
+        let next = by_entry(memory, &section, &bases, &entry, row, pc)?;
+        Some((next, entry.is_signal_trampoline()))
+    })
+}
+
+/// The caller's registers by one entry of a table.
+fn by_entry<'t, S: UnwindSection<Slice<'t>>>(
+    memory: &Memory,
+    section: &S,
+    bases: &BaseAddresses,
+    entry: &FrameDescriptionEntry<Slice<'t>>,
+    row: &Row,
+    pc: u64,
+) -> Option<Row>
+where
+    S::Offset: UnwindOffset<usize>,
+{
     let mut context = UnwindContext::new();
     let rules = entry
-        .unwind_info_for_address(&section, &bases, &mut context, pc)
+        .unwind_info_for_address(section, bases, &mut context, pc)
         .ok()?;
     let encoding = entry.cie().encoding();
     let evaluate = |expression: Expression<Slice<'_>>, initial: Option<u64>| {
@@ -134,7 +194,7 @@ fn by_table(memory: &Memory, loaded: &Loaded, row: &Row, pc: u64) -> Option<(Row
         CfaRule::RegisterAndOffset { register, offset } => row
             .get(usize::from(register.0))?
             .wrapping_add_signed(*offset),
-        CfaRule::Expression(e) => evaluate(e.get(&section).ok()?, None)?,
+        CfaRule::Expression(e) => evaluate(e.get(section).ok()?, None)?,
     };
     let mut next = *row;
     for number in 0..NATIVE.registers {
@@ -150,12 +210,12 @@ fn by_table(memory: &Memory, loaded: &Loaded, row: &Row, pc: u64) -> Option<(Row
             Some(RegisterRule::ValOffset(offset)) => Some(cfa.wrapping_add_signed(offset)),
             Some(RegisterRule::Register(other)) => row.get(usize::from(other.0)),
             Some(RegisterRule::Expression(e)) => e
-                .get(&section)
+                .get(section)
                 .ok()
                 .and_then(|e| evaluate(e, Some(cfa)))
                 .and_then(|at| memory.word(at)),
             Some(RegisterRule::ValExpression(e)) => {
-                e.get(&section).ok().and_then(|e| evaluate(e, Some(cfa)))
+                e.get(section).ok().and_then(|e| evaluate(e, Some(cfa)))
             }
             Some(_) => None,
         };
@@ -166,7 +226,7 @@ fn by_table(memory: &Memory, loaded: &Loaded, row: &Row, pc: u64) -> Option<(Row
         next.set(NATIVE.stack, Some(cfa));
     }
     next.set(NATIVE.ip, next.get(NATIVE.return_address));
-    Some((next, entry.is_signal_trampoline()))
+    Some(next)
 }
 
 fn expression_value(

@@ -1,23 +1,24 @@
 //! The tracer's loop: every stop of every task, answered once.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 
 use portcullis_abi::Arch;
-use portcullis_sys::ptrace::{self, SyscallStop};
+use portcullis_sys::ptrace::{self, SyscallStop, Trapped};
 use portcullis_sys::registers::Registers;
 use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
 use portcullis_sys::{Error, process};
 
 use crate::core_calls::CoreCalls;
 use crate::decide::{Action, Call, Decide, Decision};
-use crate::denial::{Answer, Denial};
+use crate::denial::{Answer, Denial, Omitted};
+use crate::denials::Denials;
 use crate::entry::Entry;
+use crate::files::Files;
 use crate::job::{self, process_of};
-use crate::native::Interruption;
-use crate::{memory, paths, stack};
-
-/// Most different calls outside the set that are told apart; more are counted only.
-const DENIALS: usize = 4096;
+use crate::native::{self, Interruption};
+use crate::{arguments, stack};
 
 /// Whether calls for which the filter asks are denied as the policy says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,7 +59,9 @@ pub struct Record {
     /// Calls outside the set, in the order of their first appearance.
     pub denials: Vec<Denial>,
     /// Calls outside the set beyond those that are told apart.
-    pub omitted: u64,
+    pub omitted: Vec<Omitted>,
+    /// The files that their stacks refer to.
+    pub files: Files,
     /// Tasks that were still there when the root ended, and were killed.
     pub outlived: usize,
 }
@@ -84,10 +87,10 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
         entry,
         tasks: HashMap::from([(start.pid, Task::default())]),
         handled: false,
-        denials: Vec::new(),
-        places: HashMap::new(),
-        omitted: 0,
+        denials: Denials::default(),
+        files: Files::default(),
         killed: HashSet::new(),
+        thinned: HashSet::new(),
         signaled: HashSet::new(),
         refused,
         ended: None,
@@ -114,18 +117,21 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
             reason: std::io::Error::from_raw_os_error(libc::ECHILD),
         });
     };
+    let (denials, omitted) = tracer.denials.into_parts();
     let by_signal = matches!(end, End::Signaled(libc::SIGSYS | libc::SIGKILL));
     Ok(Record {
         end,
-        denied: by_signal && tracer.killed.contains(&start.pid),
+        denied: by_signal && tracer.killed.contains(&start.pid)
+            || end == End::Signaled(libc::SIGSYS) && tracer.thinned.contains(&start.pid),
         refused: tracer.refused,
         // The init was a copy of the launcher: its memory is not the program's.
         usage: Usage {
             cpu_ns: all.map_or(usage.cpu_ns, |all: Usage| all.cpu_ns),
             ..usage
         },
-        denials: tracer.denials,
-        omitted: tracer.omitted,
+        denials,
+        omitted,
+        files: tracer.files,
         outlived: tracer.outlived,
     })
 }
@@ -134,8 +140,12 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
 #[derive(Clone, Copy, Default)]
 struct Task {
     /// Its registers when a SIGSYS was last delivered to it: if it ends right there, the signal
-    /// ended it and no filter.
+    /// ended it.
     sigsys_at: Option<Registers>,
+    /// That SIGSYS was the policy's own answer to a call.
+    is_answer: bool,
+    /// A call for which it is to get a SIGSYS, which is on its way.
+    trapped: Option<Trapped>,
     interruption: Interruption,
 }
 
@@ -149,12 +159,12 @@ struct Tracer<'a> {
     tasks: HashMap<i32, Task>,
     /// A handler of a signal has run in some task.
     handled: bool,
-    denials: Vec<Denial>,
-    /// Where in `denials` a call at an instruction is.
-    places: HashMap<(u32, u32, u64, Answer), usize>,
-    omitted: u64,
+    denials: Denials,
+    files: Files,
     /// Processes that a filter ended.
     killed: HashSet<i32>,
+    /// Processes that it took a thread from: with the last one the process ends as if it was killed.
+    thinned: HashSet<i32>,
     /// Processes that a SIGSYS ended which was delivered to one of their tasks: all of them end with its
     /// status then, wherever they stand.
     signaled: HashSet<i32>,
@@ -167,8 +177,11 @@ impl Tracer<'_> {
     fn ended(&mut self, tid: i32, end: End, usage: Usage) {
         self.tasks.remove(&tid);
         // A process is reported after all of its tasks.
-        if self.signaled.remove(&tid) && self.killed.remove(&tid) {
-            self.take_back(tid);
+        if self.signaled.remove(&tid) {
+            self.thinned.remove(&tid);
+            if self.killed.remove(&tid) {
+                self.denials.take_back(tid);
+            }
         }
         if tid != self.root {
             return;
@@ -232,13 +245,51 @@ impl Tracer<'_> {
             }
             return ptrace::resume(tid, 0);
         }
+        if signal == libc::SIGSYS && self.answered(tid)? {
+            return ptrace::resume(tid, signal);
+        }
         let task = self.tasks.entry(tid).or_default();
         let hides = task.interruption.hides(tid, signal)?;
         self.handled |= task.interruption.handled();
-        if signal == libc::SIGSYS {
-            task.sigsys_at = Some(Registers::of(tid)?);
-        }
         ptrace::resume(tid, if hides { 0 } else { signal })
+    }
+
+    /// A task at a SIGSYS: whether that is the policy's answer to a call.
+    fn answered(&mut self, tid: i32) -> Result<bool, Error> {
+        let registers = Registers::of(tid)?;
+        let task = self.tasks.entry(tid).or_default();
+        let trapped = task.trapped.take();
+        task.sigsys_at = Some(registers);
+        task.is_answer = trapped.is_some();
+        if let Some(call) = trapped {
+            ptrace::set_trapped(tid, call)?;
+            self.handled = true;
+            return Ok(true);
+        }
+        // The filter itself traps foreign calls only. A program can send itself a signal that says so, but it
+        // makes no foreign call by that.
+        if !ptrace::says_trapped(tid)? {
+            return Ok(false);
+        }
+        let arch = ptrace::syscall_info(tid)?.arch;
+        let call = Call::of(tid, arch, &registers)?.filter(Call::is_foreign);
+        let Some(call) = call else {
+            return Ok(false);
+        };
+        let decision = self.policy.decide(&call);
+        if !matches!(decision.action, Action::Trap(_)) {
+            return Ok(false);
+        }
+        self.note(
+            process_of(tid),
+            tid,
+            call,
+            &registers,
+            Answer::Trapped,
+            decision,
+        );
+        self.tasks.entry(tid).or_default().is_answer = true;
+        Ok(true)
     }
 
     /// A task at its end: was it its filter?
@@ -248,9 +299,13 @@ impl Tracer<'_> {
             return Ok(());
         }
         let registers = Registers::of(tid)?;
-        let sigsys_at = self.tasks.get(&tid).and_then(|task| task.sigsys_at);
-        if sigsys_at == Some(registers) {
-            self.signaled.insert(process_of(tid));
+        let task = self.tasks.get(&tid).copied().unwrap_or_default();
+        if task.sigsys_at == Some(registers) {
+            let which = match task.is_answer {
+                true => &mut self.killed,
+                false => &mut self.signaled,
+            };
+            which.insert(process_of(tid));
             return Ok(());
         }
         let arch = ptrace::syscall_info(tid)?.arch;
@@ -262,11 +317,14 @@ impl Tracer<'_> {
             return Ok(());
         }
         let decision = self.policy.decide(&call);
-        if decision.action == Action::Kill {
-            let pid = process_of(tid);
-            self.killed.insert(pid);
-            self.note(pid, tid, call, &registers, Answer::Killed, decision);
-        }
+        let pid = process_of(tid);
+        let (answer, which) = match decision.action {
+            Action::Kill => (Answer::Killed, &mut self.killed),
+            Action::KillThread => (Answer::ThreadKilled, &mut self.thinned),
+            _ => return Ok(()),
+        };
+        which.insert(pid);
+        self.note(pid, tid, call, &registers, answer, decision);
         Ok(())
     }
 
@@ -286,38 +344,58 @@ impl Tracer<'_> {
         let core = self.core.answer(&call);
         let answer = match (self.mode, decision.action) {
             (_, Action::Allow) => return Ok(()),
-            (Mode::Observe, _) if !call.is_foreign() && core.is_some() => {
-                Answer::Errno(core.unwrap_or_default())
+            (Mode::Observe, _) if !call.is_foreign() => {
+                core.map_or(Answer::LetThrough, Answer::Errno)
             }
             (_, Action::Errno(errno)) => Answer::Errno(errno),
-            (Mode::Observe, Action::Kill) if !call.is_foreign() => Answer::LetThrough,
+            (_, Action::Trap(_)) => Answer::Trapped,
             (Mode::Enforce, Action::Kill)
                 if self.core.can_be_added(&call) && self.policy.widened(tid, &call) =>
             {
                 return Ok(());
             }
-            (_, Action::Kill) => Answer::Killed,
+            // Nobody but the kernel ends one thread of several: the process is.
+            (_, Action::KillThread | Action::Kill) => Answer::Killed,
         };
         let registers = Registers::of(tid)?;
         let pid = process_of(tid);
         self.note(pid, tid, call, &registers, answer, decision);
-        match answer {
-            Answer::LetThrough => Ok(()),
-            Answer::Errno(errno) => registers.skip_call(tid, errno),
-            Answer::Killed => {
-                self.killed.insert(pid);
-                // A task with a fatal signal pending skips the call (`__seccomp_filter` of the kernel).
-                process::kill_unreaped(tid)
-            }
+        match (answer, decision.action) {
+            (Answer::LetThrough, _) => Ok(()),
+            (Answer::Errno(errno), _) => registers.skip_call(tid, errno),
+            (Answer::Trapped, Action::Trap(data)) => self.trap(pid, tid, &call, &registers, data),
+            _ => self.kill(pid, tid),
         }
     }
 
-    /// The denials of `pid` were none: a signal ended it.
-    fn take_back(&mut self, pid: i32) {
-        let is_one = |denial: &Denial| denial.pid == pid && denial.answer == Answer::Killed;
-        self.denials.retain(|denial| !is_one(denial));
-        let places = self.denials.iter().enumerate();
-        self.places = places.map(|(at, denial)| (place(denial), at)).collect();
+    fn kill(&mut self, pid: i32, tid: i32) -> Result<(), Error> {
+        self.killed.insert(pid);
+        // A task with a fatal signal pending skips the call (`__seccomp_filter` of the kernel).
+        process::kill_unreaped(tid)
+    }
+
+    /// Answers a call with a SIGSYS, as the kernel does (`force_sig_seccomp`): a task that blocks or ignores it
+    /// is killed.
+    fn trap(
+        &mut self,
+        pid: i32,
+        tid: i32,
+        call: &Call,
+        registers: &Registers,
+        data: u16,
+    ) -> Result<(), Error> {
+        let blocked = ptrace::signal_mask(tid)? & 1 << (libc::SIGSYS - 1) != 0;
+        if blocked || native::is_ignored(tid, libc::SIGSYS) {
+            return self.kill(pid, tid);
+        }
+        registers.roll_back(tid)?;
+        self.tasks.entry(tid).or_default().trapped = Some(Trapped {
+            arch: call.arch,
+            number: call.number,
+            ip: call.ip,
+            data,
+        });
+        process::signal_task(pid, tid, libc::SIGSYS)
     }
 
     fn note(
@@ -329,34 +407,23 @@ impl Tracer<'_> {
         answer: Answer,
         decision: Decision,
     ) {
-        let place = (call.arch, call.number, call.ip, answer);
-        if let Some(at) = self.places.get(&place) {
-            self.denials[*at].count += 1;
-            return;
-        }
-        if self.denials.len() >= DENIALS {
-            self.omitted += 1;
-            return;
-        }
-        self.places.insert(place, self.denials.len());
-        let strings = memory::Memory::open(tid)
-            .map(|memory| paths::observed(&memory, &call))
-            .unwrap_or_default();
-        self.denials.push(Denial {
+        let own = |name: &str| format!("/proc/{tid}/{name}");
+        let program = fs::metadata(own("exe")).map_or((0, 0), |m| (m.dev(), m.ino()));
+        let same = self.denials.same(&call, answer, decision.rule, program);
+        // What ended the program is told after any flood.
+        let always = pid == self.root && answer == Answer::Killed;
+        let files = &mut self.files;
+        self.denials.count(same, always, || Denial {
             pid,
             tid,
+            thread: fs::read(own("comm")).map_or(Vec::new(), |name| name.trim_ascii_end().to_vec()),
+            image: fs::read_link(own("exe")).ok(),
             call,
             answer,
             rule: decision.rule,
-            strings,
-            backtrace: stack::walk(tid, registers),
+            shown: arguments::shown(tid, &call),
+            backtrace: stack::walk(tid, registers, files),
             count: 1,
         });
     }
-}
-
-/// By what two denials are one.
-fn place(denial: &Denial) -> (u32, u32, u64, Answer) {
-    let call = &denial.call;
-    (call.arch, call.number, call.ip, denial.answer)
 }

@@ -152,7 +152,7 @@ fn unconfined(seen: &Seen) -> Result<usize> {
 }
 
 /// What the program wrote, and the verdict that follows it.
-fn parts(seen: &Seen, code: i32) -> Result<(&str, Value)> {
+pub(super) fn parts(seen: &Seen, code: i32) -> Result<(&str, Value)> {
     let text = seen.text(code)?;
     let at = text.find('{').context("no verdict")?;
     let (wrote, verdict) = text.split_at(at);
@@ -165,7 +165,7 @@ fn parts(seen: &Seen, code: i32) -> Result<(&str, Value)> {
 }
 
 /// The verdict's field is this.
-fn is(verdict: &Value, field: &str, expected: impl Into<Value>) -> Result<()> {
+pub(super) fn is(verdict: &Value, field: &str, expected: impl Into<Value>) -> Result<()> {
     let (found, expected) = (verdict.pointer(field), expected.into());
     ensure!(
         found == Some(&expected),
@@ -210,10 +210,7 @@ fn denied(seen: &Seen) -> Result<usize> {
     let verdict = stopped(seen, "PC0301")?;
     is(&verdict, "/denials/0/syscall", OUTSIDE)?;
     let said = String::from_utf8_lossy(&seen.stderr);
-    ensure!(
-        said.contains("denied: getppid(0x2, 0x3, 0x4"),
-        "it says {said:?}"
-    );
+    ensure!(said.contains("denied: getppid()"), "it says {said:?}");
     Ok(9)
 }
 

@@ -7,7 +7,7 @@ use super::environment::User;
 use super::feature::{Features, Need};
 use super::initramfs::Files;
 use super::step::{Seen, Step};
-use super::{confined, crate_tests, features, filters, threads};
+use super::{confined, crate_tests, diagnosis, features, filters, threads};
 
 /// Every suite, in the order of the table's columns.
 pub(crate) const SUITES: &[Suite] = &[
@@ -15,6 +15,7 @@ pub(crate) const SUITES: &[Suite] = &[
     ("filters", filters::cases),
     ("threads", threads::cases),
     ("confined", confined::cases),
+    ("diagnosis", diagnosis::cases),
     ("tests", crate_tests::cases),
 ];
 

@@ -20,7 +20,13 @@ pub(crate) struct Document {
     pub(crate) failure: Option<String>,
     pub(crate) enforced: Vec<Layer>,
     pub(crate) not_enforced: Vec<Missing>,
+    /// The policy's file; without one it was derived.
+    pub(crate) policy: Option<String>,
+    /// Answers of the policy that the filter leaves to the tracer, who gives them.
+    pub(crate) map: Vec<Mapped>,
     pub(crate) denials: Vec<Denial>,
+    /// Denials that are counted only.
+    pub(crate) omitted: Vec<Omitted>,
     /// What was loaded while the program ran, when that could add to what it may do.
     pub(crate) late: Option<Late>,
     /// What the analysis could not tell about the program, per kind.
@@ -52,12 +58,36 @@ pub(crate) struct Missing {
     pub(crate) reason: String,
 }
 
+/// An answer of the policy, and the filter's in its place.
+#[derive(Serialize, Debug)]
+pub(crate) struct Mapped {
+    pub(crate) policy: String,
+    pub(crate) filter: String,
+}
+
+/// Denials beyond those that are told apart.
+#[derive(Serialize, Debug)]
+pub(crate) struct Omitted {
+    /// `None`: calls that no table knows.
+    pub(crate) syscall: Option<&'static str>,
+    pub(crate) answer: String,
+    pub(crate) count: u64,
+}
+
 /// Something that the program tried and was not given.
 #[derive(Serialize, Debug)]
 pub(crate) struct Denial {
     /// Stable code of this kind of denial.
     pub(crate) code: &'static str,
     pub(crate) layer: String,
+    /// `kill-process`, `kill-thread`, `trap`, `errno NAME` or `let-through`.
+    pub(crate) answer: String,
+    pub(crate) pid: i32,
+    pub(crate) tid: i32,
+    /// The thread's own name.
+    pub(crate) thread: String,
+    /// What the process executes.
+    pub(crate) image: Option<String>,
     /// The architecture whose table `number` is of; as hexadecimal `AUDIT_ARCH_*` when it is not known.
     pub(crate) arch: String,
     /// The kernel's name; the number as text when no table knows it.
@@ -66,19 +96,70 @@ pub(crate) struct Denial {
     pub(crate) args: Vec<Arg>,
     /// The path that the call named, when it could be read ("observed", not proof).
     pub(crate) path: Option<String>,
+    /// Why, in one sentence.
     pub(crate) rule: String,
+    /// The rule itself, in the language of policies; none when no rule is about the call.
+    pub(crate) rule_text: Option<String>,
+    /// Where it stands, `FILE:LINE:COLUMN`.
+    pub(crate) rule_place: Option<String>,
+    /// What of the filter answered.
+    pub(crate) filter: Option<Instruction>,
     /// The place of the call first.
     pub(crate) backtrace: Vec<Frame>,
     pub(crate) suggestion: Option<String>,
+    /// What would allow just this.
+    pub(crate) allow: Option<Allow>,
+    /// What a program could do with the call.
+    pub(crate) risk: Option<Risk>,
+    /// How often it was denied at this place, by this rule, with these arguments that say what it does.
     pub(crate) count: u64,
+}
+
+/// An instruction of the filter, as `portcullis compile` numbers them.
+#[derive(Serialize, Debug)]
+pub(crate) struct Instruction {
+    pub(crate) instruction: usize,
+    /// How many there are.
+    pub(crate) of: usize,
+    /// What it returns.
+    pub(crate) answer: String,
+}
+
+/// What would allow a call.
+#[derive(Serialize, Debug)]
+pub(crate) struct Allow {
+    /// A rule of a policy.
+    pub(crate) policy: String,
+    /// An option of `run`.
+    pub(crate) option: String,
+}
+
+/// What allowing a call means.
+#[derive(Serialize, Debug)]
+pub(crate) struct Risk {
+    /// `low`, `medium` or `high`.
+    pub(crate) level: &'static str,
+    pub(crate) why: &'static str,
 }
 
 /// One register argument.
 #[derive(Serialize, Debug)]
 pub(crate) struct Arg {
     pub(crate) index: u8,
+    /// The kernel's name for it; none of a register that the call does not use.
+    pub(crate) name: Option<&'static str>,
     pub(crate) value: String,
     pub(crate) symbol: Option<String>,
+    /// What it led to ("observed", not proof).
+    pub(crate) observed: Option<Observed>,
+}
+
+/// What an argument led to.
+#[derive(Serialize, Debug)]
+pub(crate) struct Observed {
+    /// `path`, `text`, `address`, `descriptor` or `structure`.
+    pub(crate) kind: &'static str,
+    pub(crate) text: String,
 }
 
 /// One frame of a stack.
@@ -87,11 +168,17 @@ pub(crate) struct Frame {
     pub(crate) object: Option<String>,
     pub(crate) address: String,
     pub(crate) function: Option<String>,
+    /// The compiler put the function into the next one.
+    pub(crate) inlined: bool,
+    pub(crate) source: Option<String>,
+    pub(crate) line: Option<u32>,
+    /// False where no unwind table led here.
+    pub(crate) certain: bool,
 }
 
 /// Libraries that were loaded while the program ran; they are looked for when a call outside the
 /// set is made.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Clone, Debug)]
 pub(crate) struct Late {
     pub(crate) modules: Vec<Module>,
     /// The calls that all of them add.

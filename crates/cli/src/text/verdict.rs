@@ -3,17 +3,46 @@
 use std::fmt::Write as _;
 
 use super::style::{CAUTION, HEADING, QUIET, Styled};
-use crate::json::verdict::{Denial, Document, Frame};
+use crate::json::verdict::{Arg, Denial, Document, Frame};
 use crate::neutral;
 
 /// Frames of a stack that text shows; the verdict file has all.
 const FRAMES: usize = 12;
 
+/// Denials that are shown in full; the verdict file has all.
+const SHOWN: usize = 16;
+
 /// The denials of `verdict` for the terminal; empty when there are none.
 pub(crate) fn denials(verdict: &Document) -> String {
     let mut out = String::new();
-    for denial in &verdict.denials {
-        one(&mut out, denial, verdict.mode);
+    // What ended the program is the last, and what it is about.
+    let (shown, rest) = match verdict.denials.len() {
+        0..=SHOWN => (verdict.denials.iter().collect(), &[][..]),
+        _ => {
+            let (first, rest) = verdict.denials.split_at(SHOWN - 1);
+            let (last, rest) = rest
+                .split_last()
+                .map_or((None, rest), |(l, r)| (Some(l), r));
+            (first.iter().chain(last).collect::<Vec<_>>(), rest)
+        }
+    };
+    for denial in shown {
+        one(&mut out, denial, verdict);
+    }
+    if !rest.is_empty() {
+        let _ = writeln!(
+            out,
+            "portcullis: {} more that differ are in the file of --verdict",
+            rest.len()
+        );
+    }
+    for omitted in &verdict.omitted {
+        let name = omitted.syscall.unwrap_or("calls that no table knows");
+        let _ = writeln!(
+            out,
+            "portcullis: {name}: {} more, in too many ways to tell apart ({})",
+            omitted.count, omitted.answer
+        );
     }
     out
 }
@@ -42,9 +71,9 @@ pub(crate) fn late(verdict: &Document) -> String {
     out
 }
 
-fn one(out: &mut String, denial: &Denial, mode: &str) {
+fn one(out: &mut String, denial: &Denial, verdict: &Document) {
     // Writing to a String cannot fail; the results of `writeln!` are dropped throughout.
-    let said = if mode == "observe" {
+    let said = if verdict.mode == "observe" {
         "outside the set"
     } else {
         "denied"
@@ -60,42 +89,93 @@ fn one(out: &mut String, denial: &Denial, mode: &str) {
     };
     let _ = writeln!(
         out,
-        "portcullis: {}: {foreign}{}({}){times}",
+        "portcullis: {}: {foreign}{}({}){}{times}",
         Styled(CAUTION, said),
         Styled(HEADING, neutral::text(&denial.syscall)),
         arguments(denial),
+        answer(denial),
     );
+    if let Some(who) = who(denial, &verdict.program.path) {
+        let _ = writeln!(out, "  in {who}");
+    }
     for frame in denial.backtrace.iter().take(FRAMES) {
         let _ = writeln!(out, "    {}", place(frame));
     }
     if denial.backtrace.len() > FRAMES {
         let _ = writeln!(out, "    … {} more frames", denial.backtrace.len() - FRAMES);
     }
+    let instruction = denial.filter.as_ref().map_or(String::new(), |filter| {
+        format!(", instruction {} of {}", filter.instruction, filter.of)
+    });
     let _ = writeln!(
         out,
-        "  because {} [{}, {}]",
+        "  because {} [{}{instruction}, {}]",
         neutral::text(&denial.rule),
         neutral::text(&denial.layer),
         denial.code
     );
+    if let Some(place) = &denial.rule_place {
+        let _ = writeln!(out, "    {}", neutral::text(place));
+    }
     if let Some(suggestion) = &denial.suggestion {
         let _ = writeln!(out, "  {}", neutral::text(suggestion));
     }
+    if let Some(allow) = &denial.allow {
+        let option = neutral::text(&allow.option);
+        let _ = writeln!(out, "  to allow it: {option}");
+    }
+    if let Some(risk) = &denial.risk {
+        let _ = writeln!(out, "  risk {}: {}", risk.level, risk.why);
+    }
+}
+
+/// What became of the call, where that is not an end or a pass.
+fn answer(denial: &Denial) -> String {
+    match denial.answer.split_once(' ') {
+        Some(("errno", name)) => format!(" = -{name}"),
+        _ if denial.answer == "trap" => " gets SIGSYS".into(),
+        _ if denial.answer == "kill-thread" => " ends the thread".into(),
+        _ => String::new(),
+    }
+}
+
+/// The task, where it is not the first one of the program that was started.
+fn who(denial: &Denial, program: &str) -> Option<String> {
+    let file = |path: &'_ str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let image = denial.image.as_deref().unwrap_or("?");
+    let kind = match denial.tid == denial.pid {
+        // The kernel names it after the file, in 15 bytes.
+        true if file(image) == file(program) && file(image).starts_with(&denial.thread) => {
+            return None;
+        }
+        true => "process",
+        false => "thread",
+    };
+    let (name, image) = (neutral::text(&denial.thread), neutral::text(image));
+    Some(format!("{kind} {} \"{name}\" of {image}", denial.tid))
 }
 
 fn arguments(denial: &Denial) -> String {
-    let mut shown: Vec<String> = denial
-        .args
-        .iter()
-        .map(|arg| match &arg.symbol {
-            Some(symbol) => symbol.clone(),
-            None => arg.value.clone(),
-        })
-        .collect();
-    if let Some(path) = &denial.path {
-        shown.push(format!("path \"{}\"", neutral::text(path)));
-    }
+    // Of a call that no table knows any register may count.
+    let unknown = denial.syscall.bytes().all(|b| b.is_ascii_digit());
+    let counts = |arg: &&Arg| unknown || arg.name.is_some();
+    let shown: Vec<String> = denial.args.iter().filter(counts).map(argument).collect();
     shown.join(", ")
+}
+
+fn argument(arg: &Arg) -> String {
+    let value = arg.symbol.as_deref().unwrap_or(&arg.value);
+    let Some(observed) = &arg.observed else {
+        return value.to_owned();
+    };
+    let text = neutral::short(&observed.text, 200);
+    let text = neutral::text(&text);
+    match observed.kind {
+        "path" | "text" => format!("\"{text}\""),
+        "descriptor" => format!("{value}<{text}>"),
+        "structure" => format!("{{{text}}}"),
+        _ => text.into_owned(),
+    }
 }
 
 fn place(frame: &Frame) -> String {
@@ -103,18 +183,27 @@ fn place(frame: &Frame) -> String {
         Some(name) => neutral::text(&neutral::short(name, 100)).into_owned(),
         None => "?".to_owned(),
     };
-    let object = match &frame.object {
-        Some(path) => format!("{}+", neutral::text(path)),
-        None => String::new(),
+    let source = match (&frame.source, frame.line) {
+        (Some(file), Some(line)) => format!(" ({}:{line})", neutral::text(file)),
+        _ => String::new(),
     };
-    let place = format!("{object}{}", frame.address);
-    format!("at {function}  {}", Styled(QUIET, place))
+    let place = match (&frame.object, frame.inlined) {
+        (_, true) => "inlined".to_owned(),
+        (Some(path), _) => format!("{}+{}", neutral::text(path), frame.address),
+        (None, _) => frame.address.clone(),
+    };
+    // A frame that no table led to may be none.
+    let at = if frame.certain { "at" } else { "at?" };
+    format!("{at} {function}{source}  {}", Styled(QUIET, place))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json::verdict::{Arg, Late, Layer, Missing, Module, Program, ResidualCount, Usage};
+    use crate::json::verdict::{
+        Allow, Instruction, Late, Layer, Mapped, Missing, Module, Observed, Omitted, Program,
+        ResidualCount, Risk, Usage,
+    };
     use crate::output;
 
     fn verdict() -> Document {
@@ -122,6 +211,10 @@ mod tests {
             object: Some("/usr/lib/libevil\u{1b}.so".to_owned()),
             address: address.to_owned(),
             function: function.map(str::to_owned),
+            inlined: false,
+            source: function.map(|_| "src/e\u{1b}vil.c".to_owned()),
+            line: function.map(|_| 42),
+            certain: function.is_some(),
         };
         Document {
             schema: "portcullis.verdict",
@@ -146,28 +239,65 @@ mod tests {
                 layer: "network".to_owned(),
                 reason: "not built yet".to_owned(),
             }],
+            policy: None,
+            map: vec![Mapped {
+                policy: "errno:38".to_owned(),
+                filter: "trace:0".to_owned(),
+            }],
+            omitted: vec![Omitted {
+                syscall: Some("socket"),
+                answer: "errno".to_owned(),
+                count: 9,
+            }],
             denials: vec![Denial {
                 code: "PC0301",
                 layer: "seccomp".to_owned(),
+                answer: "errno EPERM".to_owned(),
+                pid: 10,
+                tid: 11,
+                thread: "wor\u{1b}ker".to_owned(),
+                image: Some("/usr/bin/app".to_owned()),
                 arch: "x86_64".to_owned(),
                 syscall: "socket".to_owned(),
                 number: 41,
                 args: vec![
                     Arg {
                         index: 0,
+                        name: Some("family"),
                         value: "0x2".to_owned(),
                         symbol: Some("AF_INET".to_owned()),
+                        observed: None,
                     },
                     Arg {
                         index: 1,
+                        name: Some("path"),
                         value: "0x77".to_owned(),
                         symbol: None,
+                        observed: Some(Observed {
+                            kind: "path",
+                            text: "/etc/\u{202e}passwd".to_owned(),
+                        }),
                     },
                 ],
                 path: Some("/etc/\u{202e}passwd".to_owned()),
                 rule: "the call is not in the derived set".to_owned(),
+                rule_text: None,
+                rule_place: Some("p\u{1b}.toml:3:1".to_owned()),
+                filter: Some(Instruction {
+                    instruction: 7,
+                    of: 9,
+                    answer: "trace:0".to_owned(),
+                }),
                 backtrace: vec![frame(Some("connect\u{7}"), "0x1234"), frame(None, "0x5678")],
                 suggestion: Some("add --plugin /usr/lib/libevil.so".to_owned()),
+                allow: Some(Allow {
+                    policy: "[[rule]]\ncall = \"socket\"\n".to_owned(),
+                    option: "--allow socket".to_owned(),
+                }),
+                risk: Some(Risk {
+                    level: "medium",
+                    why: "the network is reached",
+                }),
                 count: 3,
             }],
             late: Some(Late {

@@ -1,6 +1,8 @@
 //! `portcullis run -- PROGRAM ARGS`: analyse, derive, compile, prove, start, judge.
 
+mod chosen;
 mod confinement;
+mod denied;
 mod document;
 mod filter;
 mod foreign;
@@ -9,7 +11,7 @@ mod observer;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -24,8 +26,10 @@ use crate::analysis::Wanted;
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::images::Images;
+use crate::json::verdict::Document;
 use crate::output::{self, say};
 use crate::{machine, neutral, program, text};
+use chosen::Chosen;
 use foreign::Foreign;
 use late::Late;
 use observer::Tracing;
@@ -73,12 +77,17 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     let (own, compatible) = match foreign::kind(program)? {
         Some(Foreign::Compatible(arch)) => (foreign::set(program)?, Some(arch)),
         Some(Foreign::Other(arch)) => return Err(not_for_here(program, arch).into()),
+        None if typed.policy.is_some() => (foreign::set(program)?, None),
         None => (wanted.analyse()?.set, None),
     };
     let images = Images::alone(own).with(&typed.images, |program| {
         Wanted::of_file(program, &typed.closure, [])
     })?;
-    let derived = Policy::from_scans(&images.first, &images.others);
+    let chosen = match &typed.policy {
+        Some(file) => Chosen::of_file(file)?,
+        None => Chosen::derived(Policy::from_scans(&images.first, &images.others)),
+    };
+    let chosen = chosen.with(&typed.allow)?;
     let set = images.first;
     let mode = if typed.observe {
         Mode::Observe
@@ -87,9 +96,12 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     };
     let loads = loads_modules(&set) || !directories.is_empty();
     let traced = loads && mode == Mode::Enforce && !typed.no_late;
-    let derived = confinement::with_families(derived, &typed.confinement, traced);
-    let policy = derived.clone().with_launch();
+    let chosen = chosen.within(&typed.confinement, traced);
+    let policy = chosen.policy.clone().with_launch();
     let mut spec = spec(typed, &set, &policy, mode, traced)?;
+    if typed.policy.is_some() {
+        spec.unlisted = Unlisted::Allow;
+    }
     if let Some(arch) = compatible {
         // Its loader has no analysis either, and neither of them gets to make a call.
         spec.unlisted = Unlisted::Allow;
@@ -105,24 +117,41 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     let map = filter::map(set.binary.arch, mode, traced);
-    let filter = filter::armed(&policy, &map, !typed.closure.no_cache)?;
+    let (filter, template) = filter::armed(&policy, &map, !typed.closure.no_cache)?;
     let late = traced.then(|| {
         let modules = plan.modules(late::directories(directories.into_iter()));
         Late::new(&wanted, &set, modules)
     });
-    let mut tracing = Tracing::new(&derived, mode, late);
+    let mut tracing = Tracing::new(&chosen.policy, mode, late);
     let verdict = launch(&plan, filter, &mut tracing)?;
     let late = tracing.late().map(|late| late.told());
-    let document = document::document(&set, &derived, &wanted, &verdict, late);
+    let document = |named| {
+        let filter = (&template, &map);
+        document::document(&set, &chosen, filter, &verdict, late.as_ref(), named)
+    };
+    // Whatever the files of the program do to who reads them for names, the verdict is there.
+    if let Some(file) = &mut verdict_file
+        && !verdict.report.denials.is_empty()
+    {
+        write(file, &document(false))?;
+    }
+    let document = document(true);
     output::say_block(&text::verdict::late(&document));
     output::say_block(&text::verdict::denials(&document));
     if let Some(file) = &mut verdict_file {
-        // The program may have written to it; a pipe or a terminal has no length to set.
-        let _ = file.set_len(0);
-        file.write_all(output::json_document(&document)?.as_bytes())
-            .context("writing the verdict")?;
+        write(file, &document)?;
     }
     Ok(exit(&verdict))
+}
+
+/// Puts a verdict into its file, in place of what is there.
+fn write(file: &mut File, document: &Document) -> Result<()> {
+    let text = output::json_document(document)?;
+    // The program may have written to it. A pipe or a terminal has neither length nor place.
+    let _ = file.set_len(0);
+    let _ = file.rewind();
+    file.write_all(text.as_bytes())
+        .context("writing the verdict")
 }
 
 /// A program that no kernel of this architecture runs.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod confinement;
+mod diagnosis;
 mod filters;
 #[cfg(target_arch = "x86_64")]
 mod foreign;

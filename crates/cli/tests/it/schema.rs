@@ -48,6 +48,7 @@ pub(crate) fn against(
             "pattern" => {
                 let text = value.as_str().unwrap_or_default();
                 let fits = match wanted.as_str().unwrap() {
+                    "^PC03[0-9]{2}$" => is_code(text, "PC03"),
                     "^PC04[0-9]{2}$" => is_code(text, "PC04"),
                     "^PC05[0-9]{2}$" => is_code(text, "PC05"),
                     "^0x[0-9a-f]+$" => text.strip_prefix("0x").is_some_and(|hex| {

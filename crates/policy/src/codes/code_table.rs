@@ -137,12 +137,13 @@ pub const CODES: &[Explanation] = &[
     Explanation {
         code: "PC0301",
         title: "A call was denied",
-        meaning: "The confined program made a call that its policy does not allow, and was \
-                  answered with what the policy says: it was killed, or the call failed.",
-        advice: "Look at the call chain in the verdict. If the program needs the call, state so \
-                  with `--assume`, name the plugin that makes it, or report the gap: a call of \
-                  analysed code that is missing in the set is a defect.",
-        example: "",
+        meaning: "The confined program made a call that its policy does not allow, and the policy's \
+                  answer was a kill or a SIGSYS.",
+        advice: "Look at the call chain in the verdict. If the program needs the call, allow it with \
+                  `--allow` or the rule that the verdict shows, state so with `--assume`, name the \
+                  plugin that makes it, or report the gap: a call of analysed code that is missing in \
+                  the set is a defect.",
+        example: "docs/diagnosis.md reads one.",
     },
     Explanation {
         code: "PC0302",
@@ -159,6 +160,24 @@ pub const CODES: &[Explanation] = &[
                   calls are no part of the set and are killed.",
         advice: "Look at the place in the verdict: for `int 0x80` or generated code in a program, or for \
                  a program of another architecture that was started. Nothing allows it.",
+        example: "",
+    },
+    Explanation {
+        code: "PC0304",
+        title: "A call was answered with an error",
+        meaning: "The confined program made a call that its policy does not allow, and the call \
+                  failed with the error that the policy says. The program went on.",
+        advice: "Nothing when the program does without the call. Otherwise allow it with `--allow` or \
+                  the rule that the verdict shows.",
+        example: "io_uring_setup is answered ENOSYS by derived policies.",
+    },
+    Explanation {
+        code: "PC0305",
+        title: "A filter with a listener was refused",
+        meaning: "The program wanted to install a filter whose calls a supervisor of its own answers \
+                  (SECCOMP_FILTER_FLAG_NEW_LISTENER). Its answers would come before those of the \
+                  tracer, which could then be gone around, so it got EBUSY.",
+        advice: "Run such a program, which confines others itself, without `run`.",
         example: "",
     },
     Explanation {

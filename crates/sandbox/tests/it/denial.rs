@@ -9,7 +9,7 @@ use std::path::Path;
 use object::Object as _;
 use portcullis_abi::Arch;
 use portcullis_sandbox::{Outcome, Verdict};
-use portcullis_watch::{Answer, Denial, Record};
+use portcullis_watch::{Answer, Denial, Record, Shown};
 
 use crate::filter::{Denied, number};
 use crate::harness::{Built, Case, build, place};
@@ -88,7 +88,8 @@ fn a_killed_call_is_told_with_its_arguments_and_its_stack() {
         assert_eq!(denial.answer, Answer::Killed);
         assert_eq!(denial.rule, Some(0));
         assert_eq!(denial.call.args[1..3], [0x1111, 0x2222]);
-        assert_eq!(denial.strings, [(0, b"/denied/path".to_vec())]);
+        let path = Shown::Path(b"/denied/path".to_vec());
+        assert_eq!(denial.shown, [(0, path)]);
         assert_eq!(denial.pid, denial.tid);
         let functions = functions(&built, denial);
         let at = functions.iter().position(|f| f == "forbidden");

@@ -4,6 +4,9 @@ use portcullis_abi::Arch;
 use portcullis_sys::seccomp::{RET_ALLOW, RET_KILL_PROCESS, RET_TRACE, SockFilter};
 use portcullis_watch::{Action, Call, Decision};
 
+/// `SECCOMP_RET_KILL_THREAD` of `linux/seccomp.h`.
+const RET_KILL_THREAD: u32 = 0;
+
 const LOAD: u16 = 0x20;
 const EQUAL: u16 = 0x15;
 const RETURN: u16 = 0x06;
@@ -20,8 +23,10 @@ pub(crate) fn number(name: &str) -> u32 {
 #[derive(Clone, Debug)]
 pub(crate) struct Denied {
     pub(crate) numbers: Vec<u32>,
-    /// `RET_KILL_PROCESS`, or `RET_TRACE` for the tracer to answer.
+    /// `RET_KILL_PROCESS` or another answer, or `RET_TRACE` for the tracer to answer.
     pub(crate) answer: u32,
+    /// The policy's own answer.
+    pub(crate) action: Action,
 }
 
 impl Denied {
@@ -29,6 +34,7 @@ impl Denied {
         Denied {
             numbers: numbers.to_vec(),
             answer: RET_KILL_PROCESS,
+            action: Action::Kill,
         }
     }
 
@@ -36,15 +42,37 @@ impl Denied {
         Denied {
             numbers: numbers.to_vec(),
             answer: RET_TRACE,
+            action: Action::Kill,
+        }
+    }
+
+    /// By the kernel, one thread at a time.
+    pub(crate) fn kill_thread(numbers: &[u32]) -> Denied {
+        Denied {
+            answer: RET_KILL_THREAD,
+            action: Action::KillThread,
+            ..Denied::kill(numbers)
+        }
+    }
+
+    /// By the tracer, with another answer.
+    pub(crate) fn answered(numbers: &[u32], action: Action) -> Denied {
+        Denied {
+            action,
+            ..Denied::trace(numbers)
         }
     }
 
     /// The policy's own answer, as the launcher's decision would be.
     pub(crate) fn decide(&self, call: &Call) -> Decision {
         let rule = self.numbers.iter().position(|n| *n == call.number);
-        let denied = call.arch != Arch::NATIVE.audit_arch() || rule.is_some();
+        let foreign = call.arch != Arch::NATIVE.audit_arch();
         Decision {
-            action: if denied { Action::Kill } else { Action::Allow },
+            action: match rule {
+                _ if foreign => Action::Kill,
+                Some(_) => self.action,
+                None => Action::Allow,
+            },
             rule,
         }
     }

@@ -2,6 +2,7 @@
 
 mod confined;
 mod denial;
+mod diagnosis;
 mod files;
 mod filter;
 mod harness;

@@ -146,6 +146,13 @@ impl Registers {
         set_system_call(pid, -1)
     }
 
+    /// At the stop of a filter that asks: the call is not made, and the registers are those that it was made
+    /// with, as behind a call that a filter traps (`syscall_rollback` of the kernel).
+    pub fn roll_back(self, pid: i32) -> Result<(), Error> {
+        self.set(pid)?;
+        set_system_call(pid, -1)
+    }
+
     /// At the stop of a signal: whether a call was interrupted, is about to return `EINTR`, and can begin anew.
     ///
     /// At the stop the kernel has forgotten the call (`do_signal`): what remains, that `EINTR` stands behind an

@@ -128,6 +128,14 @@ impl Registers {
         self.set(pid)
     }
 
+    /// At the stop of a filter that asks: the call is not made, and the registers are those that it was made
+    /// with, as behind a call that a filter traps (`syscall_rollback` of the kernel).
+    pub fn roll_back(mut self, pid: i32) -> Result<(), Error> {
+        self.rax = self.orig_rax;
+        self.orig_rax = u64::MAX;
+        self.set(pid)
+    }
+
     /// At the stop of a signal: whether a call was interrupted, is about to return `EINTR`, and can begin anew.
     /// A return from a handler is none (`orig_ax` is -1 then, `restore_sigcontext` of the kernel), so that it
     /// does not matter whether one has run (`handled`).

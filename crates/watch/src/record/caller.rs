@@ -6,15 +6,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use object::read::elf::ElfFile64;
-use object::{Endianness, Object as _, ObjectSymbol as _, ReadCache, SymbolKind};
+use object::{Endianness, ReadCache};
 use portcullis_sys::registers::SYSCALL_LENGTH;
 
 use super::identity::Identity;
+use crate::function::Functions;
 use crate::image::Image;
 use crate::memory::Memory;
 
-/// Symbols of one file that are read; the largest programs have a few hundred thousand.
-const SYMBOLS: usize = 1 << 20;
 /// Files whose symbols are kept.
 const FILES: usize = 1024;
 
@@ -38,13 +37,7 @@ pub(super) struct Callers(HashMap<(String, u64), Rc<Content>>);
 #[derive(Default)]
 struct Content {
     identity: Option<Identity>,
-    symbols: Vec<Symbol>,
-}
-
-struct Symbol {
-    address: u64,
-    size: u64,
-    name: String,
+    functions: Functions,
 }
 
 impl Callers {
@@ -66,7 +59,7 @@ impl Callers {
             caller.address = address.wrapping_sub(object.bias);
             if let Some(content) = self.content(&image, address) {
                 caller.identity.clone_from(&content.identity);
-                caller.function = content.function(caller.address);
+                caller.function = content.functions.name(caller.address).map(str::to_owned);
             }
         }
         caller
@@ -94,38 +87,15 @@ impl Content {
     fn of(file: &File) -> Content {
         Content {
             identity: Identity::of(file),
-            symbols: symbols(file).unwrap_or_default(),
+            functions: functions(file).unwrap_or_default(),
         }
-    }
-
-    fn function(&self, address: u64) -> Option<String> {
-        let after = self.symbols.partition_point(|s| s.address <= address);
-        let symbol = self.symbols[..after].last()?;
-        (address - symbol.address < symbol.size).then(|| symbol.name.clone())
     }
 }
 
-/// The functions of a file, ascending.
-fn symbols(file: &File) -> Option<Vec<Symbol>> {
+fn functions(file: &File) -> Option<Functions> {
     let cache = ReadCache::new(file);
     let elf = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
-    let own = elf.symbols().chain(elf.dynamic_symbols());
-    let functions =
-        own.filter(|s| s.kind() == SymbolKind::Text && s.size() > 0 && s.address() != 0);
-    let symbol = |s: object::read::elf::ElfSymbol64<'_, '_, Endianness, _>| {
-        Some(Symbol {
-            address: s.address(),
-            size: s.size(),
-            name: s.name().ok()?.to_owned(),
-        })
-    };
-    let mut all: Vec<Symbol> = functions.take(SYMBOLS).filter_map(symbol).collect();
-    // Of several names of one place the last is told: without version or underscores where there is one.
-    all.sort_by(|a, b| {
-        let key = |s: &Symbol| (s.address, std::cmp::Reverse(s.name.len()));
-        key(a).cmp(&key(b))
-    });
-    Some(all)
+    Some(Functions::of(&elf))
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub enum What {
 }
 
 /// What the pointers of a native call lead to.
-pub(super) fn observed(tid: i32, call: &Call) -> Vec<Observed> {
+pub(crate) fn observed(tid: i32, call: &Call) -> Vec<Observed> {
     if call.is_foreign() {
         return Vec::new();
     }

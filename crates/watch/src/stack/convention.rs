@@ -8,6 +8,9 @@ use crate::memory::Memory;
 
 /// The largest frame that a chain of frame pointers is followed over.
 const LARGEST_FRAME: u64 = 8 << 20;
+/// Words of the stack that are looked through for a return address: a function that calls the kernel and has no
+/// table is small.
+const LOOKED_THROUGH: u64 = 64;
 /// More registers than unwind tables number on any architecture here.
 const MOST: usize = 33;
 
@@ -54,6 +57,8 @@ pub(super) struct Convention {
     pub(super) vendor: gimli::Vendor,
     /// The caller of a function that is the innermost one, without a table.
     innermost: fn(&Memory, &Image, &Row) -> Option<Row>,
+    /// Whether the instruction before this address calls.
+    is_behind_call: fn(&Memory, u64) -> bool,
     /// The interrupted code, for a row at a trampoline that no table describes.
     interrupted: fn(&Memory, &Row) -> Option<Row>,
 }
@@ -76,11 +81,20 @@ const X86_64: Convention = Convention {
     innermost: |memory, image, row| {
         // A function that saved nothing has its return address on top.
         let sp = row.get(X86_64.stack)?;
-        let back = memory.word(sp).filter(|back| image.is_code(*back))?;
+        let back = memory
+            .word(sp)
+            .filter(|back| X86_64.is_return(memory, image, *back))?;
         let mut next = *row;
         next.set(X86_64.ip, Some(back));
         next.set(X86_64.stack, Some(sp.wrapping_add(8)));
         Some(next)
+    },
+    is_behind_call: |memory, address| {
+        let mut bytes = [0; 7];
+        let read = memory.read(address.wrapping_sub(7), &mut bytes);
+        // CALL of the Intel SDM: E8 with 32 bits, or FF /2 with none, 8 or 32 bits and a SIB byte or not.
+        let by_register = |at: usize| bytes[at] == 0xff && bytes[at + 1] >> 3 & 7 == 2;
+        read.is_some() && (bytes[2] == 0xe8 || [0, 1, 3, 4, 5].into_iter().any(by_register))
     },
     // Trampolines are in the C library and have tables.
     interrupted: |_, _| None,
@@ -104,6 +118,11 @@ const AARCH64: Convention = Convention {
         next.set(AARCH64.ip, Some(back));
         Some(next)
     },
+    is_behind_call: |memory, address| {
+        let word = memory.word(address.wrapping_sub(4)).unwrap_or_default() as u32;
+        // BL, and BLR with its forms that authenticate (Arm ARM, C6.2).
+        word & 0xfc00_0000 == 0x9400_0000 || word & 0xfeff_f000 == 0xd63f_0000
+    },
     interrupted: aarch64_interrupted,
 };
 
@@ -120,18 +139,45 @@ impl Convention {
         if innermost && let Some(next) = (self.innermost)(memory, image, row) {
             return Some(next);
         }
+        self.by_frame_pointer(memory, image, row)
+            .or_else(|| self.by_search(memory, image, row))
+    }
+
+    fn by_frame_pointer(&self, memory: &Memory, image: &Image, row: &Row) -> Option<Row> {
         let frame = row.get(self.frame)?;
         let stack = row.get(self.stack)?;
         if frame < stack || frame - stack > LARGEST_FRAME {
             return None;
         }
+        let back = memory.word(frame.checked_add(8)?)?;
         let mut next = *row;
         next.set(self.frame, memory.word(frame));
-        let back = memory.word(frame.checked_add(8)?);
+        next.set(self.return_address, Some(back));
+        next.set(self.ip, Some(back));
+        next.set(self.stack, frame.checked_add(16));
+        image.is_code(back).then_some(next)
+    }
+
+    /// By the first word on the stack that looks like a return address.
+    fn by_search(&self, memory: &Memory, image: &Image, row: &Row) -> Option<Row> {
+        let stack = row.get(self.stack)?;
+        let places = (0..LOOKED_THROUGH).filter_map(|word| stack.checked_add(word * 8));
+        let found = |at: &u64| {
+            let word = memory.word(*at);
+            word.is_some_and(|word| self.is_return(memory, image, word))
+        };
+        let at = places.into_iter().find(found)?;
+        let mut next = *row;
+        let back = memory.word(at);
         next.set(self.return_address, back);
         next.set(self.ip, back);
-        next.set(self.stack, frame.checked_add(16));
+        next.set(self.stack, at.checked_add(8));
         Some(next)
+    }
+
+    /// Whether a call could return to this address.
+    fn is_return(&self, memory: &Memory, image: &Image, address: u64) -> bool {
+        image.is_code(address) && (self.is_behind_call)(memory, address)
     }
 
     /// The code that a signal interrupted, for a row at the end of its handler.

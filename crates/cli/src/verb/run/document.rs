@@ -1,32 +1,36 @@
 //! The verdict of a run as a document.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use portcullis_abi::{Arch, Assumed, ResidualKind, SyscallSet, Sysno};
-use portcullis_policy::{Class, Policy};
+use portcullis_abi::{Arch, ResidualKind, SyscallSet, Sysno};
+use portcullis_bpf::Program;
+use portcullis_policy::{Action, ActionMap};
 use portcullis_sandbox::{Mode, Outcome, Verdict};
-use portcullis_scan::image::{Addr, Image};
-use portcullis_watch::{Answer, Denial, Record};
+use portcullis_watch::{Omitted, Record, Sources};
 
-use crate::analysis::Wanted;
+use super::chosen::Chosen;
+use super::denied::{self, Explaining};
 use crate::json::verdict as json;
 
-/// The document of a finished run.
+/// The document of a finished run; `named`: with functions and lines, for which files are read that the program
+/// can have made.
 pub(super) fn document(
     set: &SyscallSet,
-    policy: &Policy,
-    wanted: &Wanted,
+    chosen: &Chosen,
+    (filter, map): (&Program, &ActionMap),
     verdict: &Verdict<Record>,
-    late: Option<json::Late>,
+    late: Option<&json::Late>,
+    named: bool,
 ) -> json::Document {
-    let denials = &verdict.report.denials;
-    // Function names cost a look at every file: only who was denied something needs them.
-    let image = if denials.is_empty() {
-        None
-    } else {
-        wanted.image()
+    let mut explaining = Explaining {
+        set,
+        chosen,
+        filter,
+        map,
+        sources: named.then(|| Sources::new(&verdict.report.files)),
     };
+    let denials = verdict.report.denials.iter();
+    let denials = denials.map(|d| explaining.denial(d)).collect();
     let (outcome, exit_code, signal, failure) = match &verdict.outcome {
         Outcome::Exited(code) => ("exited", Some(*code), None, None),
         Outcome::Signaled(signal) => ("signaled", None, Some(*signal), None),
@@ -62,11 +66,11 @@ pub(super) fn document(
                 reason: m.reason.clone(),
             })
             .collect(),
-        denials: denials
-            .iter()
-            .map(|d| denial(set, policy, image.as_ref(), d))
-            .collect(),
-        late,
+        policy: chosen.file().map(str::to_owned),
+        map: mapped(chosen, map),
+        denials,
+        omitted: verdict.report.omitted.iter().map(omitted).collect(),
+        late: late.cloned(),
         residuals: residuals(set),
         usage: json::Usage {
             cpu_ns: verdict.usage.cpu_ns,
@@ -98,122 +102,32 @@ fn residuals(set: &SyscallSet) -> Vec<json::ResidualCount> {
     counts.map(count).collect()
 }
 
-fn denial(
-    set: &SyscallSet,
-    policy: &Policy,
-    image: Option<&Image>,
-    denial: &Denial,
-) -> json::Denial {
-    let call = &denial.call;
-    let number = Sysno(call.number);
-    let arch = Arch::of_call(call.arch, call.number);
-    let name = arch.and_then(|arch| arch.name(number));
-    let class = policy.class(call.arch, call.number);
-    let rule = match (denial.rule, class) {
-        (Some(rule), _) => format!("of rule {}", rule + 1),
-        (None, Class::Known) => match contradicted(set, denial) {
-            Some(id) => format!("the call contradicts what is assumed about {id}"),
-            None => "the call is not in the derived set".into(),
-        },
-        (None, Class::Newer) => "no table knows the call".into(),
-        (None, Class::Foreign) => foreign_rule(arch),
+/// The answers of the policy that the filter leaves to the tracer.
+fn mapped(chosen: &Chosen, map: &ActionMap) -> Vec<json::Mapped> {
+    let tables = chosen.policy.tables.iter();
+    let of_rules = chosen.policy.rules().map(|rule| rule.action);
+    let unlisted = tables.flat_map(|table| [table.default, table.newer]);
+    let mut all: Vec<Action> = of_rules.chain(unlisted).collect();
+    all.sort_by_key(|action| action.code());
+    all.dedup();
+    let differ = all
+        .into_iter()
+        .filter(|action| map.answer(*action) != *action);
+    let one = |action: Action| json::Mapped {
+        policy: action.to_string(),
+        filter: map.answer(action).to_string(),
     };
-    let path = denial.strings.first().map(|(_, bytes)| bytes);
-    let backtrace = frames(image, denial);
-    json::Denial {
-        code: match (denial.answer, class) {
-            (_, Class::Foreign) => "PC0303",
-            (Answer::LetThrough, _) => "PC0302",
-            _ => "PC0301",
-        },
-        layer: "seccomp".into(),
-        arch: arch.map_or_else(|| format!("{:#x}", call.arch), |arch| arch.to_string()),
-        syscall: name.map_or(call.number.to_string(), str::to_owned),
-        number: call.number,
-        args: (0u8..)
-            .zip(call.args)
-            .map(|(index, value)| json::Arg {
-                index,
-                value: format!("{value:#x}"),
-                symbol: (arch.zip(name)).and_then(|(arch, name)| arch.symbol(name, index, value)),
-            })
-            .collect(),
-        path: path.map(|bytes| String::from_utf8_lossy(bytes).into_owned()),
-        rule,
-        suggestion: match class {
-            Class::Foreign => None,
-            _ => suggestion(set, &backtrace),
-        },
-        backtrace,
-        count: denial.count,
+    differ.map(one).collect()
+}
+
+fn omitted(omitted: &Omitted) -> json::Omitted {
+    let name = |number: u32| {
+        let arch = Arch::of_call(omitted.arch, number);
+        arch.and_then(|arch| arch.name(Sysno(number)))
+    };
+    json::Omitted {
+        syscall: omitted.number.and_then(name),
+        answer: denied::answer(omitted.answer),
+        count: omitted.count,
     }
-}
-
-/// The rule that answers foreign calls, for a call of `arch`.
-fn foreign_rule(arch: Option<Arch>) -> String {
-    match arch {
-        Some(Arch::X32) => "the x32 rule: the number has bit 30 set".into(),
-        Some(arch) => format!("the foreign-architecture rule: it is a call of {arch}"),
-        None => "the foreign-architecture rule: no table knows the architecture".into(),
-    }
-}
-
-/// The statement about the place where the call was made, if there is one: its residual's id.
-fn contradicted<'a>(set: &'a SyscallSet, denial: &Denial) -> Option<&'a str> {
-    let made = denial.backtrace.first()?;
-    let mapped = made.object.as_deref()?;
-    let is_there = |assumed: &&Assumed| {
-        let at = &assumed.residual.at;
-        made.file_address == Some(at.address)
-            && set
-                .objects
-                .get(at.object)
-                .is_some_and(|o| is_same(Path::new(&o.path), mapped))
-    };
-    Some(&set.assumed.iter().find(is_there)?.residual.id)
-}
-
-/// Whether a scanned path leads to the file that is mapped.
-fn is_same(scanned: &Path, mapped: &Path) -> bool {
-    scanned == mapped || std::fs::canonicalize(scanned).is_ok_and(|path| path == mapped)
-}
-
-fn frames(image: Option<&Image>, denial: &Denial) -> Vec<json::Frame> {
-    let frames = denial.backtrace.iter().enumerate();
-    let frame = |(index, frame): (usize, &portcullis_watch::Frame)| {
-        // A return address can already be behind the function that called.
-        let place = frame
-            .file_address
-            .map(|a| a - u64::from(index > 0 && a > 0));
-        let object = frame.object.as_ref().map(|p| p.display().to_string());
-        let function = image.zip(object.as_ref()).zip(place);
-        json::Frame {
-            function: function.and_then(|((image, path), at)| name(image, path, at)),
-            address: format!("{:#x}", frame.file_address.unwrap_or(frame.address)),
-            object,
-        }
-    };
-    frames.map(frame).collect()
-}
-
-fn name(image: &Image, path: &str, at: u64) -> Option<String> {
-    let mut objects = image.objects.iter();
-    let object = objects.find(|o| is_same(&o.path, Path::new(path)))?;
-    let (name, _) = image.function_name(Addr(object.base.wrapping_add(at)))?;
-    Some(portcullis_scan::demangle(name))
-}
-
-/// A call of a library that was not analysed is answered by naming the library.
-fn suggestion(set: &SyscallSet, backtrace: &[json::Frame]) -> Option<String> {
-    let known = |path: &str| {
-        let mut objects = set.objects.iter();
-        objects.any(|o| is_same(Path::new(&o.path), Path::new(path)))
-    };
-    let paths = backtrace.iter().filter_map(|f| f.object.as_deref());
-    let strange = paths
-        .filter(|p| p.starts_with('/'))
-        .find(|path| !known(path))?;
-    Some(format!(
-        "{strange} was loaded while the program ran and was not analysed: name it with --plugin {strange}"
-    ))
 }

@@ -14,17 +14,22 @@ use crate::cache::store::{Key, Kind, Store};
 
 /// The declared difference between the filter's answers and the policy's.
 ///
-/// Where the program may load libraries, its tracer decides about calls outside the set.
+/// Denials that a program survives are left to the tracer, so that they are seen; where the program may load
+/// libraries, also the others.
 pub(super) fn map(arch: Arch, mode: Mode, traced: bool) -> ActionMap {
     match (mode, traced) {
-        (Mode::Enforce, false) => ActionMap::identity(),
+        (Mode::Enforce, false) => ActionMap::seen(),
         (Mode::Enforce, true) => ActionMap::traced(Vec::new()),
         (Mode::Observe, _) => ActionMap::traced(core_calls(arch)),
     }
 }
 
-/// The filter that is loaded.
-pub(super) fn armed(policy: &Policy, map: &ActionMap, cache: bool) -> Result<ArmedFilter> {
+/// The filter that is loaded, and the same with the placeholder in place of its secret.
+pub(super) fn armed(
+    policy: &Policy,
+    map: &ActionMap,
+    cache: bool,
+) -> Result<(ArmedFilter, Program)> {
     let mapped = policy.mapped(map);
     let template = template(&mapped, cache)?;
     let cookie = Cookie::random()?;
@@ -38,7 +43,7 @@ pub(super) fn armed(policy: &Policy, map: &ActionMap, cache: bool) -> Result<Arm
         jf: i.jf,
         k: i.k,
     }));
-    Ok(ArmedFilter::new(filter, cookie)?)
+    Ok((ArmedFilter::new(filter, cookie)?, template))
 }
 
 /// The filter with the placeholder. A cached one is only a guess: the proof above, of the filled

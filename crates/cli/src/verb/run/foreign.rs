@@ -8,8 +8,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use portcullis_abi::{Arch, Binary, Language, Linkage, ScannedObject, SyscallSet};
+use portcullis_scan::link::interpreter;
 use sha2::{Digest as _, Sha256};
 
 use crate::{header, neutral};
@@ -41,16 +42,34 @@ pub(super) fn kind(path: &Path) -> Result<Option<Foreign>> {
     )
 }
 
-/// The set of such a program: it makes no call of the native ABI.
+/// The set of a program that is not analysed: of such a one, which makes no call of the native ABI, or of one
+/// whose policy is given. A script is its interpreter.
 pub(super) fn set(path: &Path) -> Result<SyscallSet> {
     let reading = || format!("reading {}", neutral::path(path));
-    let path = std::path::absolute(path).with_context(reading)?;
-    let content = std::fs::read(&path).with_context(reading)?;
+    let mut path = std::path::absolute(path).with_context(reading)?;
+    let mut content = std::fs::read(&path).with_context(reading)?;
+    let script = interpreter(&content).map(|found| {
+        let script = path.display().to_string();
+        (found.program, (script, found.argument))
+    });
+    let script = match script {
+        None => None,
+        Some((program, script)) => {
+            content = std::fs::read(&program).with_context(reading)?;
+            ensure!(
+                interpreter(&content).is_none(),
+                "{}: its interpreter is a script itself",
+                neutral::path(&path)
+            );
+            path = program;
+            Some(script)
+        }
+    };
     let name = path.display().to_string();
     Ok(SyscallSet {
         binary: Binary {
             path: name.clone(),
-            script: None,
+            script,
             arch: Arch::NATIVE,
             // Of these three nothing is known, and nobody who runs a program asks.
             linkage: Linkage::Static,

@@ -9,6 +9,9 @@ use portcullis_watch::{self as watch, Record};
 
 use super::late::Late;
 
+/// The number of the error, on all architectures here.
+const ENOSYS: u16 = 38;
+
 /// Follows the program and asks the policy.
 pub(super) struct Tracing<'a> {
     policy: &'a Policy,
@@ -50,7 +53,11 @@ impl watch::Decide for Tracing<'_> {
             action: match decision.action {
                 Action::Allow | Action::Log => watch::Action::Allow,
                 Action::Errno(errno) => watch::Action::Errno(errno),
-                _ => watch::Action::Kill,
+                Action::Trap(data) => watch::Action::Trap(data),
+                // As the kernel answers where nobody is asked (seccomp(2)).
+                Action::Notify | Action::Trace(_) => watch::Action::Errno(ENOSYS),
+                Action::KillThread => watch::Action::KillThread,
+                Action::KillProcess => watch::Action::Kill,
             },
             rule: decision.rule.map(|(_, rule)| rule),
         }
