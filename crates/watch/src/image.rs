@@ -156,6 +156,12 @@ impl Image {
         self.at(address).map(|region| &region.file)
     }
 
+    /// Where in its file lies what is mapped at `address`.
+    pub(crate) fn offset(&self, address: u64) -> Option<u64> {
+        let region = self.at(address)?;
+        region.offset.checked_add(address - region.start)
+    }
+
     /// Opens the file that is mapped at `address`: itself where that is allowed (proc(5), `map_files`), else
     /// what its path leads to in the process's own tree, or in this one, when it is the same.
     pub(crate) fn open(&self, address: u64) -> Option<File> {

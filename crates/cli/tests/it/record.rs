@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::place::Place;
 use crate::schema::{against, schema};
-use programs::{BUSY, CHILDREN, DENIES, ENDS, STOPS, TRACES, WAITS};
+use programs::{AGAIN, BUSY, CHILDREN, DENIES, ENDS, STOPS, TRACES, WAITS};
 
 /// Program, call and values of its arguments.
 type Seen = BTreeSet<(String, String, Vec<String>)>;
@@ -165,6 +165,38 @@ fn children_are_followed_and_an_exec_is_another_program() {
     let (_, exec) = calls.iter().find(|(_, c)| c["name"] == "execve").unwrap();
     assert_eq!(exec["observed"][0]["path"], "./other");
     assert_eq!(exec["callers"][0]["function"], "execve");
+}
+
+#[test]
+fn a_program_that_is_started_again_has_its_filter_from_the_beginning() {
+    let place = Place::new();
+    place.compile(
+        "again",
+        AGAIN,
+        &["-O1", "-static", "-nostdlib", "-ffreestanding"],
+    );
+    let script = "./again x && ./again x && ./again x && : > there && ./again x && rm there";
+    let (_, seen) = alike(&place, &["sh", "-c", script]);
+    // From the second time on, before its first instruction: its stack is as it was.
+    assert_eq!(seen.end()["filters"], 3, "{}", seen.end());
+    assert!(seen.has("again", "getpid"));
+    let returned = BTreeSet::from([None, Some("ENOENT".to_owned())]);
+    // What a known call returns where it runs free is not seen.
+    assert!(returned.is_superset(&seen.returned("again", "truncate")));
+    let counts = seen.told("counts").last().unwrap()["calls"].clone();
+    let calls = seen.calls();
+    let of = |name| {
+        calls
+            .iter()
+            .find(|(i, c)| i == "again" && c["name"] == name)
+    };
+    let (_, getuid) = of("getuid").unwrap();
+    let count = counts
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|c| c[0] == getuid["id"]);
+    assert_eq!(count.unwrap()[1], 30);
 }
 
 #[test]

@@ -92,6 +92,11 @@ impl Registers {
         self.pc
     }
 
+    /// The stack pointer.
+    pub fn sp(&self) -> u64 {
+        self.sp
+    }
+
     /// Moves there.
     pub fn set_ip(&mut self, ip: u64) {
         self.pc = ip;
@@ -120,6 +125,14 @@ impl Registers {
     /// by [`Registers::calling`].
     pub fn is_behind_call(&self, pid: i32) -> Result<bool, Error> {
         Ok(!self.compat && is_call(pid, self.pc.wrapping_sub(SYSCALL_LENGTH))?)
+    }
+
+    /// Where in `code`, which begins at an instruction, one stands behind one by which
+    /// [`Registers::calling`] can make a call.
+    pub fn behind_call_in(code: &[u8]) -> Option<usize> {
+        let word = |four: &[u8]| u32::from_le_bytes(four.try_into().unwrap_or_default());
+        let at = code.chunks(4).position(|four| is_svc(word(four)));
+        at.map(|at| (at + 1) * SYSCALL_LENGTH as usize)
     }
 
     /// Behind a call: the registers with which its instruction makes another one instead. (x7 as it is seen
@@ -196,12 +209,16 @@ impl Registers {
 /// Whether the instruction at `address` is `svc`.
 fn is_call(pid: i32, address: u64) -> Result<bool, Error> {
     match peek(pid, address) {
-        // SVC of the Arm ARM, C6.2: the 16 bits of its operand do not count for Linux.
-        Ok(word) => Ok(word as u32 & 0xffe0_001f == 0xd400_0001),
+        Ok(word) => Ok(is_svc(word as u32)),
         // Nothing is mapped there.
         Err(e) if e.errno() == libc::EIO || e.errno() == libc::EFAULT => Ok(false),
         Err(e) => Err(e),
     }
+}
+
+/// SVC of the Arm ARM, C6.2: the 16 bits of its operand do not count for Linux.
+fn is_svc(instruction: u32) -> bool {
+    instruction & 0xffe0_001f == 0xd400_0001
 }
 
 /// Sets the number of the call that a task at its filter's stop is to make; -1 for none.

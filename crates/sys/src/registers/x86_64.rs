@@ -71,6 +71,11 @@ impl Registers {
         self.rip
     }
 
+    /// The stack pointer.
+    pub fn sp(&self) -> u64 {
+        self.rsp
+    }
+
     /// Moves there.
     pub fn set_ip(&mut self, ip: u64) {
         self.rip = ip;
@@ -102,6 +107,12 @@ impl Registers {
             Err(e) if e.errno() == libc::EIO || e.errno() == libc::EFAULT => Ok(false),
             Err(e) => Err(e),
         }
+    }
+
+    /// Where in `code` one stands behind an instruction by which [`Registers::calling`] can make a call.
+    pub fn behind_call_in(code: &[u8]) -> Option<usize> {
+        let at = code.windows(2).position(|two| two == [0x0f, 0x05]);
+        at.map(|at| at + SYSCALL_LENGTH as usize)
     }
 
     /// Behind a call: the registers with which its instruction makes another one instead.

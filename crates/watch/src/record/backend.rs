@@ -24,8 +24,8 @@ pub struct Standing<'a> {
     pub seen: &'a Seen,
     /// Calls that the task made since it began to run the program, was forked, or forked last.
     pub calls: u64,
-    /// It began by executing the program.
-    pub fresh: bool,
+    /// When it began by executing the program: how often the program was started alike before, and ended.
+    pub alike: u64,
     /// Room for filters that is left in its chain.
     pub room: usize,
 }
@@ -48,22 +48,21 @@ impl Backend for Full {
 /// A filter stays for good, for the task and for all that it starts, and a later one can only narrow it: a
 /// call that was not known by then costs a stop each time. So it comes when a program has shown no new call
 /// for a while, and not to who does little between starting others, which would inherit what it does not
-/// know.
+/// know. A program that was started alike before has it from the beginning: what it did then, it does again.
 #[derive(Default)]
 pub struct Adaptive {
     /// By image: the filter, and how many different calls were known when it was made.
     filters: HashMap<ImageId, (usize, Option<Rc<Free>>)>,
 }
 
-/// Calls of a program, by all its tasks, since the last new one.
-const QUIET: u64 = 500;
+/// Calls of a program, by all its tasks, since the last new one. A call that comes later costs one stop each
+/// time, and full tracing costs two at every call: programs that make few calls have to get their filter
+/// early, and the longest of those that show something new behind a pause do so a few times only.
+const QUIET: u64 = 100;
 /// Calls that one task made.
-const BUSY: u64 = 500;
-/// The same for a program that is started again and again: then each new process has its filter from the
-/// beginning.
-const QUIET_RUNS: u64 = 200;
-/// How often.
-const RUNS: u64 = 4;
+const BUSY: u64 = 100;
+/// The same for one whose program creates processes.
+const BUSY_PARENT: u64 = 500;
 
 impl Backend for Adaptive {
     fn name(&self) -> &'static str {
@@ -72,9 +71,12 @@ impl Backend for Adaptive {
 
     fn free(&mut self, task: &Standing<'_>) -> Option<Rc<Free>> {
         let seen = task.seen;
-        let busy = seen.quiet >= QUIET && task.calls >= BUSY;
-        let again =
-            task.fresh && !seen.starts_others && seen.runs > RUNS && seen.quiet >= QUIET_RUNS;
+        let calls = match seen.starts_others {
+            true => BUSY_PARENT,
+            false => BUSY,
+        };
+        let busy = seen.quiet >= QUIET && task.calls >= calls;
+        let again = task.alike > 0 && !seen.starts_others;
         if !busy && !again {
             return None;
         }

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use object::read::ReadRef;
 use object::read::elf::ElfFile64;
-use object::{Endianness, ReadCache};
+use object::{Endianness, Object as _, ObjectSegment as _, ReadCache};
 use portcullis_sys::registers::SYSCALL_LENGTH;
 
 use super::identity::Identity;
@@ -16,6 +18,8 @@ use crate::memory::Memory;
 
 /// Files whose symbols are kept.
 const FILES: usize = 1024;
+/// Larger files are read piece by piece, which takes two calls for each name.
+const WHOLE: u64 = 64 << 20;
 
 /// The instruction that made a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,11 +36,17 @@ pub struct Caller {
 
 /// Finds callers; what it read of files is kept.
 #[derive(Default)]
-pub(super) struct Callers(HashMap<(String, u64), Rc<Content>>);
+pub(super) struct Callers {
+    files: HashMap<(String, u64), Rc<Content>>,
+    /// The task that was asked about last, and what is mapped in it.
+    last: Option<(i32, Image)>,
+}
 
 #[derive(Default)]
 struct Content {
     identity: Option<Identity>,
+    /// Offset, size and address of what is loaded.
+    segments: Vec<(u64, u64, u64)>,
     functions: Functions,
 }
 
@@ -44,30 +54,43 @@ impl Callers {
     /// The caller of a call of the stopped task `tid`, behind whose instruction it stands at `ip`.
     pub(super) fn of(&mut self, tid: i32, ip: u64) -> Caller {
         let address = ip.wrapping_sub(SYSCALL_LENGTH);
-        let image = Image::of(tid);
+        let known = self.last.take().filter(|(of, _)| *of == tid);
+        let known = known.filter(|(_, image)| image.is_code(address));
+        let image = known.map_or_else(|| Image::of(tid), |(_, image)| image);
+        let caller = self.in_image(tid, &image, address);
+        self.last = Some((tid, image));
+        caller
+    }
+
+    /// What is mapped somewhere may be something else from now on.
+    pub(super) fn forget_mappings(&mut self) {
+        self.last = None;
+    }
+
+    fn in_image(&mut self, tid: i32, image: &Image, address: u64) -> Caller {
         let mut caller = Caller {
             object: image.name(address),
             identity: None,
             address,
             function: None,
         };
-        let base = image.base(address);
-        let memory = Memory::open(tid).ok();
-        if let Some(base) = base
-            && let Some(object) = memory.and_then(|memory| Image::object(&memory, base))
+        let content = self.content(image, address);
+        let own = content.as_ref().zip(image.offset(address));
+        if let Some((content, own)) = own.and_then(|(c, offset)| Some((c, c.address(offset)?))) {
+            caller.address = own;
+            caller.identity.clone_from(&content.identity);
+            caller.function = content.functions.name(own).map(str::to_owned);
+        } else if let Some(base) = image.base(address)
+            && let Some(object) = Memory::open(tid).ok().and_then(|m| Image::object(&m, base))
         {
             caller.address = address.wrapping_sub(object.bias);
-            if let Some(content) = self.content(&image, address) {
-                caller.identity.clone_from(&content.identity);
-                caller.function = content.functions.name(caller.address).map(str::to_owned);
-            }
         }
         caller
     }
 
     fn content(&mut self, image: &Image, address: u64) -> Option<Rc<Content>> {
         let file = image.file(address).filter(|file| file.1 != 0)?;
-        if let Some(known) = self.0.get(file) {
+        if let Some(known) = self.files.get(file) {
             return Some(Rc::clone(known));
         }
         let content = Rc::new(
@@ -76,8 +99,8 @@ impl Callers {
                 .map(|f| Content::of(&f))
                 .unwrap_or_default(),
         );
-        if self.0.len() < FILES {
-            self.0.insert(file.clone(), Rc::clone(&content));
+        if self.files.len() < FILES {
+            self.files.insert(file.clone(), Rc::clone(&content));
         }
         Some(content)
     }
@@ -85,17 +108,38 @@ impl Callers {
 
 impl Content {
     fn of(file: &File) -> Content {
+        let mut bytes = Vec::new();
+        let is_small = file.metadata().is_ok_and(|m| m.len() <= WHOLE);
+        let mut whole = file.take(WHOLE);
+        let read = match is_small && whole.read_to_end(&mut bytes).is_ok() {
+            true => Content::read(bytes.as_slice()),
+            false => Content::read(&ReadCache::new(file)),
+        };
         Content {
             identity: Identity::of(file),
-            functions: functions(file).unwrap_or_default(),
+            ..read.unwrap_or_default()
         }
     }
-}
 
-fn functions(file: &File) -> Option<Functions> {
-    let cache = ReadCache::new(file);
-    let elf = ElfFile64::<Endianness, _>::parse(&cache).ok()?;
-    Some(Functions::of(&elf))
+    fn read<'a>(data: impl ReadRef<'a>) -> Option<Content> {
+        let elf = ElfFile64::<Endianness, _>::parse(data).ok()?;
+        let segments = elf.segments().map(|segment| {
+            let (offset, size) = segment.file_range();
+            (offset, size, segment.address())
+        });
+        Some(Content {
+            identity: None,
+            segments: segments.collect(),
+            functions: Functions::of(&elf),
+        })
+    }
+
+    /// The address of what lies at `offset` of the file.
+    fn address(&self, offset: u64) -> Option<u64> {
+        let mut all = self.segments.iter();
+        let own = all.find(|(start, size, _)| offset.wrapping_sub(*start) < *size);
+        own.map(|(start, _, address)| address.wrapping_add(offset - start))
+    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,13 @@
 //! itself, by the very instruction behind which it stands.
 //!
 //! The filter's program lies in a mapping of its own that is made for it and removed: nothing below the stack
-//! pointer is touched, because a stack may be small and lie between other data (of coroutines, of Go). Signals
-//! are blocked meanwhile, so that no handler sees the borrowed registers; a stop for job control may come in
-//! between and changes nothing.
+//! pointer is touched, because a stack may be small and lie between other data (of coroutines, of Go). A
+//! program that has executed nothing yet is another matter: its stack is the kernel's, nothing lies below the
+//! pointer, and what was there is as it was afterwards. It has made no call behind which to stand; the vdso has
+//! one. Signals are blocked meanwhile, so that no handler sees the borrowed registers; a stop for job
+//! control may come in between and changes nothing.
 
+use std::fs;
 use std::rc::Rc;
 
 use portcullis_sys::ptrace::{self, SignalSet};
@@ -19,14 +22,43 @@ use crate::memory::Memory;
 const HEADER: usize = 16;
 const PAGE: u64 = 4096;
 
+/// Where the vdso has an instruction that makes calls; found once, it is the same in all programs.
+#[derive(Default)]
+pub(super) struct Vdso(Option<u64>);
+
+/// `AT_SYSINFO_EHDR` of `linux/auxvec.h`.
+const AT_SYSINFO_EHDR: u64 = 33;
+/// How much of the vdso is looked at: it has two pages of code.
+const VDSO: usize = 16384;
+
+impl Vdso {
+    /// The address behind such an instruction in the native task `tid`.
+    fn behind_call(&mut self, tid: i32) -> Option<u64> {
+        let auxv = fs::read(format!("/proc/{tid}/auxv")).ok()?;
+        let word = |bytes: &[u8]| Some(u64::from_ne_bytes(bytes.try_into().ok()?));
+        let mut pairs = auxv.chunks_exact(16);
+        let own = pairs.find(|pair| word(&pair[..8]) == Some(AT_SYSINFO_EHDR))?;
+        let base = word(&own[8..])?;
+        if self.0.is_none() {
+            let code = Memory::open(tid).ok()?.read_some(base, VDSO);
+            self.0 = Registers::behind_call_in(&code).map(|at| at as u64);
+        }
+        base.checked_add(self.0?)
+    }
+}
+
 /// A filter on its way into a task.
 pub(super) struct Injection {
     original: Registers,
+    /// From where the task makes calls.
+    from: Registers,
     mask: SignalSet,
     free: Rc<Free>,
     step: Step,
     /// Where the program lies.
     place: u64,
+    /// It is the stack of a program that has not begun.
+    on_stack: bool,
     loaded: bool,
 }
 
@@ -60,15 +92,55 @@ impl Injection {
         }
         let injection = Injection {
             original,
+            from: original,
             mask: ptrace::signal_mask(tid)?,
             free,
             step: Step::Map,
             place: 0,
+            on_stack: false,
             loaded: false,
         };
+        injection.enter(tid).map(Some)
+    }
+
+    /// The same, for a task at the exit of the exec of a native program; `None` when it has to wait for the
+    /// exit of its first call.
+    pub(super) fn begin_at_exec(
+        tid: i32,
+        free: Rc<Free>,
+        vdso: &mut Vdso,
+    ) -> Result<Option<Injection>, Error> {
+        let original = Registers::of(tid)?;
+        let Some(behind) = vdso.behind_call(tid) else {
+            return Ok(None);
+        };
+        let mut from = original;
+        from.set_ip(behind);
+        if !from.is_behind_call(tid)? {
+            return Ok(None);
+        }
+        let mut injection = Injection {
+            original,
+            from,
+            mask: ptrace::signal_mask(tid)?,
+            free,
+            step: Step::Load,
+            place: 0,
+            on_stack: true,
+            loaded: false,
+        };
+        let below = original.sp().checked_sub(injection.size());
+        injection.place = below.unwrap_or_default() / PAGE * PAGE;
+        match injection.write(tid) {
+            Ok(()) => injection.enter(tid).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn enter(self, tid: i32) -> Result<Injection, Error> {
         ptrace::set_signal_mask(tid, SignalSet::MAX)?;
-        injection.call(tid)?;
-        Ok(Some(injection))
+        self.call(tid)?;
+        Ok(self)
     }
 
     /// Goes on, at the exit stop of the task's call, which returned `value`.
@@ -85,18 +157,29 @@ impl Injection {
             (Step::Promise, 0) => Step::LoadAgain,
             (Step::Load | Step::LoadAgain, value) => {
                 self.loaded = value == 0;
+                if self.on_stack {
+                    return self.end(tid);
+                }
                 Step::Unmap
             }
+            (Step::Promise, _) if self.on_stack => return self.end(tid),
             (Step::Promise, _) => Step::Unmap,
-            (Step::Map | Step::Unmap, _) => {
-                self.original.set(tid)?;
-                ptrace::set_signal_mask(tid, self.mask)?;
-                let free = self.loaded.then(|| Rc::clone(&self.free));
-                return Ok(Progress::Done(free));
-            }
+            (Step::Map | Step::Unmap, _) => return self.end(tid),
         };
         self.call(tid)?;
         Ok(Progress::Going)
+    }
+
+    fn end(&self, tid: i32) -> Result<Progress, Error> {
+        if self.on_stack {
+            // The stack of a new program is empty. What was written there can be written over.
+            let _ = Memory::open_writable(tid)
+                .and_then(|memory| memory.write(self.place, &vec![0; self.program().len()]));
+        }
+        self.original.set(tid)?;
+        ptrace::set_signal_mask(tid, self.mask)?;
+        let free = self.loaded.then(|| Rc::clone(&self.free));
+        Ok(Progress::Done(free))
     }
 
     fn size(&self) -> u64 {
@@ -124,10 +207,15 @@ impl Injection {
             }
             Step::Unmap => (libc::SYS_munmap, [self.place, self.size(), 0, 0, 0, 0]),
         };
-        self.original.calling(number as u32, args).set(tid)
+        self.from.calling(number as u32, args).set(tid)
     }
 
     fn write(&self, tid: i32) -> std::io::Result<()> {
+        Memory::open_writable(tid)?.write(self.place, &self.program())
+    }
+
+    /// The program as the kernel reads it at `place`.
+    fn program(&self) -> Vec<u8> {
         let rows = &self.free.instructions;
         let length = u16::try_from(rows.len()).unwrap_or(0);
         let mut bytes = vec![0; HEADER];
@@ -139,6 +227,6 @@ impl Injection {
             bytes.extend([row.jt, row.jf]);
             bytes.extend(row.k.to_ne_bytes());
         }
-        Memory::open_writable(tid)?.write(self.place, &bytes)
+        bytes
     }
 }

@@ -18,11 +18,11 @@ use super::caller::Callers;
 use super::fact::{Fact, Remark, Sink};
 use super::free;
 use super::identity::Identity;
-use super::inject::{Injection, Progress};
+use super::inject::{Injection, Progress, Vdso};
 use super::launch;
 use super::made::{Discriminator, Made};
 use super::observed::observed;
-use super::seen::{Call, CallId, ImageId, Seen};
+use super::seen::{Call, CallId, ImageId, Seen, Start};
 use super::task::{OwnFilter, Pending, Task};
 use crate::decide;
 use crate::job;
@@ -55,6 +55,7 @@ pub(super) fn follow(
         told_at: Instant::now(),
         discriminator: Discriminator::default(),
         callers: Callers::default(),
+        vdso: Vdso::default(),
         remarks: HashSet::new(),
         handled: false,
         ended: None,
@@ -106,6 +107,7 @@ struct Recorder<'a> {
     told_at: Instant,
     discriminator: Discriminator,
     callers: Callers,
+    vdso: Vdso,
     remarks: HashSet<Remark>,
     /// A handler of a signal has run in some task.
     handled: bool,
@@ -138,7 +140,9 @@ impl Recorder<'_> {
     }
 
     fn task_ended(&mut self, tid: i32, end: End, usage: Usage) -> Result<(), Error> {
-        self.tasks.remove(&tid);
+        if let Some(task) = self.tasks.remove(&tid) {
+            self.ended_alike(&task);
+        }
         self.early.remove(&tid);
         if tid == self.root {
             self.ended = Some((end, usage));
@@ -153,6 +157,13 @@ impl Recorder<'_> {
             self.resume(orphan, 0).or_else(gone)?;
         }
         Ok(())
+    }
+
+    /// What a task ran since it was started has ended.
+    fn ended_alike(&mut self, task: &Task) {
+        if let Some((start, _)) = task.start {
+            self.images[task.image.0 as usize].ended(start);
+        }
     }
 
     fn stopped(&mut self, tid: i32, stop: Stop) -> Result<(), Error> {
@@ -224,9 +235,13 @@ impl Recorder<'_> {
         let known = self.tasks.remove(&former);
         let known = known.or_else(|| self.tasks.remove(&tid));
         let image = self.image(tid, known.as_ref().map(|task| task.image));
+        self.callers.forget_mappings();
         let task = match known {
             Some(mut task) => {
-                task.executed(image);
+                self.ended_alike(&task);
+                let start = Start::of(tid);
+                let alike = self.images[image.0 as usize].alike(start);
+                task.executed(image, (start, alike));
                 task
             }
             None => Task::stray(image, self.handled),
@@ -261,7 +276,6 @@ impl Recorder<'_> {
                 self.remark(Remark::Privileges(id));
             }
         }
-        self.images[id.0 as usize].runs += 1;
         id
     }
 
@@ -348,10 +362,13 @@ impl Recorder<'_> {
             self.calls[at as usize].count += 1;
         }
         let special = free::is_watched(&made);
+        let name = made.name();
+        let maps = is_mapping(name);
         task.pending = (task.full || new || special).then_some(Pending {
             call,
             filters: None,
-            restores: matches!(made.name(), Some("rt_sigreturn" | "sigreturn")),
+            restores: matches!(name, Some("rt_sigreturn" | "sigreturn")),
+            maps,
         });
         let image = task.image;
         if let (Some(id), true) = (call, new) {
@@ -361,6 +378,10 @@ impl Recorder<'_> {
                 ip: info.ip,
                 args,
             };
+            // Who runs free maps files unseen.
+            if self.tasks.values().any(|task| !task.full) {
+                self.callers.forget_mappings();
+            }
             self.sink.fact(Fact::Call {
                 id,
                 image,
@@ -371,6 +392,9 @@ impl Recorder<'_> {
         }
         if call.is_none() {
             self.remark(Remark::TooMany);
+        }
+        if maps {
+            self.callers.forget_mappings();
         }
         self.special(tid, image, &made, &args)
     }
@@ -426,6 +450,9 @@ impl Recorder<'_> {
         let Some(pending) = task.pending.take() else {
             return Ok(());
         };
+        if pending.maps {
+            self.callers.forget_mappings();
+        }
         let error = match value {
             // Of a call that is to begin anew nothing has been returned yet.
             _ if begins_anew(value) => return Ok(()),
@@ -471,11 +498,14 @@ impl Recorder<'_> {
             image: task.image,
             seen: &self.images[task.image.0 as usize],
             calls: task.calls,
-            fresh: task.fresh,
+            alike: task.start.map_or(0, |(_, alike)| alike),
             room: task.room,
         };
         if let Some(free) = self.backend.free(&standing) {
-            task.injection = Injection::begin(tid, free)?;
+            task.injection = match task.stands_at_exec() {
+                true => Injection::begin_at_exec(tid, free, &mut self.vdso)?,
+                false => Injection::begin(tid, free)?,
+            };
         }
         Ok(())
     }
@@ -501,6 +531,12 @@ impl Recorder<'_> {
             self.sink.fact(Fact::Counts(changed));
         }
     }
+}
+
+/// Whether a call can change what is mapped where.
+fn is_mapping(name: Option<&str>) -> bool {
+    let all = ["mmap", "mmap2", "munmap", "mremap", "shmat", "shmdt", "ipc"];
+    name.is_none_or(|name| all.contains(&name))
 }
 
 fn is_native(made: &Made) -> bool {

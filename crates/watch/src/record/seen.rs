@@ -1,6 +1,9 @@
 //! What each program was seen to do.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
 
 use super::made::Made;
 
@@ -16,6 +19,29 @@ pub struct CallId(pub u32);
 const VALUES: usize = 256;
 /// Error numbers of one call that are kept.
 const ERRORS: usize = 64;
+/// Bytes of a command that are read to tell how a program was started.
+const WORDS: u64 = 512;
+/// Ways to start one program that are told apart.
+const STARTS: usize = 1024;
+
+/// How a program was started: its name and its first argument, which say what it is to do, in a few bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Start(u64);
+
+impl Start {
+    /// Of the task `tid`.
+    pub(super) fn of(tid: i32) -> Start {
+        let mut words = Vec::new();
+        // Of what cannot be read nothing is known, which is a way to be started as well.
+        let _ = File::open(format!("/proc/{tid}/cmdline"))
+            .and_then(|file| file.take(WORDS).read_to_end(&mut words));
+        let mut hasher = DefaultHasher::new();
+        for word in words.split(|b| *b == 0).take(2) {
+            word.hash(&mut hasher);
+        }
+        Start(hasher.finish())
+    }
+}
 
 /// What one program was seen to do.
 #[derive(Default)]
@@ -26,8 +52,8 @@ pub struct Seen {
     values: HashMap<(u32, u32), usize>,
     /// Calls, by all its tasks, since the last new one.
     pub(super) quiet: u64,
-    /// How often it was executed.
-    pub(super) runs: u64,
+    /// How often it was started alike, and ended.
+    starts: HashMap<Start, u64>,
     /// It created processes.
     pub(super) starts_others: bool,
 }
@@ -36,6 +62,18 @@ impl Seen {
     /// Its different calls.
     pub(super) fn known(&self) -> Vec<Made> {
         self.calls.keys().copied().collect()
+    }
+
+    /// How often it was started in this way, and ended.
+    pub(super) fn alike(&self, start: Start) -> u64 {
+        self.starts.get(&start).copied().unwrap_or_default()
+    }
+
+    /// One that was started in this way has ended.
+    pub(super) fn ended(&mut self, start: Start) {
+        if self.starts.len() < STARTS || self.starts.contains_key(&start) {
+            *self.starts.entry(start).or_default() += 1;
+        }
     }
 
     /// As what a call is kept: itself, or without its values when there are too many.

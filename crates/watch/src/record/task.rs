@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::free::Free;
 use super::inject::Injection;
-use super::seen::{CallId, ImageId};
+use super::seen::{CallId, ImageId, Start};
 use crate::native::Interruption;
 
 /// What the kernel takes of filters in one chain (`MAX_INSNS_PER_PATH` of its `seccomp.c`).
@@ -26,8 +26,8 @@ pub(super) struct Task {
     pub(super) interruption: Interruption,
     /// Calls since it began to run its program, was forked, or forked last.
     pub(super) calls: u64,
-    /// It began by executing its program.
-    pub(super) fresh: bool,
+    /// It began by executing its program: how that was started, and how often before.
+    pub(super) start: Option<(Start, u64)>,
 }
 
 /// A call whose exit is awaited.
@@ -37,6 +37,8 @@ pub(super) struct Pending {
     pub(super) call: Option<CallId>,
     /// It puts a filter of the program's own into the task, or into all of its process.
     pub(super) filters: Option<OwnFilter>,
+    /// It changes what is mapped.
+    pub(super) maps: bool,
     /// What it seems to return are the registers of the code that a signal interrupted.
     pub(super) restores: bool,
 }
@@ -60,7 +62,7 @@ impl Task {
             injection: None,
             interruption: Interruption::default(),
             calls: 0,
-            fresh: true,
+            start: None,
         }
     }
 
@@ -75,7 +77,7 @@ impl Task {
             injection: None,
             interruption: Interruption::of_new(handled),
             calls: 0,
-            fresh: false,
+            start: None,
         }
     }
 
@@ -88,20 +90,25 @@ impl Task {
         }
     }
 
-    /// It executed `image`.
-    pub(super) fn executed(&mut self, image: ImageId) {
+    /// It executed `image`, started in this way, as often before.
+    pub(super) fn executed(&mut self, image: ImageId, start: (Start, u64)) {
         self.image = image;
         self.full = true;
         self.injection = None;
         self.interruption = Interruption::default();
         self.calls = 0;
-        self.fresh = true;
+        self.start = Some(start);
     }
 
     /// A filter was put into it.
     pub(super) fn freed(&mut self, free: &Rc<Free>) {
         self.full = false;
         self.room = self.room.saturating_sub(free.weight());
+    }
+
+    /// Whether it has executed its program, and nothing of that yet.
+    pub(super) fn stands_at_exec(&self) -> bool {
+        self.start.is_some() && self.calls == 0
     }
 
     /// Whether it has to stop at the next entry or exit of a call.

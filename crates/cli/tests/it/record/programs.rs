@@ -172,3 +172,32 @@ int main(void) {
   for (;;) pause();
 }
 "#;
+
+/// Ends with 1 when something lies below the stack with which it begins; makes a call more once there is a file.
+/// It has no C library, which would have used that stack before.
+pub(crate) const AGAIN: &str = r#"
+static long call(long number, long a, long b) {
+#ifdef __x86_64__
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b) : "rcx", "r11", "memory");
+    return result;
+#else
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1) : "memory");
+    return x0;
+#endif
+}
+#include <sys/syscall.h>
+#include <fcntl.h>
+void _start(void) {
+    volatile char *stack = __builtin_frame_address(0);
+    int code = 0;
+    for (int i = 512; i < 32768; i++) code |= stack[-i] != 0;
+    if (call(SYS_truncate, (long)"there", 0) == 0) call(SYS_getpid, 0, 0);
+    for (int i = 0; i < 30; i++) call(SYS_getuid, 0, 0);
+    call(SYS_exit_group, code, 0);
+    __builtin_unreachable();
+}
+"#;
