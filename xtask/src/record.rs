@@ -6,8 +6,9 @@
 
 mod observer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -226,10 +227,12 @@ fn job(command: &Path, observer: &Observer, script: &str, runs: usize) -> Result
     let mut adaptive: Vec<Seen> = Vec::new();
     let (mut observed, mut unseen) = (Seen::new(), Seen::new());
     let (mut output, mut filters) = (None, 0);
+    let mut names = Names::default();
     for _ in 0..runs {
         for full in [true, false] {
             let run = || record(command, scratch.path(), script, full);
             let ((seen, own, put), made) = observer.watch(command, scratch.path(), run)?;
+            let (seen, made) = (names.of(seen), names.of(made));
             unseen.extend(made.iter().filter(|call| !covers(&seen, call)).cloned());
             observed.extend(made);
             ensure!(
@@ -259,6 +262,24 @@ fn job(command: &Path, observer: &Observer, script: &str, runs: usize) -> Result
         missing,
         unseen,
     })
+}
+
+/// One name for each program: a file may have several (git's), and the recorder knows it by the first.
+#[derive(Default)]
+struct Names(HashMap<(u64, u64), String>);
+
+impl Names {
+    fn of(&mut self, seen: Seen) -> Seen {
+        let mut own = |(path, name, values): (String, String, Vec<String>)| {
+            let file = fs::metadata(&path).map(|m| (m.dev(), m.ino()));
+            let path = match file {
+                Ok(file) => self.0.entry(file).or_insert(path).clone(),
+                Err(_) => path,
+            };
+            (path, name, values)
+        };
+        seen.into_iter().map(&mut own).collect()
+    }
 }
 
 /// Whether a trace has a call: with its values, or with values that were too many to tell apart.
