@@ -88,6 +88,7 @@ pub fn import(program: &Program) -> Result<Policy, NoPolicy> {
         tables,
         foreign,
         phases: Vec::new(),
+        ramp: None,
     };
     verify(program.clone(), &policy).map_err(NoPolicy::NotEqual)?;
     Ok(policy)

@@ -107,6 +107,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         tables,
         foreign,
         phases: Vec::new(),
+        ramp: None,
     })
 }
 

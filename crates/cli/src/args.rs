@@ -92,6 +92,10 @@ pub(crate) struct PolicyArgs {
     /// Allow only what was both found and seen
     #[arg(long, requires = "trace")]
     pub(crate) seen: bool,
+    /// Allow what a trace is the reason for only with the values that were seen: operations, flags,
+    /// families, protections
+    #[arg(long)]
+    pub(crate) values: bool,
     /// Write the policy to FILE; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -130,6 +134,9 @@ pub(crate) struct CompileArgs {
     /// The filter for the thread NAME in a phase
     #[arg(long, value_name = "NAME", default_value = "main", requires = "phase")]
     pub(crate) thread: String,
+    /// Refuse a policy that was not made of the traces of N runs or more
+    #[arg(long, value_name = "N")]
+    pub(crate) require_ramp: Option<u32>,
     /// The filter for the phase NAME of a thread, instead of the whole policy's
     #[arg(long, value_name = "NAME")]
     pub(crate) phase: Option<String>,

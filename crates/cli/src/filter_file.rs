@@ -11,7 +11,7 @@ use portcullis_bpf::{Program, compile, import, verify};
 use portcullis_policy::format::{self, Format as Form, Newer};
 use portcullis_policy::lint::caret;
 use portcullis_policy::{
-    Derivation, Filter, LineColumn, Mistake, Policy, Remark, Source, Target, Trace,
+    Derivation, Filter, LineColumn, Mistake, Policy, Ramp, Remark, Source, Target, Trace,
 };
 use rustix::fs::{Mode, OFlags};
 
@@ -195,7 +195,7 @@ impl FilterFile {
             Content::Program(program) => {
                 import(program).with_context(|| format!("reading {} as a policy", self.name()))?
             }
-            Content::Trace(seen) => Derivation::from_trace(&seen.trace, &seen.name).policy(),
+            Content::Trace(seen) => seen.derivation().policy(),
             Content::Sets(sets) => match sets.split_first() {
                 Some((first, others)) => Policy::from_scans(first, others),
                 None => bail!("{}: it has no program", self.name()),
@@ -328,9 +328,25 @@ pub(crate) struct Traced {
     pub(crate) trace: Trace,
     /// The file, and of a trace of ours its runs.
     pub(crate) name: String,
+    /// Of a trace of ours.
+    ramp: Option<Ramp>,
 }
 
 impl Traced {
+    /// Adds what it tells to what a policy is made of.
+    pub(crate) fn add_to(&self, derivation: Derivation) -> Derivation {
+        let derivation = derivation.with_trace(&self.trace, &self.name);
+        match self.ramp {
+            Some(ramp) => derivation.with_ramp(ramp),
+            None => derivation,
+        }
+    }
+
+    /// What a policy of just its calls is made of.
+    fn derivation(&self) -> Derivation {
+        self.add_to(Derivation::new(self.trace.arch, []))
+    }
+
     /// The trace in a file: ours, or of strace.
     pub(crate) fn open(path: &Path, arch: Option<Arch>) -> Result<Traced> {
         let traced = trace(path, &bytes(path)?, arch)?;
@@ -344,13 +360,17 @@ fn trace(path: &Path, bytes: &[u8], arch: Option<Arch>) -> Result<Option<Traced>
     if Log::is_trace(bytes) {
         let log = Log::read(bytes).with_context(|| format!("reading {name}"))?;
         let arch = arch.or(log.arch()).unwrap_or(ASSUMED);
+        let since = log.since().map(text::record::date);
         return Ok(Some(Traced {
             trace: log.of_arch(arch),
-            name: match log.since() {
-                Some(since) => {
-                    let since = text::record::date(since);
-                    format!("{name}, runs: {}, since {since}", log.all_runs)
-                }
+            ramp: since.as_ref().and_then(|since| {
+                Some(Ramp {
+                    runs: u32::try_from(log.all_runs).unwrap_or(u32::MAX),
+                    since: since.parse().ok()?,
+                })
+            }),
+            name: match since {
+                Some(since) => format!("{name}, runs: {}, since {since}", log.all_runs),
                 None => name,
             },
         }));
@@ -362,11 +382,15 @@ fn trace(path: &Path, bytes: &[u8], arch: Option<Arch>) -> Result<Option<Traced>
     if arch.is_none() {
         assumed(path);
     }
-    Ok(Some(Traced { trace, name }))
+    Ok(Some(Traced {
+        trace,
+        name,
+        ramp: None,
+    }))
 }
 
-/// The policy of just the calls in a trace; `None` when the file is something else.
-pub(crate) fn traced(path: &Path, arch: Option<Arch>) -> Result<Option<Policy>> {
+/// What a policy of just the calls in a trace is made of; `None` when the file is something else.
+pub(crate) fn traced(path: &Path, arch: Option<Arch>) -> Result<Option<Derivation>> {
     // A program is larger than it is worth to look for lines in, and a FIFO would be waited for.
     if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
         return Ok(None);
@@ -377,7 +401,7 @@ pub(crate) fn traced(path: &Path, arch: Option<Arch>) -> Result<Option<Policy>> 
         return Ok(None);
     }
     let traced = trace(path, &bytes(path)?, arch)?;
-    Ok(traced.map(|t| Derivation::from_trace(&t.trace, &t.name).policy()))
+    Ok(traced.map(|t| t.derivation()))
 }
 
 /// A regular file that another one includes, relative to that one.

@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod doctor;
 pub(crate) mod filter;
 pub(crate) mod lint;
+pub(crate) mod otlp;
 pub(crate) mod record;
 pub(crate) mod scan;
 pub(crate) mod scan_input;

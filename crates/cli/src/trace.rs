@@ -73,6 +73,8 @@ pub(crate) struct Call {
     pub(crate) count: u64,
     /// What it returned: names or numbers of errors, `None` for success.
     pub(crate) returned: BTreeSet<Option<String>>,
+    /// The answers by which policies denied it.
+    pub(crate) denied: BTreeSet<String>,
     pub(crate) observed: BTreeSet<Observed>,
     pub(crate) callers: BTreeSet<Caller>,
 }
@@ -132,6 +134,7 @@ impl Call {
         self.when.add(other.when);
         self.count = self.count.saturating_add(other.count);
         self.returned.extend(other.returned);
+        self.denied.extend(other.denied);
         add_examples(&mut self.observed, other.observed);
         add_examples(&mut self.callers, other.callers);
     }
@@ -186,17 +189,26 @@ impl Log {
         most.map(|(arch, _)| arch)
     }
 
-    /// The calls of an architecture, by number alone.
+    /// The calls of an architecture, of all programs.
     pub(crate) fn of_arch(&self, arch: Arch) -> Trace {
         let mut calls: BTreeMap<Sysno, u64> = BTreeMap::new();
+        let mut values: BTreeMap<Sysno, BTreeSet<Vec<(u8, u64)>>> = BTreeMap::new();
+        let mut untold = BTreeSet::new();
         let all = self.images.values().flat_map(|image| &image.calls);
         for (key, call) in all.filter(|(key, _)| key.architecture() == Some(arch)) {
-            let count = calls.entry(Sysno(key.number)).or_default();
+            let number = Sysno(key.number);
+            let count = calls.entry(number).or_default();
             *count = count.saturating_add(call.count);
+            values.entry(number).or_default().insert(key.args.clone());
+            if key.any {
+                untold.insert(number);
+            }
         }
+        values.retain(|number, _| !untold.contains(number));
         Trace {
             arch,
             calls,
+            values,
             unknown: 0,
         }
     }

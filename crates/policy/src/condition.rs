@@ -1,5 +1,7 @@
 //! What a rule asks of an argument.
 
+use std::collections::BTreeMap;
+
 use crate::ranges::{apart, complement};
 
 /// A comparison of one argument with constants.
@@ -11,6 +13,40 @@ pub struct Condition {
     pub width: Width,
     /// The comparison.
     pub op: Op,
+}
+
+impl Condition {
+    /// The conditions of the rules that together fit just the calls with one of these values at `places`: a
+    /// rule for each beginning, whose last condition lists the values there.
+    pub fn exactly(
+        places: &[(u8, Width)],
+        all: impl IntoIterator<Item = Vec<u64>>,
+    ) -> Vec<Vec<Condition>> {
+        let Some((last, first)) = places.split_last() else {
+            return vec![Vec::new()];
+        };
+        let mut lists: BTreeMap<Vec<u64>, Vec<u64>> = BTreeMap::new();
+        for mut values in all {
+            let end = values.pop();
+            lists.entry(values).or_default().extend(end);
+        }
+        let condition = |(index, width): &(u8, Width), op| Condition {
+            index: *index,
+            width: *width,
+            op,
+        };
+        let rule = |(values, mut ends): (Vec<u64>, Vec<u64>)| {
+            ends.sort_unstable();
+            let op = match ends.as_slice() {
+                [one] => Op::Equal(*one),
+                _ => Op::In(ends.into_iter().map(|v| (v, v)).collect()),
+            };
+            let fixed = first.iter().zip(values);
+            let fixed = fixed.map(|(place, value)| condition(place, Op::Equal(value)));
+            fixed.chain([condition(last, op)]).collect()
+        };
+        lists.into_iter().map(rule).collect()
+    }
 }
 
 /// How much of an argument counts: the kernel passes 64 bits to the filter, but a call whose

@@ -1,10 +1,12 @@
 //! From what a program can do to what it may do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_abi::{Arch, Mode, SyscallSet, Sysno};
 
-use crate::{Action, Baseline, Phase, Policy, Provenance, Rule, Table, Trace};
+use crate::{
+    Action, Baseline, Condition, Phase, Policy, Provenance, Ramp, Rule, Table, Trace, Width,
+};
 
 /// Sites that a rule names as its reason; a call that a whole library makes has thousands.
 const MOST_SITES: usize = 8;
@@ -17,6 +19,11 @@ const DONE_WITHOUT: [&str; 3] = ["io_uring_setup", "io_uring_enter", "io_uring_r
 pub struct Derivation {
     arch: Arch,
     calls: BTreeMap<Sysno, Reasons>,
+    /// Only calls that were seen are wanted.
+    seen_only: bool,
+    ramp: Option<Ramp>,
+    /// Calls that are allowed because they were seen are allowed with the values that were seen.
+    with_values: bool,
 }
 
 /// Why a call is one of them.
@@ -24,6 +31,11 @@ pub struct Derivation {
 struct Reasons {
     /// A scan says so, or whoever named it; a trace does not.
     found: bool,
+    /// Traces that show it.
+    traces: usize,
+    /// And those of them that show its values.
+    valued: usize,
+    values: BTreeSet<Vec<(u8, u64)>>,
     all: Vec<Provenance>,
 }
 
@@ -32,21 +44,15 @@ impl Derivation {
     pub fn new(arch: Arch, calls: impl IntoIterator<Item = Sysno>) -> Derivation {
         let named = || Reasons {
             found: true,
-            all: Vec::new(),
+            ..Reasons::default()
         };
         Derivation {
             arch,
             calls: calls.into_iter().map(|n| (n, named())).collect(),
+            seen_only: false,
+            ramp: None,
+            with_values: false,
         }
-    }
-
-    /// The calls of a trace that is called `name`.
-    pub fn from_trace(trace: &Trace, name: &str) -> Derivation {
-        let none = Derivation {
-            arch: trace.arch,
-            calls: BTreeMap::new(),
-        };
-        none.with_trace(trace, name)
     }
 
     /// The calls of all these scans, each with the sites that make it: a filter stays when a program
@@ -84,6 +90,9 @@ impl Derivation {
         Derivation {
             arch: first.binary.arch,
             calls,
+            seen_only: false,
+            ramp: None,
+            with_values: false,
         }
     }
 
@@ -92,8 +101,19 @@ impl Derivation {
     pub fn with_trace(mut self, trace: &Trace, name: &str) -> Derivation {
         for number in trace.calls.keys() {
             let reasons = self.calls.entry(*number).or_default();
+            reasons.traces += 1;
+            if let Some(values) = trace.values.get(number) {
+                reasons.valued += 1;
+                reasons.values.extend(values.iter().cloned());
+            }
             reasons.all.push(Provenance::Trace(name.to_owned()));
         }
+        self
+    }
+
+    /// The runs of a trace count as tries of the policy.
+    pub fn with_ramp(mut self, ramp: Ramp) -> Derivation {
+        self.ramp = Some(self.ramp.map_or(ramp, |own| own.and(ramp)));
         self
     }
 
@@ -102,7 +122,39 @@ impl Derivation {
         let is_trace = |reason: &Provenance| matches!(reason, Provenance::Trace(_));
         self.calls
             .retain(|_, reasons| reasons.found && reasons.all.iter().any(is_trace));
+        self.seen_only = true;
         self
+    }
+
+    /// What is allowed because it was seen is allowed with the values that were seen of the arguments that say
+    /// what a call does: operations, flags, families, protections. What a scan found stays allowed with all,
+    /// unless only what was seen is wanted; so does a call whose values some trace does not tell.
+    pub fn with_values(mut self) -> Derivation {
+        self.with_values = true;
+        self
+    }
+
+    /// The conditions of the rules for one call.
+    fn conditions(&self, number: Sysno, reasons: &Reasons) -> Vec<Vec<Condition>> {
+        let places: Vec<(u8, Width)> = self
+            .arch
+            .deciding(number)
+            .map(|(index, argument)| match argument.width {
+                32 => (index, Width::W32),
+                _ => (index, Width::W64),
+            })
+            .collect();
+        let is_whole = |values: &Vec<(u8, u64)>| {
+            let own = values.iter().map(|(index, _)| index);
+            own.eq(places.iter().map(|(index, _)| index))
+        };
+        let by_scan = reasons.found && !self.seen_only;
+        let is_told = reasons.traces == reasons.valued && reasons.values.iter().all(is_whole);
+        if !self.with_values || by_scan || !is_told {
+            return vec![Vec::new()];
+        }
+        let values = reasons.values.iter();
+        Condition::exactly(&places, values.map(|v| v.iter().map(|(_, v)| *v).collect()))
     }
 
     /// The policy: these calls are allowed, other known calls kill, newer calls do not exist,
@@ -123,11 +175,14 @@ impl Derivation {
             .calls
             .iter()
             .filter(|(n, _)| !without.contains(&Some(**n)));
-        rules.extend(allowed.map(|(number, reasons)| Rule {
-            calls: (*number).into(),
-            conditions: Vec::new(),
-            action: Action::Allow,
-            provenance: reasons.all.clone(),
+        rules.extend(allowed.flat_map(|(number, reasons)| {
+            let rule = |conditions| Rule {
+                calls: (*number).into(),
+                conditions,
+                action: Action::Allow,
+                provenance: reasons.all.clone(),
+            };
+            self.conditions(*number, reasons).into_iter().map(rule)
         }));
         rules.sort_by_key(|r| r.calls);
         let table = Table {
@@ -141,7 +196,10 @@ impl Derivation {
             newer: Action::ENOSYS,
             x32_is_native: false,
         };
-        Policy::of(table, Action::KillProcess)
+        Policy {
+            ramp: self.ramp,
+            ..Policy::of(table, Action::KillProcess)
+        }
     }
 }
 
@@ -156,6 +214,7 @@ impl Policy {
         });
         Policy {
             phases: phases.collect(),
+            ramp: None,
             ..Policy::from_scans(set, &[])
         }
     }
@@ -180,6 +239,7 @@ mod tests {
         let seen = |numbers: [u32; 2]| Trace {
             arch,
             calls: numbers.map(|n| (Sysno(n), 1)).into(),
+            values: BTreeMap::new(),
             unknown: 0,
         };
         let both = Derivation::new(arch, [Sysno(0), Sysno(1)]).with_trace(&seen([1, 2]), "t");
@@ -193,5 +253,58 @@ mod tests {
         let expected = [(0, vec![]), (1, trace.clone()), (2, trace.clone())];
         assert_eq!(rules(&both), expected);
         assert_eq!(rules(&both.found_and_seen()), [(1, trace)]);
+    }
+
+    #[test]
+    fn values_hold_where_the_trace_is_the_reason() {
+        let arch = Arch::X86_64;
+        let [mmap, ioctl, read] = ["mmap", "ioctl", "read"].map(|n| arch.number(n).unwrap());
+        let trace = |calls: &[Sysno], values: &[(Sysno, &[&[(u8, u64)]])]| Trace {
+            arch,
+            calls: calls.iter().map(|n| (*n, 1)).collect(),
+            values: values
+                .iter()
+                .map(|(n, all)| (*n, all.iter().map(|v| v.to_vec()).collect()))
+                .collect(),
+            unknown: 0,
+        };
+        let seen = trace(
+            &[mmap, ioctl, read],
+            &[
+                (
+                    mmap,
+                    &[
+                        &[(2, 1), (3, 2)],
+                        &[(2, 3), (3, 0x22)],
+                        &[(2, 3), (3, 0x32)],
+                    ],
+                ),
+                (ioctl, &[&[(1, 0x5401)]]),
+                (read, &[&[]]),
+            ],
+        );
+        let answer = |derivation: &Derivation, number: Sysno, args: [u64; 6]| {
+            let call = crate::Call {
+                arch: arch.audit_arch(),
+                number: number.0,
+                ip: 0,
+                args,
+            };
+            derivation.policy().decide(&call).action.permits()
+        };
+        let found = Derivation::new(arch, [ioctl])
+            .with_trace(&seen, "t")
+            .with_values();
+        assert!(answer(&found, mmap, [9, 9, 3, 0x32, 9, 9]));
+        assert!(!answer(&found, mmap, [9, 9, 1, 0x32, 9, 9]));
+        assert!(answer(&found, read, [9; 6]));
+        // What a scan found is allowed whatever its values, until only what was seen is wanted.
+        assert!(answer(&found, ioctl, [0, 0x5413, 0, 0, 0, 0]));
+        let both = found.clone().found_and_seen();
+        assert!(!answer(&both, ioctl, [0, 0x5413, 0, 0, 0, 0]));
+        assert!(answer(&both, ioctl, [0, 0x5401, 0, 0, 0, 0]));
+        // A trace without values says nothing of them.
+        let other = found.with_trace(&trace(&[mmap], &[]), "strace");
+        assert!(answer(&other, mmap, [9, 9, 1, 0x32, 9, 9]));
     }
 }

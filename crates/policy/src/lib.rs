@@ -15,6 +15,7 @@ mod launch;
 pub mod lint;
 mod listener;
 mod model;
+mod ramp;
 mod ranges;
 mod source;
 pub mod toml;
@@ -30,5 +31,6 @@ pub use model::{
     Baseline, Call, Class, Decision, Phase, Policy, Provenance, Rule, Segment, Segments, Span,
     Table,
 };
+pub use ramp::{Day, NoDay, Ramp, Untried};
 pub use source::{Filter, LineColumn, Mistake, Place, Remark, Source, Target};
 pub use trace::Trace;

@@ -2,7 +2,7 @@
 
 use portcullis_abi::{Arch, KernelVersion, Sysno};
 
-use crate::{Action, ActionMap, Condition};
+use crate::{Action, ActionMap, Condition, Ramp};
 
 /// Set in the number of an x32 call (`__X32_SYSCALL_BIT`, asm/unistd.h).
 const X32: u32 = Arch::X32_BIT;
@@ -18,6 +18,8 @@ pub struct Policy {
     pub foreign: Action,
     /// What of it threads still need from some point on; it answers as if there were none.
     pub phases: Vec<Phase>,
+    /// The runs in which it was tried, as far as it tells.
+    pub ramp: Option<Ramp>,
 }
 
 /// The answers to the calls of one architecture.
@@ -207,6 +209,7 @@ impl Policy {
             tables: vec![table],
             foreign,
             phases: Vec::new(),
+            ramp: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which calls a program was seen to make: what `strace` writes, with or without `-f`, times and
 //! results.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_abi::{Arch, Sysno};
 
@@ -15,6 +15,9 @@ pub struct Trace {
     pub arch: Arch,
     /// How often each was made.
     pub calls: BTreeMap<Sysno, u64>,
+    /// Of those whose values are all known: index and value of the arguments that say what the call does, as
+    /// they were seen. What `strace` shows is not read so far.
+    pub values: BTreeMap<Sysno, BTreeSet<Vec<(u8, u64)>>>,
     /// Lines that tell of no call of the architecture; signals and ends of processes are none.
     pub unknown: usize,
 }
@@ -28,6 +31,7 @@ impl Trace {
         let mut trace = Trace {
             arch,
             calls: BTreeMap::new(),
+            values: BTreeMap::new(),
             unknown: 0,
         };
         for line in text.lines() {

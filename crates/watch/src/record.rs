@@ -7,12 +7,14 @@
 //! task is under full tracing again, which sees also what the filter that it keeps lets through.
 //!
 //! Limits. What is no system call is not seen: operations of io_uring (a remark tells of it), and what the vdso
-//! answers. Of a child that is made by `clone3` with `CLONE_UNTRACED` nothing is seen. Pointers are read
-//! while the task stands still, but other tasks may change what they lead to. A program that asks for the
-//! promise never to gain privileges (`PR_GET_NO_NEW_PRIVS`) may see it made; and see the crate's limits.
+//! answers. A child that is made with `CLONE_UNTRACED` is seen, because the flag is taken out; that of `clone3`
+//! lies in memory, where another task could put it back in between. Pointers are read while the task stands
+//! still, but other tasks may change what they lead to. A program that asks for the promise never to gain
+//! privileges (`PR_GET_NO_NEW_PRIVS`) may see it made; and see the crate's limits.
 
 mod backend;
 mod caller;
+mod confined;
 mod fact;
 mod free;
 mod identity;
@@ -31,6 +33,7 @@ use portcullis_sys::wait::{End, Usage};
 
 pub use backend::{Adaptive, Backend, Full, Standing};
 pub use caller::Caller;
+pub use confined::{Confined, NotConfined};
 pub use fact::{Fact, Remark, Sink};
 pub use identity::Identity;
 pub use launch::Spec;
@@ -71,6 +74,12 @@ pub enum Error {
          (kernel.yama.ptrace_scope; a container without ptrace)"
     )]
     Untraceable(portcullis_sys::Error),
+    /// A policy's filter could not be put into the program.
+    #[error(
+        "the policy's filter could not be put into the program: it is not of this machine's own architecture, \
+         its kernel has no vdso, or refuses the filter. Nothing of it was run"
+    )]
+    NotConfined,
     /// A kernel interface failed.
     #[error(transparent)]
     Sys(#[from] portcullis_sys::Error),
@@ -100,23 +109,30 @@ pub enum Reason {
     Filtered,
     /// It was asked for.
     Asked,
+    /// The policy has answers that the kernel alone can give: what it denies is seen by full tracing only.
+    Policy,
 }
 
-/// The back-end that this machine allows, and why that one.
-pub fn choose() -> (Box<dyn Backend>, Reason) {
-    match launch::is_filtered() {
-        true => (Box::new(Full), Reason::Filtered),
-        false => (Box::<Adaptive>::default(), Reason::Default),
+/// The back-end that this machine and the policy of the recording allow, and why that one.
+pub fn choose(confined: Option<&Confined>) -> (Box<dyn Backend>, Reason) {
+    if launch::is_filtered() {
+        (Box::new(Full), Reason::Filtered)
+    } else if confined.is_some_and(|own| !own.sees_denials()) {
+        (Box::new(Full), Reason::Policy)
+    } else {
+        (Box::<Adaptive>::default(), Reason::Default)
     }
 }
 
-/// Runs the program of `spec` to its end, and all that it starts, and tells `sink` what they do. The calling
-/// thread is the tracer of them all; when it ends, the kernel kills them.
+/// Runs the program of `spec` to its end, and all that it starts, and tells `sink` what they do; from its first
+/// instruction on under the policy of `confined`, when there is one. The calling thread is the tracer of them
+/// all; when it ends, the kernel kills them.
 pub fn record(
     spec: &Spec,
+    confined: Option<&Confined>,
     backend: &mut dyn Backend,
     sink: &mut dyn Sink,
 ) -> Result<Ending, Error> {
     let (held, forwarding) = launch::launch(spec)?;
-    recorder::follow(held.pid, forwarding, backend, sink)
+    recorder::follow(held.pid, forwarding, confined, backend, sink)
 }

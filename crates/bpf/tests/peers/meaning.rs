@@ -93,6 +93,7 @@ pub(crate) fn policy(recorded: &Recorded, native: Arch) -> Policy {
         tables: tables.collect(),
         foreign: recorded.bad_arch,
         phases: Vec::new(),
+        ramp: None,
     }
 }
 

@@ -119,5 +119,6 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
         tables,
         foreign,
         phases: Vec::new(),
+        ramp: None,
     })
 }

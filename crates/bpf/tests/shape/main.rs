@@ -183,6 +183,7 @@ fn three_architectures_share_what_is_alike() {
             tables: arches.iter().map(|a| table(*a)).collect(),
             foreign: Action::KillProcess,
             phases: Vec::new(),
+            ramp: None,
         };
         let program = compile(&policy).expect("fits");
         let cost = Cost::of(&program);

@@ -34,6 +34,22 @@ pub(crate) struct InputArgs {
     pub(crate) filter: Option<String>,
 }
 
+impl InputArgs {
+    /// How a file is read whose policy is for this machine.
+    pub(crate) fn of_this_machine() -> InputArgs {
+        let uname = rustix::system::uname();
+        let release = uname.release().to_string_lossy().parse();
+        InputArgs {
+            form: None,
+            arch: vec![Arch::NATIVE],
+            capabilities: Vec::new(),
+            kernel: release.unwrap_or(KernelVersion::OLDEST),
+            as_runc: false,
+            filter: None,
+        }
+    }
+}
+
 pub(super) fn arch(name: &str) -> Result<Arch, String> {
     Arch::from_name(name).ok_or_else(|| "known are x86_64, x32, i386, aarch64, arm".into())
 }

@@ -17,6 +17,9 @@ pub(crate) struct RecordArgs {
     /// Stop at every call, also at those that are known: 30 times slower, and every call is counted
     #[arg(long)]
     pub(crate) full: bool,
+    /// Run it under the policy FILE, of any form: what that denies is denied, and marked in the trace
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
     /// The program, a path or a name in PATH, and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     pub(crate) command: Vec<OsString>,
@@ -65,4 +68,6 @@ pub(crate) enum TraceFormat {
     Json,
     /// Metrics in the text format of Prometheus (of OpenMetrics)
     Prometheus,
+    /// Metrics of OpenTelemetry, in the JSON of OTLP
+    Otlp,
 }

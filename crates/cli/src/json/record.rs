@@ -59,6 +59,8 @@ pub(crate) struct Call {
     pub(crate) errors: Vec<String>,
     /// All that it ever returned is ENOSYS: the program goes on without it.
     pub(crate) optional: bool,
+    /// The answers by which policies denied it, as policies write them.
+    pub(crate) denied: Vec<String>,
     /// What pointers led to, examples; not to be relied on.
     pub(crate) observed: Vec<Observed>,
     /// The code that made it, examples.
@@ -123,6 +125,7 @@ fn of_call(key: &trace::CallKey, call: &trace::Call) -> Call {
         succeeded: call.returned.contains(&None),
         errors: call.returned.iter().flatten().cloned().collect(),
         optional: call.is_optional(),
+        denied: call.denied.iter().cloned().collect(),
         observed: call.observed.iter().cloned().collect(),
         callers: call.callers.iter().cloned().collect(),
     }

@@ -34,7 +34,8 @@ pub(crate) struct Run {
     pub(crate) started: u64,
     /// `adaptive` or `full`.
     pub(crate) backend: String,
-    /// `default`, `filtered` (the recorder stood behind a filter) or `asked`.
+    /// `default`, `filtered` (the recorder stood behind a filter), `asked`, or `policy` (it has answers that
+    /// no tracer can give).
     pub(crate) reason: String,
     /// The release that uname(2) tells.
     pub(crate) kernel: String,
@@ -44,6 +45,9 @@ pub(crate) struct Run {
     pub(crate) portcullis: String,
     /// The file that was started; its arguments may hold secrets and are not kept.
     pub(crate) program: String,
+    /// The file of the policy under which it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<String>,
 }
 
 /// A line that is no header.
@@ -54,6 +58,7 @@ pub(crate) enum Fact {
     Image(Image),
     Call(Call),
     Returned(Returned),
+    Denied(Denied),
     Free(Free),
     Counts(Counts),
     Remark(Remark),
@@ -144,6 +149,14 @@ pub(crate) struct Returned {
     pub(crate) call: u32,
     /// The error's name or number; null is success.
     pub(crate) error: Option<String>,
+}
+
+/// A call was denied for the first time by the policy of the run.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Denied {
+    pub(crate) call: u32,
+    /// The policy's answer, as policies write it: `kill`, `errno:1`.
+    pub(crate) answer: String,
 }
 
 /// From here on the calls of the image are counted in part.

@@ -107,6 +107,11 @@ fn line(call: &Call, all_runs: u64) -> String {
     if call.optional {
         text.push_str(" (optional)");
     }
+    if !call.denied.is_empty() {
+        let answers = call.denied.join(", ");
+        let told = format!("denied ({})", neutral::text(&answers));
+        let _ = write!(text, "  {}", Styled(CAUTION, told));
+    }
     let quiet: Vec<String> = caller(call).into_iter().chain(observed(call)).collect();
     if !quiet.is_empty() {
         let _ = write!(text, "  {}", Styled(QUIET, quiet.join("  ")));

@@ -71,8 +71,8 @@ fn is_cut(line: &[u8]) -> bool {
 
 /// Whether a line is a fact of a kind that is not known here.
 fn is_unknown(line: &[u8]) -> bool {
-    const KNOWN: [&str; 8] = [
-        "run", "image", "call", "returned", "free", "counts", "remark", "end",
+    const KNOWN: [&str; 9] = [
+        "run", "image", "call", "returned", "denied", "free", "counts", "remark", "end",
     ];
     let value: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(line);
     value.is_ok_and(|fact| fact.keys().all(|key| !KNOWN.contains(&key.as_str())))
@@ -143,6 +143,9 @@ impl Reading {
             Fact::Returned(told) => {
                 self.known(told.call)?.returned.insert(told.error);
             }
+            Fact::Denied(told) => {
+                self.known(told.call)?.denied.insert(told.answer);
+            }
             Fact::Counts(told) => {
                 let merged = self.merged;
                 for (id, count) in told.calls {
@@ -199,6 +202,7 @@ impl Reading {
             when,
             count: 1,
             returned: BTreeSet::new(),
+            denied: BTreeSet::new(),
             observed: told.observed.into_iter().collect(),
             callers: told.callers.into_iter().collect(),
         };
@@ -238,12 +242,15 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_abi::Arch;
+
     use super::*;
 
     const HEADER: &str = r#"{"schema":"portcullis.trace","version":1,"started":5,"backend":"full","reason":"asked","kernel":"6.1","arch":"x86_64","portcullis":"0","program":"/a"}"#;
     const IMAGE: &str = r#"{"image":{"id":0,"path":"/a","identity":null}}"#;
     const CALL: &str = r#"{"call":{"id":0,"image":0,"at":7,"arch":"x86_64","number":257,"name":"openat","args":[{"index":2,"value":"0x80000"}],"callers":[]}}"#;
     const REST: &str = r#"{"returned":{"call":0,"error":"ENOSYS"}}
+{"denied":{"call":0,"answer":"errno:1"}}
 {"counts":{"at":9,"calls":[[0,4]]}}
 {"later":{"unknown":1}}
 {"end":{"at":11,"exit_code":0,"signal":null,"tasks":1,"calls":4,"filters":0}}
@@ -268,6 +275,7 @@ mod tests {
         );
         assert_eq!((call.count, call.when.first, call.when.last), (4, 7, 9));
         assert!(call.is_optional());
+        assert!(call.denied.contains("errno:1"));
         assert_eq!(image.when.last, 11);
     }
 
@@ -314,7 +322,55 @@ mod tests {
         }
     }
 
+    /// Lines that fit together, and lines that do not, with the largest and smallest of each number.
+    fn line(kind: u8, id: u32, number: u64, text: &str) -> String {
+        let text = serde_json::to_string(text).unwrap();
+        match kind % 10 {
+            0 => HEADER.to_owned(),
+            1 => HEADER.replace("\"started\":5", &format!("\"started\":{number}")),
+            2 => format!(
+                r#"{{"schema":"portcullis.trace","version":1,"merged":true,"runs":{number}}}"#
+            ),
+            3 => format!(r#"{{"image":{{"id":{id},"path":{text},"identity":{text},"by":{id}}}}}"#),
+            4 => format!(
+                r#"{{"image":{{"id":{id},"path":"","identity":null,"merged":{{"runs":{number},"first":{number},"last":0}}}}}}"#
+            ),
+            5 => format!(
+                r#"{{"call":{{"id":{id},"image":{id},"at":{number},"arch":{text},"number":{id},"name":{text},"args":[{{"index":{},"value":"{number:#x}"}}],"any":true,"callers":[]}}}}"#,
+                id % 8
+            ),
+            6 => format!(r#"{{"returned":{{"call":{id},"error":{text}}}}}"#),
+            7 => format!(r#"{{"denied":{{"call":{id},"answer":{text}}}}}"#),
+            8 => format!(r#"{{"counts":{{"at":{number},"calls":[[{id},{number}],[{id},0]]}}}}"#),
+            _ => format!(r#"{{"remark":{{"code":{text},"image":{id},"message":{text}}}}}"#),
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn no_lines_end_the_reader(
+            all in proptest::collection::vec(
+                (
+                    0u8..10,
+                    proptest::sample::select(vec![0, 1, 2, u32::MAX]),
+                    proptest::sample::select(vec![0, 1, u64::MAX - 1, u64::MAX]),
+                    ".{0,12}",
+                ),
+                0..24,
+            ),
+        ) {
+            let lines: Vec<String> =
+                all.iter().map(|(kind, id, number, text)| line(*kind, *id, *number, text)).collect();
+            let text = [vec![HEADER.to_owned()], lines].concat().join("\n");
+            if let Ok(log) = Log::read(text.as_bytes()) {
+                let written = log.write().unwrap();
+                let mut again = Log::read(written.as_bytes()).unwrap();
+                again.add(log.clone());
+                again.of_arch(Arch::X86_64);
+                proptest::prop_assert!(again.all_runs >= log.all_runs);
+            }
+        }
+
         #[test]
         fn no_bytes_end_the_reader(
             at in 0usize..1000,

@@ -55,6 +55,12 @@ impl Log {
                         error: error.clone(),
                     }))?;
                 }
+                for answer in &call.denied {
+                    write(Fact::Denied(json::Denied {
+                        call: id,
+                        answer: answer.clone(),
+                    }))?;
+                }
                 counts.push((id, call.count));
             }
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 use portcullis_bpf::{Program, compile_for, verify};
-use portcullis_policy::Policy;
+use portcullis_policy::{Policy, Ramp};
 
 use crate::args::{CompileArgs, FilterFormat};
 use crate::exit::Exit;
@@ -20,6 +20,9 @@ pub(crate) fn compile(typed: CompileArgs) -> Result<Exit> {
     let output = Output::from_option(typed.output);
     let file = FilterFile::open(&typed.policy, &typed.input)?;
     let mut policy = file.policy(&typed.input)?;
+    if let Some(wanted) = typed.require_ramp {
+        Ramp::require(policy.ramp, wanted).with_context(|| file.name())?;
+    }
     if let Some(phase) = &typed.phase {
         policy = policy
             .phase(&typed.thread, phase)

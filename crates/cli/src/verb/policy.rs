@@ -6,7 +6,7 @@ mod lint;
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use portcullis_abi::{Arch, SyscallSet};
@@ -37,8 +37,8 @@ pub(crate) fn policy(typed: PolicyArgs) -> Result<Exit> {
 }
 
 fn derive(typed: PolicyArgs) -> Result<Exit> {
-    let output = Output::from_option(typed.output);
-    let program = typed.program.context("which program is not said")?;
+    let output = Output::from_option(typed.output.clone());
+    let program = typed.program.clone().context("which program is not said")?;
     // Below another root there are programs, not documents of ours.
     let document = match &typed.root.root {
         Some(_) => None,
@@ -46,7 +46,7 @@ fn derive(typed: PolicyArgs) -> Result<Exit> {
     };
     if document.is_none()
         && typed.root.root.is_none()
-        && let Some(policy) = traced(&program, typed.arch)?
+        && let Some(mut derivation) = traced(&program, typed.arch)?
     {
         if typed.phases
             || !typed.trace.is_empty()
@@ -58,8 +58,14 @@ fn derive(typed: PolicyArgs) -> Result<Exit> {
                 neutral::path(&program)
             );
         }
-        output.write_bytes(toml::write(&policy).as_bytes())?;
+        if typed.values {
+            derivation = derivation.with_values();
+        }
+        output.write_bytes(toml::write(&derivation.policy()).as_bytes())?;
         return Ok(Exit::Success);
+    }
+    if typed.values && typed.trace.is_empty() {
+        bail!("--values are those of a trace, and none is given with --trace");
     }
     let images = match document {
         Some(_) if !typed.from.is_empty() => {
@@ -82,7 +88,7 @@ fn derive(typed: PolicyArgs) -> Result<Exit> {
     }
     let policy = match typed.phases {
         true => Policy::with_phases(&images.first),
-        false => combined(&images, &typed.trace, typed.seen)?,
+        false => combined(&images, &typed)?,
     };
     let mut text = toml::write(&policy);
     for name in &typed.deny {
@@ -97,18 +103,22 @@ fn derive(typed: PolicyArgs) -> Result<Exit> {
 }
 
 /// The policy of what programs can do and of what they were seen to do.
-fn combined(images: &Images, traces: &[PathBuf], both: bool) -> Result<Policy> {
+fn combined(images: &Images, typed: &PolicyArgs) -> Result<Policy> {
     let mut derivation = Derivation::from_scans(&images.first, &images.others);
     let arch = images.first.binary.arch;
-    let traces: Vec<Traced> = traces
+    let traces: Vec<Traced> = typed
+        .trace
         .iter()
         .map(|path| Traced::open(path, Some(arch)))
         .collect::<Result<_>>()?;
     for seen in &traces {
-        derivation = derivation.with_trace(&seen.trace, &seen.name);
+        derivation = seen.add_to(derivation);
     }
-    if both {
+    if typed.seen {
         derivation = derivation.found_and_seen();
+    }
+    if typed.values {
+        derivation = derivation.with_values();
     }
     Ok(derivation.policy())
 }

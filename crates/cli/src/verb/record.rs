@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use portcullis_abi::Arch;
 use portcullis_sys::wait::End;
-use portcullis_watch::record::{self, Backend, Ending, Error, Full, Reason, Spec};
+use portcullis_watch::record::{self, Backend, Confined, Ending, Error, Full, Reason, Spec};
 
-use crate::args::{RecordArgs, RecordVerb};
+use crate::args::{InputArgs, RecordArgs, RecordVerb};
 use crate::exit::Exit;
+use crate::filter_file::FilterFile;
 use crate::json::trace as json;
 use crate::output::{self, say};
 use crate::{machine, neutral, program};
@@ -72,11 +73,12 @@ fn recorded(typed: &RecordArgs, program: &Path) -> Result<Ending> {
         Some(path) => path.clone(),
         None => default_path(program),
     };
+    let confined = typed.policy.as_deref().map(confined).transpose()?;
     let (mut backend, reason): (Box<dyn Backend>, Reason) = match typed.full {
         true => (Box::new(Full), Reason::Asked),
-        false => record::choose(),
+        false => record::choose(confined.as_ref()),
     };
-    let header = header(program, backend.as_ref(), reason);
+    let header = header(program, typed.policy.as_deref(), backend.as_ref(), reason);
     let mut trace = TraceFile::open(&path, &header)?;
     if reason == Reason::Filtered {
         say(
@@ -87,7 +89,7 @@ fn recorded(typed: &RecordArgs, program: &Path) -> Result<Ending> {
         program: program.to_owned(),
         arguments: typed.command.clone(),
     };
-    let ending = record::record(&spec, backend.as_mut(), &mut trace)?;
+    let ending = record::record(&spec, confined.as_ref(), backend.as_mut(), &mut trace)?;
     let (remarks, failed) = trace.end(&ending);
     for remark in remarks {
         say(&remark);
@@ -103,6 +105,13 @@ fn recorded(typed: &RecordArgs, program: &Path) -> Result<Ending> {
     }
 }
 
+/// The policy of a file, for this machine.
+fn confined(path: &Path) -> Result<Confined> {
+    let input = InputArgs::of_this_machine();
+    let policy = FilterFile::open(path, &input)?.policy(&input)?;
+    Confined::new(policy).with_context(|| format!("compiling {}", neutral::path(path)))
+}
+
 /// `NAME.trace` in the working directory.
 fn default_path(program: &Path) -> PathBuf {
     let mut name = program
@@ -113,7 +122,12 @@ fn default_path(program: &Path) -> PathBuf {
     name.into()
 }
 
-fn header(program: &Path, backend: &dyn Backend, reason: Reason) -> json::Header {
+fn header(
+    program: &Path,
+    policy: Option<&Path>,
+    backend: &dyn Backend,
+    reason: Reason,
+) -> json::Header {
     let uname = rustix::system::uname();
     json::Header {
         schema: json::SCHEMA.to_owned(),
@@ -127,12 +141,14 @@ fn header(program: &Path, backend: &dyn Backend, reason: Reason) -> json::Header
                 Reason::Default => "default",
                 Reason::Filtered => "filtered",
                 Reason::Asked => "asked",
+                Reason::Policy => "policy",
             }
             .to_owned(),
             kernel: uname.release().to_string_lossy().into_owned(),
             arch: Arch::NATIVE.to_string(),
             portcullis: env!("CARGO_PKG_VERSION").to_owned(),
             program: program.to_string_lossy().into_owned(),
+            policy: policy.map(|path| path.to_string_lossy().into_owned()),
         }),
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::place::Place;
 use crate::schema::{against, schema};
-use programs::{AGAIN, BUSY, CHILDREN, DENIES, ENDS, STOPS, TRACES, WAITS};
+use programs::{AGAIN, ASKS, BUSY, CHILDREN, DENIES, ENDS, STOPS, TRACES, UNTRACED, WAITS};
 
 /// Program, call and values of its arguments.
 type Seen = BTreeSet<(String, String, Vec<String>)>;
@@ -209,6 +209,81 @@ fn what_a_filter_of_the_programs_own_denies_is_seen() {
     assert_eq!(seen.returned("denies", "acct"), denied);
 }
 
+/// A policy that allows everything but a few calls.
+fn write_policy(place: &Place, rules: &str) {
+    let text = format!(
+        "schema = \"portcullis.policy\"\nversion = 1\narch = \"{}\"\n\
+         default = \"allow\"\nnewer = \"allow\"\nforeign = \"kill\"\nbaseline = \"6.1\"\n\n{rules}",
+        std::env::consts::ARCH
+    );
+    fs::write(place.at("p.toml"), text).unwrap();
+}
+
+#[test]
+fn what_a_policy_denies_is_denied_and_told() {
+    let place = Place::new();
+    place.compile("asks", ASKS, &[]);
+    write_policy(
+        &place,
+        "[[rule]]\ncalls = [\"getsid\"]\naction = \"errno:EXDEV\"\n\n\
+         [[rule]]\ncalls = [\"getpriority\"]\naction = \"errno:EDOM\"\n\n\
+         [[rule]]\ncalls = [\"sync\"]\naction = \"kill\"\n",
+    );
+    let options = ["--policy", "p.toml"];
+    let answers = |seen: &Recorded| -> BTreeSet<(String, String)> {
+        let calls = seen.calls();
+        let of = |id: &Value| calls.iter().find(|(_, c)| c["id"] == *id).unwrap();
+        let told = seen.told("denied").into_iter().map(|fact| {
+            let name = of(&fact["call"]).1["name"].as_str().unwrap().to_owned();
+            (name, fact["answer"].as_str().unwrap().to_owned())
+        });
+        told.collect()
+    };
+    let one = |name: &str, answer: &str| (name.to_owned(), answer.to_owned());
+    let errnos = [one("getsid", "errno:18"), one("getpriority", "errno:33")];
+    for full in [&["--full"][..], &[]] {
+        let options = [&options, full].concat();
+        let (output, seen) = record(&place, &options, &["./asks"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.stdout, b"15\n", "{text}");
+        assert_eq!(answers(&seen), BTreeSet::from(errnos.clone()));
+        let free = if full.is_empty() { 1 } else { 0 };
+        assert_eq!(seen.end()["filters"], free);
+        // An exec under the policy, and the end of a process by it.
+        let (output, seen) = record(&place, &options, &["sh", "-c", "./asks x; echo $?"]);
+        assert_eq!(output.stdout, b"15\n137\n");
+        let killed = [one("sync", "kill")];
+        assert_eq!(
+            answers(&seen),
+            errnos.iter().cloned().chain(killed).collect()
+        );
+    }
+    let shown = place
+        .portcullis(&["record", "show", "own.trace"])
+        .expect(0)
+        .stdout;
+    assert!(shown.contains("denied (errno:18)"), "{shown}");
+    // An answer that only the kernel gives: every call stops, and it is seen all the same.
+    write_policy(
+        &place,
+        "[[rule]]\ncalls = [\"getsid\"]\naction = \"trap\"\n",
+    );
+    let (output, seen) = record(&place, &options, &["./asks"]);
+    assert_eq!(output.status.code(), Some(159));
+    assert_eq!(answers(&seen), BTreeSet::from([one("getsid", "trap")]));
+    assert_eq!(seen.0[0]["reason"], "policy");
+}
+
+#[test]
+fn a_child_that_asks_for_no_tracer_is_seen() {
+    let place = Place::new();
+    place.compile("untraced", UNTRACED, &[]);
+    let (_, seen) = alike(&place, &["./untraced"]);
+    assert!(seen.end()["filters"].as_u64().unwrap() > 0);
+    assert!(seen.has("untraced", "getpgrp"));
+    assert_eq!(seen.remarks(), ["PC0506"]);
+}
+
 #[test]
 fn who_traces_is_told_that_it_cannot() {
     let place = Place::new();
@@ -320,6 +395,8 @@ fn a_program_that_would_lose_privileges_is_not_started() {
 #[test]
 fn traces_are_merged_and_become_policies() {
     let place = Place::new();
+    let echo = fs::canonicalize("/bin/echo").unwrap();
+    let echo = echo.to_str().unwrap();
     for _ in 0..2 {
         place
             .portcullis(&["record", "-o", "a.trace", "--", "echo", "x"])
@@ -361,11 +438,27 @@ fn traces_are_merged_and_become_policies() {
         .expect(0)
         .stdout;
     assert!(metrics.contains("call=\"write\"") && metrics.contains("portcullis_record_runs 3"));
+    let metrics = place
+        .portcullis(&["record", "show", "--format", "otlp", "c.trace"])
+        .expect(0)
+        .json();
+    let scope = &metrics["resourceMetrics"][0]["scopeMetrics"][0];
+    let runs = &scope["metrics"][0];
+    assert_eq!(runs["name"], "portcullis.record.runs");
+    // 64-bit numbers are texts in the JSON of protocol buffers.
+    assert_eq!(runs["sum"]["dataPoints"][0]["asInt"], "3");
+    let points = scope["metrics"][1]["sum"]["dataPoints"].as_array().unwrap();
+    let has = |point: &Value, key: &str, value: &str| {
+        let all = point["attributes"].as_array().unwrap();
+        let own = |a: &Value| a["key"] == key && a["value"]["stringValue"] == value;
+        all.iter().any(own)
+    };
+    let write =
+        |p: &&Value| has(p, "portcullis.call", "write") && has(p, "process.executable.path", echo);
+    assert_eq!(points.iter().find(write).unwrap()["asInt"], "2");
     // A trace is a policy; together with a scan, each rule says where it comes from.
     let seen = place.portcullis(&["policy", "a.trace"]).expect(0).stdout;
     assert!(seen.contains("\"trace a.trace, runs: 2, since "), "{seen}");
-    let echo = fs::canonicalize("/bin/echo").unwrap();
-    let echo = echo.to_str().unwrap();
     let both = place
         .portcullis(&["policy", echo, "--trace", "a.trace", "--seen"])
         .expect(0)
@@ -380,6 +473,25 @@ fn traces_are_merged_and_become_policies() {
             "{rule}"
         );
     }
+    // The policy tells its runs, and can be refused for them.
+    assert!(seen.contains("ramp-runs = 2\nramp-since = \"20"), "{seen}");
+    place
+        .portcullis(&["policy", "a.trace", "-o", "seen.toml"])
+        .expect(0);
+    for (wanted, code) in [("2", 0), ("3", 2)] {
+        let done = place.portcullis(&["compile", "seen.toml", "--require-ramp", wanted]);
+        done.expect(code);
+    }
+    // With the values that were seen.
+    place
+        .portcullis(&["policy", "a.trace", "--values", "-o", "values.toml"])
+        .expect(0);
+    let asked = |flags: &str| {
+        let call = format!("openat(0, 0, {flags}, 0)");
+        let explain = ["explain", "values.toml", &call, "--format", "json"];
+        place.portcullis(&explain).expect(0).json()["answers"][0]["answer"].clone()
+    };
+    assert_eq!([asked("0x80000"), asked("0x241")], ["allow", "kill"]);
     // What the scan allows beyond what was seen.
     let headroom = place
         .portcullis(&["diff", "a.trace", echo])
@@ -392,22 +504,34 @@ fn traces_are_merged_and_become_policies() {
 fn each_line_is_as_its_schema_says() {
     let place = Place::new();
     place.compile("denies", DENIES, &[]);
-    record(&place, &[], &["./denies"]);
+    write_policy(
+        &place,
+        "[[rule]]\ncalls = [\"acct\"]\naction = \"errno:EPERM\"\n",
+    );
+    record(&place, &["--policy", "p.toml"], &["./denies"]);
     place
         .portcullis(&["record", "merge", "own.trace", "-o", "merged.trace"])
         .expect(0);
-    let schema = schema("trace");
+    let of_line = schema("trace");
     let mut kinds = BTreeSet::new();
+    let shown = place
+        .portcullis(&["record", "show", "--format", "json", "merged.trace"])
+        .expect(0)
+        .json();
+    let mut wrong = Vec::new();
+    let document = schema("record");
+    against(&document, &document, &shown, "record", &mut wrong);
+    assert_eq!(wrong, Vec::<String>::new());
     for name in ["own.trace", "merged.trace"] {
         for line in Recorded::read(&place.at(name)).0 {
             let mut wrong = Vec::new();
-            against(&schema, &schema, &line, name, &mut wrong);
+            against(&of_line, &of_line, &line, name, &mut wrong);
             assert_eq!(wrong, Vec::<String>::new(), "{line}");
             kinds.extend(line.as_object().unwrap().keys().cloned());
         }
     }
     for kind in [
-        "run", "image", "call", "returned", "free", "counts", "remark", "end",
+        "run", "image", "call", "returned", "denied", "free", "counts", "remark", "end",
     ] {
         assert!(kinds.contains(kind), "{kind}");
     }

@@ -101,6 +101,7 @@ impl Profile {
                 tables: Vec::new(),
                 foreign: BAD_ARCH,
                 phases: Vec::new(),
+                ramp: None,
             },
             places: Vec::new(),
         };

@@ -188,6 +188,7 @@ impl Settings {
                 false => Action::Allow,
             },
             phases: Vec::new(),
+            ramp: None,
         };
         let mut places = Vec::new();
         for arch in local.iter().copied().filter(|arch| !blocked(arch)) {

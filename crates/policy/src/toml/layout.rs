@@ -10,7 +10,7 @@ use crate::Mistake;
 const WIDEST: usize = 100;
 
 /// The order of keys; those that are not here come after, as they are.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 26] = [
     "schema",
     "version",
     "name",
@@ -28,6 +28,8 @@ const ORDER: [&str; 24] = [
     "x32",
     "strict-high",
     "clone3",
+    "ramp-runs",
+    "ramp-since",
     "width",
     "when",
     "action",

@@ -7,7 +7,7 @@ use super::include::{Included, Includes, Loader};
 use super::lower::{Budget, Lowering, numbers};
 use super::settings::{self, Settings};
 use super::{SCHEMA, VERSION};
-use crate::{Filter, Mistake, Phase, Place, Policy, Remark, Source};
+use crate::{Filter, Mistake, NoDay, Phase, Place, Policy, Ramp, Remark, Source};
 
 /// Keys of a file that another includes: rules, and groups for them.
 pub(super) const KEYS_OF_INCLUDED: [&str; 5] = ["schema", "version", "include", "groups", "rule"];
@@ -127,6 +127,27 @@ pub(super) fn schema(section: Section<'_>, needed: bool) -> Result<(), Mistake> 
     }
 }
 
+/// The runs in which a policy was tried.
+fn ramp(section: Section<'_>) -> Result<Option<Ramp>, Mistake> {
+    let runs = section.number("ramp-runs")?;
+    let since = section.text("ramp-since")?.map(|(text, word)| {
+        text.parse()
+            .map_err(|why: NoDay| word.mistake(why.to_string()))
+    });
+    match (runs, since.transpose()?) {
+        (Some(runs), Some(since)) => Ok(Some(Ramp { runs, since })),
+        (None, None) => Ok(None),
+        (runs, _) => {
+            let (there, missing) = match runs {
+                Some(_) => ("ramp-runs", "ramp-since"),
+                None => ("ramp-since", "ramp-runs"),
+            };
+            let message = format!("`{there}` says nothing without `{missing}`");
+            Err(Mistake::at(section.key(there), message))
+        }
+    }
+}
+
 fn filter(
     section: Section<'_>,
     name: Option<String>,
@@ -189,6 +210,7 @@ fn filter(
             tables,
             foreign: settings.foreign,
             phases,
+            ramp: ramp(section)?,
         },
         places,
     })

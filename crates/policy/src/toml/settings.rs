@@ -7,7 +7,7 @@ use super::nearest::suggestion;
 use crate::{Action, Baseline, Mistake, NoAction, Place, Rule, Table};
 
 /// Keys of the top and of a filter.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 11] = [
     "arch",
     "baseline",
     "newest",
@@ -17,6 +17,8 @@ pub(super) const KEYS: [&str; 9] = [
     "x32",
     "strict-high",
     "clone3",
+    "ramp-runs",
+    "ramp-since",
 ];
 /// Keys of a `[for.ARCH]`.
 const KEYS_FOR_ARCH: [&str; 5] = ["baseline", "newest", "default", "newer", "x32"];

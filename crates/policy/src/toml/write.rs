@@ -7,7 +7,7 @@ use portcullis_abi::{Arch, Sysno};
 use super::layout::{Sheet, key_text, quoted};
 use super::truth::{Truth, exclude, truth};
 use super::{SCHEMA, VERSION, automatic, condition, facts, phrase};
-use crate::{Baseline, Condition, Filter, Policy, Rule, Source, Span, Table, Width};
+use crate::{Baseline, Condition, Filter, Policy, Ramp, Rule, Source, Span, Table, Width};
 
 /// Writes a policy; [`super::read`] gives back one that answers every call the same, with the same
 /// rules but for conditions that no call or every call fulfils: those are written as `never`, or
@@ -130,6 +130,10 @@ fn settings(sheet: &mut Sheet, policy: &Policy, prefix: &str) {
     });
     if plain {
         sheet.line("clone3 = \"default\"");
+    }
+    if let Some(Ramp { runs, since }) = policy.ramp {
+        sheet.line(&format!("ramp-runs = {runs}"));
+        sheet.line(&format!("ramp-since = {}", quoted(&since.to_string())));
     }
     for table in tables.iter().skip(1) {
         let differing = own_settings(table).into_iter();

@@ -22,6 +22,7 @@ proptest! {
         // Rules stay what they are, one by one; conditions can lose what makes no difference.
         prop_assert_eq!(again.foreign, policy.foreign);
         prop_assert_eq!(&again.phases, &policy.phases);
+        prop_assert_eq!(again.ramp, policy.ramp);
         prop_assert_eq!(again.tables.len(), policy.tables.len());
         for (own, was) in again.tables.iter().zip(&policy.tables) {
             prop_assert_eq!(own.arch, was.arch);

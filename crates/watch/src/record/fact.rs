@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use portcullis_policy::Action;
+
 use super::caller::Caller;
 use super::identity::Identity;
 use super::made::Made;
@@ -41,6 +43,13 @@ pub enum Fact<'a> {
         call: CallId,
         /// The error.
         error: Option<u16>,
+    },
+    /// A call was denied for the first time by the policy under which the program is recorded.
+    Denied {
+        /// The call.
+        call: CallId,
+        /// The policy's answer.
+        answer: Action,
     },
     /// From here on not every known call of the program is counted.
     Free {

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use portcullis_abi::{Arch, Sysno};
-use portcullis_bpf::{compile, verify};
-use portcullis_policy::{Action, Baseline, Condition, Op, Policy, Rule, Table, Width};
+use portcullis_bpf::{Proved, compile, verify};
+use portcullis_policy::{Action, Baseline, Condition, Policy, Rule, Table, Width};
 use portcullis_sys::seccomp::SockFilter;
 
 use super::made::{Made, Place};
@@ -24,16 +24,21 @@ impl Free {
     pub(super) fn of(known: impl Iterator<Item = Made>) -> Option<Free> {
         let policy = policy(known);
         let proved = verify(compile(&policy).ok()?, &policy).ok()?;
+        Some(Free::of_proved(&proved)).filter(|free| free.instructions.len() <= LONGEST)
+    }
+
+    /// A filter that is proved.
+    pub(super) fn of_proved(proved: &Proved) -> Free {
         let rows = proved.program().instructions().iter();
-        let instructions: Vec<SockFilter> = rows
-            .map(|i| SockFilter {
-                code: i.code,
-                jt: i.jt,
-                jf: i.jf,
-                k: i.k,
-            })
-            .collect();
-        (instructions.len() <= LONGEST).then_some(Free { instructions })
+        let row = |i: &portcullis_bpf::Instruction| SockFilter {
+            code: i.code,
+            jt: i.jt,
+            jf: i.jf,
+            k: i.k,
+        };
+        Free {
+            instructions: rows.map(row).collect(),
+        }
     }
 
     /// What the filter counts in the kernel's limit of a chain (`seccomp_attach_filter` of its `seccomp.c`:
@@ -47,7 +52,8 @@ impl Free {
 /// would then not be seen; it is about tracing, or makes a child that has no tracer.
 pub(super) fn is_watched(made: &Made) -> bool {
     match made.name() {
-        Some("seccomp" | "ptrace") | None => true,
+        // The flags of clone3 are in memory, where no filter looks.
+        Some("seccomp" | "ptrace" | "clone3") | None => true,
         Some("prctl") => made.values[0] == libc::PR_SET_SECCOMP as u64,
         Some("clone") => made.values[0] & libc::CLONE_UNTRACED as u64 != 0,
         _ => false,
@@ -80,42 +86,28 @@ fn policy(known: impl Iterator<Item = Made>) -> Policy {
     Policy::of(table, Action::Trace(0))
 }
 
-/// For each rule of one call its conditions: the values of the last argument are one list.
+/// For each rule of one call its conditions.
 fn conditions(all: &[Made]) -> Vec<Vec<Condition>> {
-    let condition = |place: Place, op| Condition {
-        index: place.index,
-        width: match place.width {
-            32 => Width::W32,
-            _ => Width::W64,
-        },
-        op,
-    };
     if all.iter().any(|made| made.any) {
         return vec![Vec::new()];
     }
-    let mut lists: BTreeMap<Vec<u64>, Vec<u64>> = BTreeMap::new();
-    let mut places = Vec::new();
-    for made in all {
-        let (own, mut values): (Vec<Place>, Vec<u64>) = made.arguments().unzip();
-        places = own;
-        let last = values.pop();
-        lists.entry(values).or_default().extend(last);
-    }
-    let Some((last, first)) = places.split_last() else {
-        return vec![Vec::new()];
+    let place = |(place, _): (Place, u64)| {
+        let width = match place.width {
+            32 => Width::W32,
+            _ => Width::W64,
+        };
+        (place.index, width)
     };
-    lists
-        .into_iter()
-        .map(|(values, mut own)| {
-            own.sort_unstable();
-            let ranges = own.into_iter().map(|v| (v, v)).collect();
-            let fixed = first.iter().zip(values);
-            fixed
-                .map(|(place, value)| condition(*place, Op::Equal(value)))
-                .chain([condition(*last, Op::In(ranges))])
-                .collect()
-        })
-        .collect()
+    let places: Vec<(u8, Width)> = all
+        .iter()
+        .take(1)
+        .flat_map(Made::arguments)
+        .map(place)
+        .collect();
+    let values = all
+        .iter()
+        .map(|made| made.arguments().map(|(_, v)| v).collect());
+    Condition::exactly(&places, values)
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use portcullis_policy::Action;
 use portcullis_sys::ptrace::{self, SyscallInfo, SyscallStop};
 use portcullis_sys::registers::Registers;
 use portcullis_sys::signal::Forwarding;
@@ -15,6 +17,7 @@ use portcullis_sys::{Error, process};
 use super::Ending;
 use super::backend::{Backend, Standing};
 use super::caller::Callers;
+use super::confined::Confined;
 use super::fact::{Fact, Remark, Sink};
 use super::free;
 use super::identity::Identity;
@@ -26,6 +29,7 @@ use super::seen::{Call, CallId, ImageId, Seen, Start};
 use super::task::{OwnFilter, Pending, Task};
 use crate::decide;
 use crate::job;
+use crate::memory::Memory;
 
 /// Programs that are told apart; what is beyond them counts as the last.
 const IMAGES: usize = 4096;
@@ -38,11 +42,14 @@ const PERIOD: Duration = Duration::from_secs(10);
 pub(super) fn follow(
     root: i32,
     forwarding: Forwarding,
+    confined: Option<&Confined>,
     backend: &mut dyn Backend,
     sink: &mut dyn Sink,
 ) -> Result<Ending, super::Error> {
     let mut recorder = Recorder {
         root,
+        confined,
+        is_confined: false,
         backend,
         sink,
         forwarding: Some(forwarding),
@@ -71,6 +78,9 @@ pub(super) fn follow(
         }
     }
     followed?;
+    if confined.is_some() && !recorder.is_confined {
+        return Err(super::Error::NotConfined);
+    }
     recorder.tell_counts();
     let Some((end, usage)) = recorder.ended else {
         return Err(Error {
@@ -90,6 +100,9 @@ pub(super) fn follow(
 
 struct Recorder<'a> {
     root: i32,
+    /// A policy, and whether the root has its filter.
+    confined: Option<&'a Confined>,
+    is_confined: bool,
     backend: &'a mut dyn Backend,
     sink: &'a mut dyn Sink,
     /// While the root lives, signals to the recorder are for it.
@@ -290,6 +303,13 @@ impl Recorder<'_> {
                 if let Progress::Done(free) = injection.step(tid, value)? {
                     task.injection = None;
                     match free {
+                        Some(free) if self.confined.is_some() && !self.is_confined => {
+                            self.is_confined = true;
+                            task.room = task.room.saturating_sub(free.weight());
+                        }
+                        None if self.confined.is_some() && !self.is_confined => {
+                            return process::kill_unreaped(tid);
+                        }
                         Some(free) => {
                             task.freed(&free);
                             self.filters += 1;
@@ -306,6 +326,9 @@ impl Recorder<'_> {
             }
             (SyscallStop::Exit { value }, None) => {
                 self.returned(tid, value)?;
+                if let Some(confined) = self.confined.filter(|_| !self.is_confined) {
+                    return self.confine(tid, &info, confined);
+                }
                 if value_stands(value) {
                     self.free(tid, &info)?;
                 }
@@ -315,17 +338,46 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    /// A task at a call that its filter does not know. Under full tracing its entry was seen already.
+    /// Puts the policy's filter into the root, which has executed nothing yet; all others have it from there.
+    /// Without it the program does not run.
+    fn confine(&mut self, tid: i32, info: &SyscallInfo, own: &Confined) -> Result<(), Error> {
+        let filter = Rc::clone(&own.filter);
+        let injection = match info.arch == portcullis_abi::Arch::NATIVE.audit_arch() {
+            true => Injection::begin_at_exec(tid, filter, &mut self.vdso)?,
+            false => None,
+        };
+        match (injection, self.tasks.get_mut(&tid)) {
+            (Some(injection), Some(task)) => task.injection = Some(injection),
+            _ => process::kill_unreaped(tid)?,
+        }
+        Ok(())
+    }
+
+    /// A task at a call that a filter does not allow, or does not know. Under full tracing its entry was seen
+    /// already.
     fn asked(&mut self, tid: i32) -> Result<(), Error> {
-        let of_ours = |task: &Task| !task.full && task.injection.is_none();
-        if !self.tasks.get(&tid).is_some_and(of_ours) {
+        let Some(task) = self.tasks.get(&tid).filter(|t| t.injection.is_none()) else {
+            return Ok(());
+        };
+        let is_seen = task.full;
+        if is_seen && self.confined.is_none() {
             return Ok(());
         }
         let info = ptrace::syscall_info(tid)?;
         let SyscallStop::Seccomp { number, args, .. } = info.at else {
             return Ok(());
         };
-        self.entered(tid, &info, number as u32, args)
+        if !is_seen {
+            self.entered(tid, &info, number as u32, args)?;
+        }
+        match self.confined.filter(|own| own.sees_denials()) {
+            None => Ok(()),
+            Some(own) => match own.decide(info.arch, number as u32, info.ip, args) {
+                Action::Errno(errno) => Registers::of(tid)?.skip_call(tid, errno),
+                Action::KillProcess => process::kill_unreaped(tid),
+                _ => Ok(()),
+            },
+        }
     }
 
     /// A task makes a call.
@@ -390,6 +442,13 @@ impl Recorder<'_> {
                 caller: self.callers.of(tid, info.ip),
             });
         }
+        let own = self.confined.filter(|_| self.is_confined);
+        let answer = own.map(|own| own.decide(info.arch, number, info.ip, args));
+        if let (Some(call), Some(answer)) = (call, answer.filter(|a| !a.permits()))
+            && self.calls[call.0 as usize].denied.insert(answer)
+        {
+            self.sink.fact(Fact::Denied { call, answer });
+        }
         if call.is_none() {
             self.remark(Remark::TooMany);
         }
@@ -429,6 +488,9 @@ impl Recorder<'_> {
                 Registers::of(tid)?
                     .without_in_first(libc::CLONE_UNTRACED as u64)
                     .set(tid)?;
+            }
+            Some("clone3") if is_native(made) && stays_traced(tid, args[0]) => {
+                self.remark(Remark::Untraced(image));
             }
             _ => {}
         }
@@ -537,6 +599,19 @@ impl Recorder<'_> {
 fn is_mapping(name: Option<&str>) -> bool {
     let all = ["mmap", "mmap2", "munmap", "mremap", "shmat", "shmdt", "ipc"];
     name.is_none_or(|name| all.contains(&name))
+}
+
+/// Whether the flags at `address` (the first field of `struct clone_args`, clone(2)) asked for a child without a
+/// tracer, and do not any more.
+fn stays_traced(tid: i32, address: u64) -> bool {
+    let untraced = libc::CLONE_UNTRACED as u64;
+    let memory = Memory::open_writable(tid).ok();
+    let flags = memory.as_ref().and_then(|memory| memory.word(address));
+    let asked = flags.filter(|flags| flags & untraced != 0);
+    asked.zip(memory).is_some_and(|(flags, memory)| {
+        let own = (flags & !untraced).to_le_bytes();
+        memory.write(address, &own).is_ok()
+    })
 }
 
 fn is_native(made: &Made) -> bool {

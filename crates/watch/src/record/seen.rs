@@ -5,6 +5,8 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 
+use portcullis_policy::Action;
+
 use super::made::Made;
 
 /// A program, in the order in which they were first executed.
@@ -97,6 +99,8 @@ pub(super) struct Call {
     pub(super) succeeded: bool,
     /// The errors that it returned.
     pub(super) errors: HashSet<u16>,
+    /// The answers by which a policy denied it.
+    pub(super) denied: HashSet<Action>,
 }
 
 impl Call {
@@ -105,6 +109,7 @@ impl Call {
             count: 0,
             succeeded: false,
             errors: HashSet::new(),
+            denied: HashSet::new(),
         }
     }
 

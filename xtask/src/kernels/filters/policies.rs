@@ -103,6 +103,7 @@ fn every_comparison(arches: &[Arch]) -> Policy {
         tables: arches.iter().map(|arch| comparisons(*arch)).collect(),
         foreign: Action::KillProcess,
         phases: Vec::new(),
+        ramp: None,
     }
 }
 

@@ -179,6 +179,10 @@ impl Sink for TraceFile {
                     error: error.map(name),
                 })
             }
+            Fact::Denied { call, answer } => json::Fact::Denied(json::Denied {
+                call: call.0,
+                answer: answer.to_string(),
+            }),
             Fact::Free { image } => json::Fact::Free(json::Free { image: image.0 }),
             Fact::Counts(counts) => json::Fact::Counts(json::Counts {
                 at: now(),

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 use crate::args::{MergeArgs, ShowTraceArgs, TraceFormat};
 use crate::exit::Exit;
-use crate::json::record;
+use crate::json::{otlp, record};
 use crate::output::Output;
 use crate::text;
 use crate::trace::Log;
@@ -16,6 +16,7 @@ pub(super) fn show(typed: ShowTraceArgs) -> Result<Exit> {
     match typed.format {
         TraceFormat::Text => output.write_text(&text::record::record(&document))?,
         TraceFormat::Json => output.write_json(&document)?,
+        TraceFormat::Otlp => output.write_json(&otlp::metrics(&document))?,
         TraceFormat::Prometheus => {
             output.write_bytes(text::metrics::metrics(&document).as_bytes())?;
         }

@@ -201,3 +201,51 @@ void _start(void) {
     __builtin_unreachable();
 }
 "#;
+
+/// Makes calls that a policy denies, before and after its known calls run free; ends by itself when they fail, and
+/// by one more, with an argument, in another way.
+pub(crate) const ASKS: &str = r#"
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+
+int main(int argc, char **argv) {
+  int denied = 0;
+  for (int i = 0; i < 5; i++) denied += getsid(0) == -1 && errno == EXDEV;
+  for (int i = 0; i < 20000; i++) syscall(SYS_getppid);
+  for (int i = 0; i < 5; i++) denied += getsid(0) == -1 && errno == EXDEV;
+  for (int i = 0; i < 5; i++) denied += getpriority(0, 0) == -1 && errno == EDOM;
+  printf("%d\n", denied);
+  fflush(stdout);
+  if (argc > 1) sync();
+  return 0;
+}
+"#;
+
+/// Asks for a child without a tracer, when its known calls run free.
+pub(crate) const UNTRACED: &str = r#"
+#define _GNU_SOURCE
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int main(void) {
+  struct clone_args args;
+  memset(&args, 0, sizeof args);
+  args.exit_signal = SIGCHLD;
+  for (int i = 0; i < 2; i++) {
+    for (int j = 0; j < 2000; j++) syscall(SYS_getppid);
+    args.flags = i ? CLONE_UNTRACED : 0;
+    if (syscall(SYS_clone3, &args, sizeof args) == 0) {
+      if (i) getpgrp();
+      _exit(0);
+    }
+    wait(0);
+  }
+  return 0;
+}
+"#;

@@ -34,6 +34,7 @@ pub(super) fn source(program: &Program, target: &Target) -> Result<Source, Mista
         tables: Vec::new(),
         foreign: Action::KillThread,
         phases: Vec::new(),
+        ramp: None,
     };
     let mut places = Vec::new();
     for arch in arches {
