@@ -22,7 +22,16 @@ const ROWS: &[(&str, &str)] = &[
         "i=0; while [ $i -lt 500 ]; do /bin/true; i=$((i + 1)); done",
     ),
     (
-        "a job of some 10000 calls: shell, ls, threads of python",
+        "20 programs, 3 times each",
+        "for p in ls cat head wc sort uniq cut tr sed basename dirname expr mkdir date id uname env nproc stat dd; do \
+         for k in 1 2 3; do $p --version; done; done",
+    ),
+    (
+        "one of 1500 calls in few milliseconds: ls -lR",
+        "exec ls -lR /usr/share/doc/a* /usr/share/doc/b* /usr/share/doc/c*",
+    ),
+    (
+        "a job of some 70000 calls: shell, ls, threads of python",
         "ls -l /usr/bin | wc -l; find /usr/share/doc -maxdepth 1 | tail -1; \
          exec /usr/bin/python3 -c 'import hashlib, threading\n\
          def job():\n  for i in range(300): hashlib.sha256(open(\"/bin/sh\", \"rb\").read()).digest()\n\
