@@ -1,6 +1,6 @@
 /*
- * A program whose calls no analysis can know: `caller [WAY NUMBER]`. It says "before", makes the call, and
- * says what it returned. The ways are `native` and, on x86, `int80`.
+ * A program whose calls no analysis can know: `caller [WAY NUMBER [TIMES]]`. It says "before", makes the call,
+ * and says what it returned, the last time. The ways are `native` and, on x86, `int80`.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +38,12 @@ int main(int count, char **words)
 {
 	setvbuf(stdout, NULL, _IONBF, 0);
 	puts("before");
-	if (count == 3)
-		printf("%ld\n", make(words[1], strtol(words[2], NULL, 0)));
+	if (count >= 3) {
+		long times = count > 3 ? strtol(words[3], NULL, 0) : 1;
+		long value = 0;
+		while (times-- > 0)
+			value = make(words[1], strtol(words[2], NULL, 0));
+		printf("%ld\n", value);
+	}
 	return 3;
 }

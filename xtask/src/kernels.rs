@@ -18,6 +18,7 @@ mod initramfs;
 mod lost;
 mod machine;
 mod programs;
+mod recorded;
 mod report;
 mod scripts;
 mod step;
