@@ -21,8 +21,8 @@ pub struct Confinement {
     pub directory: PathBuf,
     /// Files that the program consists of, and is started from.
     pub parts: Vec<PathBuf>,
-    /// The home directory of the user, if he has one.
-    pub home: Option<PathBuf>,
+    /// Home directories of the user.
+    pub homes: Vec<PathBuf>,
     /// `$XDG_RUNTIME_DIR`.
     pub runtime: Option<PathBuf>,
     /// The network.
@@ -61,7 +61,7 @@ impl Confinement {
             hide: Vec::new(),
             directory,
             parts: Vec::new(),
-            home: None,
+            homes: Vec::new(),
             runtime: None,
             network: Network::None,
             limits: Limits::default(),

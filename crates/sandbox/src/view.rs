@@ -181,7 +181,7 @@ impl fmt::Display for Mount {
 /// What is hidden without being asked for.
 fn hidden(wanted: &Confinement, root: bool) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = SYSTEM_HIDDEN.map(PathBuf::from).into();
-    let mut homes: Vec<PathBuf> = wanted.home.iter().cloned().collect();
+    let mut homes = wanted.homes.clone();
     if root {
         paths.extend(ROOT_HIDDEN.map(PathBuf::from));
         let others = std::fs::read_dir("/home").into_iter().flatten().flatten();
@@ -448,7 +448,7 @@ mod tests {
         std::fs::write(home.join(".ssh/known_hosts"), "").unwrap();
         std::fs::write(home.join(".netrc"), "").unwrap();
         let mut wanted = Confinement::new(home.clone());
-        wanted.home = Some(home.clone());
+        wanted.homes = vec![home.clone()];
         wanted.write = vec![home.clone()];
         let program = program();
         let view = View::new(&wanted, &program, false).unwrap();

@@ -65,7 +65,7 @@ impl Outside {
 
     fn confinement(&self) -> Confinement {
         let mut confinement = Confinement::new(self.directory.path().to_owned());
-        confinement.home = Some(self.directory.path().join("home"));
+        confinement.homes = vec![self.directory.path().join("home")];
         confinement
     }
 }

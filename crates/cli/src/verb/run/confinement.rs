@@ -30,7 +30,7 @@ pub(super) fn wanted(typed: &RunArgs, set: &SyscallSet) -> Result<Confinement> {
     wanted.parts = script.chain(objects).collect();
     wanted.parts.extend(typed.images.exec.iter().cloned());
     wanted.parts.extend(typed.closure.plugins.iter().cloned());
-    wanted.home = std::env::home_dir().filter(|home| home.is_absolute());
+    wanted.homes = homes();
     wanted.runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     wanted.network = network(options);
     let mut limits = Limits::default();
@@ -45,6 +45,26 @@ pub(super) fn wanted(typed: &RunArgs, set: &SyscallSet) -> Result<Confinement> {
         outside(tree, typed)?;
     }
     Ok(wanted)
+}
+
+/// The user's home directories: `$HOME`, which may be another for a while, and what passwd(5) has. Users of other
+/// services are known by the variable alone: to ask those takes sockets, and in a static command libraries.
+fn homes() -> Vec<PathBuf> {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let own = rustix::process::getuid().as_raw().to_string();
+    let of_own = |line: &str| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let &[_, _, uid, _, _, home, _] = fields.as_slice() else {
+            return None;
+        };
+        (uid == own).then(|| PathBuf::from(home))
+    };
+    let variable = std::env::var_os("HOME").map(PathBuf::from);
+    let mut homes: Vec<PathBuf> = variable.into_iter().collect();
+    homes.extend(users.lines().filter_map(of_own));
+    homes.retain(|home| home.is_absolute());
+    homes.dedup();
+    homes
 }
 
 fn network(options: &ConfinementArgs) -> Network {
