@@ -255,11 +255,14 @@ mod tests {
         assert_eq!(rules(&both.found_and_seen()), [(1, trace)]);
     }
 
+    /// A call, and the values that were seen.
+    type Told<'a> = (Sysno, &'a [&'a [(u8, u64)]]);
+
     #[test]
     fn values_hold_where_the_trace_is_the_reason() {
         let arch = Arch::X86_64;
         let [mmap, ioctl, read] = ["mmap", "ioctl", "read"].map(|n| arch.number(n).unwrap());
-        let trace = |calls: &[Sysno], values: &[(Sysno, &[&[(u8, u64)]])]| Trace {
+        let trace = |calls: &[Sysno], values: &[Told<'_>]| Trace {
             arch,
             calls: calls.iter().map(|n| (*n, 1)).collect(),
             values: values
