@@ -64,7 +64,7 @@ impl Image {
     }
 
     /// Whether the function at `at` writes a pointer for code of Go while garbage is collected. Where
-    /// to is passed by a convention of its own ([`Convention::go_written`]), and goes no further.
+    /// to is passed by a convention of its own (`go_written` of the `Convention`), and goes no further.
     pub fn is_go_write_barrier(&self, at: Addr) -> bool {
         self.object(at).is_some_and(|o| {
             let go = o.file.go.as_ref();

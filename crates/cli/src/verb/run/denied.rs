@@ -158,7 +158,7 @@ impl Explaining<'_> {
     /// What the analysis lacked.
     fn advice(&self, denial: &Denial, backtrace: &[json::Frame]) -> Option<String> {
         let residual = || self.residual(denial).map(|r| assumption(denial, r));
-        strange(self.set, backtrace).or_else(residual)
+        strange(self.set, denial.image.as_deref(), backtrace).or_else(residual)
     }
 
     /// The place on the stack that the analysis left open.
@@ -359,8 +359,8 @@ fn assumption(denial: &Denial, residual: &Residual) -> String {
     )
 }
 
-/// A call of a library that was not analysed is answered by naming the library.
-fn strange(set: &SyscallSet, backtrace: &[json::Frame]) -> Option<String> {
+/// A call of a program or library that was not analysed is answered by naming it.
+fn strange(set: &SyscallSet, image: Option<&Path>, backtrace: &[json::Frame]) -> Option<String> {
     let known = |path: &str| {
         let mut objects = set.objects.iter();
         objects.any(|o| is_same(Path::new(&o.path), Path::new(path)))
@@ -369,6 +369,11 @@ fn strange(set: &SyscallSet, backtrace: &[json::Frame]) -> Option<String> {
     let strange = paths
         .filter(|p| p.starts_with('/'))
         .find(|path| !known(path))?;
+    if image == Some(Path::new(strange)) {
+        return Some(format!(
+            "{strange} was started and is not analysed: name it with --exec {strange}"
+        ));
+    }
     Some(format!(
         "{strange} was loaded while the program ran and was not analysed: name it with --plugin {strange}"
     ))
