@@ -74,6 +74,9 @@ static void forks(void)
 
 	if (child == 0)
 		_exit(0);
+	/* The group can be removed only when this one is gone too. */
+	if (child > 0)
+		waitpid(child, NULL, 0);
 	_exit(child == -1 && errno == EAGAIN ? 3 : 0);
 }
 
