@@ -100,7 +100,7 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
 const OPTIONS: usize = 5;
 
 /// The layers that this machine cannot give are left out: it would refuse.
-fn without(environment: &Environment) -> Vec<Word> {
+pub(super) fn without(environment: &Environment) -> Vec<Word> {
     let has = |feature| environment.declared.level(feature) > 0;
     let (users, mounts) = (has(Feature::Userns), has(Feature::MountSetattr));
     let layers = [

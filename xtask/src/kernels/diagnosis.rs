@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use portcullis_abi::Arch;
 use serde_json::Value;
 
-use super::confined::{is, parts};
+use super::confined::{is, parts, without};
 use super::feature::{Feature, Need};
 use super::initramfs::Files;
 use super::step::{Seen, Step, Word};
@@ -79,16 +79,18 @@ pub(crate) fn cases(environment: &Environment, files: &mut Files) -> Result<Vec<
             let name = answer.action.split(':').next().unwrap_or_default();
             let file = format!("policies/{name}.toml");
             files.add(file.clone(), policy(answer.action));
-            Ok(case(environment.arch, answer, file, number))
+            Ok(case(environment, answer, file, number))
         })
         .collect()
 }
 
-fn case(arch: Arch, answer: &'static Answer, file: String, number: u32) -> Case {
+fn case(environment: &Environment, answer: &'static Answer, file: String, number: u32) -> Case {
     let verdict = "verdict.json";
+    let arch = environment.arch;
     let mut words = vec![Word::from(verdict), Word::File("portcullis".to_owned())];
-    words.extend(["run", "--verdict", verdict, "--policy"].map(Word::from));
-    words.extend([Word::File(file), Word::from("--")]);
+    words.extend(["run", "--verdict", verdict].map(Word::from));
+    words.extend(without(environment));
+    words.extend([Word::from("--policy"), Word::File(file), Word::from("--")]);
     words.extend([Word::File("caller".to_owned()), Word::from("native")]);
     words.push(Word::Text(number.to_string()));
     Case {
