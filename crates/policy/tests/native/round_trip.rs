@@ -74,7 +74,7 @@ proptest! {
                 prop_assert_eq!(table.rules.len(), places.len());
                 for place in places {
                     prop_assert!(text[place.start..place.end].starts_with("[[rule]]\ncall"));
-                    prop_assert!(!text[place.start + 2..place.end].contains("[["));
+                    prop_assert!(!text[place.start + 2..place.end].contains("\n[["));
                 }
             }
         }

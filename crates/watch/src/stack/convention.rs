@@ -238,19 +238,22 @@ mod tests {
     fn a_chain_of_frame_pointers_is_followed_upwards_only() {
         let memory = own_memory();
         let image = Image::of(std::process::id().cast_signed());
-        let frames = [0x1111_u64, 0x2222];
+        let code = a_chain_of_frame_pointers_is_followed_upwards_only as *const () as u64;
+        let frames = [0x1111_u64, code, 0x1111, 0x2222];
         let at = frames.as_ptr() as u64;
         for convention in [&X86_64, &AARCH64] {
             let mut row = Row([None; MOST]);
             row.set(convention.stack, Some(at));
             row.set(convention.frame, Some(at));
-            let next = convention.caller(&memory, &image, &row, false).unwrap();
+            let followed = |row: &Row| convention.by_frame_pointer(&memory, &image, row);
+            let next = followed(&row).unwrap();
             assert_eq!(next.get(convention.frame), Some(0x1111));
-            assert_eq!(next.get(convention.ip), Some(0x2222));
+            assert_eq!(next.get(convention.ip), Some(code));
             assert_eq!(next.get(convention.stack), Some(at + 16));
-            for below in [at - 8, 0, at + LARGEST_FRAME + 8] {
-                row.set(convention.frame, Some(below));
-                assert!(convention.caller(&memory, &image, &row, false).is_none());
+            // Not downwards, not to nothing, not too far, and not where no code is.
+            for wrong in [at - 8, 0, at + LARGEST_FRAME + 8, at + 16] {
+                row.set(convention.frame, Some(wrong));
+                assert!(followed(&row).is_none());
             }
         }
     }
