@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/random.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@
 #include <sys/klog.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -98,7 +100,18 @@ static void give_entropy(void)
 	close(random);
 }
 
-/* The file systems that every machine has, and its console. */
+/* As on every machine that has been started. */
+static void bring_loopback_up(void)
+{
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (ioctl(any, SIOCSIFFLAGS, &request) != 0)
+		tell_line("init: lo cannot be brought up");
+	close(any);
+}
+
+/* The file systems that every machine has, its console, and its network. */
 static void set_up(void)
 {
 	struct termios raw;
@@ -120,6 +133,7 @@ static void set_up(void)
 	mounted("sysfs", "/sys", NULL);
 	mounted("tmpfs", "/dev/shm", "mode=1777");
 	mounted("tmpfs", "/tmp", "mode=1777");
+	bring_loopback_up();
 }
 
 static void set_up_cgroups(const char *layout)

@@ -48,6 +48,23 @@ const NEEDS: &[(&str, Feature)] = &[
     ("it::confined::", Feature::MountSetattr),
     ("it::confined::", Feature::Landlock),
     ("it::confined::", Feature::Userns),
+    // Also below an init of its own.
+    (
+        "it::launcher::a_signal_to_the_launcher_reaches_the_program",
+        Feature::Userns,
+    ),
+    (
+        "it::launcher::a_suspended_group_stops_and_goes_on",
+        Feature::Userns,
+    ),
+    (
+        "it::launcher::the_launcher_stops_with_its_program_and_both_go_on",
+        Feature::Userns,
+    ),
+    (
+        "it::launcher::the_program_dies_with_its_launcher",
+        Feature::Userns,
+    ),
     (
         "it::observe::a_foreign_call_is_killed_even_when_observing",
         Feature::X86_64,

@@ -230,3 +230,12 @@ impl<'a> Case<'a> {
         launch(&self.plan(program)?, filter, &mut observer)
     }
 }
+
+/// The version of the kernel, as far as its second number.
+pub(crate) fn release() -> (u32, u32) {
+    let name = rustix::system::uname();
+    let release = name.release().to_str().unwrap();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next().unwrap().parse().unwrap();
+    (next(), next())
+}
