@@ -115,6 +115,15 @@ pub(super) fn without(environment: &Environment) -> Vec<Word> {
         .collect()
 }
 
+/// What `run` needs.
+pub(super) const RUN: [Feature; 5] = [
+    Feature::Seccomp,
+    Feature::SeccompKillProcess,
+    Feature::SyscallInfo,
+    Feature::Pidfd,
+    Feature::CloseRange,
+];
+
 fn case(name: &str, program: &str, options: &[&str], arguments: Vec<String>, judge: Judge) -> Case {
     let verdict = "verdict.json";
     let mut words = vec![Word::from(verdict), Word::File("portcullis".to_owned())];
@@ -124,21 +133,8 @@ fn case(name: &str, program: &str, options: &[&str], arguments: Vec<String>, jud
     words.extend(arguments.into_iter().map(Word::Text));
     Case {
         name: name.to_owned(),
-        needs: [
-            Feature::Seccomp,
-            Feature::SeccompKillProcess,
-            Feature::SyscallInfo,
-            Feature::Pidfd,
-            Feature::CloseRange,
-        ]
-        .map(Need::from)
-        .into(),
-        step: Step {
-            program: "then_show".to_owned(),
-            environment: Vec::new(),
-            arguments: words,
-            seconds: SECONDS,
-        },
+        needs: RUN.map(Need::from).into(),
+        step: Step::then_shown(words, SECONDS),
         judge,
     }
 }

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result, ensure};
 use portcullis_abi::Arch;
 use serde_json::Value;
 
-use super::confined::{is, parts, without};
-use super::feature::{Feature, Need};
+use super::confined::{RUN, is, parts, without};
+use super::feature::Need;
 use super::initramfs::Files;
 use super::step::{Seen, Step, Word};
 use super::suite::{Case, Environment};
@@ -95,21 +95,8 @@ fn case(environment: &Environment, answer: &'static Answer, file: String, number
     words.push(Word::Text(number.to_string()));
     Case {
         name: format!("{} is told", answer.action),
-        needs: [
-            Feature::Seccomp,
-            Feature::SeccompKillProcess,
-            Feature::SyscallInfo,
-            Feature::Pidfd,
-            Feature::CloseRange,
-        ]
-        .map(Need::from)
-        .into(),
-        step: Step {
-            program: "then_show".to_owned(),
-            environment: Vec::new(),
-            arguments: words,
-            seconds: SECONDS,
-        },
+        needs: RUN.map(Need::from).into(),
+        step: Step::then_shown(words, SECONDS),
         judge: Box::new(move |seen| told(seen, arch, answer)),
     }
 }

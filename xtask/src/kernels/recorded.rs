@@ -70,12 +70,7 @@ fn case(name: &str, number: u32, options: &[Word], judge: Judge) -> Case {
         ]
         .map(Need::from)
         .into(),
-        step: Step {
-            program: "then_show".to_owned(),
-            environment: Vec::new(),
-            arguments: words,
-            seconds: SECONDS,
-        },
+        step: Step::then_shown(words, SECONDS),
         judge,
     }
 }

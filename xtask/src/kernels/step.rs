@@ -62,6 +62,16 @@ impl Seen {
 }
 
 impl Step {
+    /// Runs a command and shows a file that it leaves: `words` are the file, the command and its arguments.
+    pub(crate) fn then_shown(words: Vec<Word>, seconds: u32) -> Step {
+        Step {
+            program: "then_show".to_owned(),
+            environment: Vec::new(),
+            arguments: words,
+            seconds,
+        }
+    }
+
     /// Its line in the plan of a machine.
     pub(crate) fn plan(&self, uid: u32) -> Result<String> {
         let text = |word: &Word| match word {
