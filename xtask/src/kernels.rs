@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_abi::{Arch, KernelVersion};
 
-use crate::{cross, needs, place};
+use crate::{cross, musl, needs, place};
 use environment::{Host, Kernel, Series, User, Variant};
 use image::Image;
 use initramfs::Files;
@@ -94,6 +94,7 @@ fn tried(series: &[Series], varied: &[Series]) -> Result<Vec<Row>> {
     let start = Instant::now();
     let missing = needs::provide()?;
     ensure!(missing.is_empty(), "missing: {}", missing.join(" "));
+    musl::provide()?;
     if !rustix::process::geteuid().is_root() {
         ensure!(!place::on_ci(), "only root can try what root has");
         println!("kernels: not by root: on this machine nothing is tried as root");
