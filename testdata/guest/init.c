@@ -138,7 +138,8 @@ static void set_up(void)
 
 static void set_up_cgroups(const char *layout)
 {
-	static const char *const controllers[] = { "cpu", "memory", "pids", "freezer" };
+	/* As systemd lays them out: processor time is counted where it is shared out. */
+	static const char *const controllers[] = { "cpu,cpuacct", "memory", "pids", "freezer" };
 
 	if (strcmp(layout, "v2") == 0)
 		mounted("cgroup2", "/sys/fs/cgroup", NULL);
