@@ -182,6 +182,10 @@ pub(crate) struct RunArgs {
     /// Deny also what only libraries would do that are loaded while the program runs
     #[arg(long)]
     pub(crate) no_late: bool,
+    /// Before the start, have siblings of the program try every way out that is closed to it, and do not start
+    /// it when one leads out
+    #[arg(long)]
+    pub(crate) prove: bool,
     /// Print what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -14,6 +14,7 @@ use portcullis_sys::signal::{self, Before, Mask};
 use portcullis_sys::spawn::{self, Side};
 use portcullis_sys::{Error, limit, mount, process, seccomp};
 
+use crate::attempt::{self, Step};
 use crate::init;
 use crate::layer::LayerName;
 use crate::rules::Rules;
@@ -36,13 +37,19 @@ pub(crate) struct Prepared<'a> {
     pub(crate) up: OwnedFd,
     /// Read by the child: one byte when it may go on.
     pub(crate) down: OwnedFd,
+    /// The launcher's ends of both. The child has copies, and would wait for itself when the launcher is gone.
+    pub(crate) others: [i32; 2],
     /// What it is the init of; none when it is the program itself.
     pub(crate) namespaces: Namespaces,
+    /// Its users are others outside.
+    pub(crate) mapped: bool,
     pub(crate) loopback: bool,
     pub(crate) view: Option<&'a View>,
     /// Room for the copies of what the view grafts, one per mount.
     pub(crate) copies: &'a mut [Option<OwnedFd>],
     pub(crate) landlock: Option<&'a Rules>,
+    /// What it does instead of executing the program.
+    pub(crate) attempt: Option<&'a [Step]>,
     /// What the program may keep of the capabilities in its own namespace.
     pub(crate) capabilities: Option<Capabilities>,
     /// Resources and their bounds.
@@ -50,7 +57,7 @@ pub(crate) struct Prepared<'a> {
 }
 
 /// The steps of the child, in order; the byte that names one in a complaint.
-pub(crate) const STEPS: [&str; 16] = [
+pub(crate) const STEPS: [&str; 18] = [
     "become traceable",
     "wait for its tracer",
     "hide its memory",
@@ -67,6 +74,8 @@ pub(crate) const STEPS: [&str; 16] = [
     "be created below its init",
     "give up capabilities and bound resources",
     "restrict itself with Landlock",
+    "become the user that it is mapped to",
+    "bound what it takes of its user's",
 ];
 
 /// The step of the launch exec.
@@ -75,10 +84,11 @@ pub(crate) const EXECUTES: u8 = 6;
 /// The layer whose step `step` is.
 pub(crate) fn layer_of(step: u8) -> Option<LayerName> {
     match step {
-        7 | 13 => Some(LayerName::Namespaces),
+        7 | 13 | 17 => Some(LayerName::Namespaces),
         8 => Some(LayerName::Network),
         9..=12 => Some(LayerName::Filesystem),
         15 => Some(LayerName::Landlock),
+        16 => Some(LayerName::Ids),
         _ => None,
     }
 }
@@ -99,8 +109,14 @@ pub(crate) fn create(prepared: &mut Prepared<'_>) -> Result<(i32, OwnedFd), Erro
     // SAFETY: the child calls functions of portcullis-sys that are stated to be fit for a child, works on
     // memory made before, and ends in an exec or an exit.
     match unsafe { spawn::clone_process(prepared.namespaces) }? {
-        Side::Child if prepared.namespaces == Namespaces::NONE => program(prepared),
-        Side::Child => init::run(prepared),
+        Side::Child => {
+            // Neither fails: they were open.
+            let _ = prepared.others.map(process::close);
+            match prepared.namespaces {
+                Namespaces::NONE => program(prepared),
+                _ => init::run(prepared),
+            }
+        }
         Side::Parent(pid, pidfd) => Ok((pid, pidfd)),
     }
 }
@@ -146,6 +162,9 @@ fn program(prepared: &Prepared<'_>) -> ! {
         // On success nothing of this remains. On failure the filter is loaded already and may
         // allow neither a write nor an exit: the tracer, which sees the call return, tells.
         Ok(()) => {
+            if let Some(steps) = prepared.attempt {
+                process::exit_now(attempt::take(steps));
+            }
             let error = exec::execute(
                 prepared.program,
                 prepared.arguments,

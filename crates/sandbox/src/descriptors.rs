@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::error::Error;
 
@@ -16,11 +17,7 @@ pub(crate) fn of_program(keep: &[i32], confined: bool) -> Result<Vec<(i32, bool)
         let path = PathBuf::from(format!("/proc/self/fd/{number}"));
         // Opened as a place, so that nothing happens to what is there; what is closed is not there.
         let place = File::from(
-            match rustix::fs::open(
-                &path,
-                OFlags::PATH | OFlags::CLOEXEC,
-                rustix::fs::Mode::empty(),
-            ) {
+            match rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
                 Ok(place) => place,
                 Err(_) => continue,
             },
@@ -42,6 +39,24 @@ pub(crate) fn of_program(keep: &[i32], confined: bool) -> Result<Vec<(i32, bool)
         }
     }
     Ok(found)
+}
+
+/// Opens root's pipes among the standard descriptors to every user: programs open them again by their names
+/// (`/dev/stderr`), where a pipe is a file that only its owner may open. Who is no owner of the descriptor
+/// reaches it through `/proc/PID/fd` alone, which asks for more.
+pub(crate) fn open_pipes() {
+    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    for (number, descriptor) in [input.as_fd(), output.as_fd(), error.as_fd()]
+        .iter()
+        .enumerate()
+    {
+        let name = std::fs::read_link(format!("/proc/self/fd/{number}"));
+        let is_pipe = name.is_ok_and(|name| name.as_os_str().as_bytes().starts_with(b"pipe:"));
+        if is_pipe && rustix::fs::fstat(descriptor).is_ok_and(|found| found.st_uid == 0) {
+            // What stays closed is missed by the program itself.
+            let _ = rustix::fs::fchmod(descriptor, Mode::from_raw_mode(0o666));
+        }
+    }
 }
 
 /// With which flags `number` was opened.

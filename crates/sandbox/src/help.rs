@@ -1,6 +1,8 @@
 //! What would let this machine give a layer: looked for where administrators and containers forbid it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use crate::layer::LayerName;
 
@@ -9,7 +11,7 @@ pub(crate) fn with(layer: LayerName, errno: i32, root: bool) -> String {
     let causes = match layer {
         LayerName::Namespaces | LayerName::Network => namespaces(errno, root),
         LayerName::Filesystem => mounts(errno),
-        LayerName::Landlock | LayerName::Limits => Vec::new(),
+        LayerName::Ids | LayerName::Landlock | LayerName::Limits => Vec::new(),
     };
     causes.iter().map(|cause| format!("; {cause}")).collect()
 }
@@ -57,6 +59,38 @@ fn mounts(errno: i32) -> Vec<String> {
         causes.push("in a container, parts of /proc are covered and mounts can be forbidden: --security-opt systempaths=unconfined, and a seccomp and AppArmor profile that permits mounts".to_owned());
     }
     causes
+}
+
+/// A clause about what would help where the owners of files at `path` cannot be the program's.
+pub(crate) fn owners(path: &Path, errno: i32) -> String {
+    let cause = match errno {
+        libc::ENOSYS => "it needs Linux 5.12 (mount_setattr)".to_owned(),
+        libc::EPERM => {
+            "root here may not do that: it needs CAP_SYS_ADMIN outside of any container".to_owned()
+        }
+        _ => format!(
+            "the file system there, or one mounted below, cannot map ids ({}): ext4, xfs, btrfs, from Linux 6.3 on tmpfs, and others can, overlayfs and most network file systems cannot",
+            kind(path).unwrap_or_else(|| "unknown".to_owned())
+        ),
+    };
+    format!(
+        "; {cause}; as an ordinary user it is not needed, and --hide {path:?} goes without what is there"
+    )
+}
+
+/// The kind of the file system that `path` lies on.
+fn kind(path: &Path) -> Option<String> {
+    let device = std::fs::metadata(path).ok()?.dev();
+    let device = format!(
+        "{}:{}",
+        rustix::fs::major(device),
+        rustix::fs::minor(device)
+    );
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mut lines = mounts.lines();
+    let line = lines.find(|line| line.split(' ').nth(2) == Some(&device))?;
+    let (_, after) = line.split_once(" - ")?;
+    after.split(' ').next().map(str::to_owned)
 }
 
 fn number(path: &str) -> Option<u64> {

@@ -104,6 +104,19 @@ impl Program {
         })
     }
 
+    /// The same file once more.
+    pub(crate) fn again(&self) -> Result<Program, Error> {
+        let file = self.file.try_clone().map_err(|reason| Error::Read {
+            path: self.path.clone(),
+            reason,
+        })?;
+        Ok(Program {
+            file,
+            path: self.path.clone(),
+            identity: self.identity,
+        })
+    }
+
     /// The open file.
     pub fn file(&self) -> &File {
         &self.file

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use portcullis_sys::mount::{self, Attributes};
 use portcullis_sys::namespace::{self, Namespaces};
-use portcullis_sys::{Error, process, wait};
+use portcullis_sys::{Error, channel, ipc, process, wait};
 
 use crate::child::{self, Failure, Prepared, UNMAPPED};
 use crate::places_table::{PROC_HIDDEN, PROC_READ_ONLY};
@@ -24,7 +24,8 @@ pub(crate) fn run(prepared: &mut Prepared<'_>) -> ! {
         Ok(program) => {
             // It holds nothing open that the program may want closed; every signal stays blocked.
             let reaped = process::close_from(0, &[]).and_then(|()| wait::reap_until(program));
-            process::exit_now(i32::from(reaped.is_err()))
+            // What became of an attempt is told by this; what became of a program its tracer sees itself.
+            process::exit_now(reaped.unwrap_or(libc::EIO))
         }
     }
 }
@@ -37,15 +38,54 @@ fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
     if prepared.loopback {
         namespace::bring_loopback_up().map_err(|e| (8, e))?;
     }
+    bound().map_err(|e| (17, e))?;
+    if let Some(view) = prepared.view {
+        take(view, prepared).map_err(|e| (9, e))?;
+        copy(&view.mounts, prepared.copies).map_err(|e| (9, e))?;
+    }
+    if prepared.mapped {
+        // Before anything is made: whose it is. The signal is asked for again, because that forgets it.
+        namespace::become_first_user()
+            .and_then(|()| process::die_with_parent())
+            .map_err(|e| (16, e))?;
+    }
     if let Some(view) = prepared.view {
         build(view, prepared.copies)?;
     }
     child::create_program(prepared).map_err(|e| (13, e))
 }
 
+/// How many inotify instances a program may have: a user has 128 in all by default (inotify(7)).
+pub(crate) const INOTIFY_INSTANCES: u32 = 64;
+/// How many terminals of its own; the machine has 4096 (`kernel.pty.max`).
+pub(crate) const PTYS: u32 = 256;
+
+/// What is counted for the user outside as well, it cannot use up; and the keys of his session it does not
+/// have. The count is of its user namespace (namespaces(7), `/proc/sys/user`).
+fn bound() -> Result<(), Error> {
+    match process::put(c"/proc/sys/user/max_inotify_instances", b"64") {
+        // A kernel without inotify.
+        Err(e) if e.errno() == libc::ENOENT => {}
+        other => other?,
+    }
+    ipc::leave_session()
+}
+
+const _: () = assert!(INOTIFY_INSTANCES == 64 && PTYS == 256);
+
+/// Takes the copies that only the launcher can make, in the order of the view.
+fn take(view: &View, prepared: &mut Prepared<'_>) -> Result<(), Error> {
+    let mounts = view.mounts.iter().zip(prepared.copies.iter_mut());
+    for (mount, copy) in mounts.filter(|_| view.mapped) {
+        if mount.is_owned() {
+            *copy = channel::take(prepared.up.as_fd())?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the view, and goes to where the program begins.
 fn build(view: &View, copies: &mut [Option<OwnedFd>]) -> Result<(), Failure> {
-    copy(&view.mounts, copies).map_err(|e| (9, e))?;
     // While the machine's own process files can still be seen: the kernel asks for that (`mount_too_revealing`).
     let processes = mount::fresh(
         c"proc",
@@ -70,7 +110,7 @@ fn build(view: &View, copies: &mut [Option<OwnedFd>]) -> Result<(), Failure> {
 /// Copies what is grafted, before anything lies on it.
 fn copy(mounts: &[Mount], copies: &mut [Option<OwnedFd>]) -> Result<(), Error> {
     for (mount, copy) in mounts.iter().zip(copies) {
-        if matches!(mount.what, What::Graft { .. }) {
+        if copy.is_none() && matches!(mount.what, What::Graft { .. }) {
             let place = mount::place(&mount.at)?;
             let tree = mount::copy_tree(place.as_fd())?;
             mount::set_attributes(tree.as_fd(), mount.what.attributes())?;
@@ -110,7 +150,12 @@ fn one(mount: &Mount, copy: Option<OwnedFd>) -> Result<(), Error> {
         // There is one for each graft.
         (What::Graft { .. }, None) => return Ok(()),
         (What::Fresh { kind, mode }, _) if *kind == c"devpts" => {
-            mount::fresh(kind, &[(c"mode", mode), (c"ptmxmode", c"666")], attributes)?
+            let options = [
+                (c"mode", mode.as_c_str()),
+                (c"ptmxmode", c"666"),
+                (c"max", c"256"),
+            ];
+            mount::fresh(kind, &options, attributes)?
         }
         (What::Fresh { kind, mode }, _) => mount::fresh(kind, &[(c"mode", mode)], attributes)?,
         (What::EmptyDirectory, _) => cover(EMPTY_DIRECTORY, attributes)?,

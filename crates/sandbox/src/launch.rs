@@ -71,7 +71,7 @@ pub fn launch<O: Observer>(
     observer: &mut O,
 ) -> Result<Verdict<O::Report>, Error> {
     let forwarding = Forwarding::install()?;
-    let mut started = prepare(plan, filter, &forwarding)?;
+    let mut started = prepare(plan, filter, &forwarding, None)?;
     let began = Instant::now();
     start(plan, &started)?;
     compare_program(plan, started.pid)?;

@@ -8,6 +8,8 @@ use std::str::FromStr;
 pub enum LayerName {
     /// Processes, IPC, host name, cgroup root and capabilities of its own, under an init of its own.
     Namespaces,
+    /// For what root starts: ids that own nothing outside.
+    Ids,
     /// A view of the files: read-only, private places, hidden secrets.
     Filesystem,
     /// No network, or its own.
@@ -20,8 +22,9 @@ pub enum LayerName {
 
 impl LayerName {
     /// Every one, in the order in which they are reported.
-    pub const ALL: [LayerName; 5] = [
+    pub const ALL: [LayerName; 6] = [
         LayerName::Namespaces,
+        LayerName::Ids,
         LayerName::Filesystem,
         LayerName::Network,
         LayerName::Landlock,
@@ -32,6 +35,7 @@ impl LayerName {
     pub const fn name(self) -> &'static str {
         match self {
             LayerName::Namespaces => "namespaces",
+            LayerName::Ids => "ids",
             LayerName::Filesystem => "filesystem",
             LayerName::Network => "network",
             LayerName::Landlock => "landlock",

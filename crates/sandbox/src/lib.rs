@@ -7,7 +7,10 @@
 //!
 //! Who follows the program while it runs is an [`Observer`]; it is the tracer of every task.
 
+mod attempt;
 mod bounds;
+mod breakout;
+mod breakout_table;
 mod cgroup;
 mod child;
 mod confinement;
@@ -28,11 +31,16 @@ mod proof;
 mod rules;
 mod secret;
 mod started;
+mod subids;
+mod trees;
 mod users;
 mod verdict;
 mod view;
 mod watchdog;
+mod witness;
 
+pub use breakout::{Answer, Came, Filtered, Stage, Tried, prove};
+pub use breakout_table::Attempt;
 pub use confinement::{Confinement, Network};
 pub use error::Error;
 pub use features::Features;

@@ -61,6 +61,12 @@ pub(crate) const SYSTEM_HIDDEN: [&str; 6] = [
     "/sys/kernel/tracing",
 ];
 
+/// Directories of the system (hier(7)): who works in one is not the owner of all that is below it.
+pub(crate) const SYSTEM: [&str; 17] = [
+    "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/opt",
+    "/proc", "/run", "/sbin", "/sys", "/usr", "/var",
+];
+
 /// Files of the system that only root reads, hidden from a program that root starts.
 pub(crate) const ROOT_HIDDEN: [&str; 9] = [
     "/etc/gshadow",

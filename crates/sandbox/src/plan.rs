@@ -91,11 +91,15 @@ impl Plan {
             )));
         }
         let confinement = spec.confinement;
-        let users = Users::current();
-        let namespaces = namespaces(&confinement)?;
+        let users = Users::current(confinement.has(LayerName::Ids))?;
+        let namespaces = namespaces(&confinement, &users)?;
         let mounts = confinement.has(LayerName::Filesystem);
         let view = match mounts || confinement.has(LayerName::Landlock) {
-            true => Some(View::new(&confinement, spec.program.path(), users.root)?),
+            true => Some(View::new(
+                &confinement,
+                spec.program.path(),
+                users.reader(mounts),
+            )?),
             false => None,
         };
         let descriptors = descriptors::of_program(&spec.keep, mounts)?;
@@ -172,6 +176,17 @@ impl Plan {
                 detail: format!("an init of its own; {}", self.users.detail()),
             });
         }
+        if let Some(range) = self.users.range {
+            layers.push(Layer {
+                layer: LayerName::Ids.name(),
+                mechanism: match self.mounted() {
+                    Some(_) => "user namespace, idmapped mounts",
+                    None => "user namespace",
+                },
+                scope: ALL,
+                detail: range.detail(),
+            });
+        }
         if let Some(view) = self.mounted() {
             layers.push(Layer {
                 layer: LayerName::Filesystem.name(),
@@ -229,6 +244,8 @@ impl Plan {
         }
         for layer in LayerName::ALL {
             let (reason, surprises) = match layer {
+                // Nobody else has more than his own id.
+                LayerName::Ids if !self.users.root => continue,
                 _ if !self.confinement.has(layer) => ("left out (--allow-insecure)", true),
                 LayerName::Limits if self.bounds.is_empty() => {
                     ("none was asked for (--limit)", false)
@@ -281,10 +298,11 @@ impl fmt::Display for Plan {
 }
 
 /// The namespaces that `wanted` needs, or why that cannot be.
-fn namespaces(wanted: &Confinement) -> Result<Namespaces, Error> {
+fn namespaces(wanted: &Confinement, users: &Users) -> Result<Namespaces, Error> {
     let network = wanted.has(LayerName::Network) && wanted.network != Network::Host;
     if !wanted.has(LayerName::Namespaces) {
         let needs = [
+            (users.range.is_some(), LayerName::Ids),
             (wanted.has(LayerName::Filesystem), LayerName::Filesystem),
             (network, LayerName::Network),
         ];

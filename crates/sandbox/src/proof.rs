@@ -22,6 +22,7 @@ struct Line {
     read_only: bool,
     no_suid: bool,
     no_devices: bool,
+    mapped: bool,
     kind: Vec<u8>,
 }
 
@@ -63,6 +64,14 @@ fn judge(lines: &[Line], view: &View) -> Result<(), String> {
             || at.starts_with("/proc");
         if !line.no_devices && !device {
             return Err(format!("{at:?} has device files (no nodev)"));
+        }
+    }
+    for mount in view.owned().filter(|m| view.mapped && m.what.writable()) {
+        if last(lines, path_of(mount)).is_some_and(|line| !line.mapped) {
+            return Err(format!(
+                "{:?} is written with the program's own ids (not idmapped)",
+                path_of(mount)
+            ));
         }
     }
     for mount in &view.mounts {
@@ -107,6 +116,7 @@ fn line(bytes: &[u8]) -> Option<Line> {
         read_only: has(b"ro"),
         no_suid: has(b"nosuid"),
         no_devices: has(b"nodev"),
+        mapped: has(b"idmapped"),
         kind: kind.to_owned(),
     })
 }
@@ -138,10 +148,11 @@ fn unescape(bytes: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::Confinement;
+    use crate::view::Reader;
 
     fn view() -> View {
         let wanted = Confinement::new(PathBuf::from("/"));
-        View::new(&wanted, &std::env::current_exe().unwrap(), false).unwrap()
+        View::new(&wanted, &std::env::current_exe().unwrap(), Reader::User).unwrap()
     }
 
     fn lines(view: &View) -> Vec<Line> {
@@ -150,6 +161,7 @@ mod tests {
             read_only,
             no_suid: true,
             no_devices: true,
+            mapped: true,
             kind: kind.as_bytes().to_owned(),
         };
         let mut lines = vec![one(Path::new("/"), true, "ext4")];
@@ -188,6 +200,20 @@ mod tests {
             .contains("/dev")
         );
         assert!(spoil(&|l| l.clear()).contains("no mounts"));
+    }
+
+    #[test]
+    fn what_is_written_keeps_its_owner_outside() {
+        let tree = tempfile::tempdir().unwrap();
+        let mut wanted = Confinement::new(PathBuf::from("/"));
+        wanted.write = vec![tree.path().canonicalize().unwrap()];
+        let program = std::env::current_exe().unwrap();
+        let view = View::new(&wanted, &program, Reader::OtherRoot).unwrap();
+        let mut lines = lines(&view);
+        assert_eq!(judge(&lines, &view), Ok(()));
+        let at = lines.iter().position(|l| l.at == wanted.write[0]).unwrap();
+        lines[at].mapped = false;
+        assert!(judge(&lines, &view).unwrap_err().contains("idmapped"));
     }
 
     #[test]

@@ -9,16 +9,19 @@ use portcullis_sys::signal::{self, Forwarding};
 use portcullis_sys::wait::{self, Change};
 use portcullis_sys::{channel, process, ptrace};
 
+use crate::attempt::Step;
 use crate::bounds::Bounds;
 use crate::cgroup::Group;
 use crate::child::{self, COMPLAINT, Prepared, READY, STEPS, UNMAPPED};
 use crate::confinement::Network;
+use crate::descriptors;
 use crate::error::Error;
 use crate::help;
 use crate::layer::LayerName;
 use crate::plan::Plan;
 use crate::proof;
 use crate::secret::{ArmedFilter, Cookie};
+use crate::trees;
 
 /// Makes what `plan` says without executing the program: whether this machine can give it. Namespaces, mounts
 /// and users are made and proved as for a launch, by a child that is killed where the program would begin.
@@ -31,7 +34,7 @@ pub fn rehearse(plan: &Plan) -> Result<(), Error> {
     }];
     let filter = ArmedFilter::new(instructions, Cookie::random()?)?;
     let forwarding = Forwarding::install()?;
-    prepare(plan, filter, &forwarding).map(drop)
+    prepare(plan, filter, &forwarding, None).map(drop)
 }
 
 /// A child that waits for its tracer, behind everything that is made before. Dropped while it is armed, it and
@@ -49,17 +52,22 @@ pub(crate) struct Started {
     pub(crate) armed: bool,
 }
 
-/// Creates the child and its init, and proves what they made.
+/// Creates the child and its init, and proves what they made. With `attempt` the child does that in the end,
+/// instead of executing the program.
 pub(crate) fn prepare(
     plan: &Plan,
     filter: ArmedFilter,
     forwarding: &Forwarding,
+    attempt: Option<&[Step]>,
 ) -> Result<Started, Error> {
     process::set_dumpable(false)?;
     let arguments = CStringArray::new(plan.arguments.clone());
     let environment = CStringArray::new(plan.environment.clone());
     let (up_heard, up) = channel::pair()?;
     let (down, down_write) = process::pipe()?;
+    if plan.users.range.is_some() {
+        descriptors::open_pipes();
+    }
     let mask = signal::block_all()?;
     // The program and the pipes are close-on-exec.
     let own = [
@@ -84,11 +92,14 @@ pub(crate) fn prepare(
         signals: &forwarding.before(),
         up,
         down,
+        others: [up_heard.as_raw_fd(), down_write.as_raw_fd()],
         namespaces: plan.namespaces,
+        mapped: plan.users.range.is_some(),
         loopback: plan.confinement.network == Network::Loopback,
         view,
         copies: &mut copies,
         landlock: plan.landlock.as_ref(),
+        attempt,
         capabilities: namespaced.then(|| plan.users.capabilities()),
         bounds: &plan.bounds.resources,
     };
@@ -111,6 +122,9 @@ pub(crate) fn prepare(
     if namespaced {
         started.hear(plan, UNMAPPED)?;
         plan.users.map(first)?;
+        if let Some(view) = view {
+            trees::pass(view, first, started.up.as_fd())?;
+        }
         process::write_message(started.down.as_fd(), b"G")?;
         started.pid = started.hear(plan, READY)?;
         forwarding.target(process::handle(started.pid)?);

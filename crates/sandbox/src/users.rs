@@ -6,6 +6,8 @@ use portcullis_sys::namespace::Capabilities;
 
 use crate::error::Error;
 use crate::layer::LayerName;
+use crate::subids::{self, Range};
+use crate::view::Reader;
 
 /// The user who starts the program, and what he is inside.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,6 +16,8 @@ pub(crate) struct Users {
     pub(crate) root: bool,
     uid: u32,
     gid: u32,
+    /// What root is outside, when it is not itself.
+    pub(crate) range: Option<Range>,
 }
 
 /// What a program of root keeps, in its own user namespace only: owning and reading files of the users that
@@ -31,13 +35,23 @@ const OF_ROOT: Capabilities = 1 << 0 // CAP_CHOWN
     | 1 << 18; // CAP_SYS_CHROOT
 
 impl Users {
-    /// Of this process.
-    pub(crate) fn current() -> Users {
-        Users {
-            root: rustix::process::geteuid().is_root(),
+    /// Of this process; with `apart`, root gets ids that own nothing.
+    pub(crate) fn current(apart: bool) -> Result<Users, Error> {
+        let root = rustix::process::geteuid().is_root();
+        let range = match root && apart {
+            true => Some(subids::find().map_err(|reason| Error::Layer {
+                layer: LayerName::Ids,
+                reason,
+                help: String::new(),
+            })?),
+            false => None,
+        };
+        Ok(Users {
+            root,
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
-        }
+            range,
+        })
     }
 
     /// What the program keeps of the capabilities over its namespaces.
@@ -45,26 +59,49 @@ impl Users {
         if self.root { OF_ROOT } else { 0 }
     }
 
-    /// What it is inside, as a clause.
-    pub(crate) fn detail(&self) -> &'static str {
-        match self.root {
-            true => {
-                "users keep their ids: root's program is uid 0 for files, without a capability outside"
-            }
-            false => "the user keeps his id and has no capability",
+    /// By whose rights the program reads files; `mounted`: by mounts it is given some as its own.
+    pub(crate) fn reader(&self, mounted: bool) -> Reader {
+        match (self.root, self.range) {
+            (true, Some(_)) if mounted => Reader::OtherRoot,
+            (true, _) => Reader::Root,
+            (false, _) => Reader::User,
         }
     }
 
-    /// Gives `init`, which waits, the users: root all that it knows itself, anybody else himself alone.
-    /// Whoever maps more than himself needs a capability outside (user_namespaces(7)).
+    /// What it is inside, as a clause.
+    pub(crate) fn detail(&self) -> &'static str {
+        match (self.root, self.range) {
+            (true, Some(_)) => "root without a capability outside",
+            (true, None) => {
+                "users keep their ids: root's program is uid 0 for files, without a capability outside"
+            }
+            (false, _) => "the user keeps his id and has no capability",
+        }
+    }
+
+    /// Gives `init`, which waits, the users: root the range, or all that it knows itself, anybody else himself
+    /// alone. Whoever maps more than himself needs a capability outside (user_namespaces(7)).
     pub(crate) fn map(&self, init: i32) -> Result<(), Error> {
         let write = |name: &str, text: &str| {
             fs::write(format!("/proc/{init}/{name}"), text).map_err(|e| Error::Layer {
-                layer: LayerName::Namespaces,
+                layer: match self.range {
+                    Some(_) => LayerName::Ids,
+                    None => LayerName::Namespaces,
+                },
                 reason: format!("writing {name}: {e}"),
-                help: String::new(),
+                help: match self.range {
+                    Some(_) => "; root needs CAP_SETUID and CAP_SETGID for that, which a container may lack".to_owned(),
+                    None => String::new(),
+                },
             })
         };
+        if let Some(Range {
+            uid, gid, count, ..
+        }) = self.range
+        {
+            write("uid_map", &format!("0 {uid} {count}\n"))?;
+            return write("gid_map", &format!("0 {gid} {count}\n"));
+        }
         if self.root {
             write("uid_map", &same("/proc/self/uid_map"))?;
             return write("gid_map", &same("/proc/self/gid_map"));

@@ -4,11 +4,16 @@
 //! The base is a copy of the whole tree, made read-only. On it come, parents before children, private
 //! places, devices, trees that can be written, and covers over what is hidden. What the program needs from
 //! below a private place (its own files, its working directory) is put there again.
+//!
+//! A program of root that has ids of its own owns nothing of the base. What it is given (its home and working
+//! directory, its own files, named trees) is put there a second time, with root's files as its own; where only
+//! their owner may enter a directory on the way, an empty one takes its place.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use portcullis_sys::mount::Attributes;
@@ -16,8 +21,9 @@ use portcullis_sys::mount::Attributes;
 use crate::confinement::{Confinement, Network};
 use crate::error::Error;
 use crate::places_table::{
-    DEVICE_LINKS, DEVICES, HOME_SECRETS, PRIVATE, ROOT_HIDDEN, SYSTEM_HIDDEN,
+    DEVICE_LINKS, DEVICES, HOME_SECRETS, PRIVATE, ROOT_HIDDEN, SYSTEM, SYSTEM_HIDDEN,
 };
+use crate::trees::is_open;
 
 /// What the program sees.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +32,8 @@ pub(crate) struct View {
     pub(crate) mounts: Vec<Mount>,
     /// The machine's root is the initial RAM file system, on which the view lies.
     pub(crate) over: bool,
+    /// The program's root is another than the machine's.
+    pub(crate) mapped: bool,
     /// Where the program begins.
     pub(crate) directory: CString,
     /// Its file.
@@ -97,10 +105,12 @@ impl What {
 }
 
 impl View {
-    /// The view that `wanted` asks for, of this machine as it is now. `root`: the user is root, whose
-    /// secrets are the system's.
-    pub(crate) fn new(wanted: &Confinement, program: &Path, root: bool) -> Result<View, Error> {
-        let mut plan = Planned::default();
+    /// The view that `wanted` asks for, of this machine as it is now.
+    pub(crate) fn new(wanted: &Confinement, program: &Path, reader: Reader) -> Result<View, Error> {
+        let mut plan = Planned {
+            mapped: reader == Reader::OtherRoot,
+            ..Planned::default()
+        };
         for (path, mode) in PRIVATE {
             if let Ok(path) = Path::new(path).canonicalize() {
                 plan.put(path, fresh(c"tmpfs", mode));
@@ -111,6 +121,11 @@ impl View {
         let runtime = runtime.and_then(|path| path.canonicalize().ok());
         if let Some(path) = runtime.filter(|path| path.is_dir()) {
             plan.put(path, fresh(c"tmpfs", "700"));
+        }
+        if plan.mapped {
+            for home in &wanted.homes {
+                plan.own(home);
+            }
         }
         let mut granted = Vec::new();
         for path in &wanted.read {
@@ -132,7 +147,7 @@ impl View {
         let directory = existing(&wanted.directory, "work in")?;
         let program = existing(program, "start")?;
         plan.needs(wanted, &directory, &program);
-        let mut covers = hidden(wanted, root);
+        let mut covers = hidden(wanted, reader);
         for path in &wanted.hide {
             covers.push(existing(path, "hide")?);
         }
@@ -178,11 +193,22 @@ impl fmt::Display for Mount {
     }
 }
 
+/// By whose rights files are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reader {
+    /// An ordinary user's.
+    User,
+    /// Those of the machine's root, whose secrets are the system's.
+    Root,
+    /// Root's, with ids that own nothing of the machine.
+    OtherRoot,
+}
+
 /// What is hidden without being asked for.
-fn hidden(wanted: &Confinement, root: bool) -> Vec<PathBuf> {
+fn hidden(wanted: &Confinement, reader: Reader) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = SYSTEM_HIDDEN.map(PathBuf::from).into();
     let mut homes = wanted.homes.clone();
-    if root {
+    if reader != Reader::User {
         paths.extend(ROOT_HIDDEN.map(PathBuf::from));
         let others = std::fs::read_dir("/home").into_iter().flatten().flatten();
         homes.extend(others.map(|entry| entry.path()));
@@ -211,7 +237,14 @@ fn fresh(kind: &'static std::ffi::CStr, mode: &str) -> What {
 #[derive(Default)]
 struct Planned {
     mounts: BTreeMap<PathBuf, What>,
+    /// The program owns nothing of the base.
+    mapped: bool,
 }
+
+const READ_ONLY: What = What::Graft {
+    writable: false,
+    device: false,
+};
 
 impl Planned {
     fn put(&mut self, path: PathBuf, what: What) {
@@ -242,8 +275,8 @@ impl Planned {
     /// Nothing is seen at and below `path` but for what the user names there.
     fn cover(&mut self, path: &Path, granted: &[(PathBuf, bool)]) {
         let is = |other: &Path| granted.iter().any(|(g, _)| g == other);
-        // Below a private place there is nothing to hide.
-        if is(path) || self.private_above(path).is_some() {
+        // Below a private place, and where the program cannot enter, there is nothing to hide.
+        if is(path) || self.private_above(path).is_some() || self.closed_above(path).is_some() {
             return;
         }
         self.mounts
@@ -268,7 +301,9 @@ impl Planned {
     /// The user names `path`: it is as the machine has it, and can be written when he says so.
     fn open(&mut self, path: &Path, writable: bool) {
         let was = self.mounts.remove(path);
-        if writable || was.is_some() || self.private_above(path).is_some() {
+        self.make_room(path);
+        if writable || was.is_some() || self.private_above(path).is_some() || self.is_foreign(path)
+        {
             self.put(
                 path.to_owned(),
                 What::Graft {
@@ -279,18 +314,54 @@ impl Planned {
         }
     }
 
-    /// Hidden directories above `path` become private ones, in which others can be attached.
+    /// Hidden and closed directories above `path` become private ones, in which others can be attached.
     fn make_room(&mut self, path: &Path) {
         for above in path.ancestors().skip(1) {
             if self.mounts.get(above) == Some(&What::EmptyDirectory) {
                 self.put(above.to_owned(), fresh(c"tmpfs", "755"));
             }
         }
+        if let Some(closed) = self.closed_above(path) {
+            self.put(closed, fresh(c"tmpfs", "755"));
+        }
+    }
+
+    /// The outermost directory above `path` that the program may not enter: only its owner may, and that is
+    /// not the program.
+    fn closed_above(&self, path: &Path) -> Option<PathBuf> {
+        if !self.is_foreign(path) {
+            return None;
+        }
+        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+        above.reverse();
+        let closed = above.into_iter().find(|directory| {
+            let found = std::fs::metadata(directory);
+            found.is_ok_and(|found| found.mode() & 0o001 == 0)
+        });
+        closed.map(Path::to_owned)
+    }
+
+    /// Whether `path` would be seen in the base, by a program that owns nothing there.
+    fn is_foreign(&self, path: &Path) -> bool {
+        self.mapped && self.nearest(path).is_none()
+    }
+
+    /// The directory `path` is given as the program's own, unless it is one of the system's.
+    fn own(&mut self, path: &Path) {
+        let Ok(path) = path.canonicalize() else {
+            return;
+        };
+        let system = SYSTEM.iter().any(|system| Path::new(system) == path);
+        if !system && path.is_dir() && self.is_foreign(&path) {
+            self.make_room(&path);
+            self.mounts.entry(path).or_insert(READ_ONLY);
+        }
     }
 
     /// Its own files, its working directory and what its network is configured by.
     fn needs(&mut self, wanted: &Confinement, directory: &Path, program: &Path) {
         if !self.mounts.contains_key(directory) {
+            self.own(directory);
             self.need(directory);
         }
         let names = (wanted.network != Network::None).then_some(Path::new("/etc/resolv.conf"));
@@ -306,13 +377,9 @@ impl Planned {
     /// What is needed is put where a private place would hide it.
     fn need(&mut self, path: &Path) {
         self.make_room(path);
-        if self.private_above(path).is_some() {
-            let what = What::Graft {
-                writable: false,
-                device: false,
-            };
+        if self.private_above(path).is_some() || self.is_foreign(path) && !is_open(path) {
             // What is there already stays as it is.
-            self.mounts.entry(path.to_owned()).or_insert(what);
+            self.mounts.entry(path.to_owned()).or_insert(READ_ONLY);
         }
     }
 
@@ -361,6 +428,7 @@ impl Planned {
         Ok(View {
             mounts,
             over: is_initial_root(),
+            mapped: self.mapped,
             directory: c_string(directory)?,
             program: c_string(program)?,
         })
@@ -426,7 +494,7 @@ mod tests {
         let program = place.join("program");
         std::fs::write(&program, "").unwrap();
         let wanted = Confinement::new(PathBuf::from("/"));
-        let view = View::new(&wanted, &program, false).unwrap();
+        let view = View::new(&wanted, &program, Reader::User).unwrap();
         let tmp = at(&view, Path::new("/tmp")).unwrap();
         assert!(tmp.what.writable());
         assert_eq!(tmp.directories.len(), 1);
@@ -435,7 +503,7 @@ mod tests {
 
         // The working directory has it already.
         let wanted = Confinement::new(place.clone());
-        let view = View::new(&wanted, &program, false).unwrap();
+        let view = View::new(&wanted, &program, Reader::User).unwrap();
         assert!(!at(&view, &place).unwrap().what.writable());
         assert_eq!(at(&view, &program), None);
     }
@@ -451,19 +519,19 @@ mod tests {
         wanted.homes = vec![home.clone()];
         wanted.write = vec![home.clone()];
         let program = program();
-        let view = View::new(&wanted, &program, false).unwrap();
+        let view = View::new(&wanted, &program, Reader::User).unwrap();
         let what = |view: &View, name: &str| at(view, &home.join(name)).map(|m| m.what.clone());
         assert_eq!(what(&view, ".ssh"), Some(What::EmptyDirectory));
         assert_eq!(what(&view, ".netrc"), Some(What::EmptyFile));
         assert!(at(&view, &home).unwrap().what.writable());
 
         wanted.read = vec![home.join(".ssh/known_hosts")];
-        let view = View::new(&wanted, &program, false).unwrap();
+        let view = View::new(&wanted, &program, Reader::User).unwrap();
         let ssh = at(&view, &home.join(".ssh")).unwrap();
         assert!(matches!(ssh.what, What::Fresh { .. }));
         assert_eq!(ssh.files.len(), 1);
         wanted.read = vec![home.join(".ssh")];
-        let view = View::new(&wanted, &program, false).unwrap();
+        let view = View::new(&wanted, &program, Reader::User).unwrap();
         assert!(matches!(
             what(&view, ".ssh"),
             Some(What::Graft {
@@ -476,7 +544,7 @@ mod tests {
     #[test]
     fn parents_come_before_children() {
         let wanted = Confinement::new(PathBuf::from("/"));
-        let view = View::new(&wanted, &program(), true).unwrap();
+        let view = View::new(&wanted, &program(), Reader::Root).unwrap();
         for (index, mount) in view.mounts.iter().enumerate() {
             let path = Path::new(std::ffi::OsStr::from_bytes(mount.at.as_bytes()));
             for before in &view.mounts[..index] {
@@ -487,9 +555,46 @@ mod tests {
     }
 
     #[test]
+    fn a_root_of_other_ids_is_given_what_is_its_users() {
+        // Closed to others, as a home of root is.
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let work = home.join("work/tree");
+        std::fs::create_dir_all(&work).unwrap();
+        let owners = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&home, owners).unwrap();
+        let planned = |mapped| Planned {
+            mapped,
+            ..Planned::default()
+        };
+        let mut same = planned(false);
+        same.own(&home);
+        same.need(&work);
+        assert!(same.mounts.is_empty());
+        // The way there is closed: it is made anew.
+        let mut other = planned(true);
+        other.need(&work);
+        assert!(matches!(other.mounts[&home], What::Fresh { .. }));
+        assert_eq!(other.mounts[&work], READ_ONLY);
+        // Below its home it is there already.
+        let mut other = planned(true);
+        other.own(&home);
+        other.own(&work);
+        assert_eq!(other.mounts, BTreeMap::from([(home.clone(), READ_ONLY)]));
+        // What cannot be reached is not covered.
+        let mut other = planned(true);
+        other.cover(&work, &[]);
+        assert!(other.mounts.is_empty());
+        // One of the system is nobody's own.
+        other.own(Path::new("/etc"));
+        other.own(Path::new("/"));
+        assert!(other.mounts.is_empty());
+    }
+
+    #[test]
     fn the_whole_cannot_be_written() {
         let mut wanted = Confinement::new(PathBuf::from("/"));
         wanted.write = vec![PathBuf::from("/")];
-        assert!(View::new(&wanted, &program(), false).is_err());
+        assert!(View::new(&wanted, &program(), Reader::User).is_err());
     }
 }

@@ -71,6 +71,97 @@ pub fn hear(from: BorrowedFd<'_>, into: &mut [u8]) -> Result<(usize, i32), Error
     Ok((usize::try_from(length).unwrap_or(0), sender.pid))
 }
 
+/// Room for the header and one descriptor, aligned as the header needs.
+type Control = [u64; 4];
+
+/// Passes `descriptor` to who hears at the other end, or tells that there is none (unix(7), `SCM_RIGHTS`).
+pub fn pass(to: BorrowedFd<'_>, descriptor: Option<BorrowedFd<'_>>) -> Result<(), Error> {
+    let mut word = [u8::from(descriptor.is_some())];
+    let mut control: Control = [0; 4];
+    let mut part = one_byte(&mut word);
+    let mut message = about(&mut part, &mut control);
+    match descriptor {
+        Some(descriptor) => {
+            // SAFETY: the control buffer has room for one header.
+            let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+            // SAFETY: it is within the buffer, aligned as it needs, and nothing else refers to it.
+            let header = unsafe { &mut *header };
+            header.cmsg_level = libc::SOL_SOCKET;
+            header.cmsg_type = libc::SCM_RIGHTS;
+            // SAFETY: arithmetic only.
+            header.cmsg_len = unsafe { libc::CMSG_LEN(size_of::<libc::c_int>() as u32) } as _;
+            // SAFETY: arithmetic only.
+            let length = unsafe { libc::CMSG_SPACE(size_of::<libc::c_int>() as u32) };
+            message.msg_controllen = length as _;
+            // SAFETY: the header is within the buffer, which has room for an integer after it.
+            let data = unsafe { libc::CMSG_DATA(header) }.cast::<libc::c_int>();
+            // SAFETY: as above.
+            unsafe { data.write_unaligned(descriptor.as_raw_fd()) };
+        }
+        None => message.msg_controllen = 0,
+    }
+    // SAFETY: all that `message` points to lives, with its sizes.
+    let value = unsafe { libc::sendmsg(to.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+    check("sendmsg", value as libc::c_long).map(drop)
+}
+
+/// What the other end passed, close-on-exec; `None` when it told that there is nothing. A closed end is
+/// `EPIPE`. May be called by a child before its exec.
+pub fn take(from: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error> {
+    let mut word = [0];
+    let mut control: Control = [0; 4];
+    let mut part = one_byte(&mut word);
+    let mut message = about(&mut part, &mut control);
+    let length = loop {
+        // SAFETY: all that `message` points to lives and is exclusive, with its sizes.
+        let value =
+            unsafe { libc::recvmsg(from.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+        match check("recvmsg", value as libc::c_long) {
+            Err(e) if e.errno() == libc::EINTR => {}
+            other => break other?,
+        }
+    };
+    if length != 1 {
+        return Err(Error {
+            call: "recvmsg",
+            reason: std::io::Error::from_raw_os_error(libc::EPIPE),
+        });
+    }
+    // SAFETY: `message` is as recvmsg left it.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    if header.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: not null, so within `control`, which is aligned for it.
+    let kind = unsafe { (*header).cmsg_type };
+    if kind != libc::SCM_RIGHTS {
+        return Ok(None);
+    }
+    // SAFETY: the header is valid.
+    let data = unsafe { libc::CMSG_DATA(header) };
+    // SAFETY: there is room for one descriptor and no more, so the kernel left exactly one.
+    let descriptor = unsafe { data.cast::<libc::c_int>().read_unaligned() };
+    Ok(Some(owned(descriptor.into())))
+}
+
+fn one_byte(word: &mut [u8; 1]) -> libc::iovec {
+    libc::iovec {
+        iov_base: word.as_mut_ptr().cast(),
+        iov_len: 1,
+    }
+}
+
+fn about(part: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
+    // SAFETY: a zeroed msghdr is valid.
+    let mut message = unsafe { MaybeUninit::<libc::msghdr>::zeroed().assume_init() };
+    message.msg_iov = part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    // SAFETY: arithmetic only.
+    message.msg_controllen = unsafe { libc::CMSG_SPACE(size_of::<libc::c_int>() as u32) } as _;
+    message
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
@@ -87,5 +178,21 @@ mod tests {
         assert_eq!(hear(hears.as_fd(), &mut word).unwrap(), (4, own));
         drop(other);
         assert_eq!(hear(hears.as_fd(), &mut word).unwrap().0, 0);
+    }
+
+    #[test]
+    fn a_descriptor_is_passed() {
+        let (here, there) = pair().unwrap();
+        let (read, write) = process::pipe().unwrap();
+        pass(here.as_fd(), Some(write.as_fd())).unwrap();
+        pass(here.as_fd(), None).unwrap();
+        drop(write);
+        let passed = take(there.as_fd()).unwrap().unwrap();
+        assert!(take(there.as_fd()).unwrap().is_none());
+        process::write_message(passed.as_fd(), b"w").unwrap();
+        let mut word = [0; 2];
+        assert_eq!(process::read_message(read.as_fd(), &mut word).unwrap(), 1);
+        drop(here);
+        assert_eq!(take(there.as_fd()).unwrap_err().errno(), libc::EPIPE);
     }
 }

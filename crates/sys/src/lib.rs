@@ -11,6 +11,7 @@ compile_error!("Portcullis is for Linux on x86_64 and aarch64");
 
 pub mod channel;
 pub mod exec;
+pub mod ipc;
 pub mod landlock;
 pub mod limit;
 pub mod mount;

@@ -84,6 +84,26 @@ pub fn copy_tree(place: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
 /// Gives every mount of `tree` the attributes `set`, and takes each out of propagation (Linux 5.12).
 /// Unlike flags beside a bind, which the kernel ignores (mount(2)), this holds or fails.
 pub fn set_attributes(tree: BorrowedFd<'_>, set: Attributes) -> Result<(), Error> {
+    change(tree, set, None)
+}
+
+/// The same, and the owners of files are seen, and written, through the ids of `users`, a user namespace
+/// (mount_setattr(2), "ID-mapped mounts"). `EINVAL`: a file system of the tree cannot do that; `EPERM`: the
+/// caller may not, or a mount of the tree does it already.
+pub fn map_owners(
+    tree: BorrowedFd<'_>,
+    set: Attributes,
+    users: BorrowedFd<'_>,
+) -> Result<(), Error> {
+    change(tree, set, Some(users))
+}
+
+fn change(
+    tree: BorrowedFd<'_>,
+    set: Attributes,
+    users: Option<BorrowedFd<'_>>,
+) -> Result<(), Error> {
+    const MAP_OWNERS: u64 = 0x10_0000;
     #[repr(C)]
     struct MountAttr {
         set: u64,
@@ -92,10 +112,10 @@ pub fn set_attributes(tree: BorrowedFd<'_>, set: Attributes) -> Result<(), Error
         user_namespace: u64,
     }
     let attr = MountAttr {
-        set: set.0,
+        set: set.0 | users.map_or(0, |_| MAP_OWNERS),
         clear: 0,
         propagation: MS_PRIVATE,
-        user_namespace: 0,
+        user_namespace: users.map_or(0, |users| users.as_raw_fd() as u64),
     };
     // SAFETY: an empty path, and a structure that lives, with its size.
     let value = unsafe {

@@ -94,6 +94,21 @@ struct CapabilityHalf {
     inheritable: u32,
 }
 
+/// Becomes user and group 0 of the caller's user namespace, whose maps are written, and leaves all other
+/// groups. The kernel clears the parent-death signal and makes the process non-dumpable (prctl(2)). May be
+/// called by a child before its exec: the calls themselves are made, because libc's change all threads.
+pub fn become_first_user() -> Result<(), Error> {
+    // SAFETY: an empty list is passed, so nothing is read.
+    let value = unsafe { libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>()) };
+    check("setgroups", value)?;
+    // SAFETY: integers only.
+    let value = unsafe { libc::syscall(libc::SYS_setresgid, 0, 0, 0) };
+    check("setresgid", value)?;
+    // SAFETY: integers only.
+    let value = unsafe { libc::syscall(libc::SYS_setresuid, 0, 0, 0) };
+    check("setresuid", value).map(drop)
+}
+
 /// Brings the loopback device of the calling process's network namespace up. May be called by a child before
 /// its exec.
 pub fn bring_loopback_up() -> Result<(), Error> {

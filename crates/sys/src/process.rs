@@ -6,7 +6,7 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use crate::{Error, check};
 
@@ -52,6 +52,14 @@ pub fn close_from(first: i32, kept: &[i32]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Closes `descriptor`, which nothing owns any more. May be called by a child before its exec, which has a copy
+/// of what its parent owns.
+pub fn close(descriptor: i32) -> Result<(), Error> {
+    // SAFETY: an integer only; the caller says that nothing owns it.
+    let value = unsafe { libc::syscall(libc::SYS_close, descriptor) };
+    check("close", value).map(drop)
+}
+
 /// Lets `descriptor` stay open over the next exec. May be called by a child before its exec.
 pub fn keep_on_exec(descriptor: i32) -> Result<(), Error> {
     // SAFETY: fcntl(F_SETFD) with integer arguments only.
@@ -80,6 +88,16 @@ pub fn open(path: &CStr) -> Result<OwnedFd, Error> {
     // SAFETY: a null-terminated path.
     let value = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) };
     check("open", value).map(owned)
+}
+
+/// Puts `bytes` into the file at `path`, which is there, by one write. May be called by a child before its
+/// exec.
+pub fn put(path: &CStr, bytes: &[u8]) -> Result<(), Error> {
+    let flags = libc::O_WRONLY | libc::O_CLOEXEC | libc::O_NOCTTY;
+    // SAFETY: a null-terminated path.
+    let value = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0) };
+    let file = check("open", value).map(owned)?;
+    write_message(file.as_fd(), bytes)
 }
 
 /// Which file `descriptor` is: device and inode. May be called by a child before its exec.

@@ -66,9 +66,9 @@ pub fn next_of(pid: i32) -> Result<Option<(i32, Change)>, Error> {
     wait(libc::P_PID, pid)
 }
 
-/// Reaps children of the calling process until `last` is among them. May be called by a child before its
-/// exec.
-pub fn reap_until(last: i32) -> Result<(), Error> {
+/// Reaps children of the calling process until `last` is among them; the exit code of that, or 128 and the
+/// signal that ended it. May be called by a child before its exec.
+pub fn reap_until(last: i32) -> Result<i32, Error> {
     loop {
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
         let options = libc::WEXITED | libc::__WALL;
@@ -91,7 +91,12 @@ pub fn reap_until(last: i32) -> Result<(), Error> {
         let info = unsafe { info.assume_init() };
         // SAFETY: after a successful waitid the SIGCHLD fields are the active ones.
         if unsafe { info.si_pid() } == last {
-            return Ok(());
+            // SAFETY: as above.
+            let status = unsafe { info.si_status() };
+            return Ok(match info.si_code {
+                libc::CLD_EXITED => status,
+                _ => 128 + status,
+            });
         }
     }
 }

@@ -105,6 +105,7 @@ pub(super) fn without(environment: &Environment) -> Vec<Word> {
     let (users, mounts) = (has(Feature::Userns), has(Feature::MountSetattr));
     let layers = [
         ("namespaces", users),
+        ("ids", users),
         ("network", users),
         ("filesystem", users && mounts),
         ("landlock", has(Feature::Landlock)),

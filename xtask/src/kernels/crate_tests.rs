@@ -45,9 +45,25 @@ const NEEDS: &[(&str, Feature)] = &[
         Feature::X86_64,
     ),
     // What is mounted is made read-only as a whole, and rules about files belong to the default.
+    ("it::breakout::", Feature::MountSetattr),
+    ("it::breakout::", Feature::Landlock),
+    ("it::breakout::", Feature::Userns),
     ("it::confined::", Feature::MountSetattr),
     ("it::confined::", Feature::Landlock),
     ("it::confined::", Feature::Userns),
+    (
+        "it::confined::a_program_of_root_owns_nothing_of_the_machine",
+        Feature::Root,
+    ),
+    (
+        "it::confined::a_program_of_root_becomes_another_user",
+        Feature::Root,
+    ),
+    // In a machine, files in memory are all that there is.
+    (
+        "it::confined::a_program_of_root_becomes_another_user",
+        Feature::IdmappedTmpfs,
+    ),
     // Also below an init of its own.
     (
         "it::launcher::a_signal_to_the_launcher_reaches_the_program",

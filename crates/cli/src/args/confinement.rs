@@ -24,7 +24,7 @@ pub(crate) struct ConfinementArgs {
     /// file-size=1M, separated by commas (repeatable)
     #[arg(long, value_name = "LIMITS")]
     pub(crate) limit: Vec<Limits>,
-    /// Start the program without LAYER: namespaces, filesystem, network, landlock, limits (repeatable)
+    /// Start the program without LAYER: namespaces, ids, filesystem, network, landlock, limits (repeatable)
     #[arg(long, value_name = "LAYER")]
     pub(crate) allow_insecure: Vec<LayerName>,
 }

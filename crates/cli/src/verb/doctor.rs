@@ -79,11 +79,12 @@ struct Trial {
 }
 
 /// What is tried.
-const TRIALS: [Trial; 8] = [
+const TRIALS: [Trial; 9] = [
     Trial::of(
         LayerName::Namespaces,
         "user, pid, mount, ipc, uts and cgroup",
     ),
+    Trial::of(LayerName::Ids, "ids that own nothing, for what root starts"),
     Trial::of(LayerName::Network, "a network namespace"),
     Trial {
         needed: false,
@@ -127,6 +128,9 @@ impl Trial {
         wanted.without = self.without.iter().copied().collect();
         // Whether the kernel has it is asked apart; here it would hide what else fails.
         wanted.without.insert(LayerName::Landlock);
+        if self.layer != LayerName::Ids {
+            wanted.without.insert(LayerName::Ids);
+        }
         wanted.network = self.network;
         if !self.limits.is_empty() {
             wanted.limits = self.limits.parse().map_err(anyhow::Error::msg)?;

@@ -8,6 +8,7 @@ mod filter;
 mod foreign;
 mod late;
 mod observer;
+mod prove;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -110,11 +111,15 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
             neutral::path(program)
         ));
     }
-    let plan = Plan::new(spec, &Features::probe())?;
+    let features = Features::probe();
+    let plan = Plan::new(spec, &features)?;
     say_before(&set, &plan);
     if typed.dry_run {
         output::Output::Stdout.write_text(&plan.to_string())?;
         return Ok(Exit::Success);
+    }
+    if typed.prove {
+        prove::before(&plan, &features, &policy, !typed.closure.no_cache)?;
     }
     let map = filter::map(set.binary.arch, mode, traced);
     let (filter, template) = filter::armed(&policy, &map, !typed.closure.no_cache)?;

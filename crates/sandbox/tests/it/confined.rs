@@ -1,17 +1,15 @@
-//! What a program must not be able to do, one attempt a line, each with the control that shows that it is the
-//! layer which stops it: without the layer the same attempt succeeds.
+//! What a confined program is given, what bounds it, and what is left of it.
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use portcullis_sandbox::{Confinement, Error, Network, Outcome, Program};
+use portcullis_sandbox::{Confinement, Error, LayerName, Network, Outcome, Program};
 
+use crate::breakout;
 use crate::filter::Denied;
 use crate::harness::{self, Case, build};
 
@@ -22,9 +20,8 @@ struct Outside {
     directory: tempfile::TempDir,
     /// Of its own, beside it.
     private: tempfile::TempDir,
-    _listens: (UnixListener, UnixListener, TcpListener),
+    _listens: TcpListener,
     port: String,
-    abstract_name: String,
 }
 
 impl Outside {
@@ -32,24 +29,20 @@ impl Outside {
         let directory = tempfile::tempdir_in("/tmp").unwrap();
         let private = tempfile::tempdir_in("/tmp").unwrap();
         let at = |name: &str| directory.path().join(name);
+        // Closed to nobody: what stops a program here is no permission of the file.
+        open_to_all(directory.path());
+        open_to_all(private.path());
         fs::create_dir_all(at("home/.ssh")).unwrap();
         fs::write(at("home/.ssh/key"), "secret").unwrap();
-        fs::write(at("home/.netrc"), "secret").unwrap();
         fs::write(at("file"), "data").unwrap();
+        open_to_all(&at("file"));
         fs::create_dir(at("tree")).unwrap();
         fs::write(private.path().join("file"), "data").unwrap();
-        let name = directory.path().file_name().unwrap().to_string_lossy();
-        let abstract_name = format!("portcullis-{name}");
-        let address = SocketAddr::from_abstract_name(&abstract_name).unwrap();
+        open_to_all(&private.path().join("file"));
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         Outside {
             port: tcp.local_addr().unwrap().port().to_string(),
-            _listens: (
-                UnixListener::bind(private.path().join("socket")).unwrap(),
-                UnixListener::bind_addr(&address).unwrap(),
-                tcp,
-            ),
-            abstract_name,
+            _listens: tcp,
             directory,
             private,
         }
@@ -70,6 +63,10 @@ impl Outside {
     }
 }
 
+fn open_to_all(path: &Path) {
+    fs::set_permissions(path, PermissionsExt::from_mode(0o777)).unwrap();
+}
+
 /// A file of the private directory for temporary files.
 fn temporary(name: &str) -> String {
     Path::new("/tmp").join(name).display().to_string()
@@ -85,99 +82,12 @@ fn attempt(program: &Path, words: &[&str], confinement: &Confinement) -> Outcome
     }
 }
 
-/// Every attempt: what it is told, and the error number with which it fails.
-fn attempts(outside: &Outside) -> Vec<(Vec<String>, i32)> {
-    let own = std::process::id().to_string();
-    let attempt = |words: &[&str], errno| {
-        let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
-        (words, errno)
-    };
-    vec![
-        attempt(&["write", &outside.at("file")], libc::EROFS),
-        attempt(&["create", &outside.at("new")], libc::EROFS),
-        attempt(&["read", &outside.at("home/.ssh/key")], libc::ENOENT),
-        attempt(&["read", &outside.private("file")], libc::ENOENT),
-        attempt(&["unix", &outside.private("socket")], libc::ENOENT),
-        attempt(&["abstract", &outside.abstract_name], libc::ECONNREFUSED),
-        attempt(&["tcp", &outside.port], libc::ENETUNREACH),
-        attempt(&["signal", &own], libc::ESRCH),
-    ]
-}
-
-/// Attempts that no ordinary process succeeds with, or that need a privilege: they have no control.
-fn without_control() -> Vec<(Vec<String>, i32)> {
-    let attempt = |words: &[&str], errno| {
-        let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
-        (words, errno)
-    };
-    vec![
-        // Its owner is root, by whose id the program of an ordinary user is stopped before.
-        attempt(
-            &["write", "/proc/sys/kernel/hostname"],
-            match rustix::process::geteuid().is_root() {
-                true => libc::EROFS,
-                false => libc::EACCES,
-            },
-        ),
-        attempt(&["trace", "1"], libc::EPERM),
-        attempt(&["write", "/proc/1/mem"], libc::EACCES),
-        attempt(&["read", "/proc/1/environ"], libc::EACCES),
-        attempt(&["read", "/proc/1/ns/mnt"], libc::EACCES),
-        attempt(&["mount", "/tmp"], libc::EPERM),
-        attempt(&["remount", "/"], libc::EPERM),
-        attempt(&["nested-remount", "/"], libc::EPERM),
-        attempt(&["device", &temporary("device")], libc::EPERM),
-        attempt(&["host-name"], libc::EPERM),
-        attempt(&["read", "/dev/kmsg"], libc::ENOENT),
-    ]
-}
-
-/// Every attempt as the user of this process.
-fn try_all(program: &Path) {
-    let outside = Outside::new();
-    let confined = outside.confinement();
-    let none = Confinement::none();
-    let words = |words: &[String]| {
-        words
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    let mut wrong = Vec::new();
-    for (attempt, errno) in attempts(&outside) {
-        let given: Vec<&str> = attempt.iter().map(String::as_str).collect();
-        let control = self::attempt(program, &given, &none);
-        if control != Outcome::Exited(0) {
-            wrong.push(format!("control of {}: {control:?}", words(&attempt)));
-        }
-        // What the control made is gone before the attempt.
-        let _ = fs::remove_file(outside.at("new"));
-        let outcome = self::attempt(program, &given, &confined);
-        if outcome != Outcome::Exited(errno) {
-            wrong.push(format!("{}: {outcome:?}", words(&attempt)));
-        }
-    }
-    for (attempt, errno) in without_control() {
-        let given: Vec<&str> = attempt.iter().map(String::as_str).collect();
-        let outcome = self::attempt(program, &given, &confined);
-        if outcome != Outcome::Exited(errno) {
-            wrong.push(format!("{}: {outcome:?}, not {errno}", words(&attempt)));
-        }
-    }
-    // With scopes of Landlock the signal is refused, else it has no effect: everything would end with the init.
-    let outcome = self::attempt(program, &["first"], &confined);
-    if ![0, libc::EPERM].map(Outcome::Exited).contains(&outcome) {
-        wrong.push(format!("first: {outcome:?}"));
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
 /// Its own file, by the descriptor that the kernel has of it, once another program runs instead.
 fn own_file(program: &Path) {
     let outside = Outside::new();
     let own = outside.directory.path().join("attempt");
     harness::copy(program, &own);
+    open_to_all(&own);
     let words = ["own", program.to_str().unwrap()];
     let outcome = |confinement: Confinement| attempt(&own, &words, &confinement);
     assert_eq!(outcome(Confinement::none()), Outcome::Exited(0));
@@ -208,17 +118,6 @@ fn give_all(program: &Path) {
     );
     assert_eq!(attempt(program, &["number"], &default), Outcome::Exited(2));
     assert!(!Path::new(&temporary("new")).exists());
-
-    let mut writable = outside.confinement();
-    writable.write = vec![outside.directory.path().join("tree")];
-    works(&["create", &outside.at("tree/new")], &writable);
-    let made = fs::metadata(outside.at("tree/new")).unwrap();
-    let owner = std::os::unix::fs::MetadataExt::uid(&made);
-    assert_eq!(owner, rustix::process::getuid().as_raw());
-    assert_eq!(
-        attempt(program, &["create", &outside.at("new")], &writable),
-        Outcome::Exited(libc::EROFS)
-    );
 
     let mut readable = outside.confinement();
     readable.read = vec![
@@ -252,23 +151,127 @@ fn give_all(program: &Path) {
     works(&["tcp", &outside.port], &host);
 }
 
+/// What is written is the caller's outside; a program of root has other ids meanwhile.
+fn give_a_tree_to_write(program: &Path) {
+    let outside = Outside::new();
+    let tree = outside.directory.path().join("tree");
+    let mut writable = outside.confinement();
+    writable.write = vec![tree.clone()];
+    let new = outside.at("tree/new");
+    let words = ["create", &new];
+    let mut case = Case::new(program, Denied::kill(&[])).arguments(&words);
+    case.confinement = writable.clone();
+    let ended = case.run().map(|verdict| verdict.outcome);
+    if rustix::process::geteuid().is_root() && !maps_owners(&tree) {
+        assert!(
+            matches!(&ended, Err(Error::Layer { layer, .. }) if *layer == LayerName::Ids),
+            "{ended:?}"
+        );
+        return;
+    }
+    assert_eq!(ended.unwrap(), Outcome::Exited(0));
+    let made = fs::metadata(&new).unwrap();
+    assert_eq!(made.uid(), rustix::process::getuid().as_raw());
+    assert_eq!(made.gid(), rustix::process::getgid().as_raw());
+    assert_eq!(
+        attempt(program, &["create", &outside.at("new")], &writable),
+        Outcome::Exited(libc::EROFS)
+    );
+}
+
+/// Whether owners of files there can be seen as others (mount_setattr(2)).
+fn maps_owners(path: &Path) -> bool {
+    let device = fs::metadata(path).unwrap().dev();
+    let device = format!(
+        "{}:{}",
+        rustix::fs::major(device),
+        rustix::fs::minor(device)
+    );
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mut lines = mounts.lines();
+    let line = lines.find(|line| line.split(' ').nth(2) == Some(device.as_str()));
+    let (_, after) = line.unwrap().split_once(" - ").unwrap();
+    match after.split(' ').next().unwrap() {
+        "tmpfs" => harness::release() >= (6, 3),
+        kind => !["rootfs", "ramfs", "overlay"].contains(&kind),
+    }
+}
+
+#[test]
+fn what_is_written_is_the_callers() {
+    give_a_tree_to_write(&build("attempt", &[]).path);
+}
+
+/// What only the machine's root may read, a program of root may not; what is its own tree it may.
+#[test]
+fn a_program_of_root_owns_nothing_of_the_machine() {
+    assert!(rustix::process::geteuid().is_root(), "only root can try");
+    let built = build("attempt", &[]);
+    // Not below /tmp, which the program has anew.
+    let closed = tempfile::tempdir_in("/").unwrap();
+    let secret = closed.path().join("secret");
+    fs::write(&secret, "secret").unwrap();
+    fs::set_permissions(closed.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    let secret = secret.display().to_string();
+    let mut confined = Confinement::new(PathBuf::from("/"));
+    let read = |confined: &Confinement| attempt(&built.path, &["read", &secret], confined);
+    assert_eq!(read(&confined), Outcome::Exited(libc::EACCES));
+    // To every user it is closed by its own mode as well.
+    open_to_all(closed.path());
+    fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(read(&confined), Outcome::Exited(libc::EACCES));
+    let mut control = confined.clone();
+    control.without.insert(LayerName::Ids);
+    assert_eq!(read(&control), Outcome::Exited(0));
+    assert_eq!(
+        attempt(&built.path, &["user", "0"], &confined),
+        Outcome::Exited(0)
+    );
+    // The directory in which it works is its own, where owners can be mapped.
+    confined.directory = closed.path().to_owned();
+    let own = match maps_owners(closed.path()) {
+        true => 0,
+        false => libc::EACCES,
+    };
+    assert_eq!(read(&confined), Outcome::Exited(own));
+}
+
+/// Servers of root become their own user: who he is inside, he is in their tree.
+#[test]
+fn a_program_of_root_becomes_another_user() {
+    assert!(rustix::process::geteuid().is_root(), "only root can try");
+    let built = build("attempt", &[]);
+    let outside = Outside::new();
+    let tree = outside.directory.path().join("tree");
+    rustix::fs::chown(
+        &tree,
+        Some(rustix::fs::Uid::from_raw(33)),
+        Some(rustix::fs::Gid::from_raw(34)),
+    )
+    .unwrap();
+    let mut writable = outside.confinement();
+    writable.write = vec![tree];
+    let new = outside.at("tree/new");
+    let outcome = attempt(&built.path, &["become", &new], &writable);
+    assert_eq!(outcome, Outcome::Exited(0));
+    let made = fs::metadata(&new).unwrap();
+    assert_eq!((made.uid(), made.gid()), (33, 34));
+}
+
 /// Not a test: what [`nobody_is_confined_as_well`] starts as another user.
 #[test]
 #[ignore = "started by another test"]
 fn as_nobody() {
     if let Some(program) = std::env::var_os(PROGRAM) {
         let program = PathBuf::from(program);
-        try_all(&program);
+        breakout::try_all(&program);
+        signal_the_init(&program);
         own_file(&program);
         give_all(&program);
+        give_a_tree_to_write(&program);
         leave_nothing(&program);
         limit_all(&program);
     }
-}
-
-#[test]
-fn attempts_fail_that_succeed_without_the_layer() {
-    try_all(&build("attempt", &[]).path);
 }
 
 #[test]
@@ -306,6 +309,20 @@ fn nobody_is_confined_as_well() {
     );
 }
 
+/// With scopes of Landlock the signal is refused, else it has no effect: everything would end with the init.
+fn signal_the_init(program: &Path) {
+    let outcome = attempt(program, &["first"], &Confinement::new(PathBuf::from("/")));
+    assert!(
+        [0, libc::EPERM].map(Outcome::Exited).contains(&outcome),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn the_init_is_not_ended_from_below() {
+    signal_the_init(&build("attempt", &[]).path);
+}
+
 /// A daemon of another session dies with the program.
 fn leave_nothing(program: &Path) {
     let outside = Outside::new();
@@ -329,9 +346,7 @@ fn a_layer_that_needs_another_is_refused_without_it() {
     let built = build("attempt", &[]);
     let mut case = Case::new(&built.path, Denied::kill(&[]));
     case.confinement = Confinement::new(PathBuf::from("/"));
-    case.confinement
-        .without
-        .insert(portcullis_sandbox::LayerName::Namespaces);
+    case.confinement.without.insert(LayerName::Namespaces);
     let error = case.plan(Program::open(&built.path).unwrap()).unwrap_err();
     assert!(matches!(error, Error::Layer { .. }), "{error}");
 }
@@ -343,14 +358,18 @@ fn the_verdict_names_each_layer() {
     case.confinement = Confinement::new(PathBuf::from("/"));
     let verdict = case.run().unwrap();
     let layers: Vec<&str> = verdict.enforced.iter().map(|layer| layer.layer).collect();
-    let expected = [
+    let mut expected = vec![
         "no_new_privs",
         "seccomp",
         "namespaces",
+        "ids",
         "filesystem",
         "network",
         "landlock",
     ];
+    if !rustix::process::geteuid().is_root() {
+        expected.retain(|layer| *layer != "ids");
+    }
     assert_eq!(layers, expected);
     let missing: Vec<&str> = verdict.not_enforced.iter().map(|m| m.layer).collect();
     assert_eq!(missing, ["limits"]);
@@ -370,7 +389,7 @@ fn total(program: &Path, words: &[&str], limits: &str, expected: &Outcome) {
         Ok(outcome) => assert_eq!(outcome, *expected, "{words:?} {limits}"),
         // A limit of each process does not stand for one of all: an ordinary user may have to be refused.
         Err(Error::Layer { layer, .. }) => {
-            assert_eq!(layer, portcullis_sandbox::LayerName::Limits);
+            assert_eq!(layer, LayerName::Limits);
             let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
             let can = rustix::process::geteuid().is_root() && mounts.contains(" - cgroup");
             assert!(!can, "{limits}");
@@ -433,7 +452,7 @@ fn a_step_that_fails_is_its_layers() {
     fs::remove_dir(outside.at("tree")).unwrap();
     let _turn = harness::turn();
     let error = portcullis_sandbox::rehearse(&plan).unwrap_err();
-    let layer = portcullis_sandbox::LayerName::Filesystem;
+    let layer = LayerName::Filesystem;
     assert!(
         matches!(&error, Error::Layer { layer: l, .. } if *l == layer),
         "{error}"

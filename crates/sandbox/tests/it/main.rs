@@ -1,5 +1,6 @@
 //! Real processes behind real filters, made by hand instruction by instruction.
 
+mod breakout;
 mod confined;
 mod denial;
 mod diagnosis;

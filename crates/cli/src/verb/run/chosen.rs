@@ -114,10 +114,11 @@ impl Chosen {
         Ok(self)
     }
 
-    /// With what `--net` says of sockets before all else.
+    /// With what `--net` says of sockets, and what nobody does to a terminal, before all else.
     pub(super) fn within(mut self, options: &ConfinementArgs, traced: bool) -> Chosen {
         let lengths = self.policy.tables.iter().map(|table| table.rules.len());
         let before: Vec<usize> = lengths.collect();
+        self.policy = confinement::without_typing(self.policy, traced);
         self.policy = confinement::with_families(self.policy, options, traced);
         for (index, (table, before)) in self.policy.tables.iter().zip(before).enumerate() {
             for _ in before..table.rules.len() {

@@ -92,6 +92,36 @@ fn outside(tree: &Path, typed: &RunArgs) -> Result<()> {
     Ok(())
 }
 
+/// `TIOCSTI` and `TIOCLINUX` (ioctl_tty(2), ioctl_console(2)): they type into a terminal, or paste.
+const TYPING: [u64; 2] = [0x5412, 0x541c];
+
+/// `policy`, in which a program does not type into its terminal: the shell that started it would read that after
+/// its end. `traced` as below.
+pub(super) fn without_typing(mut policy: Policy, traced: bool) -> Policy {
+    for table in &mut policy.tables {
+        let Some(number) = table.arch.number("ioctl") else {
+            continue;
+        };
+        let allows = |rule: &Rule| rule.action.permits() && rule.calls.contains(number.0);
+        if traced || table.rules.iter().any(allows) {
+            let rule = Rule {
+                calls: number.into(),
+                conditions: vec![Condition {
+                    index: 1,
+                    width: Width::W32,
+                    op: Op::In(TYPING.map(|request| (request, request)).into()),
+                }],
+                action: Action::Errno(Errno::PERM.raw_os_error().unsigned_abs() as u16),
+                provenance: vec![Provenance::Note(
+                    "the terminal is shared with who started the program".to_owned(),
+                )],
+            };
+            table.rules.insert(0, rule);
+        }
+    }
+    policy
+}
+
 /// The families of sockets that stay in a network namespace, or in a network that is not there: `AF_UNIX`,
 /// `AF_INET`, `AF_INET6`, `AF_NETLINK` (address_families(7)).
 const FAMILIES: [u64; 4] = [1, 2, 10, 16];

@@ -1,0 +1,272 @@
+//! The break-out test: before a program starts, siblings that are confined as it will be try to get out, each in
+//! one way, and what comes of it is compared with what the plan promises.
+//!
+//! An attempt goes no further than shows whether the way is open: a file is opened and not written, a port is
+//! connected and nothing sent. What a sibling could reach is made for it ([`Witness`]). Attempts at the layers
+//! beyond the filter are made without the filter, which would hide them; those at the filter behind it.
+
+use std::os::fd::AsFd as _;
+
+use portcullis_sys::seccomp::{self, SockFilter};
+use portcullis_sys::signal::Forwarding;
+use portcullis_sys::wait::{self, Change, End};
+use portcullis_sys::{channel, process};
+
+use crate::attempt::Step;
+use crate::breakout_table::{self, Attempt};
+use crate::child::COMPLAINT;
+use crate::confinement::{Confinement, Network};
+use crate::error::Error;
+use crate::features::Features;
+use crate::layer::LayerName;
+use crate::limits::Limits;
+use crate::plan::{Mode, Plan, Spec};
+use crate::secret::{ArmedFilter, Cookie};
+use crate::started::{complaint, prepare};
+use crate::witness::Witness;
+
+/// What the filter of a start answers to a call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// It is made.
+    Passes,
+    /// It fails with this number.
+    Errno(i32),
+    /// It ends the process.
+    Kills,
+}
+
+/// The filter that the program will have.
+pub struct Filtered<'a> {
+    /// Makes one for a sibling.
+    pub filter: &'a dyn Fn() -> Result<ArmedFilter, Error>,
+    /// What it answers to a call: its architecture (`AUDIT_ARCH_*`), its number and its arguments.
+    pub answer: &'a dyn Fn(u32, u32, [u64; 6]) -> Answer,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Came {
+    /// It got through.
+    Out,
+    /// It failed with this error number.
+    Failed(i32),
+    /// It was ended by this signal.
+    Killed(i32),
+}
+
+/// What was tried.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tried {
+    /// How many attempts were made.
+    pub attempts: usize,
+    /// What came otherwise than the plan promises, one sentence each.
+    pub surprises: Vec<String>,
+}
+
+/// Has siblings of the program of `plan` try to get out in every way that the plan closes. An error means that
+/// a sibling could not be made as the program would be.
+pub fn prove(
+    plan: &Plan,
+    features: &Features,
+    filtered: Option<&Filtered<'_>>,
+) -> Result<Tried, Error> {
+    let stage = Stage::new()?;
+    let sibling = stage.sibling(plan, plan.confinement.clone(), features)?;
+    let mut tried = Tried {
+        attempts: 0,
+        surprises: Vec::new(),
+    };
+    for attempt in stage.attempts() {
+        if attempt.is_closed(&sibling) {
+            let came = stage.attempt(&sibling, &attempt)?;
+            tried.note(&attempt, came, attempt.fails_as_it_must(came));
+        }
+    }
+    if let Some(filtered) = filtered.filter(|_| plan.mode == Mode::Enforce) {
+        through_filter(&stage, &sibling, filtered, &mut tried)?;
+    }
+    Ok(tried)
+}
+
+/// The attempts at the filter.
+fn through_filter(
+    stage: &Stage,
+    sibling: &Plan,
+    filtered: &Filtered<'_>,
+    tried: &mut Tried,
+) -> Result<(), Error> {
+    // How an attempt ended is told by its end: that must pass.
+    match stage.behind(sibling, filtered, &[])? {
+        Came::Out => {}
+        came => {
+            let end = format!("the filter does not let a process end: {came:?}");
+            tried.surprises.push(end);
+            return Ok(());
+        }
+    }
+    for attempt in breakout_table::of_filter() {
+        let (arch, number, arguments) = attempt.asked();
+        let came = match (filtered.answer)(arch, number, arguments) {
+            // The program is meant to be able to.
+            Answer::Passes => continue,
+            Answer::Errno(errno) => (
+                stage.behind(sibling, filtered, &attempt.steps)?,
+                Came::Failed(errno),
+            ),
+            Answer::Kills => (
+                stage.behind(sibling, filtered, &attempt.steps)?,
+                Came::Killed(libc::SIGSYS),
+            ),
+        };
+        tried.note(&attempt, came.0, came.0 == came.1);
+    }
+    Ok(())
+}
+
+impl Tried {
+    fn note(&mut self, attempt: &Attempt, came: Came, expected: bool) {
+        self.attempts += 1;
+        if !expected {
+            let name = attempt.name;
+            self.surprises.push(match came {
+                Came::Out => format!("{name}: it got through"),
+                Came::Failed(errno) => {
+                    let reason = std::io::Error::from_raw_os_error(errno);
+                    format!("{name}: it failed otherwise than it should ({reason})")
+                }
+                Came::Killed(signal) => format!("{name}: it was ended by signal {signal}"),
+            });
+        }
+    }
+}
+
+/// Where attempts are made: what they try to reach, and the launcher's signals.
+pub struct Stage {
+    witness: Witness,
+    forwarding: Forwarding,
+}
+
+impl Stage {
+    /// Makes what attempts try to reach, below `/tmp`; it is removed in the end.
+    pub fn new() -> Result<Stage, Error> {
+        Ok(Stage {
+            witness: Witness::new()?,
+            forwarding: Forwarding::install()?,
+        })
+    }
+
+    /// Every attempt at the layers beyond the filter.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        breakout_table::of_layers(&self.witness)
+    }
+
+    /// The plan of a sibling: that of `plan` under `confinement`, with what attempts try to reach in it. Of the
+    /// limits only that of processes is kept: how the others end a program is no way out.
+    pub fn sibling(
+        &self,
+        plan: &Plan,
+        mut confinement: Confinement,
+        features: &Features,
+    ) -> Result<Plan, Error> {
+        confinement.read.push(self.witness.shown().to_owned());
+        confinement.hide.push(self.witness.hidden().to_owned());
+        confinement.hide.push(self.witness.masked());
+        confinement.limits = Limits {
+            processes: confinement.limits.processes,
+            ..Limits::default()
+        };
+        let spec = Spec {
+            program: plan.program.again()?,
+            arguments: vec!["portcullis".into()],
+            environment: Vec::new(),
+            mode: plan.mode,
+            traced: false,
+            allowed: plan.allowed,
+            mapped: Vec::new(),
+            unlisted: plan.unlisted,
+            keep: plan.keep.clone(),
+            confinement,
+        };
+        Plan::new(spec, features)
+    }
+
+    /// Has a sibling with `plan` make `attempt`, without a filter.
+    pub fn attempt(&self, plan: &Plan, attempt: &Attempt) -> Result<Came, Error> {
+        self.witness.renew()?;
+        let filter = ArmedFilter::new(
+            vec![SockFilter {
+                // Return: allow.
+                code: 6,
+                k: seccomp::RET_ALLOW,
+                ..SockFilter::default()
+            }],
+            Cookie::random()?,
+        )?;
+        self.take(plan, filter, &attempt.steps)
+    }
+
+    /// The same behind the program's filter.
+    fn behind(&self, plan: &Plan, filtered: &Filtered<'_>, steps: &[Step]) -> Result<Came, Error> {
+        self.take(plan, (filtered.filter)()?, steps)
+    }
+
+    fn take(&self, plan: &Plan, filter: ArmedFilter, steps: &[Step]) -> Result<Came, Error> {
+        let mut started = prepare(plan, filter, &self.forwarding, Some(steps))?;
+        process::write_message(started.down.as_fd(), b"G")?;
+        let first = started.init.unwrap_or(started.pid);
+        let end = loop {
+            match wait::next_of(first)? {
+                Some((_, Change::Ended(end, _))) => break end,
+                Some((_, Change::Stopped(_))) => {}
+                None => return Err(Error::EndedEarly("it is gone".to_owned())),
+            }
+        };
+        started.armed = false;
+        let mut message = [0; COMPLAINT];
+        if let (COMPLAINT, _) = channel::hear(started.up.as_fd(), &mut message)? {
+            return Err(complaint(plan, &message));
+        }
+        // An init ends as what is below it does, as a shell would tell it.
+        Ok(match end {
+            End::Exited(0) => Came::Out,
+            End::Exited(code) if code > 128 && started.init.is_some() => Came::Killed(code - 128),
+            End::Exited(code) => Came::Failed(code),
+            End::Signaled(signal) => Came::Killed(signal),
+        })
+    }
+}
+
+impl Attempt {
+    /// Whether `plan` promises that it fails: each of the layers that it is about is enough.
+    pub fn is_closed(&self, plan: &Plan) -> bool {
+        self.layers.iter().any(|layer| match layer {
+            LayerName::Network => {
+                plan.confinement.has(LayerName::Network)
+                    && plan.confinement.network != Network::Host
+            }
+            LayerName::Ids => plan.users.range.is_some(),
+            LayerName::Landlock => {
+                let scoped = !self.scoped || plan.landlock.as_ref().is_some_and(|l| l.abi >= 6);
+                plan.landlock.is_some() && scoped
+            }
+            layer => plan.confinement.has(*layer),
+        })
+    }
+
+    /// Whether `came` is how a layer stops it.
+    pub fn fails_as_it_must(&self, came: Came) -> bool {
+        matches!(came, Came::Failed(errno) if self.stops.contains(&errno))
+    }
+
+    /// `confinement` without the layers that stop it, and without what these are made of or hold up.
+    pub fn control(&self, mut confinement: Confinement) -> Confinement {
+        confinement.without.extend(self.layers);
+        if confinement.without.contains(&LayerName::Namespaces) {
+            confinement.limits = Limits::default();
+            let made_of_them = [LayerName::Ids, LayerName::Filesystem, LayerName::Network];
+            confinement.without.extend(made_of_them);
+        }
+        confinement
+    }
+}

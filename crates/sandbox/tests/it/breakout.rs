@@ -1,0 +1,115 @@
+//! The break-out test, each attempt with its control: without the layers that stop it the same attempt gets
+//! through, so it is these and nothing else.
+
+use std::path::Path;
+
+use portcullis_sandbox::{
+    Answer, ArmedFilter, Came, Confinement, Cookie, Error, Features, Filtered, LayerName, Network,
+    Plan, Program, Stage, prove,
+};
+
+use crate::filter::{Denied, number};
+use crate::harness::{self, Case, build};
+
+fn plan(program: &Path, confinement: Confinement) -> Result<Plan, Error> {
+    let mut case = Case::new(program, Denied::kill(&[]));
+    case.confinement = confinement;
+    case.plan(Program::open(program)?)
+}
+
+/// Every attempt at a layer as the user of this process, with its control.
+pub(crate) fn try_all(program: &Path) {
+    let _turn = harness::turn();
+    let root = rustix::process::geteuid().is_root();
+    let features = Features::probe();
+    let confined = Confinement::new("/".into());
+    let stage = Stage::new().unwrap();
+    let given = plan(program, confined.clone()).unwrap();
+    let sibling = |confinement| stage.sibling(&given, confinement, &features).unwrap();
+    let closed = sibling(confined.clone());
+    let mut wrong = Vec::new();
+    for attempt in stage.attempts() {
+        if attempt.root && !root {
+            continue;
+        }
+        if attempt.controlled {
+            let open = sibling(attempt.control(confined.clone()));
+            let control = stage.attempt(&open, &attempt).unwrap();
+            if attempt.is_closed(&open) || control != Came::Out {
+                wrong.push(format!("control of {:?}: {control:?}", attempt.name));
+            }
+        }
+        let came = stage.attempt(&closed, &attempt).unwrap();
+        if !attempt.is_closed(&closed) || !attempt.fails_as_it_must(came) {
+            wrong.push(format!("{:?}: {came:?}", attempt.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn attempts_fail_that_succeed_without_the_layer() {
+    try_all(&build("attempt", &[]).path);
+}
+
+/// A filter that denies `calls`, and what it says of itself.
+fn proved(program: &Path, denied: &Denied, answers: &Denied) -> portcullis_sandbox::Tried {
+    let _turn = harness::turn();
+    let filter = || {
+        let cookie = Cookie::random()?;
+        ArmedFilter::new(denied.program(cookie.value()), cookie)
+    };
+    let answer = |arch, number, _: [u64; 6]| {
+        let native = arch == portcullis_abi::Arch::NATIVE.audit_arch();
+        match native && !answers.numbers.contains(&number) {
+            true => Answer::Passes,
+            false => Answer::Kills,
+        }
+    };
+    let filtered = Filtered {
+        filter: &filter,
+        answer: &answer,
+    };
+    let plan = plan(program, Confinement::new("/".into())).unwrap();
+    prove(&plan, &Features::probe(), Some(&filtered)).unwrap()
+}
+
+#[test]
+fn a_plan_is_proved_and_a_filter_that_does_not_do_what_it_says_is_found() {
+    let built = build("attempt", &[]);
+    let denied = Denied::kill(&["userfaultfd", "ptrace", "unshare"].map(number));
+    let tried = proved(&built.path, &denied, &denied);
+    assert_eq!(tried.surprises, Vec::<String>::new());
+    assert!(tried.attempts > 20, "{tried:?}");
+    // It promises more than it keeps.
+    let more = Denied::kill(&["userfaultfd", "ptrace", "unshare", "setns"].map(number));
+    let tried = proved(&built.path, &denied, &more);
+    assert_eq!(tried.surprises.len(), 1, "{tried:?}");
+    assert!(tried.surprises[0].contains("namespace"), "{tried:?}");
+    // A filter that lets nothing end proves nothing.
+    let dead = Denied::kill(&[number("exit_group")]);
+    let tried = proved(&built.path, &dead, &dead);
+    assert!(tried.surprises[0].contains("end"), "{tried:?}");
+}
+
+/// What is left out is no way that the plan closes.
+#[test]
+fn what_a_plan_does_not_promise_is_not_tried() {
+    let built = build("attempt", &[]);
+    let attempts = |confinement| {
+        let _turn = harness::turn();
+        let plan = plan(&built.path, confinement).unwrap();
+        prove(&plan, &Features::probe(), None).unwrap()
+    };
+    let mut all = Confinement::new("/".into());
+    let whole = attempts(all.clone());
+    all.network = Network::Host;
+    let with_network = attempts(all.clone());
+    all.without = [LayerName::Filesystem, LayerName::Landlock].into();
+    let without_files = attempts(all);
+    assert_eq!(whole.surprises, Vec::<String>::new());
+    assert_eq!(with_network.surprises, Vec::<String>::new());
+    assert_eq!(without_files.surprises, Vec::<String>::new());
+    assert!(with_network.attempts < whole.attempts);
+    assert!(without_files.attempts < with_network.attempts);
+}
