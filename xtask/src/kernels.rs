@@ -6,6 +6,7 @@
 //! What is declared is compared with what is found, so that a case which is left out for a need is left
 //! out because the kernel lacks it, and for no other reason.
 
+mod audited;
 mod confined;
 mod crate_tests;
 mod diagnosis;

@@ -240,5 +240,5 @@ fn restrict(rules: &Rules) -> Result<(), Error> {
             other => other?,
         }
     }
-    landlock::restrict(ruleset.as_fd())
+    landlock::restrict(ruleset.as_fd(), rules.audited)
 }

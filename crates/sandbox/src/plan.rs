@@ -44,6 +44,8 @@ pub struct Spec {
     pub keep: Vec<i32>,
     /// What of the machine it is given.
     pub confinement: Confinement,
+    /// Somebody reads the kernel's audit records: what Landlock denies is to have some.
+    pub audited: bool,
 }
 
 /// Whether calls outside the set are denied.
@@ -104,9 +106,12 @@ impl Plan {
         };
         let descriptors = descriptors::of_program(&spec.keep, mounts)?;
         let landlock = match &view {
-            Some(view) if confinement.has(LayerName::Landlock) => {
-                Some(Rules::new(view, features.landlock()?, &descriptors))
-            }
+            Some(view) if confinement.has(LayerName::Landlock) => Some(Rules::new(
+                view,
+                features.landlock()?,
+                &descriptors,
+                spec.audited,
+            )),
             _ => None,
         };
         Ok(Plan {

@@ -16,6 +16,8 @@ pub(crate) struct Rules {
     pub(crate) paths: Vec<(CString, FileAccess)>,
     /// Standard descriptors, which a program may open again by name (`/dev/stdout`).
     pub(crate) descriptors: Vec<(i32, FileAccess)>,
+    /// What they deny has audit records.
+    pub(crate) audited: bool,
 }
 
 /// `LANDLOCK_ACCESS_FS_*` of `linux/landlock.h`.
@@ -31,6 +33,9 @@ const SCOPES: u64 = 3;
 /// The newest ABI whose accesses are handled here: newer kernels do what they do for this one.
 pub(crate) const NEWEST: u32 = 7;
 
+/// The first ABI whose denials have audit records.
+const AUDITED: u32 = 7;
+
 /// The accesses to files that `abi` knows (landlock(7)): 13 at first, then one each with ABI 2, 3 and 5.
 fn files(abi: u32) -> FileAccess {
     let count = match abi {
@@ -44,8 +49,8 @@ fn files(abi: u32) -> FileAccess {
 
 impl Rules {
     /// The rules of `view` for a kernel with `abi`. `opened` are the standard descriptors that are open, and
-    /// whether each can be written.
-    pub(crate) fn new(view: &View, abi: u32, opened: &[(i32, bool)]) -> Rules {
+    /// whether each can be written. `audited`: somebody reads the kernel's audit records, which ABI 7 has.
+    pub(crate) fn new(view: &View, abi: u32, opened: &[(i32, bool)], audited: bool) -> Rules {
         let abi = abi.min(NEWEST);
         let all = files(abi);
         let read = EXECUTE | READ_FILE | READ_DIR;
@@ -80,6 +85,7 @@ impl Rules {
             },
             descriptors: descriptors.collect(),
             paths,
+            audited: audited && abi >= AUDITED,
         }
     }
 }

@@ -96,10 +96,16 @@ pub fn allow(
     check("landlock_add_rule", value).map(drop)
 }
 
-/// Puts the calling thread under `ruleset`, for good. It must have no-new-privileges set. May be called by a
-/// child before its exec.
-pub fn restrict(ruleset: BorrowedFd<'_>) -> Result<(), Error> {
+/// `LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON` (ABI 7): denials are audited also after an exec.
+const LOG_NEW_EXEC: u32 = 1 << 1;
+
+/// Puts the calling thread under `ruleset`, for good. It must have no-new-privileges set. `audited`: what it
+/// denies to the program that is executed next has audit records (ABI 7). May be called by a child before its
+/// exec.
+pub fn restrict(ruleset: BorrowedFd<'_>, audited: bool) -> Result<(), Error> {
+    let flags = if audited { LOG_NEW_EXEC } else { 0 };
     // SAFETY: integers only.
-    let value = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) };
+    let value =
+        unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), flags) };
     check("landlock_restrict_self", value).map(drop)
 }

@@ -18,6 +18,7 @@
 //! return of a handler. Who has handlers must expect EINTR.
 
 mod arguments;
+mod audit;
 mod core_calls;
 mod decide;
 mod denial;
@@ -36,6 +37,7 @@ mod stack;
 mod tracer;
 
 pub use arguments::Shown;
+pub use audit::{Access, Audit, Audited, Filtered, Maker, Unread};
 pub use core_calls::core_calls;
 pub use decide::{Action, Call, Decide, Decision};
 pub use denial::{Answer, Denial, Frame, Omitted};

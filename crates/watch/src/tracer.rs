@@ -10,6 +10,7 @@ use portcullis_sys::registers::Registers;
 use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
 use portcullis_sys::{Error, process};
 
+use crate::audit::{Audit, Audited};
 use crate::core_calls::CoreCalls;
 use crate::decide::{Action, Call, Decide, Decision};
 use crate::denial::{Answer, Denial, Omitted};
@@ -42,6 +43,8 @@ pub struct Start<'a> {
     /// Asked once when `pid` stands at `entry`, or at once when there is none; an error ends the program
     /// and is the reason.
     pub check: &'a dyn Fn(i32) -> Result<(), String>,
+    /// The kernel's audit records, where they can be read.
+    pub audit: Option<&'a Audit>,
 }
 
 /// What was seen.
@@ -64,11 +67,28 @@ pub struct Record {
     pub files: Files,
     /// Tasks that were still there when the root ended, and were killed.
     pub outlived: usize,
+    /// What the kernel's audit records tell, where they were read.
+    pub audited: Option<Audited>,
 }
 
 /// Follows the program of `start` to its end and reaps it and every other tracee. What outlives
 /// the root is killed.
 pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Error> {
+    let Some(audit) = start.audit else {
+        return trace(start, mode, policy);
+    };
+    audit.follow(start.pid);
+    std::thread::scope(|scope| {
+        let listening = audit.listen(scope)?;
+        let record = trace(start, mode, policy)?;
+        Ok(Record {
+            audited: Some(listening.end()),
+            ..record
+        })
+    })
+}
+
+fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Error> {
     let entry = start.entry.map(|at| Entry::set(start.pid, at));
     let entry = entry.transpose()?;
     let refused = match entry {
@@ -95,6 +115,7 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
         refused,
         ended: None,
         outlived: 0,
+        audit: start.audit,
     };
     ptrace::resume(start.pid, 0)?;
     let mut all = None;
@@ -133,6 +154,7 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
         omitted,
         files: tracer.files,
         outlived: tracer.outlived,
+        audited: None,
     })
 }
 
@@ -171,6 +193,7 @@ struct Tracer<'a> {
     refused: Option<String>,
     ended: Option<(End, Usage)>,
     outlived: usize,
+    audit: Option<&'a Audit>,
 }
 
 impl Tracer<'_> {
@@ -204,6 +227,9 @@ impl Tracer<'_> {
             interruption: Interruption::of_new(self.handled),
             ..Task::default()
         };
+        if let Some(audit) = self.audit.filter(|_| !self.tasks.contains_key(&tid)) {
+            audit.follow(process_of(tid));
+        }
         self.tasks.entry(tid).or_insert_with(new);
         match stop {
             Stop::Event(event::STOP, signal) if job::is_stop(signal) => {

@@ -1,5 +1,8 @@
 /* Creating processes, handles to them, descriptors, memory. */
 #include "probe.h"
+#include <linux/audit.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -101,7 +104,26 @@ static int find_mseal(void)
 	       mprotect(page, size, PROT_NONE) == -1 && errno == EPERM;
 }
 
+/* The kernel says what it audits, and lets its records be read. */
+static int find_audit(void)
+{
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	struct sockaddr_nl readers = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	struct nlmsghdr ask = { sizeof(ask), AUDIT_GET, NLM_F_REQUEST, 1, 0 };
+	union {
+		struct nlmsghdr header;
+		char room[9000];
+	} answer;
+	int asks = socket(AF_NETLINK, SOCK_RAW, NETLINK_AUDIT);
+	int reads = socket(AF_NETLINK, SOCK_RAW, NETLINK_AUDIT);
+
+	return asks >= 0 && reads >= 0 && bind(reads, (struct sockaddr *)&readers, sizeof(readers)) == 0 &&
+	       sendto(asks, &ask, sizeof(ask), 0, (struct sockaddr *)&kernel, sizeof(kernel)) > 0 &&
+	       recv(asks, &answer, sizeof(answer), 0) > 0 && answer.header.nlmsg_type == AUDIT_GET;
+}
+
 const struct probe process_probes[] = {
+	{ "audit", find_audit },
 	{ "pidfd", find_pidfd },
 	{ "pidfd-getfd", find_pidfd_getfd },
 	{ "clone3", find_clone3 },

@@ -109,8 +109,9 @@ impl fmt::Display for User {
     }
 }
 
-/// What only root has: control groups are root's, and so are files behind mappings.
+/// What only root has: control groups are root's, and so are files behind mappings and audit records.
 const ROOTS: &[Feature] = &[
+    Feature::Audit,
     Feature::MapFiles,
     Feature::IdmappedTmpfs,
     Feature::Cgroup1Pids,

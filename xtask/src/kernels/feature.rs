@@ -38,6 +38,7 @@ pub(crate) enum Feature {
     Mseal,
     Openat2,
     MapFiles,
+    Audit,
     Mounts,
     MountApi,
     MountSetattr,
@@ -177,6 +178,11 @@ pub(crate) const FACTS: &[Fact] = &[
         Feature::MapFiles,
         "map-files",
         &[((3, 3), "the file behind a mapping, exactly")],
+    ),
+    fact(
+        Feature::Audit,
+        "audit",
+        &[((3, 16), "records of what was denied, for who may read them")],
     ),
     fact(
         Feature::Mounts,

@@ -18,6 +18,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("calls", "calls.c"),
     ("caller", "caller.c"),
     ("then_show", "then_show.c"),
+    ("audited", "audited.c"),
+    ("writer", "writer.c"),
 ];
 
 /// One of them, linked with musl: to analyse glibc takes seconds on an emulated processor.

@@ -7,7 +7,7 @@ use super::environment::User;
 use super::feature::{Features, Need};
 use super::initramfs::Files;
 use super::step::{Seen, Step};
-use super::{confined, crate_tests, diagnosis, features, filters, recorded, threads};
+use super::{audited, confined, crate_tests, diagnosis, features, filters, recorded, threads};
 
 /// Every suite, in the order of the table's columns.
 pub(crate) const SUITES: &[Suite] = &[
@@ -16,6 +16,7 @@ pub(crate) const SUITES: &[Suite] = &[
     ("threads", threads::cases),
     ("confined", confined::cases),
     ("diagnosis", diagnosis::cases),
+    ("audited", audited::cases),
     ("recorded", recorded::cases),
     ("tests", crate_tests::cases),
 ];

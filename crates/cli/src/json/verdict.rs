@@ -25,6 +25,8 @@ pub(crate) struct Document {
     /// Answers of the policy that the filter leaves to the tracer, who gives them.
     pub(crate) map: Vec<Mapped>,
     pub(crate) denials: Vec<Denial>,
+    /// Whether the kernel's audit records were read.
+    pub(crate) audit: Audit,
     /// Denials that are counted only.
     pub(crate) omitted: Vec<Omitted>,
     /// What was loaded while the program ran, when that could add to what it may do.
@@ -74,6 +76,21 @@ pub(crate) struct Omitted {
     pub(crate) count: u64,
 }
 
+/// The kernel's audit records of the run.
+#[derive(Serialize, Debug)]
+pub(crate) struct Audit {
+    /// `read`, `off` (nothing is audited on this machine) or `unreadable`.
+    pub(crate) state: &'static str,
+    /// Why not.
+    pub(crate) reason: Option<String>,
+    /// Records of the run that are not told apart.
+    pub(crate) omitted: u64,
+    /// Records of the machine that the kernel lost during the run.
+    pub(crate) lost: u32,
+    /// Nothing was lost, and the last one was read.
+    pub(crate) complete: bool,
+}
+
 /// Something that the program tried and was not given.
 #[derive(Serialize, Debug)]
 pub(crate) struct Denial {
@@ -82,17 +99,20 @@ pub(crate) struct Denial {
     pub(crate) layer: String,
     /// `kill-process`, `kill-thread`, `trap`, `errno NAME` or `let-through`.
     pub(crate) answer: String,
-    pub(crate) pid: i32,
-    pub(crate) tid: i32,
+    /// Null where no record says who it was.
+    pub(crate) pid: Option<i32>,
+    pub(crate) tid: Option<i32>,
     /// The thread's own name.
     pub(crate) thread: String,
     /// What the process executes.
     pub(crate) image: Option<String>,
     /// The architecture whose table `number` is of; as hexadecimal `AUDIT_ARCH_*` when it is not known.
     pub(crate) arch: String,
-    /// The kernel's name; the number as text when no table knows it.
-    pub(crate) syscall: String,
-    pub(crate) number: u32,
+    /// The kernel's name; the number as text when no table knows it; null where no record says which call it was.
+    pub(crate) syscall: Option<String>,
+    pub(crate) number: Option<u32>,
+    /// Where the call returns to, in the process.
+    pub(crate) ip: Option<String>,
     pub(crate) args: Vec<Arg>,
     /// The path that the call named, when it could be read ("observed", not proof).
     pub(crate) path: Option<String>,
@@ -111,6 +131,10 @@ pub(crate) struct Denial {
     pub(crate) allow: Option<Allow>,
     /// What a program could do with the call.
     pub(crate) risk: Option<Risk>,
+    /// What Landlock did not allow, in the kernel's words.
+    pub(crate) blockers: Vec<String>,
+    /// How many audit records of the kernel are about it.
+    pub(crate) audited: u64,
     /// How often it was denied at this place, by this rule, with these arguments that say what it does.
     pub(crate) count: u64,
 }

@@ -36,6 +36,20 @@ pub(crate) fn denials(verdict: &Document) -> String {
             rest.len()
         );
     }
+    if verdict.audit.state == "read" && !verdict.audit.complete {
+        let _ = writeln!(
+            out,
+            "portcullis: not all audit records of the run could be read; {} of the machine were lost",
+            verdict.audit.lost
+        );
+    }
+    if verdict.audit.omitted > 0 {
+        let _ = writeln!(
+            out,
+            "portcullis: {} more audit records, in too many ways to tell apart",
+            verdict.audit.omitted
+        );
+    }
     for omitted in &verdict.omitted {
         let name = omitted.syscall.unwrap_or("calls that no table knows");
         let _ = writeln!(
@@ -89,10 +103,9 @@ fn one(out: &mut String, denial: &Denial, verdict: &Document) {
     };
     let _ = writeln!(
         out,
-        "portcullis: {}: {foreign}{}({}){}{times}",
+        "portcullis: {}: {foreign}{}{}{times}",
         Styled(CAUTION, said),
-        Styled(HEADING, neutral::text(&denial.syscall)),
-        arguments(denial),
+        what(denial),
         answer(denial),
     );
     if let Some(who) = who(denial, &verdict.program.path) {
@@ -129,6 +142,21 @@ fn one(out: &mut String, denial: &Denial, verdict: &Document) {
     }
 }
 
+/// The call, or what else was asked for, and of what.
+fn what(denial: &Denial) -> String {
+    let call = denial.syscall.as_deref().map(neutral::text);
+    if denial.blockers.is_empty() {
+        let call = call.unwrap_or("?".into());
+        return format!("{}({})", Styled(HEADING, call), arguments(denial));
+    }
+    let blockers = denial.blockers.join(", ");
+    let of = denial.path.as_ref().map_or(String::new(), |path| {
+        format!(" \"{}\"", neutral::text(&neutral::short(path, 200)))
+    });
+    let by = call.map_or(String::new(), |call| format!(" by {call}"));
+    format!("{}{of}{by}", Styled(HEADING, neutral::text(&blockers)))
+}
+
 /// What became of the call, where that is not an end or a pass.
 fn answer(denial: &Denial) -> String {
     match denial.answer.split_once(' ') {
@@ -143,7 +171,8 @@ fn answer(denial: &Denial) -> String {
 fn who(denial: &Denial, program: &str) -> Option<String> {
     let file = |path: &'_ str| path.rsplit('/').next().unwrap_or_default().to_owned();
     let image = denial.image.as_deref().unwrap_or("?");
-    let kind = match denial.tid == denial.pid {
+    let number = denial.tid.or(denial.pid)?;
+    let kind = match denial.tid == denial.pid || denial.tid.is_none() {
         // The kernel names it after the file, in 15 bytes.
         true if file(image) == file(program) && file(image).starts_with(&denial.thread) => {
             return None;
@@ -152,12 +181,13 @@ fn who(denial: &Denial, program: &str) -> Option<String> {
         false => "thread",
     };
     let (name, image) = (neutral::text(&denial.thread), neutral::text(image));
-    Some(format!("{kind} {} \"{name}\" of {image}", denial.tid))
+    Some(format!("{kind} {number} \"{name}\" of {image}"))
 }
 
 fn arguments(denial: &Denial) -> String {
     // Of a call that no table knows any register may count.
-    let unknown = denial.syscall.bytes().all(|b| b.is_ascii_digit());
+    let name = denial.syscall.as_deref().unwrap_or_default();
+    let unknown = name.bytes().all(|b| b.is_ascii_digit());
     let counts = |arg: &&Arg| unknown || arg.name.is_some();
     let shown: Vec<String> = denial.args.iter().filter(counts).map(argument).collect();
     shown.join(", ")
@@ -201,8 +231,8 @@ fn place(frame: &Frame) -> String {
 mod tests {
     use super::*;
     use crate::json::verdict::{
-        Allow, Instruction, Late, Layer, Mapped, Missing, Module, Observed, Omitted, Program,
-        ResidualCount, Risk, Usage,
+        Allow, Audit, Instruction, Late, Layer, Mapped, Missing, Module, Observed, Omitted,
+        Program, ResidualCount, Risk, Usage,
     };
     use crate::output;
 
@@ -253,13 +283,14 @@ mod tests {
                 code: "PC0301",
                 layer: "seccomp".to_owned(),
                 answer: "errno EPERM".to_owned(),
-                pid: 10,
-                tid: 11,
+                pid: Some(10),
+                tid: Some(11),
                 thread: "wor\u{1b}ker".to_owned(),
                 image: Some("/usr/bin/app".to_owned()),
                 arch: "x86_64".to_owned(),
-                syscall: "socket".to_owned(),
-                number: 41,
+                syscall: Some("socket".to_owned()),
+                number: Some(41),
+                ip: Some("0x7f0012".to_owned()),
                 args: vec![
                     Arg {
                         index: 0,
@@ -298,8 +329,17 @@ mod tests {
                     level: "medium",
                     why: "the network is reached",
                 }),
+                blockers: Vec::new(),
+                audited: 1,
                 count: 3,
             }],
+            audit: Audit {
+                state: "read",
+                reason: None,
+                omitted: 0,
+                lost: 2,
+                complete: false,
+            },
             late: Some(Late {
                 modules: vec![
                     Module {

@@ -177,6 +177,7 @@ fn plan(confinement: Confinement, features: &Features) -> Result<Plan, Error> {
         unlisted: Unlisted::Allow,
         keep: Vec::new(),
         confinement,
+        audited: false,
     };
     Plan::new(spec, features)
 }

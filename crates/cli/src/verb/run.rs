@@ -1,5 +1,6 @@
 //! `portcullis run -- PROGRAM ARGS`: analyse, derive, compile, prove, start, judge.
 
+mod audited;
 mod chosen;
 mod confinement;
 mod denied;
@@ -21,7 +22,7 @@ use portcullis_policy::Policy;
 use portcullis_sandbox::{
     Error, Features, Identity, MappedFile, Mode, Plan, Program, Spec, Unlisted, Verdict, launch,
 };
-use portcullis_watch::Record;
+use portcullis_watch::{Audit, Record};
 
 use crate::analysis::Wanted;
 use crate::args::RunArgs;
@@ -99,7 +100,9 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     let traced = loads && mode == Mode::Enforce && !typed.no_late;
     let chosen = chosen.within(&typed.confinement, traced);
     let policy = chosen.policy.clone().with_launch();
+    let audit = Audit::open();
     let mut spec = spec(typed, &set, &policy, mode, traced)?;
+    spec.audited = audit.is_ok();
     if typed.policy.is_some() {
         spec.unlisted = Unlisted::Allow;
     }
@@ -127,12 +130,21 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
         let modules = plan.modules(late::directories(directories.into_iter()));
         Late::new(&wanted, &set, modules)
     });
-    let mut tracing = Tracing::new(&chosen.policy, mode, late);
+    let mut tracing = Tracing::new(&chosen.policy, mode, late, audit.as_ref().ok());
     let verdict = launch(&plan, filter, &mut tracing)?;
     let late = tracing.late().map(|late| late.told());
+    let unread = audit.as_ref().err();
     let document = |named| {
         let filter = (&template, &map);
-        document::document(&set, &chosen, filter, &verdict, late.as_ref(), named)
+        document::document(
+            &set,
+            &chosen,
+            filter,
+            &verdict,
+            late.as_ref(),
+            unread,
+            named,
+        )
     };
     // Whatever the files of the program do to who reads them for names, the verdict is there.
     if let Some(file) = &mut verdict_file
@@ -242,6 +254,7 @@ fn spec(
         },
         keep: Vec::new(),
         confinement: confinement::wanted(typed, set)?,
+        audited: false,
     })
 }
 

@@ -181,6 +181,26 @@ pub const CODES: &[Explanation] = &[
         example: "",
     },
     Explanation {
+        code: "PC0307",
+        title: "Landlock denied something",
+        meaning: "An audit record of the kernel says that the Landlock rules of the run did not allow what \
+                  a process of it asked for: the access in the kernel's words, and the file or other object. The \
+                  call failed with an error, and the program went on.",
+        advice: "Nothing when the program does without. Otherwise name the tree with `--write`, or leave the \
+                 layer out with `--allow-insecure landlock`.",
+        example: "docs/diagnosis.md says where such records can be read.",
+    },
+    Explanation {
+        code: "PC0308",
+        title: "A filter denied a call, by the kernel's audit record",
+        meaning: "A record says that a filter denied a call of a process of the run, and no stop of the \
+                  tracer showed it. A record has no arguments, so the rule cannot be told, nor whether the \
+                  filter was the run's or one of the program's own.",
+        advice: "Look at the call and the process. Before Linux 5.16 a child that shares its parent's memory \
+                 (vfork(2)) is told in this way only.",
+        example: "",
+    },
+    Explanation {
         code: "PC0310",
         title: "The upper half of a register decides",
         meaning: "The rule compares 64 bits of an argument of which the kernel reads 32. Whoever \

@@ -135,6 +135,7 @@ impl Observer for Tracing<'_> {
             entry: root.entry,
             init: root.init,
             check: root.check,
+            audit: None,
         };
         let denied = self.denied;
         let record = watch::follow(start, self.mode, &|call: &watch::Call| denied.decide(call))?;
@@ -200,6 +201,7 @@ impl<'a> Case<'a> {
             unlisted: self.unlisted,
             keep: self.keep.clone(),
             confinement: self.confinement.clone(),
+            audited: false,
         };
         Plan::new(spec, &Features::probe())
     }

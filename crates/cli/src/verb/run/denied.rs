@@ -53,13 +53,14 @@ impl Explaining<'_> {
             code: code(denial.answer, decision.class, rule.map(|(_, rule)| rule)),
             layer: "seccomp".into(),
             answer: answer(denial.answer),
-            pid: denial.pid,
-            tid: denial.tid,
+            pid: Some(denial.pid),
+            tid: Some(denial.tid),
             thread: lossy(&denial.thread),
             image: denial.image.as_ref().map(|p| p.display().to_string()),
             arch: arch.map_or_else(|| format!("{:#x}", call.arch), |arch| arch.to_string()),
-            syscall: name.map_or(call.number.to_string(), str::to_owned),
-            number: call.number,
+            syscall: Some(name.map_or(call.number.to_string(), str::to_owned)),
+            number: Some(call.number),
+            ip: Some(format!("{:#x}", call.ip)),
             args: arguments(denial, arch.zip(name)),
             path,
             rule: self.reason(denial, decision.class, rule.map(|(_, rule)| rule)),
@@ -76,6 +77,8 @@ impl Explaining<'_> {
                     why,
                 }
             }),
+            blockers: Vec::new(),
+            audited: 0,
             count: denial.count,
         }
     }

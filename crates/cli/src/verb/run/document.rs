@@ -6,8 +6,9 @@ use portcullis_abi::{Arch, ResidualKind, SyscallSet, Sysno};
 use portcullis_bpf::Program;
 use portcullis_policy::{Action, ActionMap};
 use portcullis_sandbox::{Mode, Outcome, Verdict};
-use portcullis_watch::{Omitted, Record, Sources};
+use portcullis_watch::{Omitted, Record, Sources, Unread};
 
+use super::audited;
 use super::chosen::Chosen;
 use super::denied::{self, Explaining};
 use crate::json::verdict as json;
@@ -20,6 +21,7 @@ pub(super) fn document(
     (filter, map): (&Program, &ActionMap),
     verdict: &Verdict<Record>,
     late: Option<&json::Late>,
+    unread: Option<&Unread>,
     named: bool,
 ) -> json::Document {
     let mut explaining = Explaining {
@@ -30,7 +32,11 @@ pub(super) fn document(
         sources: named.then(|| Sources::new(&verdict.report.files)),
     };
     let denials = verdict.report.denials.iter();
-    let denials = denials.map(|d| explaining.denial(d)).collect();
+    let mut denials: Vec<_> = denials.map(|d| explaining.denial(d)).collect();
+    let audited = verdict.report.audited.as_ref();
+    if let Some(audited) = audited {
+        audited::join(&mut denials, audited);
+    }
     let (outcome, exit_code, signal, failure) = match &verdict.outcome {
         Outcome::Exited(code) => ("exited", Some(*code), None, None),
         Outcome::Signaled(signal) => ("signaled", None, Some(*signal), None),
@@ -69,6 +75,7 @@ pub(super) fn document(
         policy: chosen.file().map(str::to_owned),
         map: mapped(chosen, map),
         denials,
+        audit: audited::state(unread, audited),
         omitted: verdict.report.omitted.iter().map(omitted).collect(),
         late: late.cloned(),
         residuals: residuals(set),

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use portcullis_abi::Sysno;
 use portcullis_policy::{Action, Call, Policy};
 use portcullis_sandbox::{Followed, Mode, Observer, Root};
-use portcullis_watch::{self as watch, Record};
+use portcullis_watch::{self as watch, Audit, Record};
 
 use super::late::Late;
 
@@ -18,14 +18,22 @@ pub(super) struct Tracing<'a> {
     mode: watch::Mode,
     /// Of a program that loads libraries while it runs.
     late: Option<RefCell<Late<'a>>>,
+    /// The kernel's audit records, where they can be read.
+    audit: Option<&'a Audit>,
 }
 
 impl<'a> Tracing<'a> {
     /// `policy` has no launch rule: when the tracer is asked, the launch is over, and what the rule
     /// holds at rest is no secret.
-    pub(super) fn new(policy: &'a Policy, mode: Mode, late: Option<Late<'a>>) -> Tracing<'a> {
+    pub(super) fn new(
+        policy: &'a Policy,
+        mode: Mode,
+        late: Option<Late<'a>>,
+        audit: Option<&'a Audit>,
+    ) -> Tracing<'a> {
         Tracing {
             policy,
+            audit,
             late: late.map(RefCell::new),
             mode: match mode {
                 Mode::Enforce => watch::Mode::Enforce,
@@ -78,6 +86,7 @@ impl Observer for Tracing<'_> {
             entry: root.entry,
             init: root.init,
             check: root.check,
+            audit: self.audit,
         };
         let record = watch::follow(start, self.mode, self)?;
         Ok(Followed {
