@@ -1,6 +1,8 @@
 //! The Landlock rules of a view: pure data for the child.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use portcullis_sys::landlock::{FileAccess, Handled};
 
@@ -91,6 +93,14 @@ impl Rules {
 }
 
 impl Rules {
+    /// Whether what is at `path`, or is made there, may be written.
+    pub(crate) fn allow_writing(&self, path: &Path) -> bool {
+        let mut paths = self.paths.iter();
+        paths.any(|(at, access)| {
+            access & WRITE_FILE != 0 && path.starts_with(OsStr::from_bytes(at.as_bytes()))
+        })
+    }
+
     /// What it does and does not, as a sentence.
     pub(crate) fn detail(&self) -> String {
         let signals = match self.handled.scopes {
@@ -111,6 +121,5 @@ fn of_files() -> FileAccess {
 }
 
 fn is_file(mount: &crate::view::Mount) -> bool {
-    use std::os::unix::ffi::OsStrExt as _;
-    !std::path::Path::new(std::ffi::OsStr::from_bytes(mount.at.as_bytes())).is_dir()
+    !Path::new(OsStr::from_bytes(mount.at.as_bytes())).is_dir()
 }

@@ -131,6 +131,8 @@ pub(crate) struct Denial {
     pub(crate) allow: Option<Allow>,
     /// What a program could do with the call.
     pub(crate) risk: Option<Risk>,
+    /// Other layers of the run that would refuse it as well; null where that cannot be told.
+    pub(crate) also: Option<Vec<Also>>,
     /// What Landlock did not allow, in the kernel's words.
     pub(crate) blockers: Vec<String>,
     /// How many audit records of the kernel are about it.
@@ -156,6 +158,15 @@ pub(crate) struct Allow {
     pub(crate) policy: String,
     /// An option of `run`.
     pub(crate) option: String,
+}
+
+/// A layer that would refuse a call as well.
+#[derive(Serialize, Debug)]
+pub(crate) struct Also {
+    pub(crate) layer: String,
+    /// `errno NAME`.
+    pub(crate) answer: String,
+    pub(crate) reason: String,
 }
 
 /// What allowing a call means.

@@ -137,6 +137,15 @@ fn one(out: &mut String, denial: &Denial, verdict: &Document) {
         let option = neutral::text(&allow.option);
         let _ = writeln!(out, "  to allow it: {option}");
     }
+    for also in denial.also.iter().flatten() {
+        let answer = also.answer.trim_start_matches("errno ");
+        let _ = writeln!(
+            out,
+            "  {} would refuse it as well: {} ({answer})",
+            also.layer,
+            neutral::text(&also.reason)
+        );
+    }
     if let Some(risk) = &denial.risk {
         let _ = writeln!(out, "  risk {}: {}", risk.level, risk.why);
     }
@@ -231,7 +240,7 @@ fn place(frame: &Frame) -> String {
 mod tests {
     use super::*;
     use crate::json::verdict::{
-        Allow, Audit, Instruction, Late, Layer, Mapped, Missing, Module, Observed, Omitted,
+        Allow, Also, Audit, Instruction, Late, Layer, Mapped, Missing, Module, Observed, Omitted,
         Program, ResidualCount, Risk, Usage,
     };
     use crate::output;
@@ -329,6 +338,11 @@ mod tests {
                     level: "medium",
                     why: "the network is reached",
                 }),
+                also: Some(vec![Also {
+                    layer: "network".to_owned(),
+                    answer: "errno ENETUNREACH".to_owned(),
+                    reason: "no network dev\u{1b}ice is up".to_owned(),
+                }]),
                 blockers: Vec::new(),
                 audited: 1,
                 count: 3,

@@ -1,5 +1,6 @@
 //! `portcullis run -- PROGRAM ARGS`: analyse, derive, compile, prove, start, judge.
 
+mod also;
 mod audited;
 mod chosen;
 mod confinement;
@@ -136,15 +137,8 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     let unread = audit.as_ref().err();
     let document = |named| {
         let filter = (&template, &map);
-        document::document(
-            &set,
-            &chosen,
-            filter,
-            &verdict,
-            late.as_ref(),
-            unread,
-            named,
-        )
+        let about = (&set, &chosen, &plan);
+        document::document(about, filter, &verdict, late.as_ref(), unread, named)
     };
     // Whatever the files of the program do to who reads them for names, the verdict is there.
     if let Some(file) = &mut verdict_file

@@ -444,3 +444,68 @@ fn the_rule_that_is_told_is_the_one_that_the_kernel_answers_by() {
     // Most rules had their turn.
     assert!(answering.len() >= 8, "{answering:?}");
 }
+
+/// What a program must be allowed for more than one reason is said at once.
+#[test]
+fn other_layers_that_would_refuse_a_call_are_told() {
+    let place = Place::new();
+    let source = r#"
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int main(void) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(80)};
+  inet_pton(AF_INET, "192.0.2.1", &to.sin_addr);
+  open("/etc/portcullis-other", O_WRONLY | O_CREAT, 0600);
+  open("relative", O_RDWR | O_CREAT, 0600);
+  chmod("/etc/hostname", 0600);
+  connect(socket(AF_INET, SOCK_DGRAM, 0), (struct sockaddr *)&to, sizeof to);
+  return 3;
+}
+"#;
+    place.compile("program", source, &["-g"]);
+    let rules = "[[rule]]\ncalls = [\"open\", \"openat\"]\nwhen = [\"arg2 & 0o100 == 0o100\"]\naction = \"errno:EPERM\"\n\n\
+                 [[rule]]\ncalls = [\"chmod\", \"fchmodat\", \"connect\"]\naction = \"errno:EPERM\"\n";
+    fs::write(place.at("p.toml"), policy(rules)).unwrap();
+    let also = |options: &[&str]| {
+        let options = [&["--policy", "p.toml"], options].concat();
+        let (done, verdict) = run(&place, &options, &["./program"]);
+        let said = done.expect(3).stderr;
+        let denials = verdict["denials"].as_array().unwrap().clone();
+        let of = |index: usize| match &denials[index]["also"] {
+            Value::Null => None,
+            all => {
+                let all = all.as_array().unwrap().iter();
+                let one = |a: &Value| format!("{} {}", a["layer"], a["answer"]).replace('"', "");
+                Some(all.map(one).collect::<Vec<_>>())
+            }
+        };
+        assert_eq!(denials.len(), 4, "{said}");
+        ([of(0), of(1), of(2), of(3)], said)
+    };
+    let texts = |all: &[&str]| Some(all.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+    let (found, said) = also(&[]);
+    let expected = [
+        texts(&["filesystem errno EROFS", "landlock errno EACCES"]),
+        None,
+        texts(&["filesystem errno EROFS"]),
+        texts(&["network errno ENETUNREACH"]),
+    ];
+    assert_eq!(found, expected);
+    assert!(
+        said.contains("network would refuse it as well: no network device is up (ENETUNREACH)"),
+        "{said}"
+    );
+    // What was given is not refused.
+    let (found, _) = also(&[
+        "--net",
+        "--allow-insecure",
+        "filesystem",
+        "--allow-insecure",
+        "landlock",
+    ]);
+    assert_eq!(found, [texts(&[]), None, texts(&[]), texts(&[])]);
+}

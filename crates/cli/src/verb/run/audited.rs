@@ -148,6 +148,7 @@ fn of(maker: Option<&Maker>) -> json::Denial {
         suggestion: None,
         allow: None,
         risk: None,
+        also: None,
         blockers: Vec::new(),
         audited: 0,
         count: 0,

@@ -5,8 +5,10 @@ use std::path::Path;
 use portcullis_abi::{Arch, Assumed, Residual, ResidualKind, Risk, SyscallSet, Sysno, errno_name};
 use portcullis_bpf::Program;
 use portcullis_policy::{Action, ActionMap, Asked, Call, Class, Provenance, Rule, toml};
+use portcullis_sandbox::Plan;
 use portcullis_watch::{Answer, Denial, Frame, Function, Shown, Sources};
 
+use super::also;
 use super::chosen::{self, Chosen};
 use crate::json::verdict as json;
 
@@ -20,7 +22,8 @@ pub(super) struct Explaining<'a> {
     /// The filter with the placeholder in place of the secret, and what it answers differently.
     pub(super) filter: &'a Program,
     pub(super) map: &'a ActionMap,
-    /// Without them places are addresses.
+    pub(super) plan: &'a Plan,
+    /// Without them places are addresses, and no path is looked at.
     pub(super) sources: Option<Sources<'a>>,
 }
 
@@ -77,6 +80,10 @@ impl Explaining<'_> {
                     why,
                 }
             }),
+            also: match (&self.sources, denial.answer) {
+                (None, _) | (_, Answer::LetThrough) => None,
+                _ => also::layers(self.plan, denial),
+            },
             blockers: Vec::new(),
             audited: 0,
             count: denial.count,

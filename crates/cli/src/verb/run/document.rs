@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use portcullis_abi::{Arch, ResidualKind, SyscallSet, Sysno};
 use portcullis_bpf::Program;
 use portcullis_policy::{Action, ActionMap};
-use portcullis_sandbox::{Mode, Outcome, Verdict};
+use portcullis_sandbox::{Mode, Outcome, Plan, Verdict};
 use portcullis_watch::{Omitted, Record, Sources, Unread};
 
 use super::audited;
@@ -16,8 +16,7 @@ use crate::json::verdict as json;
 /// The document of a finished run; `named`: with functions and lines, for which files are read that the program
 /// can have made.
 pub(super) fn document(
-    set: &SyscallSet,
-    chosen: &Chosen,
+    (set, chosen, plan): (&SyscallSet, &Chosen, &Plan),
     (filter, map): (&Program, &ActionMap),
     verdict: &Verdict<Record>,
     late: Option<&json::Late>,
@@ -29,6 +28,7 @@ pub(super) fn document(
         chosen,
         filter,
         map,
+        plan,
         sources: named.then(|| Sources::new(&verdict.report.files)),
     };
     let denials = verdict.report.denials.iter();
