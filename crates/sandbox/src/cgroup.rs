@@ -222,6 +222,14 @@ impl Group {
         }))
     }
 
+    /// How many tasks the kernel did not make because there were as many as it may have.
+    pub(crate) fn refused_tasks(&self) -> u64 {
+        let Some((directory, _)) = self.directory(Controller::Processes) else {
+            return 0;
+        };
+        field(&directory.join("pids.events"), "max").unwrap_or(0)
+    }
+
     /// How many of its processes the kernel ended for want of memory.
     pub(crate) fn ended_for_memory(&self) -> u64 {
         let Some((directory, unified)) = self.directory(Controller::Memory) else {

@@ -19,7 +19,7 @@ use crate::mapped;
 use crate::plan::Plan;
 use crate::secret::ArmedFilter;
 use crate::started::{Started, complaint, prepare};
-use crate::verdict::{Outcome, Usage, Verdict};
+use crate::verdict::{Outcome, Reached, Usage, Verdict};
 use crate::watchdog::{self, Fired};
 
 /// A program that stands at its exec stop: its image is loaded, none of its code has run.
@@ -102,9 +102,11 @@ pub fn launch<O: Observer>(
         (None, false, End::Exited(code), None) => Outcome::Exited(code),
         (None, false, End::Signaled(signal), None) => Outcome::Signaled(signal),
     };
+    let reached = group.map_or(Vec::new(), |group| reached(group, &outcome));
     Ok(Verdict {
         mode: plan.mode,
         outcome,
+        reached,
         enforced: plan.enforced(),
         not_enforced: plan.not_enforced(),
         usage: Usage {
@@ -118,6 +120,19 @@ pub fn launch<O: Observer>(
         },
         report: followed.report,
     })
+}
+
+/// The limits of `group` that something of the run came up against, but for the one that ended it.
+fn reached(group: &Group, outcome: &Outcome) -> Vec<Reached> {
+    let counts = [
+        ("processes", group.refused_tasks()),
+        ("memory", group.ended_for_memory()),
+    ];
+    let all = counts
+        .into_iter()
+        .map(|(limit, count)| Reached { limit, count });
+    all.filter(|r| r.count > 0 && *outcome != Outcome::Limit(r.limit))
+        .collect()
 }
 
 /// Does `follow` while the limits of time are watched, if there are any.

@@ -55,4 +55,4 @@ pub use objection::{Objection, Wish};
 pub use plan::{Mode, Plan, Spec};
 pub use secret::{ArmedFilter, Cookie};
 pub use started::rehearse;
-pub use verdict::{Layer, Missing, Outcome, Usage, Verdict};
+pub use verdict::{Layer, Missing, Outcome, Reached, Usage, Verdict};

@@ -13,6 +13,8 @@ pub struct Verdict<R> {
     pub enforced: Vec<Layer>,
     /// What did not.
     pub not_enforced: Vec<Missing>,
+    /// Limits that something of the run came up against without being what ended the program.
+    pub reached: Vec<Reached>,
     /// What it consumed.
     pub usage: Usage,
     /// What the observer saw: denials and, when observing, calls outside the set.
@@ -46,6 +48,15 @@ pub enum Outcome {
     Limit(&'static str),
     /// Portcullis ended it, and why.
     Failed(String),
+}
+
+/// A limit that was reached, by the counters of the run's cgroup.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reached {
+    /// `processes`: a task was not made. `memory`: a process was ended.
+    pub limit: &'static str,
+    /// How often.
+    pub count: u64,
 }
 
 /// A layer that held.

@@ -133,7 +133,7 @@ pub(crate) struct Denial {
     pub(crate) risk: Option<Risk>,
     /// Other layers of the run that would refuse it as well; null where that cannot be told.
     pub(crate) also: Option<Vec<Also>>,
-    /// What Landlock did not allow, in the kernel's words.
+    /// What Landlock did not allow, in the kernel's words; the name of a limit.
     pub(crate) blockers: Vec<String>,
     /// How many audit records of the kernel are about it.
     pub(crate) audited: u64,

@@ -201,6 +201,15 @@ pub const CODES: &[Explanation] = &[
         example: "",
     },
     Explanation {
+        code: "PC0309",
+        title: "A limit was reached",
+        meaning: "The kernel's counters of the run's cgroup say that something came up against a limit of \
+                  the run: a process or thread was not made (EAGAIN), or one was ended for want of memory. \
+                  Who it was they do not say.",
+        advice: "Give more with `--limit`, if the program needs it.",
+        example: "`--limit processes=32`",
+    },
+    Explanation {
         code: "PC0310",
         title: "The upper half of a register decides",
         meaning: "The rule compares 64 bits of an argument of which the kernel reads 32. Whoever \

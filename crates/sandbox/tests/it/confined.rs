@@ -7,7 +7,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use portcullis_sandbox::{Confinement, Error, LayerName, Network, Outcome, Program};
+use portcullis_sandbox::{Confinement, Error, LayerName, Network, Outcome, Program, Verdict};
+use portcullis_watch::Record;
 
 use crate::breakout;
 use crate::filter::Denied;
@@ -377,10 +378,14 @@ fn the_verdict_names_each_layer() {
 
 /// How the program ends that tries `words` under `limits`.
 fn limited(program: &Path, words: &[&str], limits: &str) -> Result<Outcome, Error> {
+    under(program, words, limits).map(|verdict| verdict.outcome)
+}
+
+fn under(program: &Path, words: &[&str], limits: &str) -> Result<Verdict<Record>, Error> {
     let mut case = Case::new(program, Denied::kill(&[])).arguments(words);
     case.confinement = Confinement::new(PathBuf::from("/"));
     case.confinement.limits = limits.parse().unwrap();
-    case.run().map(|verdict| verdict.outcome)
+    case.run()
 }
 
 /// A limit of all processes together: kept, or refused where no cgroup can be made.
@@ -424,6 +429,17 @@ fn limit_all(program: &Path) {
         "processes=20",
         &Outcome::Exited(0),
     );
+    // The group counts what was refused, and nothing is told of what was not.
+    for (many, refused) in [("40", true), ("10", false)] {
+        let Ok(verdict) = under(program, &["fork", many], "processes=20") else {
+            continue;
+        };
+        let layer = verdict.enforced.iter().find(|l| l.layer == "limits");
+        let counts = layer.is_some_and(|l| l.mechanism.starts_with("cgroup"));
+        let told = verdict.reached.iter().map(|r| (r.limit, r.count));
+        let expected = (counts && refused).then_some(("processes", 1));
+        assert_eq!(told.collect::<Vec<_>>(), Vec::from_iter(expected), "{many}");
+    }
     assert_eq!(
         limited(program, &["files", "40"], "files=20").unwrap(),
         Outcome::Exited(libc::EMFILE)

@@ -1,8 +1,9 @@
-//! What the kernel's audit records tell, as denials of the verdict: those of Landlock, and calls on which a filter
-//! acted and that no stop showed.
+//! What the kernel's records and counters tell, as denials of the verdict: what Landlock denied, calls on which a
+//! filter acted and that no stop showed, limits that were reached.
 
 use portcullis_abi::{Arch, Sysno, errno_name};
 use portcullis_policy::Action;
+use portcullis_sandbox::Reached;
 use portcullis_watch::{Access, Audited, Filtered, Maker, Unread};
 
 use crate::json::verdict as json;
@@ -104,6 +105,26 @@ fn by_landlock(access: &Access) -> json::Denial {
         audited: access.count,
         count: access.count,
         ..of(maker)
+    }
+}
+
+/// A limit of the run's cgroup.
+pub(super) fn by_a_limit(reached: &Reached) -> json::Denial {
+    let (answer, rule) = match reached.limit {
+        "memory" => (
+            "kill-process",
+            "a process was ended: the run was over its limit",
+        ),
+        _ => ("errno EAGAIN", "there were as many as the run may have"),
+    };
+    json::Denial {
+        code: "PC0309",
+        layer: "limits".into(),
+        answer: answer.into(),
+        rule: rule.into(),
+        blockers: vec![reached.limit.into()],
+        count: reached.count,
+        ..of(None)
     }
 }
 

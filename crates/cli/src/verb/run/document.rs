@@ -37,6 +37,7 @@ pub(super) fn document(
     if let Some(audited) = audited {
         audited::join(&mut denials, audited);
     }
+    denials.extend(verdict.reached.iter().map(audited::by_a_limit));
     let (outcome, exit_code, signal, failure) = match &verdict.outcome {
         Outcome::Exited(code) => ("exited", Some(*code), None, None),
         Outcome::Signaled(signal) => ("signaled", None, Some(*signal), None),
