@@ -43,6 +43,8 @@ pub struct Followed<R> {
     /// Its own filter ended it: an exit stop, no signal stop before it, at registers that the
     /// filter kills.
     pub denied: bool,
+    /// A filter that the program installed ended it: such a stop at registers that the policy lets be.
+    pub own_filter: bool,
     /// Why the observer ended it, when it did.
     pub refused: Option<String>,
     /// What the kernel accounted to the root; with an init, to all that it reaped.
@@ -98,6 +100,7 @@ pub fn launch<O: Observer>(
     let outcome = match (followed.refused, followed.denied, followed.end, limit) {
         (Some(reason), ..) => Outcome::Failed(reason),
         (None, true, ..) => Outcome::Denied,
+        (None, ..) if followed.own_filter => Outcome::OwnFilter,
         (None, false, _, Some(limit)) => Outcome::Limit(limit),
         (None, false, End::Exited(code), None) => Outcome::Exited(code),
         (None, false, End::Signaled(signal), None) => Outcome::Signaled(signal),

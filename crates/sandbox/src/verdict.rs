@@ -28,7 +28,7 @@ impl<R> Verdict<R> {
         match &self.outcome {
             Outcome::Exited(code) => *code,
             Outcome::Signaled(signal) => 128 + signal,
-            Outcome::Denied => 128 + libc::SIGSYS,
+            Outcome::Denied | Outcome::OwnFilter => 128 + libc::SIGSYS,
             Outcome::Limit(_) => 124,
             Outcome::Failed(_) => 125,
         }
@@ -44,6 +44,8 @@ pub enum Outcome {
     Signaled(i32),
     /// By its filter: an exit stop at registers that the filter kills.
     Denied,
+    /// By a filter that it installed itself.
+    OwnFilter,
     /// It was over this limit, and ended for it.
     Limit(&'static str),
     /// Portcullis ended it, and why.

@@ -45,6 +45,10 @@ pub enum Answer {
     Errno(u16),
     /// It was made: this was an observation.
     LetThrough,
+    /// A filter of the program's own killed the process for it; the policy allows it.
+    OwnKilled,
+    /// A filter of the program's own killed the thread for it.
+    OwnThreadKilled,
 }
 
 /// One place on a stack.

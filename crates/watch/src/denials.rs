@@ -85,9 +85,17 @@ impl Denials {
         self.told.push(tell());
     }
 
-    /// Takes back the kills of `pid`.
-    pub(crate) fn take_back(&mut self, pid: i32) {
-        let is_one = |denial: &Denial| denial.pid == pid && denial.answer == Answer::Killed;
+    /// The filters of `pid`'s own that seemed to kill it took a thread each.
+    pub(crate) fn one_thread_each(&mut self, pid: i32) {
+        let all = self.told.iter_mut().filter(|denial| denial.pid == pid);
+        for denial in all.filter(|denial| denial.answer == Answer::OwnKilled) {
+            denial.answer = Answer::OwnThreadKilled;
+        }
+    }
+
+    /// Takes back the kills of `pid`, those with this answer.
+    pub(crate) fn take_back(&mut self, pid: i32, answer: Answer) {
+        let is_one = |denial: &Denial| denial.pid == pid && denial.answer == answer;
         let mut kept = vec![None; self.told.len()];
         let mut next = 0;
         for (place, denial) in kept.iter_mut().zip(&self.told) {
@@ -217,7 +225,7 @@ mod tests {
         let mut denials = Denials::default();
         made(&mut denials, call(1, 1), Answer::Killed, false);
         made(&mut denials, call(2, 2), Answer::Errno(1), false);
-        denials.take_back(1);
+        denials.take_back(1, Answer::Killed);
         made(&mut denials, call(2, 2), Answer::Errno(1), false);
         made(&mut denials, call(1, 1), Answer::Killed, false);
         let (told, _) = denials.into_parts();

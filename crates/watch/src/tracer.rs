@@ -54,6 +54,8 @@ pub struct Record {
     pub end: End,
     /// The root was ended by its filter (or by the tracer, giving the policy's answer).
     pub denied: bool,
+    /// The root was ended by a filter that the program installed itself.
+    pub own_filter: bool,
     /// Why the root was ended before its own code ran.
     pub refused: Option<String>,
     /// What the root, and the children it waited for, consumed; with an init, the
@@ -112,6 +114,8 @@ fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Er
         killed: HashSet::new(),
         thinned: HashSet::new(),
         signaled: HashSet::new(),
+        own: HashMap::new(),
+        own_ended: HashSet::new(),
         refused,
         ended: None,
         outlived: 0,
@@ -140,10 +144,12 @@ fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Er
     };
     let (denials, omitted) = tracer.denials.into_parts();
     let by_signal = matches!(end, End::Signaled(libc::SIGSYS | libc::SIGKILL));
+    let denied = by_signal && tracer.killed.contains(&start.pid)
+        || end == End::Signaled(libc::SIGSYS) && tracer.thinned.contains(&start.pid);
     Ok(Record {
         end,
-        denied: by_signal && tracer.killed.contains(&start.pid)
-            || end == End::Signaled(libc::SIGSYS) && tracer.thinned.contains(&start.pid),
+        denied,
+        own_filter: !denied && tracer.own_ended.contains(&start.pid),
         refused: tracer.refused,
         // The init was a copy of the launcher: its memory is not the program's.
         usage: Usage {
@@ -190,6 +196,10 @@ struct Tracer<'a> {
     /// Processes that a SIGSYS ended which was delivered to one of their tasks: all of them end with its
     /// status then, wherever they stand.
     signaled: HashSet<i32>,
+    /// Tasks that ended as if a filter had killed them, in a call that the policy lets be made, by process.
+    own: HashMap<i32, usize>,
+    /// Processes that a filter of the program's own ended.
+    own_ended: HashSet<i32>,
     refused: Option<String>,
     ended: Option<(End, Usage)>,
     outlived: usize,
@@ -200,11 +210,15 @@ impl Tracer<'_> {
     fn ended(&mut self, tid: i32, end: End, usage: Usage) {
         self.tasks.remove(&tid);
         // A process is reported after all of its tasks.
-        if self.signaled.remove(&tid) {
+        let by_signal = self.signaled.remove(&tid);
+        if by_signal {
             self.thinned.remove(&tid);
             if self.killed.remove(&tid) {
-                self.denials.take_back(tid);
+                self.denials.take_back(tid, Answer::Killed);
             }
+        }
+        if let Some(tasks) = self.own.remove(&tid) {
+            self.settle(tid, tasks, end, by_signal);
         }
         if tid != self.root {
             return;
@@ -214,6 +228,23 @@ impl Tracer<'_> {
         for tid in self.tasks.keys() {
             // Not reaped, so the number is still its own. It can only be gone already.
             let _ = process::kill_unreaped(*tid);
+        }
+    }
+
+    /// A process ended in which `tasks` seemed to be killed by a filter of the program's own.
+    fn settle(&mut self, pid: i32, tasks: usize, end: End, by_signal: bool) {
+        let ended = end == End::Signaled(libc::SIGSYS);
+        if !ended {
+            // The process went on: each was one thread's end.
+            self.denials.one_thread_each(pid);
+            return;
+        }
+        // With a process all of its tasks end, wherever they stand: one was killed for its call.
+        if by_signal || self.killed.contains(&pid) || tasks > 1 {
+            self.denials.take_back(pid, Answer::OwnKilled);
+        }
+        if !by_signal && !self.killed.contains(&pid) {
+            self.own_ended.insert(pid);
         }
     }
 
@@ -338,18 +369,26 @@ impl Tracer<'_> {
         let Some(call) = Call::of(tid, arch, &registers)? else {
             return Ok(());
         };
-        // Observing, the filter itself kills foreign calls only.
-        if self.mode == Mode::Observe && !call.is_foreign() {
-            return Ok(());
-        }
         let decision = self.policy.decide(&call);
         let pid = process_of(tid);
-        let (answer, which) = match decision.action {
-            Action::Kill => (Answer::Killed, &mut self.killed),
-            Action::KillThread => (Answer::ThreadKilled, &mut self.thinned),
+        // Observing, the filter itself kills foreign calls only.
+        let kills = self.mode == Mode::Enforce || call.is_foreign();
+        let answer = match decision.action {
+            Action::Kill if kills => {
+                self.killed.insert(pid);
+                Answer::Killed
+            }
+            Action::KillThread if kills => {
+                self.thinned.insert(pid);
+                Answer::ThreadKilled
+            }
+            // Nothing but a filter ends a task so without a signal stop, and it was not this one.
+            _ if registers.was_killed() => {
+                *self.own.entry(pid).or_default() += 1;
+                Answer::OwnKilled
+            }
             _ => return Ok(()),
         };
-        which.insert(pid);
         self.note(pid, tid, call, &registers, answer, decision);
         Ok(())
     }
@@ -437,7 +476,7 @@ impl Tracer<'_> {
         let program = fs::metadata(own("exe")).map_or((0, 0), |m| (m.dev(), m.ino()));
         let same = self.denials.same(&call, answer, decision.rule, program);
         // What ended the program is told after any flood.
-        let always = pid == self.root && answer == Answer::Killed;
+        let always = pid == self.root && matches!(answer, Answer::Killed | Answer::OwnKilled);
         let files = &mut self.files;
         self.denials.count(same, always, || Denial {
             pid,

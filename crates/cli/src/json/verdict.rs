@@ -11,7 +11,7 @@ pub(crate) struct Document {
     pub(crate) program: Program,
     /// `enforce` or `observe`.
     pub(crate) mode: &'static str,
-    /// `exited`, `signaled`, `denied`, `limit` or `failed`.
+    /// `exited`, `signaled`, `denied`, `own-filter` (one that the program installed), `limit` or `failed`.
     pub(crate) outcome: &'static str,
     pub(crate) exit_code: Option<i32>,
     pub(crate) signal: Option<i32>,

@@ -87,10 +87,10 @@ pub(crate) fn late(verdict: &Document) -> String {
 
 fn one(out: &mut String, denial: &Denial, verdict: &Document) {
     // Writing to a String cannot fail; the results of `writeln!` are dropped throughout.
-    let said = if verdict.mode == "observe" {
-        "outside the set"
-    } else {
-        "denied"
+    let said = match (denial.layer.as_str(), verdict.mode) {
+        ("own-filter", _) => "denied by the program itself",
+        ("seccomp", "observe") => "outside the set",
+        _ => "denied",
     };
     let times = match denial.count {
         0 | 1 => String::new(),

@@ -181,6 +181,15 @@ pub const CODES: &[Explanation] = &[
         example: "",
     },
     Explanation {
+        code: "PC0306",
+        title: "A filter of the program's own killed it",
+        meaning: "The program made a call that the policy of the run lets be made, and a filter that the \
+                  program installed itself killed the process or the thread for it.",
+        advice: "It is the program's own affair: look at the call and its chain, and at the filter that the \
+                 program is built with. Without `run` the same happens.",
+        example: "A program with a built-in list of calls, after an update of its C library.",
+    },
+    Explanation {
         code: "PC0307",
         title: "Landlock denied something",
         meaning: "An audit record of the kernel says that the Landlock rules of the run did not allow what \

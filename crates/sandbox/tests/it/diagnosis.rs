@@ -185,3 +185,44 @@ fn a_flood_of_denials_hides_none_of_another_call() {
     assert!(omitted > 900, "{omitted}");
     assert_eq!(verdict.report.omitted[0].number, Some(number("getppid")));
 }
+
+#[test]
+fn a_kill_by_a_filter_of_the_programs_own_is_told_as_one() {
+    let built = build("diagnosis", &[]);
+    let only_thread = (Outcome::OwnFilter, Answer::OwnKilled);
+    for (way, (outcome, answer)) in [
+        ("own-kill", (Outcome::OwnFilter, Answer::OwnKilled)),
+        ("own-only-thread", only_thread),
+        (
+            "own-kill-thread",
+            (Outcome::Exited(6), Answer::OwnThreadKilled),
+        ),
+        ("own-child", (Outcome::Exited(7), Answer::OwnKilled)),
+    ] {
+        // The policy lets all be made.
+        let verdict = run(&built, Denied::kill(&[]), way);
+        assert_eq!(verdict.outcome, outcome, "{way}");
+        let denial = only(&verdict);
+        assert_eq!(denial.answer, answer, "{way}");
+        assert_eq!(denial.call.number, number("chroot"));
+        assert_eq!(denial.call.args[1..3], [0x1111, 0x2222]);
+        let path = Shown::Path(b"/denied/path".to_vec());
+        assert_eq!(denial.shown, [(0, path)]);
+        let names = functions(&verdict);
+        assert!(
+            names.iter().any(|(name, _)| name == "forbidden"),
+            "{names:?}"
+        );
+        // Where the policy denies the same, it is the policy's.
+        let verdict = run(&built, Denied::kill(&[number("chroot")]), way);
+        assert_eq!(only(&verdict).answer, Answer::Killed, "{way}");
+    }
+}
+
+#[test]
+fn a_signal_to_a_program_with_a_filter_of_its_own_is_a_signal() {
+    let built = build("diagnosis", &[]);
+    let verdict = run(&built, Denied::kill(&[]), "own-raised");
+    assert_eq!(verdict.outcome, Outcome::Signaled(libc::SIGSYS));
+    assert!(verdict.report.denials.is_empty());
+}

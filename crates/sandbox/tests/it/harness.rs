@@ -142,6 +142,7 @@ impl Observer for Tracing<'_> {
         Ok(Followed {
             end: record.end,
             denied: record.denied,
+            own_filter: record.own_filter,
             refused: record.refused.clone(),
             usage: record.usage,
             report: record,

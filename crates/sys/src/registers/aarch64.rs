@@ -121,6 +121,14 @@ impl Registers {
         })
     }
 
+    /// At the end of a task in a call: whether the call can be one that a filter killed, and is not one that was
+    /// interrupted. What has returned cannot be told: x0 has its first argument or its result.
+    pub fn was_killed(&self) -> bool {
+        /// `EINTR`, and `ERESTARTSYS` to `ERESTART_RESTARTBLOCK` of the kernel's `linux/errno.h`.
+        const INTERRUPTED: [i64; 6] = [-4, -512, -513, -514, -515, -516];
+        !INTERRUPTED.contains(&(self.x[0] as i64))
+    }
+
     /// Behind a call: whether the instruction that made it is `svc`, so that another one can be made there
     /// by [`Registers::calling`].
     pub fn is_behind_call(&self, pid: i32) -> Result<bool, Error> {

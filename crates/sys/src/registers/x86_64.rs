@@ -99,6 +99,13 @@ impl Registers {
         Ok(Some((r.orig_rax as u32, args)))
     }
 
+    /// At the end of a task in a call: whether the call can be one that a filter killed, and is not one that was
+    /// interrupted or has returned. A killed call has its number in rax again (`syscall_rollback`), or -ENOSYS
+    /// from its entry when one thread of several was killed.
+    pub fn was_killed(&self) -> bool {
+        self.rax == self.orig_rax || self.rax as i64 == -i64::from(libc::ENOSYS)
+    }
+
     /// Behind a call: whether the instruction that made it is `syscall`, so that another one can be made
     /// there by [`Registers::calling`].
     pub fn is_behind_call(&self, pid: i32) -> Result<bool, Error> {

@@ -30,6 +30,27 @@ pub(super) struct Explaining<'a> {
 impl Explaining<'_> {
     /// The document of one denial.
     pub(super) fn denial(&mut self, denial: &Denial) -> json::Denial {
+        let told = self.by_policy(denial);
+        match denial.answer {
+            Answer::OwnKilled | Answer::OwnThreadKilled => json::Denial {
+                code: "PC0306",
+                layer: "own-filter".into(),
+                rule: "a filter that the program installed itself kills it; the policy lets it be made"
+                    .into(),
+                rule_text: None,
+                rule_place: None,
+                filter: None,
+                suggestion: None,
+                allow: None,
+                risk: None,
+                also: None,
+                ..told
+            },
+            _ => told,
+        }
+    }
+
+    fn by_policy(&mut self, denial: &Denial) -> json::Denial {
         let call = asked_of_policy(denial);
         let decision = self.chosen.policy.decide(&call);
         let rule = decision.rule.and_then(|(table, rule)| {
@@ -246,8 +267,8 @@ fn code(answer: Answer, class: Class, rule: Option<&Rule>) -> &'static str {
 /// As the document has it: `kill-process`, `kill-thread`, `trap`, `errno EPERM`, `let-through`.
 pub(super) fn answer(answer: Answer) -> String {
     match answer {
-        Answer::Killed => "kill-process".into(),
-        Answer::ThreadKilled => "kill-thread".into(),
+        Answer::Killed | Answer::OwnKilled => "kill-process".into(),
+        Answer::ThreadKilled | Answer::OwnThreadKilled => "kill-thread".into(),
         Answer::Trapped => "trap".into(),
         Answer::Errno(0) => "errno".into(),
         Answer::Errno(number) => format!("errno {}", errno(number)),

@@ -42,6 +42,7 @@ pub(super) fn document(
         Outcome::Exited(code) => ("exited", Some(*code), None, None),
         Outcome::Signaled(signal) => ("signaled", None, Some(*signal), None),
         Outcome::Denied => ("denied", None, None, None),
+        Outcome::OwnFilter => ("own-filter", None, None, None),
         Outcome::Limit(_) => ("limit", None, None, None),
         Outcome::Failed(reason) => ("failed", None, None, Some(reason.clone())),
     };

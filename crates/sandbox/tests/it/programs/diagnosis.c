@@ -2,6 +2,8 @@
  * that says what the program itself saw. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +36,26 @@ static void *in_thread(void *arg) {
   prctl(PR_SET_NAME, "wor\033ker");
   forbidden();
   after = 2;
+  return NULL;
+}
+
+/* A filter of this program's own. */
+static int filter_own(unsigned answer) {
+  struct sock_filter rows[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_chroot, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, answer),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {sizeof rows / sizeof *rows, rows};
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void *wait_forever(void *end) {
+  char byte;
+  /* Nothing is written there. */
+  if (read(*(int *)end, &byte, 1) < 0)
+    after = 4;
   return NULL;
 }
 
@@ -156,6 +178,38 @@ int main(int argc, char **argv) {
     }
     waitpid(child, &status, 0);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS ? 7 : 8;
+  } else if (!strcmp(way, "own-kill")) {
+    int ends[2];
+    /* Another one that stands in a call of its own. */
+    if (pipe(ends) || pthread_create(&thread, NULL, wait_forever, &ends[0]) || filter_own(SECCOMP_RET_KILL_PROCESS))
+      return 24;
+    forbidden();
+    return 25;
+  } else if (!strcmp(way, "own-kill-thread")) {
+    if (filter_own(SECCOMP_RET_KILL_THREAD))
+      return 24;
+    pthread_create(&thread, NULL, in_thread, NULL);
+    pthread_join(thread, NULL);
+    return after == 0 ? 6 : 25;
+  } else if (!strcmp(way, "own-only-thread")) {
+    if (filter_own(SECCOMP_RET_KILL_THREAD))
+      return 24;
+    forbidden();
+    return 25;
+  } else if (!strcmp(way, "own-child")) {
+    pid_t child = fork();
+    if (!child) {
+      filter_own(SECCOMP_RET_KILL_PROCESS);
+      forbidden();
+      _exit(25);
+    }
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS ? 7 : 8;
+  } else if (!strcmp(way, "own-raised")) {
+    if (filter_own(SECCOMP_RET_KILL_PROCESS))
+      return 24;
+    raise(SIGSYS);
+    return 25;
   } else if (!strcmp(way, "flood")) {
     return flood();
   }
