@@ -174,6 +174,9 @@ pub(crate) struct RunArgs {
     /// then not analysed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["plugins", "assume", "exec", "follow_exec", "nsswitch"])]
     pub(crate) policy: Option<PathBuf>,
+    /// Refuse a policy that was not made of the traces of N runs or more
+    #[arg(long, value_name = "N", requires = "policy")]
+    pub(crate) require_ramp: Option<u32>,
     /// Allow CALL as well: `socket`, or with arguments as `socket(AF_INET, _, 0)` (repeatable)
     #[arg(long, value_name = "CALL")]
     pub(crate) allow: Vec<String>,

@@ -85,6 +85,15 @@ pub(crate) fn short(text: &str, limit: usize) -> Cow<'_, str> {
     }
 }
 
+/// Text as one word of a shell.
+pub(crate) fn word(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@%:,".contains(&b);
+    match !text.is_empty() && text.bytes().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 fn deceives(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -121,6 +130,13 @@ fn push_hex(out: &mut String, before: &str, value: u32, width: usize, after: &st
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_is_one_word_of_a_shell() {
+        assert_eq!(word("/srv/data-1.x"), "/srv/data-1.x");
+        assert_eq!(word("/a b'c"), r"'/a b'\''c'");
+        assert_eq!(word(""), "''");
+    }
 
     #[test]
     fn plain_text_is_borrowed() {

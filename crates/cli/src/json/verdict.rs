@@ -29,6 +29,8 @@ pub(crate) struct Document {
     pub(crate) audit: Audit,
     /// Denials that are counted only.
     pub(crate) omitted: Vec<Omitted>,
+    /// Rules for what was let through.
+    pub(crate) patch: Option<Patch>,
     /// What was loaded while the program ran, when that could add to what it may do.
     pub(crate) late: Option<Late>,
     /// What the analysis could not tell about the program, per kind.
@@ -65,6 +67,15 @@ pub(crate) struct Missing {
 pub(crate) struct Mapped {
     pub(crate) policy: String,
     pub(crate) filter: String,
+}
+
+/// What an observation says about the policy.
+#[derive(Serialize, Debug)]
+pub(crate) struct Patch {
+    /// Rules in the language of policies.
+    pub(crate) rules: String,
+    /// How they are used.
+    pub(crate) apply: String,
 }
 
 /// Denials beyond those that are told apart.

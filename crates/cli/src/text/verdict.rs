@@ -85,6 +85,23 @@ pub(crate) fn late(verdict: &Document) -> String {
     out
 }
 
+/// Rules for what was let through while observing; empty when there are none.
+pub(crate) fn patch(verdict: &Document) -> String {
+    let Some(patch) = &verdict.patch else {
+        return String::new();
+    };
+    let mut out = String::from("portcullis: to allow what was let through:\n\n");
+    for line in patch.rules.lines() {
+        let _ = writeln!(out, "{}", neutral::text(line));
+    }
+    let _ = writeln!(
+        out,
+        "\nportcullis: to use it: {}",
+        neutral::text(&patch.apply)
+    );
+    out
+}
+
 fn one(out: &mut String, denial: &Denial, verdict: &Document) {
     // Writing to a String cannot fail; the results of `writeln!` are dropped throughout.
     let said = match (denial.layer.as_str(), verdict.mode) {
@@ -241,7 +258,7 @@ mod tests {
     use super::*;
     use crate::json::verdict::{
         Allow, Also, Audit, Instruction, Late, Layer, Mapped, Missing, Module, Observed, Omitted,
-        Program, ResidualCount, Risk, Usage,
+        Patch, Program, ResidualCount, Risk, Usage,
     };
     use crate::output;
 
@@ -354,6 +371,10 @@ mod tests {
                 lost: 2,
                 complete: false,
             },
+            patch: Some(Patch {
+                rules: "[[rule]]\ncall = \"socket\"\n".to_owned(),
+                apply: "put them before the first rule of p\u{1b}.toml".to_owned(),
+            }),
             late: Some(Late {
                 modules: vec![
                     Module {
@@ -382,6 +403,12 @@ mod tests {
     #[test]
     fn a_denial_says_what_where_and_what_to_do() {
         let text = anstream::adapter::strip_str(&denials(&verdict())).to_string();
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn what_was_let_through_is_told_as_rules() {
+        let text = anstream::adapter::strip_str(&patch(&verdict())).to_string();
         insta::assert_snapshot!(text);
     }
 

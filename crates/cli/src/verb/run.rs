@@ -10,6 +10,7 @@ mod filter;
 mod foreign;
 mod late;
 mod observer;
+mod patch;
 mod prove;
 
 use std::ffi::OsString;
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use portcullis_abi::{Arch, ResidualKind, SyscallSet};
-use portcullis_policy::Policy;
+use portcullis_policy::{Policy, Ramp};
 use portcullis_sandbox::{
     Error, Features, Identity, MappedFile, Mode, Plan, Program, Spec, Unlisted, Verdict, launch,
 };
@@ -90,6 +91,10 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
         Some(file) => Chosen::of_file(file)?,
         None => Chosen::derived(Policy::from_scans(&images.first, &images.others)),
     };
+    if let (Some(wanted), Some(file)) = (typed.require_ramp, &typed.policy) {
+        Ramp::require(chosen.policy.ramp, wanted)
+            .with_context(|| neutral::path(file).into_owned())?;
+    }
     let chosen = chosen.with(&typed.allow)?;
     let set = images.first;
     let mode = if typed.observe {
@@ -149,6 +154,7 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     let document = document(true);
     output::say_block(&text::verdict::late(&document));
     output::say_block(&text::verdict::denials(&document));
+    output::say_block(&text::verdict::patch(&document));
     if let Some(file) = &mut verdict_file {
         write(file, &document)?;
     }

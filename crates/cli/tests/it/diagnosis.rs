@@ -509,3 +509,76 @@ int main(void) {
     ]);
     assert_eq!(found, [texts(&[]), None, texts(&[]), texts(&[])]);
 }
+
+#[test]
+fn an_observation_ends_with_rules_that_allow_what_was_let_through() {
+    let place = Place::new();
+    place.compile("caller", CALLER, &["-g", "-pthread"]);
+    let text = rule("kill");
+    fs::write(place.at("p.toml"), &text).unwrap();
+    let options = ["--policy", "p.toml"];
+    let (done, verdict) = run(
+        &place,
+        &[&options[..], &["--observe"]].concat(),
+        &["./caller"],
+    );
+    let done = done.expect(4);
+    assert_eq!(done.stdout, "0\n0\n");
+    let rules = verdict["patch"]["rules"].as_str().unwrap();
+    let shown = "to use it: put them before the first rule of p.toml";
+    assert!(done.stderr.contains(shown), "{}", done.stderr);
+    assert!(done.stderr.contains(rules.trim_end()), "{}", done.stderr);
+    // As it says.
+    let (head, rest) = text.split_at(text.find("[[rule]]").unwrap());
+    fs::write(place.at("p.toml"), format!("{head}{rules}\n{rest}")).unwrap();
+    let (done, verdict) = run(&place, &options, &["./caller"]);
+    assert_eq!(done.expect(4).stdout, "0\n0\n");
+    assert_eq!(verdict["denials"], Value::Array(Vec::new()));
+    assert_eq!(verdict["patch"], Value::Null);
+}
+
+#[test]
+fn what_was_let_through_beside_a_derived_policy_is_allowed_by_what_is_told() {
+    let place = Place::new();
+    let source = "#include <unistd.h>\n#include <stdlib.h>\nint main(int c, char **v) { \
+                  return syscall(atol(v[1]), 0, 0, 0) < 0 ? 2 : 3; }";
+    place.compile("number", source, &["-static"]);
+    let number = portcullis_abi::Arch::NATIVE.number("getpgid").unwrap().0;
+    let program = ["./number", &number.to_string()];
+    let (_, verdict) = run(&place, &["--observe"], &program);
+    let patch = &verdict["patch"];
+    let apply = patch["apply"].as_str().unwrap();
+    let words: Vec<&str> = apply.split(", ").next().unwrap().split(' ').collect();
+    assert_eq!(words[0], "portcullis");
+    place.portcullis(&words[1..]).expect(0);
+    let derived = fs::read_to_string(place.at("number.toml")).unwrap();
+    let (head, rest) = derived.split_at(derived.find("[[rule]]").unwrap());
+    let rules = patch["rules"].as_str().unwrap();
+    let with = |rules: &str| {
+        fs::write(place.at("number.toml"), format!("{head}{rules}\n{rest}")).unwrap();
+        run(&place, &["--policy", "number.toml"], &program).0
+    };
+    with(rules).expect(3);
+    with("").expect(159);
+}
+
+#[test]
+fn a_policy_that_was_not_tried_enough_is_not_enforced() {
+    let place = Place::new();
+    place.compile_static("caller", "int main(void) { return 4; }");
+    let untried = policy("");
+    let tried = untried.replace(
+        "default = ",
+        "ramp-runs = 20\nramp-since = \"2026-11-02\"\ndefault = ",
+    );
+    for (text, wanted, code, said) in [
+        (&untried, "1", 125, "tells of no runs"),
+        (&tried, "21", 125, "seen on 20 runs since 2026-11-02"),
+        (&tried, "20", 4, ""),
+    ] {
+        fs::write(place.at("p.toml"), text).unwrap();
+        let options = ["--policy", "p.toml", "--require-ramp", wanted];
+        let done = run(&place, &options, &["./caller"]).0.expect(code);
+        assert!(done.stderr.contains(said), "{}", done.stderr);
+    }
+}

@@ -7,6 +7,7 @@ use portcullis_sandbox::Reached;
 use portcullis_watch::{Access, Audited, Filtered, Maker, Unread};
 
 use crate::json::verdict as json;
+use crate::neutral;
 
 /// What is allowed by making a tree writable.
 const WRITES: [&str; 13] = [
@@ -93,7 +94,7 @@ fn by_landlock(access: &Access) -> json::Denial {
         .as_ref()
         // The root cannot be made writable as a whole.
         .filter(|path| writes && path.starts_with('/') && *path != "/")
-        .map(|path| format!("to allow it: --write {}", word(path)));
+        .map(|path| format!("to allow it: --write {}", neutral::word(path)));
     json::Denial {
         code: "PC0307",
         layer: "landlock".into(),
@@ -185,24 +186,9 @@ fn errno(number: u16) -> String {
     errno_name(number).map_or(number.to_string(), str::to_owned)
 }
 
-/// A word of a shell.
-fn word(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@%:,".contains(&b);
-    match text.bytes().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_is_a_word_of_a_shell() {
-        assert_eq!(word("/srv/data-1.x"), "/srv/data-1.x");
-        assert_eq!(word("/a b'c"), r"'/a b'\''c'");
-    }
 
     #[test]
     fn a_record_of_a_denial_that_was_seen_is_joined_and_others_are_told() {

@@ -217,18 +217,7 @@ impl Explaining<'_> {
 
 /// What would allow the call with the arguments that say what it does.
 fn permitted(denial: &Denial) -> Option<json::Allow> {
-    let call = &denial.call;
-    let arch = Arch::of_call(call.arch, call.number)?;
-    let number = Sysno(call.number);
-    let mut asked = Asked {
-        arch: call.arch,
-        number: call.number,
-        args: [None; 6],
-    };
-    for (index, _) in arch.deciding(number) {
-        let index = usize::from(index);
-        asked.args[index] = Some(call.args[index]);
-    }
+    let (arch, asked) = asked(denial)?;
     let question = question(arch, &asked);
     Some(json::Allow {
         policy: toml::write_rule(arch, &chosen::permission(&asked)),
@@ -237,6 +226,22 @@ fn permitted(denial: &Denial) -> Option<json::Allow> {
             false => format!("--allow {question}"),
         },
     })
+}
+
+/// The call with just the arguments that say what it does; `None` when no table knows its architecture.
+pub(super) fn asked(denial: &Denial) -> Option<(Arch, Asked)> {
+    let call = &denial.call;
+    let arch = Arch::of_call(call.arch, call.number)?;
+    let mut asked = Asked {
+        arch: call.arch,
+        number: call.number,
+        args: [None; 6],
+    };
+    for (index, _) in arch.deciding(Sysno(call.number)) {
+        let index = usize::from(index);
+        asked.args[index] = Some(call.args[index]);
+    }
+    Some((arch, asked))
 }
 
 /// The call as policies are asked.

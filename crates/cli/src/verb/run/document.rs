@@ -11,6 +11,7 @@ use portcullis_watch::{Omitted, Record, Sources, Unread};
 use super::audited;
 use super::chosen::Chosen;
 use super::denied::{self, Explaining};
+use super::patch;
 use crate::json::verdict as json;
 
 /// The document of a finished run; `named`: with functions and lines, for which files are read that the program
@@ -79,6 +80,12 @@ pub(super) fn document(
         denials,
         audit: audited::state(unread, audited),
         omitted: verdict.report.omitted.iter().map(omitted).collect(),
+        patch: patch::of(
+            &verdict.report.denials,
+            &verdict.report.omitted,
+            &set.binary.path,
+            chosen.file(),
+        ),
         late: late.cloned(),
         residuals: residuals(set),
         usage: json::Usage {
