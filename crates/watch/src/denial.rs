@@ -62,8 +62,9 @@ pub struct Frame {
     pub file_address: Option<u64>,
     /// The same file among those that the record holds open.
     pub file: Option<FileId>,
-    /// The place was computed, from the first frame on, by tables that the compiler made. Without them it is
-    /// what frame pointers, or a word that looks like a return address, say.
+    /// The place was computed, from the first frame on, by tables that the compiler made or by code that leads
+    /// nowhere else. Otherwise it is what the nearest return, frame pointers, or a word that looks like a return
+    /// address say.
     pub certain: bool,
 }
 

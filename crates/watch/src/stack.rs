@@ -1,9 +1,10 @@
-//! Unwinds the stack of a stopped task by the unwind tables in its own memory, and where these have nothing by
-//! `.debug_frame` of the files.
+//! Unwinds the stack of a stopped task by the unwind tables in its own memory, where these have nothing by
+//! `.debug_frame` of the files, and where there is neither by the code itself.
 //!
 //! Tables and stack belong to a process that may be hostile: sizes, depth and steps are bounded,
 //! and nothing is decided by the result.
 
+mod code;
 mod convention;
 
 use std::collections::HashMap;
@@ -64,14 +65,18 @@ pub(crate) fn walk(pid: i32, registers: &Registers, files: &mut Files) -> Vec<Fr
         frames.push(frame(&image, files, loaded, shown, certain));
         let next = (NATIVE.interrupted(&memory, &row).map(|next| (next, true)))
             .or_else(|| object.and_then(|loaded| by_table(&memory, loaded, &row, looked_up)));
+        let next = next.map(|(next, signal)| (next, signal, true)).or_else(|| {
+            let by_code = NATIVE.by_code(&memory, &image, &row);
+            by_code.map(|(next, agreed)| (next, false, agreed))
+        });
         let guessed = || {
             let caller = NATIVE.caller(&memory, &image, &row, innermost);
-            caller.map(|next| (next, false))
+            caller.map(|next| (next, false, false))
         };
-        certain &= next.is_some();
-        let Some((mut next, signal)) = next.or_else(guessed) else {
+        let Some((mut next, signal, known)) = next.or_else(guessed) else {
             break;
         };
+        certain &= known;
         let back = next.get(NATIVE.ip).map(|pc| pc & !signature);
         next.set(NATIVE.ip, back);
         // Each caller's frame lies higher, except behind a signal on a stack of its own, and of code

@@ -218,7 +218,7 @@ pub(crate) struct Frame {
     pub(crate) inlined: bool,
     pub(crate) source: Option<String>,
     pub(crate) line: Option<u32>,
-    /// False where no unwind table led here.
+    /// False where it is not sure: neither tables nor the code alone led here.
     pub(crate) certain: bool,
 }
 

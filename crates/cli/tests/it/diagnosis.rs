@@ -226,6 +226,58 @@ fn a_stripped_static_program_is_told_by_its_tables() {
     );
 }
 
+/// musl has no tables, and neither has a program that is built without.
+#[test]
+fn code_without_unwind_tables_is_followed_to_its_return() {
+    let place = Place::new();
+    let source = r#"
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <sys/socket.h>
+
+__attribute__((noinline)) static int inner(int n) {
+  int value = socket(AF_INET, SOCK_DGRAM, n);
+  __asm__ volatile("" : "+r"(value));
+  return value;
+}
+
+__attribute__((noinline)) static int outer(int n) {
+  char text[200];
+  int value = inner(n);
+  snprintf(text, sizeof text, "%d", value);
+  __asm__ volatile("" : "+r"(value) : "r"(text) : "memory");
+  return value;
+}
+
+int main(int count, char **words) {
+  (void)words;
+  return outer(count - 1) < 0 ? 4 : 5;
+}
+"#;
+    place.compile_static("musl", source);
+    let without = [
+        "-static",
+        "-O2",
+        "-fomit-frame-pointer",
+        "-fno-asynchronous-unwind-tables",
+        "-fno-unwind-tables",
+    ];
+    place.compile("bare", source, &without);
+    fs::write(place.at("p.toml"), rule("errno:EACCES")).unwrap();
+    for program in ["./musl", "./bare"] {
+        let (done, verdict) = run(&place, &["--policy", "p.toml"], &[program]);
+        done.expect(4);
+        let frames = only(&verdict)["backtrace"].as_array().unwrap().clone();
+        let names = frames.iter().map(|f| f["function"].as_str().unwrap_or("?"));
+        let names: Vec<&str> = names.take(4).collect();
+        assert_eq!(names[1..], ["inner", "outer", "main"], "{program}");
+        assert!(
+            frames[..4].iter().all(|f| f["certain"] == true),
+            "{frames:#?}"
+        );
+    }
+}
+
 #[test]
 fn lines_are_found_where_debug_information_is_kept_apart() {
     let place = Place::new();

@@ -3,6 +3,7 @@
 use portcullis_abi::Arch;
 use portcullis_sys::registers::Registers;
 
+use super::code::{self, Code};
 use crate::image::Image;
 use crate::memory::Memory;
 
@@ -19,9 +20,14 @@ const MOST: usize = 33;
 pub(super) struct Row([Option<u64>; MOST]);
 
 impl Row {
+    /// Nothing is known.
+    pub(super) fn empty() -> Row {
+        Row([None; MOST])
+    }
+
     /// Of a stopped task.
     pub(super) fn of(registers: &Registers) -> Row {
-        let mut row = Row([None; MOST]);
+        let mut row = Row::empty();
         for (place, value) in row.0.iter_mut().zip(registers.by_dwarf_number()) {
             *place = Some(value);
         }
@@ -59,6 +65,8 @@ pub(super) struct Convention {
     innermost: fn(&Memory, &Image, &Row) -> Option<Row>,
     /// Whether the instruction before this address calls.
     is_behind_call: fn(&Memory, u64) -> bool,
+    /// How code is followed to its return.
+    code: &'static Code,
     /// The interrupted code, for a row at a trampoline that no table describes.
     interrupted: fn(&Memory, &Row) -> Option<Row>,
 }
@@ -96,6 +104,7 @@ const X86_64: Convention = Convention {
         let by_register = |at: usize| bytes[at] == 0xff && bytes[at + 1] >> 3 & 7 == 2;
         read.is_some() && (bytes[2] == 0xe8 || [0, 1, 3, 4, 5].into_iter().any(by_register))
     },
+    code: &code::X86_64,
     // Trampolines are in the C library and have tables.
     interrupted: |_, _| None,
 };
@@ -123,10 +132,25 @@ const AARCH64: Convention = Convention {
         // BL, and BLR with its forms that authenticate (Arm ARM, C6.2).
         word & 0xfc00_0000 == 0x9400_0000 || word & 0xfeff_f000 == 0xd63f_0000
     },
+    code: &code::AARCH64,
     interrupted: aarch64_interrupted,
 };
 
 impl Convention {
+    /// Without a table: the caller, by the code that is executed next, and whether every way through it leads there.
+    pub(super) fn by_code(&self, memory: &Memory, image: &Image, row: &Row) -> Option<(Row, bool)> {
+        let returns = self.code.returns(memory, row, row.get(self.ip)?)?;
+        let known = |number: usize| self.saved.contains(&number) || number == self.stack;
+        let mut next = Row::empty();
+        for number in (0..self.registers).filter(|number| known(*number)) {
+            next.set(number, returns.row.get(number));
+        }
+        next.set(self.return_address, Some(returns.to));
+        next.set(self.ip, Some(returns.to));
+        let is_return = self.is_return(memory, image, returns.to);
+        is_return.then_some((next, returns.agreed))
+    }
+
     /// Without a table: the caller of an innermost function, else by the chain of frame pointers, which
     /// both psABIs have as a pair of the caller's frame pointer and the return address.
     pub(super) fn caller(
@@ -198,7 +222,7 @@ fn aarch64_interrupted(memory: &Memory, row: &Row) -> Option<Row> {
         return None;
     }
     let saved = row.get(AARCH64.stack)?.checked_add(REGISTERS)?;
-    let mut next = Row([None; MOST]);
+    let mut next = Row::empty();
     // x0 to x30, sp and pc lie there in this order.
     for (place, number) in next.0.iter_mut().zip(0_u64..) {
         *place = memory.word(saved.checked_add(number * 8)?);
@@ -222,7 +246,7 @@ mod tests {
         for (at, word) in frame[39..39 + 33].iter_mut().enumerate() {
             *word = 1000 + at as u64;
         }
-        let mut row = Row([None; MOST]);
+        let mut row = Row::empty();
         row.set(AARCH64.stack, Some(frame.as_ptr() as u64));
         row.set(AARCH64.ip, Some(trampoline.as_ptr() as u64));
         let next = AARCH64.interrupted(&memory, &row).unwrap();
@@ -242,7 +266,7 @@ mod tests {
         let frames = [0x1111_u64, code, 0x1111, 0x2222];
         let at = frames.as_ptr() as u64;
         for convention in [&X86_64, &AARCH64] {
-            let mut row = Row([None; MOST]);
+            let mut row = Row::empty();
             row.set(convention.stack, Some(at));
             row.set(convention.frame, Some(at));
             let followed = |row: &Row| convention.by_frame_pointer(&memory, &image, row);
