@@ -1,12 +1,13 @@
 //! `cargo xtask soundness`: what real programs do, against what their scans say.
 //!
-//! Each workload runs under `strace -f`; each call is attributed to the image that made it. A call
+//! Each workload runs under `portcullis record`; each call is attributed to the image that made it. A call
 //! of the program that its scan lacks, or that is made with arguments that its scan excludes, is a
 //! defect, unless two things hold: it was made with a frame
 //! of a module on its stack that was loaded at run time and whose loading the scan announced
 //! (`strace -k`), and a scan that is told of this module has the call.
 
 mod guest;
+mod recorded;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -59,8 +60,8 @@ fn ratio(part: usize, whole: usize) -> f64 {
 }
 
 /// `cargo xtask soundness [NAME…]`. To work on the workloads themselves, `--trace-only` runs natively
-/// and traced without any scan, and `--unseen` tells which calls of a set no trace has. `--arm64` is about
-/// programs for aarch64, traced in an emulated machine.
+/// and under strace without any scan, and `--unseen` tells which calls of a set no trace has. `--agree` compares
+/// the recorder's traces with those of strace. `--arm64` is about programs for aarch64, traced in an emulated machine.
 pub(crate) fn run(words: &[String]) -> Result<()> {
     let (flags, names): (Vec<_>, Vec<_>) = words
         .iter()
@@ -71,6 +72,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["--trace-only"] => (true, false),
         ["--unseen"] => (false, true),
         ["--arm64"] => return guest::run(&names),
+        ["--agree"] => return recorded::agree(&names),
         _ => bail!("unknown: {}", flags.join(" ")),
     };
     needs::provide()?;
@@ -139,7 +141,11 @@ fn row(name: &str, finding: &Finding) {
 
 fn one(workload: &Workload, http: u16, command: Option<&Path>) -> Result<Finding> {
     let image = workload.image()?;
-    let calls = trace(workload, http, &["-X", "raw"])?;
+    // Both tell the same (`--agree`), as far as scans do: arguments that say what a call does.
+    let calls = match command {
+        Some(command) => recorded::trace(workload, http, command)?,
+        None => trace(workload, http, &["-X", "raw"])?,
+    };
     let traced = strace::counts(&calls, &image);
     let Some(command) = command else {
         return Ok(Finding {
