@@ -182,6 +182,7 @@ impl Stage {
             environment: Vec::new(),
             mode: plan.mode,
             traced: false,
+            audited: false,
             allowed: plan.allowed,
             mapped: Vec::new(),
             unlisted: plan.unlisted,

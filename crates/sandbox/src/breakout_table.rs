@@ -54,6 +54,8 @@ impl Memory {
 const SEIZE: u64 = 0x4206;
 /// `AT_FDCWD`.
 const HERE: u64 = libc::AT_FDCWD as i64 as u64;
+/// A directory that is the program's own.
+const PRIVATE: &str = "/tmp";
 
 fn call(number: i64, arguments: &[u64]) -> Step {
     Step::Call(number, six(arguments))
@@ -330,7 +332,7 @@ fn of_root(witness: &Witness, launcher: u64, attempts: &mut Vec<Attempt>) {
     add("a device file is made", &[Namespaces], DENIED, &|m| {
         let mode = u64::from(libc::S_IFCHR | 0o600);
         let null = (1 << 8) | 3;
-        let path = m.path(format!("/tmp/{}-device", witness.name));
+        let path = m.path(format!("{PRIVATE}/{}-device", witness.name));
         vec![
             call(libc::SYS_mknodat, &[HERE, path, mode, null]),
             call(libc::SYS_unlinkat, &[HERE, path, 0]),
