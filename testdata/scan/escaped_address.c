@@ -2,10 +2,7 @@
 // builds: freestanding
 // calls: getuid exit_group
 // run: all
-// gap[aarch64]: getuid — a store through a pointer that was kept in memory
 // extra: getpid — the value before the call may stand for the one after it as well
-// gap[x86_64 llvm]: getuid — a variable that is changed through its escaped address
-// gap[aarch64 llvm]: none
 #include "freestanding.h"
 
 static nr_t *kept;

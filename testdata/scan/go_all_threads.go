@@ -5,7 +5,7 @@
 // scope: contains
 // run: some
 // warnings: PC0208
-// doubt: number code — functions of package syscall are held by variables, and who calls them is not known; on aarch64 Go 1.19 copies the number of a call of all threads by a function for many
+// doubt: number code — functions of package syscall are held by variables, and who calls them is not known
 // not: setuid setresuid sethostname — the others that could be made so
 package main
 

@@ -5,7 +5,7 @@
 // scope: contains
 // run: some
 // warnings: PC0204 PC0207 PC0208
-// doubt: module exec number code — the C library may load modules, and its loader is told what to start; the rest as in the others, on aarch64 alone
+// doubt: module exec code — the C library may load modules, and its loader is told what to start; functions of package syscall are held by variables, on aarch64
 // not: acct — a call of the C library that nothing leads to
 package main
 

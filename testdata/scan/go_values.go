@@ -4,7 +4,7 @@
 // calls: getuid getppid umask getpgid setsid sync exit_group
 // scope: contains
 // run: some
-// doubt: number code exec — the loader of a position-independent build is told what to start; functions of package syscall are held by variables, and who calls them is not known; on aarch64 Go 1.19 copies the number of a call of all threads by a function for many
+// doubt: number code exec — the loader of a position-independent build is told what to start; functions of package syscall are held by variables, and who calls them is not known
 package main
 
 import "syscall"

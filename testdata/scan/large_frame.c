@@ -4,7 +4,6 @@
 // calls: getpid getuid exit_group
 // run: all
 // not: unlink — at the other end of the frame
-// gap[aarch64]: getuid — the address of a part of the frame is in an argument register when the kernel is called
 #include "freestanding.h"
 
 NOINLINE void work(long x) {

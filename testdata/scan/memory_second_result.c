@@ -2,8 +2,6 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // run: all
-// gap: getpid getuid — a pointer that comes back beside the result
-// gap[x86_64 llvm]: none
 #include "freestanding.h"
 
 struct pair {

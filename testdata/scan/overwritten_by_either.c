@@ -2,6 +2,7 @@
 // builds: freestanding
 // calls: getpid getuid exit_group
 // gap: getpid getuid — the frame of a function that calls by a pointer
+// gap[x86_64 llvm]: none
 // run: some
 #include "freestanding.h"
 

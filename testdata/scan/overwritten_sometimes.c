@@ -3,7 +3,6 @@
 // builds: freestanding
 // calls: getpid getuid getgid getegid getppid sync exit_group
 // run: some
-// gap[x86_64 llvm]: getpid getuid getegid getppid — what a callee writes through a pointer, as a choice without a branch
 #include "freestanding.h"
 
 NOINLINE void sometimes(nr_t *number, long when) {

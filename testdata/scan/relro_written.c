@@ -2,10 +2,8 @@
 // their first values are no constants. The C library keeps many of its own there.
 // builds: freestanding
 // calls: getpid getuid getgid exit_group
-// gap[aarch64]: getuid — the page of a variable in an argument register counts as its address
 // run: all
 // extra: unlink — the number that is in the file: which of a cell's values comes first is not told
-// gap[aarch64 llvm]: none
 #include "freestanding.h"
 
 __attribute__((section(".data.rel.ro"))) static nr_t number = NR_unlink;

@@ -1,9 +1,7 @@
 // The number is a field of a constant structure; only its address is passed.
 // builds: freestanding | layouts
 // calls: getpid getgid exit_group
-// gap[aarch64]: getpid getgid exit_group — a number beside a pointer, in memory that relocation writes
 // run: all
-// gap[aarch64 llvm]: none
 // not: unlink mount — another field; a structure that nobody refers to
 #include "freestanding.h"
 

@@ -5,7 +5,6 @@
 // calls[aarch64]: clone exit wait4 getpid getuid exit_group
 // flags: -Wno-clobbered
 // run: some
-// gap[x86_64 llvm]: getpid getuid — a number in a frame that a child shares
 #include "freestanding.h"
 
 #ifdef __aarch64__

@@ -22,6 +22,7 @@ mod prune;
 mod range;
 mod settle;
 mod state;
+mod uses;
 pub mod value;
 
 pub use build::{OUTSIDE, Trust, summarise, watch};
@@ -73,6 +74,54 @@ impl Summary {
             Exit::Call(call, ..) | Exit::TailCall(call) => Some(&**call),
             _ => None,
         })
+    }
+
+    /// Whether it does anything with what the call at `at` left in `reg`, but for leaving it there.
+    pub fn uses_left(&self, at: u64, reg: Reg) -> bool {
+        let graph = &self.graph;
+        let left = |value: Value| match value {
+            Value::Opaque(from, index) => from == at && index == LEFT + reg.0,
+            Value::Kept(from, in_, _) => from == at && in_ == reg,
+            _ => false,
+        };
+        let all = || (0..graph.len() as u32).map(ValueId);
+        let mut same: FxHashSet<ValueId> = all().filter(|v| left(graph.get(*v))).collect();
+        loop {
+            let before = same.len();
+            for value in all() {
+                let is_same = match graph.get(value) {
+                    Value::Kept(_, _, kept) => same.contains(&kept),
+                    Value::Phi(index) => {
+                        let mut operands = graph.phis[index as usize].operands.iter();
+                        operands.any(|(_, operand)| same.contains(operand))
+                    }
+                    mut made => {
+                        let mut uses = false;
+                        made.each_operand(|operand| uses |= same.contains(operand));
+                        if uses {
+                            return true;
+                        }
+                        false
+                    }
+                };
+                if is_same {
+                    same.insert(value);
+                }
+            }
+            if same.len() == before {
+                break;
+            }
+        }
+        let put = |one: &Traffic| same.contains(&one.address) || same.contains(&one.value);
+        let given = |block: &Block| match &block.exit {
+            Exit::Call(call, ..) | Exit::TailCall(call) => {
+                let mut stack = call.stack.iter();
+                same.contains(&call.target) || stack.any(|(_, value)| same.contains(value))
+            }
+            Exit::Syscall(entry, _) => entry.arguments.iter().any(|value| same.contains(value)),
+            _ => false,
+        };
+        self.traffic.iter().any(put) || self.blocks.iter().any(given)
     }
 
     /// Whether it reads some of a stretch of its frame.

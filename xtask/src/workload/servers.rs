@@ -271,11 +271,16 @@ pub(super) const SERVERS: &[Workload] = &[
         "nats-server",
         "/usr/sbin/nats-server",
         &[
-            serve(
+            // SIGTERM is told as a failure of it.
+            until(
+                Signal::INT,
+                0,
                 &["-a", "127.0.0.1", "-p", "{port}", "-m", "{second}"],
                 client::nats,
             ),
-            serve(
+            until(
+                Signal::INT,
+                0,
                 &[
                     "-a",
                     "127.0.0.1",

@@ -81,6 +81,17 @@ impl Image {
         })
     }
 
+    /// Whether the function at `at` was written in Go's assembly language: within it and between it and who
+    /// calls it by its name, any register may carry anything.
+    pub fn is_go_assembly(&self, at: Addr) -> bool {
+        self.object(at).is_some_and(|o| {
+            let address = at.0.wrapping_sub(o.base);
+            let go = o.file.go.as_ref();
+            let function = go.and_then(|go| go.covering(address));
+            function.is_some_and(|function| function.assembly)
+        })
+    }
+
     /// Whether code of Go ends at `at` and no function begins: its runtime keeps that address.
     pub(super) fn only_ends_go(&self, at: Addr) -> bool {
         self.object(at).is_some_and(|o| {
@@ -148,6 +159,37 @@ impl Image {
             // Of another language: it has no such part.
             Some(None) => 0,
             Some(Some(function)) => function.shared,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::image::Addr;
+    use crate::load::program;
+
+    #[test]
+    fn assembly_is_told_from_what_the_compiler_made() {
+        let image = program::linked(&[]);
+        let object = &image.objects[0];
+        let go = object.file.go.as_ref().unwrap();
+        let is_assembly = |name: &str| {
+            let named = |at: usize| {
+                object
+                    .file
+                    .memory
+                    .start_of_name(at)
+                    .starts_with(name.as_bytes())
+            };
+            let mut functions = go.functions.iter();
+            let function = functions.find(|function| named(function.name)).unwrap();
+            image.is_go_assembly(Addr(function.start + object.base))
+        };
+        for name in ["runtime.memmove", "runtime.duffcopy", "runtime.systemstack"] {
+            assert!(is_assembly(name), "{name}");
+        }
+        for name in ["main.main", "runtime.mstart1", "fmt.Fprintln"] {
+            assert!(!is_assembly(name), "{name}");
         }
     }
 }

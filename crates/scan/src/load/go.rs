@@ -31,6 +31,9 @@ const DATA: u64 = 24;
 const POINTERS: [u64; 2] = [33, 35];
 /// Words from there to where it says between which addresses types are described.
 const TYPES: u64 = 2;
+/// Where `_func` has its flags: before Go 1.20, and since then; and which one says assembly.
+const FLAGS: [usize; 2] = [37, 41];
+const ASSEMBLY: u8 = 4;
 /// What the names of these functions begin with (`runtime/asm_amd64.s`, `runtime/asm_arm64.s`).
 const WRITE_BARRIER: &[u8] = b"runtime.gcWriteBarrier";
 /// `fipsMagic` (`crypto/internal/fips140/check/check.go`), before what it says of a program's parts.
@@ -83,6 +86,8 @@ pub(crate) struct Function {
     /// Where its stack heights are in the file: one without any is none of Go's (`writeFuncs`,
     /// cmd/link/internal/ld/pcln.go).
     heights: usize,
+    /// It was written in assembly (`funcFlag_ASM`): the compiler's convention need not hold within it.
+    pub(crate) assembly: bool,
     /// Bytes of its caller's stack that are its own: arguments, results, room for registers.
     pub(crate) shared: u32,
 }
@@ -298,6 +303,8 @@ impl Tables {
         let mut functions = Vec::new();
         let mut foreign = Vec::new();
         let mut write_barriers = Vec::new();
+        let magic = memory.u32(self.at)?;
+        let flags = FLAGS[usize::from(magic != MAGICS[0])];
         let mut places = entries.chunks(8).skip(1);
         for entry in entries.chunks_exact(8) {
             let place = |entry: &[u8]| module.text.start.checked_add(word32(entry, 0)?.into());
@@ -323,6 +330,7 @@ impl Tables {
                 name,
                 heights: heights.checked_add(own)?,
                 resume: (resume != 0).then_some(start.checked_add(resume)?),
+                assembly: about.get(flags)? & ASSEMBLY != 0,
                 // The sign says that assembly code did not tell: it passes nothing on the stack.
                 shared: word32(about, 8).filter(|size| size >> 31 == 0).unwrap_or(0),
             });
@@ -330,7 +338,6 @@ impl Tables {
         let ascending = |all: &[Function]| all.is_sorted_by(|a, b| a.start < b.start);
         let ascending = ascending(&functions) && ascending(&foreign);
         let last = functions.last()?.start;
-        let magic = memory.u32(self.at)?;
         (ascending && module.text.contains(&last)).then_some(Go {
             pointers: module.pointers(words, magic).unwrap_or_default(),
             types: module.types(words, magic).unwrap_or_default(),

@@ -320,11 +320,11 @@ const LONG: usize = 32;
 
 /// What a value depends on.
 #[derive(Default)]
-struct Sources {
+pub(super) struct Sources {
     /// Inputs.
-    inputs: BTreeSet<Input>,
+    pub(super) inputs: BTreeSet<Input>,
     /// Inputs that something is read through.
-    pointers: BTreeSet<Input>,
+    pub(super) pointers: BTreeSet<Input>,
     /// Calls whose results are used.
     results: BTreeSet<u64>,
 }
@@ -342,6 +342,11 @@ enum Choice {
     All,
     /// The values alone.
     Outcomes,
+}
+
+/// What `value` can be depends on these, whatever chooses between them.
+pub(super) fn sources_of_outcomes(graph: &Graph, value: ValueId) -> Sources {
+    sources(graph, value, Choice::Outcomes).0
 }
 
 /// What is below `value`, and how many values were looked at. What a call returns is not read

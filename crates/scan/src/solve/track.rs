@@ -14,9 +14,12 @@ use super::domain::Domain;
 use super::memory::{By, Content, Memory};
 use super::{FunctionId, Solver};
 use crate::image::{Addr, STEP, Slot};
+use crate::isa::Reg;
 use crate::summary::{Block, Graph, Input, Reference, Summary, Value, ValueId};
 
+mod back;
 mod closure;
+mod content;
 mod flow;
 mod kernel;
 mod overwrite;
@@ -57,10 +60,30 @@ struct Place {
     offset: Option<i64>,
 }
 
+impl Place {
+    /// So many bytes on.
+    fn moved(self, by: i64) -> Place {
+        Place {
+            offset: self.offset.map(|offset| offset.wrapping_add(by)),
+            ..self
+        }
+    }
+}
+
 type Places = BTreeSet<Place>;
 
-/// Values that are written and not known: the function, the value, and where the data begins.
-type Unknown = BTreeSet<(FunctionId, ValueId, u64)>;
+/// What is written to followed memory and not known.
+type Unknown = BTreeSet<Write>;
+
+/// A write of a function.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Write {
+    function: FunctionId,
+    address: ValueId,
+    value: ValueId,
+    /// The memory.
+    piece: Piece,
+}
 
 /// The size of `struct vgetrandom_opaque_params` (include/uapi/linux/random.h), and what of it says how the
 /// pages of a state are to be mapped: `PROT_READ | PROT_WRITE`, `MAP_DROPPABLE | MAP_ANONYMOUS`
@@ -88,10 +111,10 @@ pub(super) struct Track {
     holders: BTreeMap<FunctionId, Holder>,
     /// What is passed to functions.
     passed: BTreeMap<(FunctionId, Input), Places>,
-    /// What calls return, by function and address.
-    returned: BTreeMap<(FunctionId, u64), Places>,
+    /// What calls return, by function, address and register.
+    returned: BTreeMap<(FunctionId, u64, Reg), Places>,
     /// What functions return through calls at their ends.
-    passed_back: BTreeMap<FunctionId, Places>,
+    passed_back: BTreeMap<(FunctionId, Reg), Places>,
     /// Places in followed memory, by piece and offset.
     held: BTreeMap<(Piece, i64), Places>,
     /// Where something else is written to followed memory than addresses of functions.
@@ -126,14 +149,14 @@ impl Solver<'_> {
         wants.hopeful = hopeful;
         loop {
             let track = self.track_once(wants);
+            if track.gave_up && !wants.lean {
+                // Most of what is followed are addresses of frames that hold nothing: this try does not count.
+                wants.lean = true;
+                continue;
+            }
             wants.steps = track.steps;
             if wants.steps > MOST_STEPS {
                 return Memory::default();
-            }
-            if track.gave_up && !wants.lean {
-                // Most of what is followed are addresses of frames that hold nothing.
-                wants.lean = true;
-                continue;
             }
             if track.gave_up {
                 match track.widest() {
@@ -150,12 +173,15 @@ impl Solver<'_> {
             }
             if *wants == before {
                 let (mut memory, unknown) = self.contents(&track, wants);
-                if self.want_frames(&track, &unknown, wants) {
+                if self.want_sources(&track, &unknown, wants) {
                     continue;
                 }
                 wants.waits = self.wait_for(&track, unknown, &mut memory);
                 wants.waits |= self.closures(wants, &mut memory);
-                wants.spared.extend(&track.spared);
+                // While something is waited for, that number cannot be known yet.
+                if !wants.waits {
+                    wants.spared.extend(&track.spared);
+                }
                 return memory;
             }
         }
@@ -375,33 +401,48 @@ impl Solver<'_> {
     /// then nothing is known of the memory. Whether there is any such.
     fn wait_for(&mut self, track: &Track, unknown: Unknown, memory: &mut Memory) -> bool {
         let mut waits = false;
-        for (function, value, start) in unknown {
+        for Write {
+            function,
+            value,
+            piece,
+            ..
+        } in unknown
+        {
             let graph = &track.holders[&function].summary.graph;
             let read = reads_frame(graph, value) && memory.frames.contains_key(&function);
             let read = read && !self.memory.frames.contains_key(&function);
             if read || self.would_matter(function, graph, value) {
-                memory.data.remove(&start);
-                memory.apart.remove(&start);
+                match piece {
+                    Piece::Data(start) => {
+                        memory.data.remove(&start);
+                        memory.apart.remove(&start);
+                    }
+                    Piece::Frame(of) => _ = memory.frames.remove(&of),
+                    Piece::Code(_) => {}
+                }
                 waits = true;
             }
         }
         waits
     }
 
-    /// Wants the frames of functions that what they write to followed data is read from; whether that is
-    /// more.
-    fn want_frames(&self, track: &Track, unknown: &Unknown, wants: &mut Wants) -> bool {
-        let before = wants.frames.len();
-        for &(function, value, _) in unknown {
-            let graph = &track.holders[&function].summary.graph;
-            if !wants.is_full() && reads_frame(graph, value) {
-                wants.frames.insert(function);
+    /// Wants the frames of functions that what they write to followed data is read from, and what is written to
+    /// wanted frames depends on; whether that is more.
+    fn want_sources(&self, track: &Track, unknown: &Unknown, wants: &mut Wants) -> bool {
+        let before = wants.clone();
+        for write in unknown {
+            let graph = &track.holders[&write.function].summary.graph;
+            if !wants.is_full() && reads_frame(graph, write.value) {
+                wants.frames.insert(write.function);
+            }
+            if matches!(write.piece, Piece::Frame(_)) {
+                self.want_passed(track, write, wants);
             }
         }
-        wants.frames.len() != before
+        *wants != before
     }
 
-    /// What followed memory that was not lost can hold, and what is written to data and not known.
+    /// What followed memory that was not lost can hold, and what is written to it and not known.
     fn contents(&self, track: &Track, wants: &Wants) -> (Memory, Unknown) {
         let mut memory = Memory::default();
         let lost = track.all_lost();
@@ -418,13 +459,13 @@ impl Solver<'_> {
                 memory.frames.insert(function, Content::default());
             }
         }
-        let unknown = self.writes(track, &lost, &mut memory);
+        let unknown = self.writes(track, &lost, wants, &mut memory);
         for place in track.parameters.iter().filter(|p| !lost.contains(&p.piece)) {
             for at in (0..PARAMETERS).step_by(4) {
                 let told = ASKED_FOR.iter().find(|(offset, _)| *offset == at);
                 let value = told.map_or(Domain::Anything, |&(_, value)| Domain::one(value));
                 let offset = place.offset.map(|offset| offset.saturating_add(at));
-                flow::write(
+                content::write(
                     &mut memory,
                     Place { offset, ..*place },
                     4,

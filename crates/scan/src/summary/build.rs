@@ -12,9 +12,10 @@ use smallvec::{SmallVec, smallvec};
 use super::explore::{Extent, Tables, explore, inside};
 use super::hub::Hubs;
 use super::jump_table::{self, Target};
-use super::lower::{Lower, Uses};
+use super::lower::Lower;
 use super::settle::OneValue;
 use super::state::{Exposed, State};
+use super::uses::Uses;
 use super::value::{Graph, ValueId};
 use super::{Above, Summary};
 use crate::image::{Addr, Image};
@@ -376,8 +377,12 @@ impl<'a> Builder<'a> {
                 lower.at += length as u64;
             }
         }
-        let uses = lower.uses.take().unwrap_or_default();
-        (flow, lower.state, uses)
+        let mut uses = lower.uses.take().unwrap_or_default();
+        let state = lower.state;
+        if start == self.entry {
+            uses.forget_padding(&self.graph);
+        }
+        (flow, state, uses)
     }
 
     fn lower(&mut self, at: u64, state: State) -> Lower<'_> {

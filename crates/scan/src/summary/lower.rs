@@ -4,6 +4,7 @@ use rustc_hash::FxHashSet;
 
 use super::page::Rest;
 use super::state::{Exposed, FOREIGN, State, detached, part};
+use super::uses::Uses;
 use super::value::{ANY, Graph, Input, LEFT, MEMORY, OUTCOME, THROWN, Value, ValueId};
 use super::{Above, Reference, Trust};
 use crate::image::{Addr, Image};
@@ -11,31 +12,6 @@ use crate::isa::{Binary, Compare, Condition, Convention, Lane, Machine, Reg, Reg
 
 /// What a function's thread has for itself: one unknown in all of it.
 const THREAD_POINTER: Value = Value::Opaque(u64::MAX, 1);
-
-/// What a function uses of the image, collected in the last pass.
-#[derive(Default)]
-pub(super) struct Uses {
-    /// Of the block being lowered.
-    pub(super) references: Vec<Reference>,
-    /// Values that leave the function's sight: stored, passed, or used as a pointer that is
-    /// not a constant plus an index.
-    pub(super) escaping: Vec<ValueId>,
-    /// Addresses that are only those of pages yet, and addresses that were made whole.
-    pub(super) pages: Vec<u64>,
-    pub(super) whole: Vec<u64>,
-    /// What is added to what may be the address of a page.
-    pub(super) rests: FxHashSet<Rest>,
-    /// Registers of which it uses what they hold at entry.
-    pub(super) reads: RegSet,
-    /// It uses what lies on its caller's stack.
-    pub(super) takes_stack: bool,
-    /// What it writes of it.
-    pub(super) above: Above,
-    /// Where it reads its frame.
-    pub(super) frame_reads: FxHashSet<i64>,
-    /// What the block does to memory: where, how many bytes, what.
-    pub(super) traffic: Vec<(ValueId, u8, ValueId)>,
-}
 
 /// Lowers the instructions of one block after another.
 pub(super) struct Lower<'a> {

@@ -79,7 +79,7 @@ pub enum Value {
 
 impl Value {
     /// What it is made of, but for the operands of a phi.
-    fn each_operand(&mut self, mut f: impl FnMut(&mut ValueId)) {
+    pub(super) fn each_operand(&mut self, mut f: impl FnMut(&mut ValueId)) {
         match self {
             Value::Any
             | Value::Const(_)

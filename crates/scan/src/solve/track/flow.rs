@@ -2,18 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::super::domain::Domain;
-use super::super::evaluate::Evaluator;
-use super::super::memory::{By, Memory};
 use super::super::{FunctionId, Solver};
-use super::overwrite::is_own;
-use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, Unknown, constant, reads_frame};
+use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, constant};
 use crate::image::{Addr, Slot};
-use crate::isa::{Binary, Reg, RegSet};
-use crate::summary::{Call, Exit, Graph, Input, Traffic, Value, ValueId};
-
-/// Values of a write that are told one by one.
-const MOST_TOLD: u64 = 1 << 8;
+use crate::isa::{Binary, Reg};
+use crate::summary::{Call, Exit, Graph, Input, LEFT, OUTCOME, Traffic, Value, ValueId};
 
 impl Solver<'_> {
     /// Follows what is known of a function's values once more.
@@ -82,6 +75,10 @@ impl Solver<'_> {
             all.map(|p| Place { offset: None, ..*p })
                 .collect::<Places>()
         };
+        let returned = |at: u64, reg: Reg| {
+            let returned = track.returned.get(&(function, at, reg));
+            returned.cloned().unwrap_or_default()
+        };
         match graph.get(value) {
             Value::Const(at) => match track.piece_of(at) {
                 Some(piece) => Places::from([Place {
@@ -99,10 +96,8 @@ impl Solver<'_> {
                 let passed = track.passed.get(&(function, input));
                 passed.cloned().unwrap_or_default()
             }
-            Value::Ret(at) => {
-                let returned = track.returned.get(&(function, at));
-                returned.cloned().unwrap_or_default()
-            }
+            Value::Ret(at) => returned(at, self.image.convention.results[0]),
+            Value::Opaque(at, index @ LEFT..OUTCOME) => returned(at, Reg(index - LEFT)),
             Value::Load(address, 8, _) if let Some(at) = self.linked(graph, address) => {
                 let piece = track.piece_of(at).map(|piece| Place {
                     piece,
@@ -118,11 +113,7 @@ impl Solver<'_> {
             Value::Binary(Binary::Add, a, b) => {
                 let moved = |v: ValueId, by: i64| {
                     let all = of(v).iter();
-                    let moved = all.map(|p| Place {
-                        offset: p.offset.map(|o| o.wrapping_add(by)),
-                        ..*p
-                    });
-                    moved.collect::<Places>()
+                    all.map(|p| p.moved(by)).collect::<Places>()
                 };
                 match (constant(graph, a), constant(graph, b)) {
                     (_, Some(by)) if of(b).is_empty() => moved(a, by),
@@ -132,8 +123,14 @@ impl Solver<'_> {
             }
             Value::Binary(_, a, b) => somewhere(a).union(&somewhere(b)).copied().collect(),
             Value::ZeroExtend(a, _) | Value::SignExtend(a, _) => somewhere(a),
-            Value::Kept(at, reg, _) if !self.may_keep(function, at, reg) => Places::new(),
-            Value::Refine(a, ..) | Value::Kept(_, _, a) => of(a).clone(),
+            Value::Kept(at, reg, before) => {
+                let mut left = returned(at, reg);
+                if self.may_keep(function, at, reg) {
+                    left.extend(of(before));
+                }
+                left
+            }
+            Value::Refine(a, ..) => of(a).clone(),
             Value::Select(_, a, b) => of(a).union(of(b)).copied().collect(),
             Value::Phi(index) => {
                 let operands = graph.phis[index as usize].operands.iter();
@@ -214,34 +211,7 @@ impl Solver<'_> {
     fn leave(&mut self, track: &mut Track, function: FunctionId, at: u64, exit: &Exit) {
         match exit {
             Exit::Call(call, ..) | Exit::TailCall(call) => self.pass(track, function, at, call),
-            Exit::Return(registers) => {
-                let values = &track.holders[&function].values;
-                let own = |p: &&Place| p.piece != Piece::Frame(function);
-                let of = |reg: Reg| {
-                    let all = values[registers[reg].0 as usize].iter();
-                    all.filter(own).copied().collect::<Places>()
-                };
-                let convention = self.image.convention;
-                let result = of(convention.results[0]);
-                // Functions of Go return up to nine words in registers.
-                let go = self
-                    .image
-                    .is_go(Addr(track.holders[&function].summary.entry));
-                let others = match go {
-                    true => {
-                        RegSet::of(&[convention.results[0], convention.stack_pointer]).complement()
-                    }
-                    false => RegSet::of(&convention.results[1..]),
-                };
-                let others = registers.iter().filter(|(reg, _)| others.contains(*reg));
-                let others = others.filter(|(reg, _)| *reg != convention.results[0]);
-                let others: Vec<Places> = others.map(|(reg, _)| of(reg)).collect();
-                others.iter().for_each(|places| track.lose_all(places));
-                if track.holders[&function].summary.replaces_return_address {
-                    track.lose_all(&result);
-                }
-                self.give_back(track, function, &result);
-            }
+            Exit::Return(registers) => self.hand_back(track, function, registers),
             Exit::Syscall(entry, _) => self.tell_kernel(track, function, at, entry),
             Exit::Foreign(..) | Exit::Lost(_) => track.lose_held_by(function),
             Exit::Switch(_, trusted) => {
@@ -398,56 +368,6 @@ impl Solver<'_> {
         all.filter(|(offset, _)| *offset > pushed - 8).collect()
     }
 
-    /// What a function returns goes to who calls it.
-    fn give_back(&mut self, track: &mut Track, function: FunctionId, places: &Places) {
-        if places.is_empty() {
-            return;
-        }
-        // Too many functions hold something: all is looked at anew with less.
-        let Some(holder) = track.holders.get(&function) else {
-            return;
-        };
-        // In the C library, whose handler for changed user ids is one: without a result.
-        let by_library = self.image.object_of(Addr(holder.summary.entry)) == self.lookups.library();
-        if by_library && may_return_nothing(holder, self.image.convention.results[0]) {
-            return;
-        }
-        // The kernel and the loader use no results.
-        if self.free.contains(&function) {
-            track.lose_all(places);
-        }
-        let callers: Vec<(FunctionId, u64)> = self
-            .callers
-            .get(&function)
-            .into_iter()
-            .flatten()
-            .copied()
-            .collect();
-        for (caller, at) in callers {
-            track.add(|t| t.returned.entry((caller, at)).or_default(), places);
-            self.hold(track, caller);
-            // A tail call returns to somebody else.
-            let summary = &self.functions.all[caller.0 as usize].summary;
-            let tail = summary
-                .blocks
-                .iter()
-                .any(|b| b.last == at && matches!(b.exit, Exit::TailCall(_)));
-            if tail {
-                self.give_back_through(track, caller, places);
-            }
-        }
-    }
-
-    fn give_back_through(&mut self, track: &mut Track, function: FunctionId, places: &Places) {
-        // Who was given the same before has passed it on: chains of tail calls can be circles.
-        let known = track.passed_back.entry(function).or_default();
-        let before = known.len();
-        known.extend(places);
-        if known.len() != before {
-            self.give_back(track, function, places);
-        }
-    }
-
     /// Whether the target of the call at `at` may be anything.
     pub(super) fn is_unresolved(&self, function: FunctionId, at: u64) -> bool {
         let mut ids = self.by_context.get(&function).into_iter().flatten();
@@ -488,7 +408,7 @@ impl Solver<'_> {
     }
 
     /// Whether a value is one of its places, and nothing else.
-    fn is_exact(&self, track: &Track, function: FunctionId, value: ValueId) -> bool {
+    pub(super) fn is_exact(&self, track: &Track, function: FunctionId, value: ValueId) -> bool {
         let mut seen = BTreeSet::new();
         let mut pending = vec![(function, value)];
         while let Some((function, value)) = pending.pop() {
@@ -536,107 +456,5 @@ impl Solver<'_> {
             }
         }
         true
-    }
-
-    /// Adds what is written to followed memory that was not lost.
-    pub(super) fn writes(
-        &self,
-        track: &Track,
-        lost: &BTreeSet<Piece>,
-        memory: &mut Memory,
-    ) -> Unknown {
-        let mut unknown = Unknown::new();
-        for (&function, holder) in &track.holders {
-            for one in &holder.summary.traffic {
-                let to = &holder.values[one.address.0 as usize];
-                let known = |p: &&Place| !lost.contains(&p.piece);
-                if !holder.reached[one.block as usize] || !to.iter().any(|p| known(&p)) {
-                    continue;
-                }
-                let value = self.written(track, function, one);
-                for place in to.iter().filter(known) {
-                    let graph = &holder.summary.graph;
-                    let by = match is_own(graph, function, place.piece, one.address) {
-                        true => By::Owner,
-                        false => By::Others,
-                    };
-                    write(memory, *place, one.size, by, &value);
-                    if let Piece::Data(start) = place.piece
-                        && (value == Domain::Anything
-                            || (value.values(MOST_TOLD).is_none()
-                                && reads_frame(&holder.summary.graph, one.value)))
-                    {
-                        unknown.insert((function, one.value, start));
-                    }
-                }
-            }
-            self.written_by_kernel(function, holder, memory);
-        }
-        unknown
-    }
-
-    /// What a write can write.
-    fn written(&self, track: &Track, function: FunctionId, one: &Traffic) -> Domain {
-        let holder = &track.holders[&function];
-        let places = &holder.values[one.value.0 as usize];
-        if !places.is_empty() {
-            if one.size != 8 || !self.is_exact(track, function, one.value) {
-                return Domain::Anything;
-            }
-            let all = places
-                .iter()
-                .map(|place| match (place.piece, place.offset) {
-                    (Piece::Frame(f), Some(offset)) => Domain::frame(f, offset),
-                    (Piece::Data(_), Some(at)) => Domain::one(at as u64),
-                    (Piece::Code(code), Some(0)) if self.image.is_code(Addr(code)) => {
-                        Domain::one(code)
-                    }
-                    _ => Domain::Anything,
-                });
-            return all.fold(Domain::Nothing, |sum, d| sum.join(&d));
-        }
-        let mut sum = Domain::Nothing;
-        for (context, id) in self.by_context.get(&function).into_iter().flatten() {
-            let instance = &self.instances[id.0 as usize];
-            if !instance.begun || !instance.found.comes_to(one.block) {
-                continue;
-            }
-            let around = self.surroundings(function, context);
-            let graph = &holder.summary.graph;
-            let mut evaluator =
-                Evaluator::new(graph, around, instance.found.clone(), Default::default());
-            sum = sum.join(&evaluator.value(one.value));
-        }
-        sum
-    }
-}
-
-/// Whether it returns on some way with what the result register held at entry, which nobody chose.
-fn may_return_nothing(holder: &Holder, result: Reg) -> bool {
-    let blocks = holder.summary.blocks.iter().zip(&holder.reached);
-    let mut reached = blocks.filter(|(_, reached)| **reached);
-    reached.any(|(block, _)| match &block.exit {
-        Exit::Return(registers) => {
-            let returned = holder.summary.graph.get(registers[result]);
-            returned == Value::Entry(Input::Register(result))
-        }
-        _ => false,
-    })
-}
-
-pub(super) fn write(memory: &mut Memory, place: Place, size: u8, by: By, value: &Domain) {
-    let Some(offset) = place.offset else { return };
-    match place.piece {
-        Piece::Frame(function) => {
-            if let Some(content) = memory.frames.get_mut(&function) {
-                content.write((offset, size, by), value);
-            }
-        }
-        Piece::Data(start) => {
-            if let Some((_, content)) = memory.data.get_mut(&start) {
-                content.write((offset, size, by), value);
-            }
-        }
-        Piece::Code(_) => {}
     }
 }

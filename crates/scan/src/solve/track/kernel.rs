@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::domain::Domain;
 use super::super::memory::{By, Memory};
 use super::super::{FunctionId, Solver};
-use super::flow::write;
+use super::content::write;
 use super::{Holder, Piece, Place, Places, Track};
 use crate::image::Addr;
 use crate::isa::Reg;

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use rustc_hash::FxHashSet;
 
+use super::super::relevance::sources_of_outcomes;
 use super::super::{Entered, FunctionId, MOST_NUMBERS, Solver};
-use super::Piece;
+use super::{Piece, Track, Write};
 use crate::image::{Addr, Slot};
 use crate::isa::Binary;
 use crate::summary::{Input, Value, ValueId};
@@ -23,6 +24,8 @@ pub(in super::super) struct Wants {
     pub(in super::super) data: Vec<(Range<u64>, bool)>,
     /// Frames of functions.
     pub(super) frames: BTreeSet<FunctionId>,
+    /// Words of them that numbers are read from.
+    pub(super) words: BTreeSet<(FunctionId, i64)>,
     /// Functions of Go, whose closures are wanted.
     pub(super) closures: BTreeSet<FunctionId>,
     /// What too many functions come to hold: of that nothing is known.
@@ -51,12 +54,20 @@ impl Wants {
         self.spared.len()
     }
 
+    /// Whether a number is read from some of these bytes of a frame.
+    pub(super) fn reads(&self, function: FunctionId, offset: i64, size: u8) -> bool {
+        let end = offset.saturating_add(i64::from(size));
+        let near = (function, offset.saturating_sub(7))..(function, end);
+        self.words.range(near).next().is_some()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.data.len() + self.frames.len() + self.closures.len() >= MOST_WANTED
     }
 }
 
 /// On the way to what is wanted.
+#[derive(Default)]
 struct Search {
     pending: Vec<(FunctionId, ValueId, Role)>,
     seen: FxHashSet<(FunctionId, ValueId, Role)>,
@@ -76,10 +87,7 @@ impl Solver<'_> {
     /// protections of memory; whether that is more.
     pub(in super::super) fn want(&self, wants: &mut Wants) -> bool {
         let before = wants.clone();
-        let mut search = Search {
-            pending: Vec::new(),
-            seen: FxHashSet::default(),
-        };
+        let mut search = Search::default();
         for instance in &self.instances {
             let unknown = instance
                 .sites
@@ -92,15 +100,43 @@ impl Solver<'_> {
                 search.pending.extend(found);
             }
         }
+        self.look_at_all(search, wants);
+        if self.image.has_go() {
+            self.want_protections(wants);
+        }
+        *wants != before
+    }
+
+    /// Wants the memory that what is written depends on through what callers pass: those that hand the memory on
+    /// that it is written to, where that is passed too.
+    pub(super) fn want_passed(&self, track: &Track, write: &Write, wants: &mut Wants) {
+        let graph = &track.holders[&write.function].summary.graph;
+        let through = sources_of_outcomes(graph, write.address).inputs;
+        let sources = sources_of_outcomes(graph, write.value);
+        let numbers = sources.inputs.iter().map(|&input| (input, Role::Number));
+        let addresses = sources.pointers.iter().map(|&input| (input, Role::Address));
+        let mut search = Search::default();
+        for (input, role) in numbers.chain(addresses) {
+            let callers = self.callers.get(&write.function).into_iter().flatten();
+            let callers = callers.filter(|(caller, at)| {
+                through.is_empty() || track.hands(*caller, *at, &through, write.piece)
+            });
+            for &(caller, at) in callers {
+                let summary = &self.functions.all[caller.0 as usize].summary;
+                let calls = summary.calls_at(at);
+                let found = calls.map(|call| (caller, call.passed(input), role));
+                search.pending.extend(found);
+            }
+        }
+        self.look_at_all(search, wants);
+    }
+
+    fn look_at_all(&self, mut search: Search, wants: &mut Wants) {
         while let Some(next) = search.pending.pop() {
             if search.seen.len() < MOST_LOOKED_AT && !wants.is_full() && search.seen.insert(next) {
                 self.look(next, &mut search, wants);
             }
         }
-        if self.image.has_go() {
-            self.want_protections(wants);
-        }
-        *wants != before
     }
 
     fn look(
@@ -116,6 +152,9 @@ impl Solver<'_> {
             Value::Const(at) if role == Role::Address => self.want_data(at, wants),
             Value::Frame(_) if role == Role::Address => _ = wants.frames.insert(function),
             Value::Load(address, ..) => {
+                if let (Value::Frame(offset), Role::Number) = (graph.get(address), role) {
+                    wants.words.insert((function, offset));
+                }
                 search.pending.push((function, address, Role::Address));
             }
             Value::Binary(Binary::Add, a, b) => {
