@@ -1,4 +1,4 @@
-//! Traces of `portcullis record` in place of strace's, and whether both say the same.
+//! Traces of `portcullis record` beside strace's, and whether both say the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ use crate::{needs, place, portcullis, web};
 const RUNS: usize = 2;
 
 /// Plays the workload under the recorder, and gives each call with the arguments that say what it does.
-pub(super) fn trace(workload: &Workload, http: u16, command: &Path) -> Result<Vec<Call>> {
+fn trace(workload: &Workload, http: u16, command: &Path) -> Result<Vec<Call>> {
     let scratch = Scratch::new(http)?;
     let traces = tempfile::tempdir().context("make a directory for traces")?;
     let file = |index: usize| traces.path().join(format!("{index}.trace"));
