@@ -16,6 +16,7 @@ mod features;
 mod filters;
 mod image;
 mod initramfs;
+mod layers;
 mod lost;
 mod machine;
 mod programs;

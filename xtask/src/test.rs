@@ -56,6 +56,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         Err(error) => note("build", Err(error)),
     }
     if full {
+        note("endurance", endurance());
         note("record", record::compare(50, &[]));
         note("decoder of aarch64", every_word());
         note("peers", libseccomp::at_length());
@@ -72,6 +73,17 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         return Ok(());
     }
     bail!("failed: {}", failed.join(", "))
+}
+
+/// Launches in their thousands, and hundreds at once.
+fn endurance() -> Result<()> {
+    process::show(
+        Command::new("cargo")
+            .args(["test", "--profile", place::PROFILE])
+            .args(["-p", "portcullis-sandbox", "--test", "it", "endurance"])
+            .args(["--", "--ignored", "--test-threads=1"])
+            .current_dir(place::root()),
+    )
 }
 
 /// The decoder of aarch64 against the specification, on every word there is; optimised, with the

@@ -22,6 +22,8 @@ pub(crate) struct Bounds {
     pub(crate) groups: Vec<(Place, Option<u64>)>,
     pub(crate) cpu: Option<Duration>,
     pub(crate) wall: Option<Duration>,
+    /// Of its standard output and error together, in bytes.
+    pub(crate) output: Option<u64>,
     layers: Vec<Layer>,
 }
 
@@ -69,6 +71,11 @@ impl Bounds {
             bounds.resources.push((Resource::FileSize, most));
             let detail = format!("file-size {most} bytes");
             bounds.tell("RLIMIT_FSIZE", "each file", detail);
+        }
+        if let Some(most) = limits.output {
+            bounds.output = Some(most);
+            let detail = format!("output {most} bytes");
+            bounds.tell("pipes that the launcher empties and counts", ALL, detail);
         }
         Ok(bounds)
     }

@@ -31,6 +31,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) keep: &'a [i32],
     /// All that is open until the exec, ascending: those, and what is used here.
     pub(crate) open: &'a [i32],
+    /// What its standard output and error are instead.
+    pub(crate) standard: Option<&'a [OwnedFd; 2]>,
     pub(crate) mask: &'a Mask,
     pub(crate) signals: &'a Before,
     /// Written by the child: one byte when it waits for the launcher, a [`COMPLAINT`] when it fails.
@@ -44,6 +46,8 @@ pub(crate) struct Prepared<'a> {
     /// Its users are others outside.
     pub(crate) mapped: bool,
     pub(crate) loopback: bool,
+    /// The program has clocks of its own.
+    pub(crate) clocks: bool,
     pub(crate) view: Option<&'a View>,
     /// Room for the copies of what the view grafts, one per mount.
     pub(crate) copies: &'a mut [Option<OwnedFd>],
@@ -178,6 +182,13 @@ fn program(prepared: &Prepared<'_>) -> ! {
 
 fn prepare(prepared: &Prepared<'_>) -> Result<(), Failure> {
     meet(prepared, READY)?;
+    if let Some([output, error]) = prepared.standard {
+        for (end, number) in [(output, 1), (error, 2)] {
+            process::replace(end.as_fd(), number)
+                .and_then(|()| process::keep_on_exec(number))
+                .map_err(|e| (4, e))?;
+        }
+    }
     process::no_new_privileges().map_err(|e| (3, e))?;
     if let Some(view) = prepared.view {
         own_copy(prepared, &view.program).map_err(|e| (EXECUTES, e))?;

@@ -1,6 +1,6 @@
 //! What this machine can enforce.
 
-use portcullis_sys::landlock;
+use portcullis_sys::{landlock, namespace};
 
 use crate::error::Error;
 use crate::layer::LayerName;
@@ -10,6 +10,8 @@ use crate::layer::LayerName;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Features {
     landlock: Result<u32, String>,
+    /// Clocks of a namespace.
+    pub(crate) clocks: bool,
 }
 
 impl Features {
@@ -17,6 +19,7 @@ impl Features {
     pub fn probe() -> Features {
         Features {
             landlock: landlock::abi().map_err(|e| e.to_string()),
+            clocks: namespace::has_clocks(),
         }
     }
 

@@ -32,6 +32,9 @@ pub(crate) fn run(prepared: &mut Prepared<'_>) -> ! {
 
 fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
     process::die_with_parent().map_err(|e| (7, e))?;
+    if prepared.clocks {
+        namespace::leave_clocks().map_err(|e| (7, e))?;
+    }
     if prepared.namespaces.has(Namespaces::USER) {
         child::meet(prepared, UNMAPPED)?;
     }

@@ -95,7 +95,7 @@ pub fn launch<O: Observer>(
             let memory = group.is_some_and(|group| group.ended_for_memory() > 0);
             fired.name().or(memory.then_some("memory"))
         }
-        _ => None,
+        _ => fired.cut(),
     };
     let outcome = match (followed.refused, followed.denied, followed.end, limit) {
         (Some(reason), ..) => Outcome::Failed(reason),
@@ -138,7 +138,7 @@ fn reached(group: &Group, outcome: &Outcome) -> Vec<Reached> {
         .collect()
 }
 
-/// Does `follow` while the limits of time are watched, if there are any.
+/// Does `follow` while the limits of time are watched and output is passed on, if there are any.
 fn watched<T>(
     plan: &Plan,
     started: &Started,
@@ -146,14 +146,21 @@ fn watched<T>(
     fired: &Fired,
     follow: impl FnOnce() -> Result<T, portcullis_sys::Error>,
 ) -> Result<T, Error> {
-    if plan.bounds.wall.is_none() && plan.bounds.cpu.is_none() {
+    let timed = plan.bounds.wall.is_some() || plan.bounds.cpu.is_some();
+    if !timed && started.relay.is_none() {
         return Ok(follow()?);
     }
     let (stop, stopped) = process::pipe()?;
     let first = process::handle(started.init.unwrap_or(started.pid))?;
     let group = started.group.as_ref();
     std::thread::scope(|scope| {
-        scope.spawn(|| watchdog::watch(&plan.bounds, group, began, &first, &stop, fired));
+        if timed {
+            scope.spawn(|| watchdog::watch(&plan.bounds, group, began, &first, &stop, fired));
+        }
+        if let (Some(relay), Some(most)) = (&started.relay, plan.bounds.output) {
+            let (first, stop) = (&first, &stop);
+            scope.spawn(move || relay.pass_on(most, first, stop, fired));
+        }
         let followed = follow();
         drop(stopped);
         Ok(followed?)

@@ -18,6 +18,8 @@ pub struct Limits {
     pub files: Option<u64>,
     /// Bytes of each file that is written.
     pub file_size: Option<u64>,
+    /// Bytes that are written to standard output and error, together.
+    pub output: Option<u64>,
 }
 
 impl Limits {
@@ -34,6 +36,7 @@ impl Limits {
         self.processes = other.processes.or(self.processes);
         self.files = other.files.or(self.files);
         self.file_size = other.file_size.or(self.file_size);
+        self.output = other.output.or(self.output);
     }
 }
 
@@ -54,9 +57,10 @@ impl FromStr for Limits {
                 "processes" => limits.processes = Some(size(value)?),
                 "files" => limits.files = Some(size(value)?),
                 "file-size" => limits.file_size = Some(size(value)?),
+                "output" => limits.output = Some(size(value)?),
                 _ => {
                     return Err(format!(
-                        "no limit is called {name:?}; they are cpu, wall, memory, processes, files, file-size"
+                        "no limit is called {name:?}; they are cpu, wall, memory, processes, files, file-size, output"
                     ));
                 }
             }
@@ -109,13 +113,14 @@ mod tests {
 
     #[test]
     fn limits_are_read() {
-        let limits: Limits = "cpu=2s,wall=500ms,memory=256M,processes=32"
+        let limits: Limits = "cpu=2s,wall=500ms,memory=256M,processes=32,output=1M"
             .parse()
             .unwrap();
         assert_eq!(limits.cpu, Some(Duration::from_secs(2)));
         assert_eq!(limits.wall, Some(Duration::from_millis(500)));
         assert_eq!(limits.memory, Some(256 << 20));
         assert_eq!(limits.processes, Some(32));
+        assert_eq!(limits.output, Some(1 << 20));
         assert_eq!(limits.files, None);
     }
 

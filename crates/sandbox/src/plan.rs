@@ -71,6 +71,8 @@ pub struct Plan {
     pub(crate) keep: Vec<i32>,
     pub(crate) confinement: Confinement,
     pub(crate) namespaces: Namespaces,
+    /// Its clocks are its own.
+    pub(crate) clocks: bool,
     /// The program's files; the mounts are made when the file layer holds.
     pub(crate) view: Option<View>,
     pub(crate) landlock: Option<Rules>,
@@ -117,6 +119,7 @@ impl Plan {
         Ok(Plan {
             bounds: Bounds::new(&confinement, &users, namespaces)?,
             confinement,
+            clocks: namespaces != Namespaces::NONE && features.clocks,
             namespaces,
             view,
             landlock,
@@ -176,7 +179,11 @@ impl Plan {
         if self.namespaces != Namespaces::NONE {
             layers.push(Layer {
                 layer: LayerName::Namespaces.name(),
-                mechanism: "user, pid, mount, ipc, uts and cgroup namespaces",
+                mechanism: match self.clocks {
+                    true => "user, pid, mount, ipc, uts, cgroup and time namespaces",
+                    // The kernel was built without (CONFIG_TIME_NS).
+                    false => "user, pid, mount, ipc, uts and cgroup namespaces",
+                },
                 scope: ALL,
                 detail: format!("an init of its own; {}", self.users.detail()),
             });

@@ -13,6 +13,7 @@ use crate::attempt::Step;
 use crate::bounds::Bounds;
 use crate::cgroup::Group;
 use crate::child::{self, COMPLAINT, Prepared, READY, STEPS, UNMAPPED};
+use crate::clocks;
 use crate::confinement::Network;
 use crate::descriptors;
 use crate::error::Error;
@@ -20,6 +21,7 @@ use crate::help;
 use crate::layer::LayerName;
 use crate::plan::Plan;
 use crate::proof;
+use crate::relay::Relay;
 use crate::secret::{ArmedFilter, Cookie};
 use crate::trees;
 
@@ -49,6 +51,8 @@ pub(crate) struct Started {
     pub(crate) down: OwnedFd,
     /// Removed after its processes are gone.
     pub(crate) group: Option<Group>,
+    /// Of a program whose output is bounded.
+    pub(crate) relay: Option<Relay>,
     pub(crate) armed: bool,
 }
 
@@ -68,6 +72,10 @@ pub(crate) fn prepare(
     if plan.users.range.is_some() {
         descriptors::open_pipes();
     }
+    let (relay, standard) = match plan.bounds.output {
+        Some(_) => Some(Relay::new()?).unzip(),
+        None => (None, None),
+    };
     let mask = signal::block_all()?;
     // The program and the pipes are close-on-exec.
     let own = [
@@ -88,6 +96,7 @@ pub(crate) fn prepare(
         filter: &filter,
         keep: &plan.keep,
         open: &open,
+        standard: standard.as_ref(),
         mask: &mask,
         signals: &forwarding.before(),
         up,
@@ -96,6 +105,7 @@ pub(crate) fn prepare(
         namespaces: plan.namespaces,
         mapped: plan.users.range.is_some(),
         loopback: plan.confinement.network == Network::Loopback,
+        clocks: plan.clocks,
         view,
         copies: &mut copies,
         landlock: plan.landlock.as_ref(),
@@ -106,7 +116,7 @@ pub(crate) fn prepare(
     let created = child::create(&mut prepared);
     // The child has its copies: the secret is wiped here, and its ends of the pipes are closed.
     let Prepared { up, down, .. } = prepared;
-    drop((up, down, filter));
+    drop((up, down, filter, standard));
     signal::set_mask(&mask)?;
     let (first, pidfd) = created.map_err(|e| no_namespaces(plan, e))?;
     let mut started = Started {
@@ -115,6 +125,7 @@ pub(crate) fn prepare(
         up: up_heard,
         down: down_write,
         group: None,
+        relay,
         armed: true,
     };
     // Whatever is here waits for the launcher's word, and has nothing below it yet.
@@ -122,6 +133,9 @@ pub(crate) fn prepare(
     if namespaced {
         started.hear(plan, UNMAPPED)?;
         plan.users.map(first)?;
+        if plan.clocks {
+            clocks::set(first)?;
+        }
         if let Some(view) = view {
             trees::pass(view, first, started.up.as_fd())?;
         }

@@ -24,8 +24,18 @@ impl Fired {
         match self.0.load(Ordering::SeqCst) {
             1 => Some("wall"),
             2 => Some("cpu"),
-            _ => None,
+            _ => self.cut(),
         }
+    }
+
+    /// Output was cut off, however the program ended.
+    pub(crate) fn cut(&self) -> Option<&'static str> {
+        (self.0.load(Ordering::SeqCst) == 3).then_some("output")
+    }
+
+    /// More was written than may be.
+    pub(crate) fn output(&self) {
+        self.0.store(3, Ordering::SeqCst);
     }
 }
 

@@ -44,6 +44,20 @@ impl Namespaces {
     }
 }
 
+/// Whether the kernel has time namespaces (`CONFIG_TIME_NS`, Linux 5.6).
+pub fn has_clocks() -> bool {
+    std::path::Path::new("/proc/self/ns/time").exists()
+}
+
+/// Children of the caller have clocks of their own from now on, that run as the caller's do until their offsets
+/// are written to its `timens_offsets`, before the first child (time_namespaces(7)). May be called by a child
+/// before its exec.
+pub fn leave_clocks() -> Result<(), Error> {
+    // SAFETY: an integer only.
+    let value = unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_NEWTIME) };
+    check("unshare(CLONE_NEWTIME)", value).map(drop)
+}
+
 /// Capabilities by their numbers, as a set of bits.
 pub type Capabilities = u64;
 

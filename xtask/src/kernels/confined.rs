@@ -99,17 +99,22 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
 /// Where the options of `run` begin, after the words of [`case`].
 const OPTIONS: usize = 5;
 
-/// The layers that this machine cannot give are left out: it would refuse.
-pub(super) fn without(environment: &Environment) -> Vec<Word> {
+/// The layers of the default that depend on the machine, and whether it can give each.
+pub(super) fn layers(environment: &Environment) -> Vec<(&'static str, bool)> {
     let has = |feature| environment.declared.level(feature) > 0;
     let (users, mounts) = (has(Feature::Userns), has(Feature::MountSetattr));
-    let layers = [
+    vec![
         ("namespaces", users),
         ("ids", users),
         ("network", users),
         ("filesystem", users && mounts),
         ("landlock", has(Feature::Landlock)),
-    ];
+    ]
+}
+
+/// The layers that this machine cannot give are left out: it would refuse.
+pub(super) fn without(environment: &Environment) -> Vec<Word> {
+    let layers = layers(environment);
     let missing = layers.iter().filter(|(_, can)| !can);
     missing
         .flat_map(|(layer, _)| ["--allow-insecure", *layer].map(Word::from))

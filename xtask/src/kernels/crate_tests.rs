@@ -64,6 +64,17 @@ const NEEDS: &[(&str, Feature)] = &[
         "it::confined::a_program_of_root_becomes_another_user",
         Feature::IdmappedTmpfs,
     ),
+    ("it::faults::", Feature::MountSetattr),
+    ("it::faults::", Feature::Landlock),
+    ("it::faults::", Feature::Userns),
+    (
+        "it::launcher::the_program_dies_with_its_init",
+        Feature::Userns,
+    ),
+    (
+        "it::launcher::the_program_dies_with_a_launcher_that_is_stopped",
+        Feature::Userns,
+    ),
     // Also below an init of its own.
     (
         "it::launcher::a_signal_to_the_launcher_reaches_the_program",

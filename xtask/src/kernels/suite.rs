@@ -7,7 +7,9 @@ use super::environment::User;
 use super::feature::{Features, Need};
 use super::initramfs::Files;
 use super::step::{Seen, Step};
-use super::{audited, confined, crate_tests, diagnosis, features, filters, recorded, threads};
+use super::{
+    audited, confined, crate_tests, diagnosis, features, filters, layers, recorded, threads,
+};
 
 /// Every suite, in the order of the table's columns.
 pub(crate) const SUITES: &[Suite] = &[
@@ -15,6 +17,7 @@ pub(crate) const SUITES: &[Suite] = &[
     ("filters", filters::cases),
     ("threads", threads::cases),
     ("confined", confined::cases),
+    ("layers", layers::cases),
     ("diagnosis", diagnosis::cases),
     ("audited", audited::cases),
     ("recorded", recorded::cases),

@@ -21,7 +21,7 @@ pub(crate) struct ConfinementArgs {
     #[arg(long, value_name = "WHICH", value_enum, num_args = 0..=1, default_missing_value = "host")]
     pub(crate) net: Option<NetworkArg>,
     /// Bound what the program consumes: cpu=2s, wall=10s, memory=256M, processes=32, files=64,
-    /// file-size=1M, separated by commas (repeatable)
+    /// file-size=1M, output=1M, separated by commas (repeatable)
     #[arg(long, value_name = "LIMITS")]
     pub(crate) limit: Vec<Limits>,
     /// Start the program without LAYER: namespaces, ids, filesystem, network, landlock, limits (repeatable)

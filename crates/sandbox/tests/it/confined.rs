@@ -152,6 +152,14 @@ fn give_all(program: &Path) {
     works(&["tcp", &outside.port], &host);
 }
 
+/// How long the machine has been up is not told: every program's clocks begin with a day.
+#[test]
+fn clocks_are_its_own() {
+    let built = build("attempt", &[]);
+    let outcome = attempt(&built.path, &["uptime"], &Confinement::new("/".into()));
+    assert_eq!(outcome, Outcome::Exited(24));
+}
+
 /// What is written is the caller's outside; a program of root has other ids meanwhile.
 fn give_a_tree_to_write(program: &Path) {
     let outside = Outside::new();
@@ -328,13 +336,16 @@ fn the_init_is_not_ended_from_below() {
 fn leave_nothing(program: &Path) {
     let outside = Outside::new();
     let file = fs::File::open(outside.at("file")).unwrap();
-    let words = ["leave", &outside.at("file")];
-    assert_eq!(
-        attempt(program, &words, &outside.confinement()),
-        Outcome::Exited(0)
-    );
-    // It locked the file before the program ended; whose lock it was is gone.
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    for way in ["leave", "leave-stopped"] {
+        let words = [way, &outside.at("file")];
+        assert_eq!(
+            attempt(program, &words, &outside.confinement()),
+            Outcome::Exited(0)
+        );
+        // It locked the file before the program ended; whose lock it was is gone.
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::Unlock).unwrap();
+    }
 }
 
 #[test]
@@ -440,6 +451,17 @@ fn limit_all(program: &Path) {
         let expected = (counts && refused).then_some(("processes", 1));
         assert_eq!(told.collect::<Vec<_>>(), Vec::from_iter(expected), "{many}");
     }
+    // What is written beside the program's end is cut all the same.
+    for words in [&["output", "5000", "waits"][..], &["output", "200000"]] {
+        assert_eq!(
+            limited(program, words, "output=4K").unwrap(),
+            over("output")
+        );
+    }
+    assert_eq!(
+        limited(program, &["output", "4096"], "output=4K").unwrap(),
+        Outcome::Exited(0)
+    );
     assert_eq!(
         limited(program, &["files", "40"], "files=20").unwrap(),
         Outcome::Exited(libc::EMFILE)

@@ -162,6 +162,43 @@ fn the_program_dies_with_its_launcher() {
     }
 }
 
+/// A launcher that is stopped is as good as dead when it is killed.
+#[test]
+fn the_program_dies_with_a_launcher_that_is_stopped() {
+    let built = build("launcher", &[]);
+    for start in WAYS {
+        let (mut launcher, mut output, _) = start(&built, "wait");
+        send(pid_of(&launcher), rustix::process::Signal::STOP);
+        launcher.0.kill().unwrap();
+        assert_eq!(launcher.0.wait().unwrap().signal(), Some(9));
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "");
+    }
+}
+
+/// All of a run ends with its init, whoever ends that.
+#[test]
+fn the_program_dies_with_its_init() {
+    let built = build("launcher", &[]);
+    let (mut launcher, mut output, _) = start_confined(&built, "wait");
+    let tasks = format!("/proc/{}/task", pid_of(&launcher));
+    let inits: Vec<i32> = std::fs::read_dir(tasks)
+        .unwrap()
+        .map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap())
+        .flat_map(|children| {
+            let numbers = children.split_whitespace().map(|pid| pid.parse().unwrap());
+            numbers.collect::<Vec<i32>>()
+        })
+        .collect();
+    assert_eq!(inits.len(), 1);
+    send(inits[0], rustix::process::Signal::KILL);
+    assert_eq!(launcher.0.wait().unwrap().code(), Some(128 + 9));
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains("alive"), "{rest}");
+}
+
 #[test]
 fn the_launcher_stops_with_its_program_and_both_go_on() {
     let built = build("launcher", &[]);

@@ -4,6 +4,8 @@ mod breakout;
 mod confined;
 mod denial;
 mod diagnosis;
+mod endurance;
+mod faults;
 mod files;
 mod filter;
 mod harness;

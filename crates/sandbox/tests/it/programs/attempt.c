@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static int result(long value) { return value == -1 ? errno : 0; }
@@ -24,16 +25,19 @@ static int calls_port(const char *port) {
   return result(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&address, sizeof address));
 }
 
-/* A daemon of its own session that would still be there after the program, with a file locked. */
-static int leaves(const char *path) {
+/* A daemon of its own session that would still be there after the program, with a file locked; stopped, if so. */
+static int leaves(const char *path, int stopped) {
   int ready[2];
   char byte;
   if (pipe(ready))
     return errno;
   if (fork() == 0) {
     setsid();
-    if (fork() == 0 && flock(open(path, O_RDONLY), LOCK_EX) == 0 && write(ready[1], "l", 1) == 1)
+    if (fork() == 0 && flock(open(path, O_RDONLY), LOCK_EX) == 0 && write(ready[1], "l", 1) == 1) {
+      if (stopped)
+        raise(SIGSTOP);
       sleep(30);
+    }
     _exit(0);
   }
   close(ready[1]);
@@ -70,7 +74,9 @@ int main(int argc, char **argv) {
     return 98;
   }
   if (IS("leave"))
-    return leaves(where);
+    return leaves(where, 0);
+  if (IS("leave-stopped"))
+    return leaves(where, 1);
   if (IS("fork")) {
     int count = 0;
     while (count < atoi(where)) {
@@ -111,6 +117,19 @@ int main(int argc, char **argv) {
       if (dup(0) < 0)
         return errno;
     return 0;
+  }
+  if (IS("output")) { /* So many bytes to both; then it waits, as nothing else ends it. */
+    for (long left = atol(where); left > 0; left--)
+      if (write(1 + left % 2, "o", 1) != 1)
+        return errno;
+    if (argc > 3)
+      for (;;)
+        pause();
+    return 0;
+  }
+  if (IS("uptime")) {
+    struct timespec up;
+    return clock_gettime(CLOCK_BOOTTIME, &up) ? errno : up.tv_sec / 3600;
   }
   if (IS("file-size")) {
     char byte = 0;
