@@ -3,7 +3,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -121,7 +121,8 @@ fn make(directory: &Path, name: String) -> io::Result<Witness> {
     let address = SocketAddr::from_abstract_name(&name)?;
     let pathname = UnixListener::bind(private.join("socket"))?;
     fs::set_permissions(private.join("socket"), Permissions::from_mode(0o777))?;
-    let tcp = TcpListener::bind("127.0.0.1:0")?;
+    // By its number: a text would bring the lookup of names.
+    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(Witness {
         port: tcp.local_addr()?.port(),
         queue: ipc::queue().map_err(|e| e.reason)?,
