@@ -2,7 +2,7 @@
 // builds: freestanding
 // calls: getuid exit_group
 // run: all
-// extra: getpid — the value before the call may stand for the one after it as well
+// not: getpid — the callee always writes over it, and there is one frame that the address can be in
 #include "freestanding.h"
 
 static nr_t *kept;

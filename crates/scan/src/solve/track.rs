@@ -485,7 +485,7 @@ impl Solver<'_> {
             }
         }
         memory.called = track.called.clone();
-        memory.overwritten = self.overwritten(track, memory.frames.keys().copied());
+        memory.overwritten = self.overwritten(track, &memory);
         (memory, unknown)
     }
 }

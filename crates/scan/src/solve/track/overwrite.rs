@@ -1,29 +1,39 @@
-//! What a function writes on every way to its return through an address that it is passed: of what its
-//! caller had there before, nothing is left.
+//! What a function writes on every way to its return through an address that it is passed, or that memory keeps: of
+//! what its caller had there before, nothing is left.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::memory::Overwritten;
-use super::super::{FunctionId, Solver};
+use super::super::domain::Domain;
+use super::super::memory::{Memory, Overwritten};
+use super::super::{Entered, FunctionId, Solver};
 use super::{Holder, Piece, Track, constant};
 use crate::image::Addr;
 use crate::isa::{Binary, Reg};
 use crate::summary::{Call, Exit, Graph, Input, Value, ValueId};
 
-/// Bytes at an address that is passed in a register: how far from there, and how many.
-type Write = (Reg, i64, u8);
+/// Bytes at an address: what it is counted from, how far from there, and how many.
+type Write = (Base, i64, u8);
+
+/// What the address of a write is counted from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Base {
+    /// What a register passes.
+    Passed(Reg),
+    /// The frame of a function, of which memory keeps an address.
+    Frame(FunctionId),
+}
+
+/// Calls from the program's start to a function whose frame there is once: deeper ones are not looked for.
+const MOST_CALLERS: usize = 64;
 
 impl Solver<'_> {
-    /// Places of the frames `of` that are written by the time that a call returns, whatever it does
+    /// Places of the frames that `memory` has that are written by the time that a call returns, whatever it does
     /// besides. Each call by its address, in the function whose frame it is.
-    pub(super) fn overwritten(
-        &self,
-        track: &Track,
-        of: impl Iterator<Item = FunctionId>,
-    ) -> BTreeSet<Overwritten> {
+    pub(super) fn overwritten(&self, track: &Track, memory: &Memory) -> BTreeSet<Overwritten> {
         let mut all = BTreeSet::new();
         let mut known: BTreeMap<FunctionId, BTreeSet<Write>> = BTreeMap::new();
-        for function in of {
+        for &function in memory.frames.keys() {
             // Where a call may return again, more may have happened since the first time.
             if !self.functions.trust(self.image, function).frame {
                 continue;
@@ -35,11 +45,19 @@ impl Solver<'_> {
                 Exit::Call(call, ..) => Some((block.last, call)),
                 _ => None,
             });
+            let once = OnceCell::new();
             let mut found: BTreeMap<u64, BTreeSet<(i64, u8)>> = BTreeMap::new();
             for (at, call) in calls {
-                let writes = self.written_by(track, function, at, &mut known);
-                let places = writes.iter().filter_map(|&(reg, offset, size)| {
-                    let start = frame_offset(&summary.graph, call, reg)?;
+                let writes = self.written_by(track, memory, function, at, &mut known);
+                let places = writes.iter().filter_map(|&(base, offset, size)| {
+                    let start = match base {
+                        Base::Passed(reg) => frame_offset(&summary.graph, call, reg)?,
+                        Base::Frame(of) if of == function => {
+                            let once = *once.get_or_init(|| self.is_entered_once(function));
+                            once.then_some(0)?
+                        }
+                        Base::Frame(_) => return None,
+                    };
                     Some((start.checked_add(offset)?, size))
                 });
                 let places: BTreeSet<(i64, u8)> = places.collect();
@@ -63,6 +81,7 @@ impl Solver<'_> {
     fn written_by(
         &self,
         track: &Track,
+        memory: &Memory,
         function: FunctionId,
         at: u64,
         known: &mut BTreeMap<FunctionId, BTreeSet<Write>>,
@@ -71,7 +90,7 @@ impl Solver<'_> {
         for &callee in self.callees.get(&at).into_iter().flatten() {
             let own = known
                 .entry(callee)
-                .or_insert_with(|| self.always_written(track, callee));
+                .or_insert_with(|| self.always_written(track, memory, callee));
             match &mut all {
                 None => all = Some(own.clone()),
                 Some(all) => all.retain(|write| own.contains(write)),
@@ -84,7 +103,12 @@ impl Solver<'_> {
     }
 
     /// What a function writes on every way to where it may return.
-    fn always_written(&self, track: &Track, function: FunctionId) -> BTreeSet<Write> {
+    fn always_written(
+        &self,
+        track: &Track,
+        memory: &Memory,
+        function: FunctionId,
+    ) -> BTreeSet<Write> {
         let none = BTreeSet::new();
         let Some(Holder { summary, .. }) = track.holders.get(&function) else {
             return none;
@@ -97,8 +121,8 @@ impl Solver<'_> {
         }
         let mut writes: Vec<BTreeSet<Write>> = vec![BTreeSet::new(); summary.blocks.len()];
         for one in summary.traffic.iter().filter(|one| one.size > 0) {
-            if let Some((reg, offset)) = passed(&summary.graph, one.address) {
-                writes[one.block as usize].insert((reg, offset, one.size));
+            if let Some((base, offset)) = self.base(memory, &summary.graph, one.address) {
+                writes[one.block as usize].insert((base, offset, one.size));
             }
         }
         if writes.iter().all(BTreeSet::is_empty) {
@@ -143,6 +167,77 @@ impl Solver<'_> {
         all.unwrap_or_default()
     }
 
+    /// What an address is counted from, and how far from there it is.
+    fn base(&self, memory: &Memory, graph: &Graph, address: ValueId) -> Option<(Base, i64)> {
+        match graph.get(address) {
+            Value::Entry(Input::Register(reg)) => Some((Base::Passed(reg), 0)),
+            Value::Load(place, 8, _) => {
+                let kept = memory.in_data(self.image, graph.constant_of(place)?, 8)?;
+                match kept {
+                    Domain::Frames(all, _) if all.len() == 1 => {
+                        let &(of, offset) = all.first()?;
+                        Some((Base::Frame(of), offset))
+                    }
+                    _ => None,
+                }
+            }
+            Value::Refine(a, ..) => self.base(memory, graph, a),
+            Value::Binary(Binary::Add, a, b) => {
+                let (base, offset) = self.base(memory, graph, a)?;
+                Some((base, offset.checked_add(constant(graph, b)?)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether there is one frame of a function in the whole run: it is called at one place that control comes to
+    /// once, by one that is entered once, and no thread does the same again.
+    fn is_entered_once(&self, function: FunctionId) -> bool {
+        let starts = &self.image.kernel().starts_thread;
+        let mut sites = self.instances.iter().flat_map(|one| one.sites.values());
+        if sites.any(|site| starts.iter().any(|call| site.can_be(call.number))) {
+            return false;
+        }
+        let mut current = function;
+        for _ in 0..MOST_CALLERS {
+            let instances = self.by_context.get(&current).into_iter().flatten();
+            let ids: BTreeSet<_> = instances.map(|(_, id)| *id).collect();
+            let mut entries = self.entries.iter().filter(|(id, _)| ids.contains(id));
+            let (Some(&(_, by)), None) = (entries.next(), entries.next()) else {
+                return false;
+            };
+            let Entered::From(caller, at) = by else {
+                return by == Entered::Root;
+            };
+            current = self.instances[caller.0 as usize].function;
+            let trust = self.functions.trust(self.image, current);
+            if !trust.frame || self.comes_again(current, at) {
+                return false;
+            }
+        }
+        false
+    }
+
+    /// Whether control can come to the call at `at` of a function again after it.
+    fn comes_again(&self, function: FunctionId, at: u64) -> bool {
+        let blocks = &self.functions.all[function.0 as usize].summary.blocks;
+        let calls = (0..).zip(blocks).filter(|(_, block)| block.last == at);
+        let calls: BTreeSet<u32> = calls.map(|(n, _)| n).collect();
+        let mut seen = BTreeSet::new();
+        let mut pending: Vec<u32> = calls.iter().copied().collect();
+        while let Some(block) = pending.pop() {
+            for next in blocks[block as usize].successors() {
+                if calls.contains(&next) {
+                    return true;
+                }
+                if seen.insert(next) {
+                    pending.push(next);
+                }
+            }
+        }
+        false
+    }
+
     /// Whether a function may come back more than once, or to its caller's caller.
     fn comes_back_otherwise(&self, function: FunctionId) -> bool {
         let mut instances = self.by_context.get(&function).into_iter().flatten();
@@ -160,19 +255,6 @@ impl Solver<'_> {
 fn frame_offset(graph: &Graph, call: &Call, reg: Reg) -> Option<i64> {
     match graph.get(call.registers[reg]) {
         Value::Frame(offset) => Some(offset),
-        _ => None,
-    }
-}
-
-/// The register whose value at entry, with something added, an address is.
-fn passed(graph: &Graph, address: ValueId) -> Option<(Reg, i64)> {
-    match graph.get(address) {
-        Value::Entry(Input::Register(reg)) => Some((reg, 0)),
-        Value::Refine(a, ..) => passed(graph, a),
-        Value::Binary(Binary::Add, a, b) => {
-            let (reg, offset) = passed(graph, a)?;
-            Some((reg, offset.checked_add(constant(graph, b)?)?))
-        }
         _ => None,
     }
 }
