@@ -1,11 +1,13 @@
 //! A scan, from the cache when everything that it looked at is unchanged.
 
+mod confined;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use portcullis_abi::{Arch, SyscallSet};
 use portcullis_scan::assume::Assumptions;
 use portcullis_scan::files::{FileData, Files, FilesError, HostFiles};
@@ -21,6 +23,8 @@ use crate::output::say;
 use crate::text::scan::Timing;
 use crate::{header, neutral};
 
+pub(crate) use confined::{VERB, child};
+
 /// What is to be analysed, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Wanted {
@@ -31,6 +35,8 @@ pub(crate) struct Wanted {
     /// Functions of which it is asked what can be done once they are entered.
     from: Vec<String>,
     cache: bool,
+    /// Files of others are analysed in this process too.
+    unconfined: bool,
 }
 
 /// The result.
@@ -69,6 +75,7 @@ impl Wanted {
             assumptions: assumptions(closure)?,
             from: Vec::new(),
             cache: !closure.no_cache,
+            unconfined: closure.unconfined,
         })
     }
 
@@ -92,6 +99,7 @@ impl Wanted {
             assumptions: assumptions(closure)?,
             from: Vec::new(),
             cache: false,
+            unconfined: closure.unconfined,
         })
     }
 
@@ -129,6 +137,22 @@ impl Wanted {
     /// The result, analysed now or found in the cache.
     pub(crate) fn analyse(&self) -> Result<Analysis> {
         let start = Instant::now();
+        if self.is_confined() {
+            let Wanted {
+                program,
+                files,
+                request,
+                from,
+                ..
+            } = self;
+            let mut set = confined::analyse(program, files, request, from)?;
+            self.assumptions.apply(&mut set);
+            let timing = Timing {
+                elapsed: start.elapsed(),
+                cached: false,
+            };
+            return Ok(Analysis { set, timing });
+        }
         let store = self.store();
         let key = self.key();
         let known = store.as_ref().and_then(|s| remembered(s, &key));
@@ -144,6 +168,14 @@ impl Wanted {
                 cached,
             },
         })
+    }
+
+    /// Whether somebody else can have made what is analysed: it is then read by a process that can do nothing else,
+    /// and nobody remembers what that says.
+    fn is_confined(&self) -> bool {
+        let mut named = std::iter::once(&self.program).chain(&self.request.plugins);
+        let foreign = self.files.root.is_some() || named.any(|path| confined::is_of_others(path));
+        foreign && !self.unconfined
     }
 
     /// The cache, when it is wanted and can be used.
@@ -176,6 +208,12 @@ impl Wanted {
 
     /// The analysis looked at from the inside, made now.
     pub(crate) fn stats(&self) -> Result<(SyscallSet, Stats)> {
+        ensure!(
+            !self.is_confined(),
+            "{} belongs to somebody else, and what its analysis is like inside is told by this process alone: \
+             --unconfined lets it",
+            neutral::path(&self.program)
+        );
         Ok(portcullis_scan::stats(
             &self.files,
             &self.program,

@@ -299,3 +299,6 @@ pub(crate) enum Format {
     /// The document `portcullis.scan`
     Json,
 }
+    /// Analyse files that belong to somebody else in this process, instead of one that can only read
+    #[arg(long)]
+    pub(crate) unconfined: bool,

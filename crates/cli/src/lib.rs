@@ -37,6 +37,12 @@ pub fn command() -> clap::Command {
 /// Runs the command with the arguments of this process.
 pub fn main() -> ExitCode {
     let typed = match args::Typed::try_parse() {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == analysis::VERB)
+    {
+        return finished(analysis::child());
+    }
         Ok(typed) => typed,
         Err(usage) => {
             // clap prints help to stdout and mistakes to stderr; a closed stream is no failure.
@@ -60,6 +66,11 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(exit) => exit.into(),
+    finished(done)
+}
+
+/// What a verb ends with; a failure is said.
+fn finished(done: anyhow::Result<Exit>) -> ExitCode {
         Err(error) if output::is_broken_pipe(&error) => Exit::Success.into(),
         Err(error) => {
             output::say(&format!("{error:#}"));

@@ -25,12 +25,12 @@ pub(crate) struct Rules {
 /// `LANDLOCK_ACCESS_FS_*` of `linux/landlock.h`.
 const EXECUTE: FileAccess = 1;
 const WRITE_FILE: FileAccess = 1 << 1;
-const READ_FILE: FileAccess = 1 << 2;
-const READ_DIR: FileAccess = 1 << 3;
+pub(crate) const READ_FILE: FileAccess = 1 << 2;
+pub(crate) const READ_DIR: FileAccess = 1 << 3;
 const TRUNCATE: FileAccess = 1 << 14;
 const IOCTL_DEV: FileAccess = 1 << 15;
 /// `LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET` and `LANDLOCK_SCOPE_SIGNAL`.
-const SCOPES: u64 = 3;
+pub(crate) const SCOPES: u64 = 3;
 
 /// The newest ABI whose accesses are handled here: newer kernels do what they do for this one.
 pub(crate) const NEWEST: u32 = 7;
@@ -39,7 +39,7 @@ pub(crate) const NEWEST: u32 = 7;
 const AUDITED: u32 = 7;
 
 /// The accesses to files that `abi` knows (landlock(7)): 13 at first, then one each with ABI 2, 3 and 5.
-fn files(abi: u32) -> FileAccess {
+pub(crate) fn files(abi: u32) -> FileAccess {
     let count = match abi {
         0 | 1 => 13,
         2 => 14,
