@@ -4,6 +4,7 @@
 mod audit;
 mod confinement;
 mod filter;
+mod profile;
 mod record;
 
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ pub(crate) use filter::{
     CodesArgs, ConvertArgs, CostArgs, DiffArgs, ExplainArgs, FmtArgs, InputArgs, LintArgs,
     PolicyVerb, ShowArgs, VerifyArgs,
 };
+pub(crate) use profile::{NewArgs, ProfileVerb, ShowProfileArgs};
 pub(crate) use record::{MergeArgs, RecordArgs, RecordVerb, ShowTraceArgs, TraceFormat};
 
 /// Finds out which system calls a program can make, and runs it behind a proven seccomp filter.
@@ -64,6 +66,11 @@ pub(crate) enum Verb {
     Codes(CodesArgs),
     /// Run a program behind a filter of just the calls that it can make
     Run(RunArgs),
+    /// List, show and make profiles: options of `run` under a name
+    Profile {
+        #[command(subcommand)]
+        verb: ProfileVerb,
+    },
     /// Try what this machine can enforce, and say what would have to change
     Doctor(DoctorArgs),
     /// Record every call that a program makes, and what is done with such traces
@@ -170,6 +177,10 @@ pub(crate) struct RunArgs {
     /// Write the verdict to FILE as JSON; it is opened before the start
     #[arg(long, value_name = "FILE")]
     pub(crate) verdict: Option<PathBuf>,
+    /// Confine the program as the profile says, one that comes with the command or a FILE whose path has a
+    /// slash; other options add to it (repeatable, later ones add to earlier ones)
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) profile: Vec<OsString>,
     /// Take the filter of the policy in FILE, in any form, instead of one derived from the program, which is
     /// then not analysed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["plugins", "assume", "exec", "follow_exec", "nsswitch"])]

@@ -106,7 +106,8 @@ impl FilterFile {
         })
     }
 
-    fn of(path: &Path, bytes: &[u8], input: &InputArgs) -> Result<FilterFile> {
+    /// Reads what was read from `path` already.
+    pub(crate) fn of(path: &Path, bytes: &[u8], input: &InputArgs) -> Result<FilterFile> {
         let named = neutral::path(path);
         let form = input.form.or_else(|| Form::detect(bytes));
         let form = form.with_context(|| {

@@ -15,6 +15,7 @@ mod json;
 mod machine;
 mod neutral;
 mod output;
+mod profile;
 mod program;
 #[cfg(test)]
 mod sample;
@@ -36,13 +37,13 @@ pub fn command() -> clap::Command {
 
 /// Runs the command with the arguments of this process.
 pub fn main() -> ExitCode {
-    let typed = match args::Typed::try_parse() {
     if std::env::args_os()
         .nth(1)
         .is_some_and(|word| word == analysis::VERB)
     {
         return finished(analysis::child());
     }
+    let typed = match args::Typed::try_parse() {
         Ok(typed) => typed,
         Err(usage) => {
             // clap prints help to stdout and mistakes to stderr; a closed stream is no failure.
@@ -61,16 +62,17 @@ pub fn main() -> ExitCode {
         Verb::Cost(typed) => verb::cost::cost(typed),
         Verb::Doctor(typed) => verb::doctor::doctor(typed),
         Verb::Codes(typed) => verb::codes::codes(typed),
+        Verb::Profile { verb } => verb::profile::profile(verb),
         Verb::Record(typed) => return verb::record::record(typed).into(),
         Verb::Run(typed) => return verb::run::run(typed).into(),
     };
-    match done {
-        Ok(exit) => exit.into(),
     finished(done)
 }
 
 /// What a verb ends with; a failure is said.
 fn finished(done: anyhow::Result<Exit>) -> ExitCode {
+    match done {
+        Ok(exit) => exit.into(),
         Err(error) if output::is_broken_pipe(&error) => Exit::Success.into(),
         Err(error) => {
             output::say(&format!("{error:#}"));

@@ -8,6 +8,7 @@ pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod policy;
+pub(crate) mod profile;
 pub(crate) mod record;
 pub(crate) mod run;
 pub(crate) mod scan;

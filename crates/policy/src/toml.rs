@@ -26,7 +26,7 @@
 mod automatic;
 mod calls;
 mod condition;
-mod document;
+pub mod document;
 mod edit;
 mod entry;
 mod equivalent;

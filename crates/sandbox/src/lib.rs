@@ -60,3 +60,4 @@ pub use reader::only_read;
 pub use secret::{ArmedFilter, Cookie};
 pub use started::rehearse;
 pub use verdict::{Layer, Missing, Outcome, Reached, Usage, Verdict};
+pub use view::Shown;

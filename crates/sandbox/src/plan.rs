@@ -3,6 +3,7 @@
 use std::ffi::{CString, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 use portcullis_sys::namespace::Namespaces;
 
@@ -17,7 +18,7 @@ use crate::modules::{Directory, Modules};
 use crate::rules::Rules;
 use crate::users::Users;
 use crate::verdict::{Layer, Missing};
-use crate::view::View;
+use crate::view::{Shown, View};
 use crate::{Error, Identity};
 
 /// What is wanted.
@@ -236,6 +237,12 @@ impl Plan {
         }
         layers.extend(self.bounds.layers());
         layers
+    }
+
+    /// What the program finds at `path`, which is absolute and has no symbolic links.
+    pub fn shown(&self, path: &Path) -> Shown {
+        let as_it_is = Shown::Machine { writable: true };
+        self.mounted().map_or(as_it_is, |view| view.shown(path))
     }
 
     /// What is mounted for the program.

@@ -178,6 +178,38 @@ impl View {
     }
 }
 
+/// What the program finds at a path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    /// What the machine has there; whether it can be written.
+    Machine {
+        /// It can.
+        writable: bool,
+    },
+    /// A place of the program's own, or what stands in one.
+    Private,
+    /// Nothing: it is hidden.
+    Hidden,
+}
+
+impl View {
+    /// What is at `path`, which is absolute and has no symbolic links.
+    pub(crate) fn shown(&self, path: &Path) -> Shown {
+        let at = |above: &Path| {
+            let mut mounts = self.mounts.iter();
+            mounts.find(|m| m.at.as_bytes() == above.as_os_str().as_bytes())
+        };
+        match path.ancestors().find_map(at).map(|mount| &mount.what) {
+            None => Shown::Machine { writable: false },
+            Some(What::Graft { writable, .. }) => Shown::Machine {
+                writable: *writable,
+            },
+            Some(What::Fresh { .. }) => Shown::Private,
+            Some(What::EmptyDirectory | What::EmptyFile) => Shown::Hidden,
+        }
+    }
+}
+
 impl fmt::Display for Mount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match &self.what {

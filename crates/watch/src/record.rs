@@ -25,6 +25,7 @@ mod observed;
 mod recorder;
 mod seen;
 mod task;
+mod touched;
 
 use std::io;
 use std::path::PathBuf;
@@ -42,6 +43,7 @@ pub use made::{Made, Place};
 pub(crate) use observed::observed;
 pub use observed::{Observed, What};
 pub use seen::{CallId, ImageId, Seen};
+pub use touched::Touched;
 
 /// Why nothing was recorded, or not to the end.
 #[derive(Debug, thiserror::Error)]
@@ -134,5 +136,5 @@ pub fn record(
     sink: &mut dyn Sink,
 ) -> Result<Ending, Error> {
     let (held, forwarding) = launch::launch(spec)?;
-    recorder::follow(held.pid, forwarding, confined, backend, sink)
+    recorder::follow(held.pid, forwarding, confined, spec.files, backend, sink)
 }

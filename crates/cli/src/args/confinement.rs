@@ -30,10 +30,10 @@ pub(crate) struct ConfinementArgs {
 }
 
 /// Networks.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum NetworkArg {
-    /// The machine's
-    Host,
     /// A loopback device of the program's own
     Loopback,
+    /// The machine's
+    Host,
 }

@@ -88,6 +88,7 @@ fn recorded(typed: &RecordArgs, program: &Path) -> Result<Ending> {
     let spec = Spec {
         program: program.to_owned(),
         arguments: typed.command.clone(),
+        files: false,
     };
     let ending = record::record(&spec, confined.as_ref(), backend.as_mut(), &mut trace)?;
     let (remarks, failed) = trace.end(&ending);

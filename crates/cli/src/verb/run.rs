@@ -32,14 +32,15 @@ use crate::exit::Exit;
 use crate::images::Images;
 use crate::json::verdict::Document;
 use crate::output::{self, say};
-use crate::{machine, neutral, program, text};
+use crate::profile::PolicySource;
+use crate::{machine, neutral, profile, program, text};
 use chosen::Chosen;
 use foreign::Foreign;
 use late::Late;
 use observer::Tracing;
 
 /// Runs the verb. What goes wrong is said, and is an exit code of its own.
-pub(crate) fn run(typed: RunArgs) -> Exit {
+pub(crate) fn run(mut typed: RunArgs) -> Exit {
     if let Some(reason) = machine::refusal() {
         say(&neutral::text(&reason));
         return Exit::RunFailed;
@@ -51,7 +52,14 @@ pub(crate) fn run(typed: RunArgs) -> Exit {
             return error.exit();
         }
     };
-    match confined(&typed, &program) {
+    let policy = match profile::apply(&mut typed) {
+        Ok(policy) => policy,
+        Err(error) => {
+            say(&format!("{error:#}"));
+            return Exit::RunFailed;
+        }
+    };
+    match confined(&typed, policy.as_ref(), &program) {
         Ok(exit) => exit,
         Err(error) => {
             say(&format!("{error:#}"));
@@ -65,7 +73,7 @@ pub(crate) fn run(typed: RunArgs) -> Exit {
     }
 }
 
-fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
+fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Result<Exit> {
     // Nobody may read the launch secret from this process, or steer it (prctl(2)).
     portcullis_sys::process::set_dumpable(false).context("making the launcher unreadable")?;
     let mut verdict_file = match &typed.verdict {
@@ -81,14 +89,14 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     let (own, compatible) = match foreign::kind(program)? {
         Some(Foreign::Compatible(arch)) => (foreign::set(program)?, Some(arch)),
         Some(Foreign::Other(arch)) => return Err(not_for_here(program, arch).into()),
-        None if typed.policy.is_some() => (foreign::set(program)?, None),
+        None if given.is_some() => (foreign::set(program)?, None),
         None => (wanted.analyse()?.set, None),
     };
     let images = Images::alone(own).with(&typed.images, |program| {
         Wanted::of_file(program, &typed.closure, [])
     })?;
-    let chosen = match &typed.policy {
-        Some(file) => Chosen::of_file(file)?,
+    let chosen = match given {
+        Some(source) => Chosen::of(source)?,
         None => Chosen::derived(Policy::from_scans(&images.first, &images.others)),
     };
     if let (Some(wanted), Some(file)) = (typed.require_ramp, &typed.policy) {
@@ -109,7 +117,7 @@ fn confined(typed: &RunArgs, program: &Path) -> Result<Exit> {
     let audit = Audit::open();
     let mut spec = spec(typed, &set, &policy, mode, traced)?;
     spec.audited = audit.is_ok();
-    if typed.policy.is_some() {
+    if given.is_some() {
         spec.unlisted = Unlisted::Allow;
     }
     if let Some(arch) = compatible {

@@ -11,6 +11,7 @@ mod images;
 mod late;
 mod phases;
 mod place;
+mod profiles;
 mod reader;
 mod record;
 mod run;

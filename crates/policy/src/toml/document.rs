@@ -1,4 +1,4 @@
-//! TOML with places: what the readers and the edits of this form see of a text.
+//! TOML with places: what strict readers see of a text, so that each mistake can be shown where it stands.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::{Mistake, Place};
 pub(super) const MOST_BYTES: usize = 16 << 20;
 
 /// Parses a text, whatever it says.
-pub(super) fn parse<S: AsRef<str>>(text: S) -> Result<Document<S>, Mistake> {
+pub fn parse<S: AsRef<str>>(text: S) -> Result<Document<S>, Mistake> {
     let bytes = text.as_ref().len();
     if bytes > MOST_BYTES {
         return Err(Mistake::whole(format!(
@@ -36,7 +36,7 @@ fn place(span: Range<usize>) -> Place {
 
 /// A table of a document: the top, a `[[rule]]`, a `[[filter]]`.
 #[derive(Clone, Copy)]
-pub(super) struct Section<'a> {
+pub struct Section<'a> {
     text: &'a str,
     table: &'a Table,
     /// What it is called in messages: `a rule`.
@@ -45,18 +45,18 @@ pub(super) struct Section<'a> {
 
 /// A text or a number in a document.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Word<'a> {
+pub struct Word<'a> {
     /// What it says.
-    pub(super) literal: Literal<'a>,
+    pub literal: Literal<'a>,
     /// Where it stands.
-    pub(super) place: Place,
+    pub place: Place,
     /// It stands in the file letter by letter, so that places in it can be told.
     plain: bool,
 }
 
 /// What a word says.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Literal<'a> {
+pub enum Literal<'a> {
     /// A string.
     Text(&'a str),
     /// An integer.
@@ -65,7 +65,7 @@ pub(super) enum Literal<'a> {
 
 impl<'a> Section<'a> {
     /// The whole document; `what` it is called in messages.
-    pub(super) fn top<S: AsRef<str>>(document: &'a Document<S>, what: &'static str) -> Section<'a> {
+    pub fn top<S: AsRef<str>>(document: &'a Document<S>, what: &'static str) -> Section<'a> {
         Section {
             text: document.raw(),
             table: document.as_table(),
@@ -95,7 +95,7 @@ impl<'a> Section<'a> {
     }
 
     /// Only these keys are there: a misspelt condition must not become no condition.
-    pub(super) fn has_only(&self, known: &[&'static str]) -> Result<(), Mistake> {
+    pub fn has_only(&self, known: &[&'static str]) -> Result<(), Mistake> {
         for (key, _) in self.table.iter() {
             if !known.contains(&key) {
                 let near = suggestion(key, known.iter().copied());
@@ -109,13 +109,13 @@ impl<'a> Section<'a> {
     }
 
     /// Where a key stands.
-    pub(super) fn key(&self, key: &str) -> Place {
+    pub fn key(&self, key: &str) -> Place {
         let span = self.table.key(key).and_then(|k| k.span());
         span.map_or(self.header(), place)
     }
 
     /// The keys, in their order.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> {
+    pub fn keys(&self) -> impl Iterator<Item = &'a str> {
         self.table.iter().map(|(key, _)| key)
     }
 
@@ -129,7 +129,7 @@ impl<'a> Section<'a> {
     }
 
     /// The text of a key.
-    pub(super) fn text(&self, key: &str) -> Result<Option<(&'a str, Word<'a>)>, Mistake> {
+    pub fn text(&self, key: &str) -> Result<Option<(&'a str, Word<'a>)>, Mistake> {
         let Some(word) = self.word(key)? else {
             return Ok(None);
         };
@@ -140,7 +140,7 @@ impl<'a> Section<'a> {
     }
 
     /// The number of a key, 0 to 2^32-1.
-    pub(super) fn number(&self, key: &str) -> Result<Option<u32>, Mistake> {
+    pub fn number(&self, key: &str) -> Result<Option<u32>, Mistake> {
         let Some(word) = self.word(key)? else {
             return Ok(None);
         };
@@ -153,7 +153,7 @@ impl<'a> Section<'a> {
     }
 
     /// `true` or `false`.
-    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, Mistake> {
+    pub fn flag(&self, key: &str) -> Result<Option<bool>, Mistake> {
         match self.table.get(key) {
             None => Ok(None),
             Some(item) => match item.as_bool() {
@@ -164,7 +164,7 @@ impl<'a> Section<'a> {
     }
 
     /// The words of a list; a single word is a list of one.
-    pub(super) fn words(&self, key: &str) -> Result<Option<Vec<Word<'a>>>, Mistake> {
+    pub fn words(&self, key: &str) -> Result<Option<Vec<Word<'a>>>, Mistake> {
         match self.table.get(key) {
             None => Ok(None),
             Some(Item::Value(Value::Array(all))) => {
@@ -236,7 +236,7 @@ impl<'a> Section<'a> {
 
 impl Word<'_> {
     /// A mistake about the word.
-    pub(super) fn mistake(&self, message: impl Into<String>) -> Mistake {
+    pub fn mistake(&self, message: impl Into<String>) -> Mistake {
         Mistake::at(self.place, message)
     }
 

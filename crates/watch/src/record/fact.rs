@@ -9,6 +9,7 @@ use super::identity::Identity;
 use super::made::Made;
 use super::observed::Observed;
 use super::seen::{CallId, ImageId};
+use super::touched::Touched;
 
 /// Something that was not known before.
 #[derive(Debug)]
@@ -58,6 +59,10 @@ pub enum Fact<'a> {
     },
     /// How often calls were seen up to now, where that has changed since it was last told.
     Counts(Vec<(CallId, u64)>),
+    /// A file was opened, or changed by its path; told each time, when it was asked for ([`Spec::files`]).
+    ///
+    /// [`Spec::files`]: super::Spec::files
+    Touched(Touched),
     /// Something that a reader must know.
     Remark(Remark),
 }

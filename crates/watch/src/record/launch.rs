@@ -23,6 +23,9 @@ pub struct Spec {
     pub program: PathBuf,
     /// Its arguments, with the name that it is called by.
     pub arguments: Vec<OsString>,
+    /// Tell each file that is opened or changed. What a filter lets run free is not seen: that takes the
+    /// back-end [`Full`](super::Full).
+    pub files: bool,
 }
 
 /// Starts the program, with this process's environment, and leaves it at its exec stop, a tracee of the

@@ -27,6 +27,7 @@ use super::made::{Discriminator, Made};
 use super::observed::observed;
 use super::seen::{Call, CallId, ImageId, Seen, Start};
 use super::task::{OwnFilter, Pending, Task};
+use super::touched;
 use crate::decide;
 use crate::job;
 use crate::memory::Memory;
@@ -43,6 +44,7 @@ pub(super) fn follow(
     root: i32,
     forwarding: Forwarding,
     confined: Option<&Confined>,
+    tells_files: bool,
     backend: &mut dyn Backend,
     sink: &mut dyn Sink,
 ) -> Result<Ending, super::Error> {
@@ -50,6 +52,7 @@ pub(super) fn follow(
         root,
         confined,
         is_confined: false,
+        tells_files,
         backend,
         sink,
         forwarding: Some(forwarding),
@@ -103,6 +106,8 @@ struct Recorder<'a> {
     /// A policy, and whether the root has its filter.
     confined: Option<&'a Confined>,
     is_confined: bool,
+    /// What is done to files is told.
+    tells_files: bool,
     backend: &'a mut dyn Backend,
     sink: &'a mut dyn Sink,
     /// While the root lives, signals to the recorder are for it.
@@ -413,6 +418,12 @@ impl Recorder<'_> {
         if let Some(CallId(at)) = call {
             self.calls[at as usize].count += 1;
         }
+        let registers = decide::Call {
+            arch: info.arch,
+            number,
+            ip: info.ip,
+            args,
+        };
         let special = free::is_watched(&made);
         let name = made.name();
         let maps = is_mapping(name);
@@ -421,15 +432,11 @@ impl Recorder<'_> {
             filters: None,
             restores: matches!(name, Some("rt_sigreturn" | "sigreturn")),
             maps,
+            files: (self.tells_files && is_native(&made) && touched::is_told(number))
+                .then_some(registers),
         });
         let image = task.image;
         if let (Some(id), true) = (call, new) {
-            let call = decide::Call {
-                arch: info.arch,
-                number,
-                ip: info.ip,
-                args,
-            };
             // Who runs free maps files unseen.
             if self.tasks.values().any(|task| !task.full) {
                 self.callers.forget_mappings();
@@ -438,7 +445,7 @@ impl Recorder<'_> {
                 id,
                 image,
                 made: &made,
-                observed: observed(tid, &call),
+                observed: observed(tid, &registers),
                 caller: self.callers.of(tid, info.ip),
             });
         }
@@ -522,6 +529,11 @@ impl Recorder<'_> {
             _ => None,
         };
         let image = task.image;
+        if let (Some(call), None) = (pending.files, error) {
+            for file in touched::touched(tid, &call, value) {
+                self.sink.fact(Fact::Touched(file));
+            }
+        }
         if let Some(call) = pending.call
             && !pending.restores
             && self.calls[call.0 as usize].returned(error)

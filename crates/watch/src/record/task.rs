@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::free::Free;
 use super::inject::Injection;
 use super::seen::{CallId, ImageId, Start};
+use crate::decide::Call;
 use crate::native::Interruption;
 
 /// What the kernel takes of filters in one chain (`MAX_INSNS_PER_PATH` of its `seccomp.c`).
@@ -39,6 +40,8 @@ pub(super) struct Pending {
     pub(super) filters: Option<OwnFilter>,
     /// It changes what is mapped.
     pub(super) maps: bool,
+    /// What it does to files is told.
+    pub(super) files: Option<Call>,
     /// What it seems to return are the registers of the code that a signal interrupted.
     pub(super) restores: bool,
 }

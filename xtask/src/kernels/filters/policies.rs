@@ -33,6 +33,9 @@ pub(super) fn all(arch: Arch) -> Result<Vec<(String, Policy)>> {
         }
         let name = path.file_stem().context("a profile without a name")?;
         let name = name.to_string_lossy().into_owned();
+        if name.ends_with(".profile") {
+            continue;
+        }
         let policy = toml::read(&fs::read_to_string(&path)?)
             .map_err(|mistakes| anyhow!("{name}: {mistakes:?}"))?;
         if policy.tables.iter().any(|table| table.arch == arch) {

@@ -191,6 +191,8 @@ impl Sink for TraceFile {
                     .map(|(id, count)| (id.0, count))
                     .collect(),
             }),
+            // Not asked for.
+            Fact::Touched(_) => return,
             Fact::Remark(remark) => {
                 let (code, image, message) = remarked(remark);
                 self.remarks.push(format!("{message} [{code}]"));

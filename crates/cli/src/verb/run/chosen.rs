@@ -12,6 +12,7 @@ use super::confinement;
 use crate::args::{ConfinementArgs, InputArgs};
 use crate::filter_file::{Content, FilterFile};
 use crate::neutral;
+use crate::profile::PolicySource;
 
 /// A policy, and what is known about where it comes from.
 pub(super) struct Chosen {
@@ -43,8 +44,8 @@ impl Chosen {
         Chosen { policy, file: None }
     }
 
-    /// That of a file, in any form.
-    pub(super) fn of_file(path: &Path) -> Result<Chosen> {
+    /// One in any form.
+    pub(super) fn of(source: &PolicySource) -> Result<Chosen> {
         let input = InputArgs {
             form: None,
             arch: vec![Arch::NATIVE],
@@ -57,7 +58,12 @@ impl Chosen {
             as_runc: false,
             filter: None,
         };
-        let file = FilterFile::open(path, &input)?;
+        let file = match source {
+            PolicySource::File(path) => FilterFile::open(path, &input)?,
+            PolicySource::Shipped { name, text } => {
+                FilterFile::of(Path::new(name), text.as_bytes(), &input)?
+            }
+        };
         let policy = file.policy(&input)?;
         ensure!(
             policy.tables.iter().any(|t| t.arch == Arch::NATIVE),
