@@ -14,6 +14,8 @@ use serde_json::Value;
 
 use crate::{arm64, portcullis, workload};
 
+pub(crate) use filters::provided as docker_profile;
+
 /// The programs of the table, as their workloads are called.
 const ROWS: &[&str] = &[
     "sqlite3",

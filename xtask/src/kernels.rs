@@ -10,6 +10,7 @@ mod audited;
 mod confined;
 mod crate_tests;
 mod diagnosis;
+mod doctor;
 mod environment;
 mod feature;
 mod features;

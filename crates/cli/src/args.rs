@@ -215,9 +215,23 @@ pub(crate) struct RunArgs {
 /// `doctor`.
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {
+    /// End with 1 unless this can be had
+    #[arg(long, value_enum, default_value_t = LevelArg::Default)]
+    pub(crate) level: LevelArg,
     /// How the result is written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+/// How much of `run`, each with what is before it.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum LevelArg {
+    /// A filter, and denials that are told
+    Filter,
+    /// Every layer of the default: namespaces, files, network, Landlock
+    Default,
+    /// Also a loopback device of the program's own, and every limit
+    Full,
 }
 
 /// `scan`.
@@ -300,6 +314,9 @@ pub(crate) struct ClosureArgs {
     /// Neither read nor write cached results
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// Analyse files that belong to somebody else in this process, instead of one that can only read
+    #[arg(long)]
+    pub(crate) unconfined: bool,
 }
 
 /// Formats of a scan.
@@ -310,6 +327,3 @@ pub(crate) enum Format {
     /// The document `portcullis.scan`
     Json,
 }
-    /// Analyse files that belong to somebody else in this process, instead of one that can only read
-    #[arg(long)]
-    pub(crate) unconfined: bool,

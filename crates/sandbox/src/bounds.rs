@@ -9,6 +9,7 @@ use portcullis_sys::namespace::Namespaces;
 use crate::cgroup::{Controller, Place};
 use crate::confinement::Confinement;
 use crate::error::Error;
+use crate::help;
 use crate::layer::LayerName;
 use crate::users::Users;
 use crate::verdict::Layer;
@@ -170,8 +171,13 @@ fn no_mechanism(limit: &str, why: &str) -> Error {
         reason: format!(
             "nothing here keeps {limit}: no cgroup with that controller can be made by this user, and {why}"
         ),
-        help: "; a delegated cgroup would do (systemd-run --user --scope -p Delegate=yes)"
-            .to_owned(),
+        help: help::with_group(
+            match limit {
+                "processes" => "pids",
+                other => other,
+            },
+            rustix::process::geteuid().is_root(),
+        ),
     }
 }
 

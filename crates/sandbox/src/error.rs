@@ -47,6 +47,14 @@ pub enum Error {
         /// What would help, as a clause that begins with a semicolon; empty when nothing is known.
         help: String,
     },
+    /// The kernel lets nobody trace the program.
+    #[error("the program cannot be traced, as it must be: {reason}{help}")]
+    Untraceable {
+        /// The kernel's answer.
+        reason: portcullis_sys::Error,
+        /// What would help, as in [`Error::Layer`].
+        help: String,
+    },
     /// The child could not prepare itself.
     #[error("the child could not {step}: {reason}")]
     Child {
@@ -72,6 +80,26 @@ pub enum Error {
         /// Why not.
         reason: io::Error,
     },
+}
+
+impl Error {
+    /// What would help, each thing by itself.
+    pub fn help(&self) -> impl Iterator<Item = &str> {
+        let clauses = match self {
+            Error::Layer { help, .. } | Error::Untraceable { help, .. } => help.as_str(),
+            _ => "",
+        };
+        clauses.split("; ").filter(|clause| !clause.is_empty())
+    }
+
+    /// Why, without that and without the advice to go without.
+    pub fn reason(&self) -> String {
+        match self {
+            Error::Layer { reason, .. } => reason.clone(),
+            Error::Untraceable { reason, .. } => reason.to_string(),
+            other => other.to_string(),
+        }
+    }
 }
 
 impl From<portcullis_sys::Error> for Error {

@@ -1,4 +1,7 @@
 //! What would let this machine give a layer: looked for where administrators and containers forbid it.
+//!
+//! Each cause names the exact change: a sysctl, a word on the kernel's command line, an option of a container, a
+//! profile of a security module.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -6,13 +9,48 @@ use std::path::Path;
 
 use crate::layer::LayerName;
 
-/// A clause about what would help `layer`, which failed with `errno`; empty when nothing is known.
+/// Where the answer for containers stands.
+const CONTAINERS: &str = "docs/containers.md";
+
+/// A clause for each thing that would help `layer`, which failed with `errno`, begun by a semicolon; empty when
+/// nothing is known.
 pub(crate) fn with(layer: LayerName, errno: i32, root: bool) -> String {
-    let causes = match layer {
+    clauses(match layer {
         LayerName::Namespaces | LayerName::Network => namespaces(errno, root),
         LayerName::Filesystem => mounts(errno),
-        LayerName::Ids | LayerName::Landlock | LayerName::Limits => Vec::new(),
-    };
+        LayerName::Landlock => landlock(errno),
+        LayerName::Ids | LayerName::Limits => Vec::new(),
+    })
+}
+
+/// The same for a limit that needs the controller `name` of a control group.
+pub(crate) fn with_group(name: &str, root: bool) -> String {
+    clauses(groups(name, root))
+}
+
+/// The same for a program that cannot be traced.
+pub(crate) fn with_tracing(errno: i32, root: bool) -> String {
+    let mut causes = Vec::new();
+    let scope = number("/proc/sys/kernel/yama/ptrace_scope");
+    match scope {
+        Some(3) => causes.push(
+            "Yama forbids all tracing until the next boot: boot without kernel.yama.ptrace_scope=3"
+                .to_owned(),
+        ),
+        Some(2) if !root => causes.push(
+            "Yama lets only root trace: set the sysctl kernel.yama.ptrace_scope to 1".to_owned(),
+        ),
+        _ => {}
+    }
+    if [libc::EPERM, libc::ENOSYS].contains(&errno) && is_filtered() {
+        causes.push(format!(
+            "a seccomp filter holds for this process, as in a container: it has to allow ptrace ({CONTAINERS})"
+        ));
+    }
+    clauses(causes)
+}
+
+fn clauses(causes: Vec<String>) -> String {
     causes.iter().map(|cause| format!("; {cause}")).collect()
 }
 
@@ -22,11 +60,12 @@ fn namespaces(errno: i32, root: bool) -> Vec<String> {
         causes.push("the kernel was built without one of them (CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_NET_NS, CONFIG_CGROUPS)".to_owned());
     }
     let full = ["user", "pid", "mnt", "ipc", "uts", "cgroup", "net"]
-        .map(|kind| format!("/proc/sys/user/max_{kind}_namespaces"))
         .into_iter()
-        .find(|path| number(path) == Some(0));
-    if let Some(path) = full {
-        causes.push(format!("{path} is 0: raise it"));
+        .find(|kind| number(&format!("/proc/sys/user/max_{kind}_namespaces")) == Some(0));
+    if let Some(kind) = full {
+        causes.push(format!(
+            "the sysctl user.max_{kind}_namespaces is 0: raise it, as to 15000"
+        ));
     }
     if !root {
         if number("/proc/sys/kernel/unprivileged_userns_clone") == Some(0) {
@@ -36,11 +75,11 @@ fn namespaces(errno: i32, root: bool) -> Vec<String> {
             causes.push("AppArmor restricts user namespaces: give the command a profile with `userns,`, or set the sysctl kernel.apparmor_restrict_unprivileged_userns to 0".to_owned());
         }
     }
-    if errno == libc::ENOSPC {
+    if errno == libc::ENOSPC && full.is_none() {
         causes.push("there are too many namespaces, or they are nested too deep".to_owned());
     }
     if errno == libc::EPERM && is_filtered() {
-        causes.push("a seccomp filter holds for this process, as in a container: it has to allow clone with namespaces (--security-opt seccomp=unconfined, or a profile of its own)".to_owned());
+        causes.push(format!("a seccomp filter holds for this process, as in a container: it has to allow clone with namespaces (docker run --security-opt seccomp=portcullis-container.json; Kubernetes: seccompProfile of type Localhost; {CONTAINERS})"));
     }
     if errno == libc::EPERM && is_chrooted() {
         causes.push(
@@ -53,12 +92,95 @@ fn namespaces(errno: i32, root: bool) -> Vec<String> {
 fn mounts(errno: i32) -> Vec<String> {
     let mut causes = Vec::new();
     if errno == libc::ENOSYS {
-        causes.push("it needs Linux 5.12 (mount_setattr)".to_owned());
+        causes.push(match is_filtered() {
+            true => format!("it needs Linux 5.12 (mount_setattr), and a container's filter that does not answer it ENOSYS ({CONTAINERS})"),
+            false => "it needs Linux 5.12 (mount_setattr)".to_owned(),
+        });
     }
-    if [libc::EPERM, libc::EACCES].contains(&errno) {
-        causes.push("in a container, parts of /proc are covered and mounts can be forbidden: --security-opt systempaths=unconfined, and a seccomp and AppArmor profile that permits mounts".to_owned());
+    if ![libc::EPERM, libc::EACCES].contains(&errno) {
+        return causes;
+    }
+    if is_filtered() {
+        causes.push(format!("a seccomp filter holds for this process, as in a container: it has to allow the mount family (docker run --security-opt seccomp=portcullis-container.json; {CONTAINERS})"));
+    }
+    let covered = covered();
+    if !covered.is_empty() {
+        let shown = covered
+            .iter()
+            .take(3)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(", ");
+        causes.push(format!("parts of /proc are covered ({shown}), so that the kernel gives nobody a new one: docker run --security-opt systempaths=unconfined, Kubernetes: procMount: Unmasked with hostUsers: false"));
+    }
+    if let Some(profile) = apparmor() {
+        causes.push(format!("the AppArmor profile {profile:?} confines this process and may forbid mounts: docker run --security-opt apparmor=unconfined, or a profile with `mount, umount, pivot_root,`"));
     }
     causes
+}
+
+fn landlock(errno: i32) -> Vec<String> {
+    let mut causes = Vec::new();
+    match errno {
+        libc::ENOSYS => {
+            causes.push("it needs Linux 5.13, built with CONFIG_SECURITY_LANDLOCK".to_owned())
+        }
+        libc::EOPNOTSUPP => {
+            let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+            let modules = match modules.trim() {
+                "" => "…",
+                known => known,
+            };
+            causes.push(format!(
+                "the kernel has it and it is not switched on: boot with lsm=landlock,{modules}"
+            ));
+        }
+        _ => {}
+    }
+    if [libc::EPERM, libc::ENOSYS].contains(&errno) && is_filtered() {
+        causes.push(format!("a seccomp filter holds for this process, as in a container: it has to allow landlock_create_ruleset, landlock_add_rule and landlock_restrict_self ({CONTAINERS})"));
+    }
+    causes
+}
+
+fn groups(name: &str, root: bool) -> Vec<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let group = |kind: &str| {
+        let kind = format!(" - {kind} ");
+        mounts.lines().find(|line| line.contains(&kind))
+    };
+    let (first, second) = (group("cgroup"), group("cgroup2"));
+    let Some(mount) = second.or(first) else {
+        return vec![
+            "no control groups are mounted: mount -t cgroup2 none /sys/fs/cgroup".to_owned(),
+        ];
+    };
+    let mut fields = mount.split(' ').skip(4);
+    let (at, options) = (
+        fields.next().unwrap_or_default(),
+        fields.next().unwrap_or_default(),
+    );
+    if options.split(',').any(|option| option == "ro") {
+        return vec![format!(
+            "{at} is read-only, as in containers: bound the container itself (docker run --memory, --pids-limit; Kubernetes: resources.limits), or give it a tree that it may write (docker run --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw)"
+        )];
+    }
+    let controllers = fs::read_to_string(Path::new(at).join("cgroup.controllers"));
+    let offered = controllers.unwrap_or_default();
+    match second {
+        Some(_) if !offered.split_whitespace().any(|known| known == name) => {
+            vec![format!(
+                "the controller {name} is not in {at}/cgroup.controllers: boot without cgroup_disable={name}, and with systemd.unified_cgroup_hierarchy=1 where version 1 has it"
+            )]
+        }
+        Some(_) if root => vec![format!(
+            "let children have it: echo +{name} > {at}/cgroup.subtree_control"
+        )],
+        _ => vec![
+            "a delegated cgroup would do: systemd-run --user --scope -p Delegate=yes portcullis …"
+                .to_owned(),
+        ],
+    }
 }
 
 /// A clause about what would help where the owners of files at `path` cannot be the program's.
@@ -103,6 +225,22 @@ fn is_filtered() -> bool {
     status
         .lines()
         .any(|line| line.starts_with("Seccomp:") && line.ends_with('2'))
+}
+
+/// What is mounted over parts of `/proc` (`mount_too_revealing` of the kernel's `fs/namespace.c`); `binfmt_misc` lies
+/// on an empty directory, which reveals nothing.
+fn covered() -> Vec<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let places = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    let below = places.filter(|at| at.starts_with("/proc/") && !at.ends_with("/binfmt_misc"));
+    below.map(str::to_owned).collect()
+}
+
+/// The profile of AppArmor that confines this process.
+fn apparmor() -> Option<String> {
+    let told = fs::read_to_string("/proc/self/attr/apparmor/current").ok()?;
+    let profile = told.trim_end_matches(['\0', '\n']);
+    (!profile.is_empty() && profile != "unconfined").then(|| profile.to_owned())
 }
 
 /// Whether the root of this process is not that of its mount namespace: then nothing is mounted at it.

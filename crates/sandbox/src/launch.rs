@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use portcullis_sys::ptrace::{self, Options, SyscallStop};
+use portcullis_sys::ptrace::{self, SyscallStop};
 use portcullis_sys::signal::Forwarding;
 use portcullis_sys::wait::{self, Change, End, Stop, event};
 use portcullis_sys::{process, seccomp};
@@ -18,7 +18,7 @@ use crate::identity::Identity;
 use crate::mapped;
 use crate::plan::Plan;
 use crate::secret::ArmedFilter;
-use crate::started::{Started, complaint, prepare};
+use crate::started::{Started, complaint, prepare, seize};
 use crate::verdict::{Outcome, Reached, Usage, Verdict};
 use crate::watchdog::{self, Fired};
 
@@ -171,7 +171,7 @@ fn watched<T>(
 fn start(plan: &Plan, started: &Started) -> Result<(), Error> {
     let Started { pid, up, down, .. } = started;
     let pid = *pid;
-    ptrace::seize(pid, Options::LAUNCHER)?;
+    seize(plan, pid)?;
     ptrace::interrupt(pid)?;
     let mut told = false;
     let mut executing = false;

@@ -4,10 +4,11 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use portcullis_sys::exec::CStringArray;
 use portcullis_sys::namespace::Namespaces;
+use portcullis_sys::ptrace::{self, Options};
 use portcullis_sys::seccomp::{self, SockFilter};
 use portcullis_sys::signal::{self, Forwarding};
 use portcullis_sys::wait::{self, Change};
-use portcullis_sys::{channel, process, ptrace};
+use portcullis_sys::{channel, process};
 
 use crate::attempt::Step;
 use crate::bounds::Bounds;
@@ -36,7 +37,16 @@ pub fn rehearse(plan: &Plan) -> Result<(), Error> {
     }];
     let filter = ArmedFilter::new(instructions, Cookie::random()?)?;
     let forwarding = Forwarding::install()?;
-    prepare(plan, filter, &forwarding, None).map(drop)
+    let started = prepare(plan, filter, &forwarding, None)?;
+    seize(plan, started.pid)
+}
+
+/// Becomes the tracer of the child `pid`.
+pub(crate) fn seize(plan: &Plan, pid: i32) -> Result<(), Error> {
+    ptrace::seize(pid, Options::LAUNCHER).map_err(|reason| Error::Untraceable {
+        help: help::with_tracing(reason.errno(), plan.users.root),
+        reason,
+    })
 }
 
 /// A child that waits for its tracer, behind everything that is made before. Dropped while it is armed, it and

@@ -79,7 +79,8 @@ fn shown((least, median): Spread, unit: f64) -> String {
 }
 
 /// Downloads and unpacks Debian's package, unless it is there.
-fn provided() -> Result<PathBuf> {
+/// The profile's file, from Debian's archive when it is not there yet.
+pub(crate) fn provided() -> Result<PathBuf> {
     let whole = place::target().join(PACKAGE);
     let profile = whole.join(PROFILE);
     if profile.is_file() {

@@ -8,7 +8,8 @@ use super::feature::{Features, Need};
 use super::initramfs::Files;
 use super::step::{Seen, Step};
 use super::{
-    audited, confined, crate_tests, diagnosis, features, filters, layers, recorded, threads,
+    audited, confined, crate_tests, diagnosis, doctor, features, filters, layers, recorded,
+    threads,
 };
 
 /// Every suite, in the order of the table's columns.
@@ -18,6 +19,7 @@ pub(crate) const SUITES: &[Suite] = &[
     ("threads", threads::cases),
     ("confined", confined::cases),
     ("layers", layers::cases),
+    ("doctor", doctor::cases),
     ("diagnosis", diagnosis::cases),
     ("audited", audited::cases),
     ("recorded", recorded::cases),

@@ -13,6 +13,10 @@ pub(crate) struct Document {
     pub(crate) root: bool,
     /// Whether `run` can give all layers of its default.
     pub(crate) default: bool,
+    /// What was asked for: `filter`, `default` or `full`.
+    pub(crate) level: &'static str,
+    /// Whether all that belongs to that works.
+    pub(crate) reachable: bool,
     pub(crate) checks: Vec<Check>,
 }
 
@@ -20,11 +24,15 @@ pub(crate) struct Document {
 #[derive(Serialize, Debug)]
 pub(crate) struct Check {
     pub(crate) layer: &'static str,
+    /// The least level to which it belongs; empty when to none.
+    pub(crate) level: &'static str,
     /// What was tried.
     pub(crate) tried: &'static str,
     pub(crate) works: bool,
     /// It belongs to the default of `run`.
     pub(crate) needed: bool,
-    /// Why it does not work, and what would help; how it works.
+    /// Why it does not work; how it works.
     pub(crate) detail: String,
+    /// What would have to change, each by itself enough for one cause; empty when nothing is known.
+    pub(crate) changes: Vec<String>,
 }

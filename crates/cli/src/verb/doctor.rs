@@ -11,7 +11,7 @@ use portcullis_sandbox::{
     Confinement, Error, Features, LayerName, Mode, Network, Plan, Program, Spec, Unlisted, rehearse,
 };
 
-use crate::args::{DoctorArgs, Format};
+use crate::args::{DoctorArgs, Format, LevelArg};
 use crate::exit::Exit;
 use crate::json::doctor::{Check, Document};
 use crate::output::Output;
@@ -19,59 +19,149 @@ use crate::{machine, neutral};
 
 /// Runs the verb.
 pub(crate) fn doctor(typed: DoctorArgs) -> Result<Exit> {
-    let document = examine()?;
+    let document = examine(typed.level)?;
     match typed.format {
         Format::Text => Output::Stdout.write_text(&text(&document))?,
         Format::Json => Output::Stdout.write_json(&document)?,
     }
-    Ok(match document.default {
+    Ok(match document.reachable {
         true => Exit::Success,
         false => Exit::Findings,
     })
 }
 
-fn examine() -> Result<Document> {
+fn examine(asked: LevelArg) -> Result<Document> {
     let features = Features::probe();
     let refusal = machine::refusal();
-    let landlock = features.landlock();
     let mut checks = vec![
         Check {
             layer: "seccomp",
+            level: LevelArg::Filter.name(),
             tried: "a filter that kills",
             works: refusal.is_none(),
             needed: true,
+            changes: Vec::new(),
             detail: refusal.unwrap_or_else(|| "the kernel takes it".to_owned()),
         },
-        Check {
-            layer: LayerName::Landlock.name(),
-            tried: "its newest ABI",
-            works: landlock.is_ok(),
-            needed: true,
-            detail: match landlock {
-                Ok(abi) => format!("ABI {abi}"),
-                Err(error) => reason(&error),
-            },
-        },
+        tracing(&features),
     ];
     for trial in TRIALS {
         checks.push(trial.check(&features)?);
     }
+    let landlock = match features.landlock() {
+        Ok(abi) => Ok(format!("ABI {abi}")),
+        Err(error) => Err(error),
+    };
+    let newest = "its newest ABI";
+    checks.push(check(
+        LayerName::Landlock.name(),
+        LevelArg::Default,
+        newest,
+        landlock,
+    ));
+    checks.push(noexec());
     let name = rustix::system::uname();
+    let reaches = |level: LevelArg| {
+        let mut below = checks.iter().filter(|check| !check.works);
+        !below.any(|check| level.has(check))
+    };
     Ok(Document {
         schema: "portcullis.doctor",
         version: 1,
         kernel: name.release().to_string_lossy().into_owned(),
         root: rustix::process::geteuid().is_root(),
-        default: checks.iter().all(|check| check.works || !check.needed),
+        default: reaches(LevelArg::Default),
+        level: asked.name(),
+        reachable: reaches(asked),
         checks,
     })
+}
+
+impl LevelArg {
+    fn name(self) -> &'static str {
+        match self {
+            LevelArg::Filter => "filter",
+            LevelArg::Default => "default",
+            LevelArg::Full => "full",
+        }
+    }
+
+    /// Whether `check` is part of it.
+    fn has(self, check: &Check) -> bool {
+        let levels = [LevelArg::Filter, LevelArg::Default, LevelArg::Full];
+        let mut own = levels.into_iter().filter(|level| *level <= self);
+        own.any(|level| level.name() == check.level)
+    }
+}
+
+/// What came of something that was tried: how it works, or why it does not.
+fn check(
+    layer: &'static str,
+    level: LevelArg,
+    tried: &'static str,
+    came: Result<String, Error>,
+) -> Check {
+    Check {
+        layer,
+        level: level.name(),
+        tried,
+        works: came.is_ok(),
+        needed: level <= LevelArg::Default,
+        changes: came.as_ref().err().map_or(Vec::new(), |error| {
+            error.help().map(str::to_owned).collect()
+        }),
+        detail: came.unwrap_or_else(|error| error.reason()),
+    }
+}
+
+/// A program is traced while it runs: its denials are met at its stops, and its file is compared at its start.
+fn tracing(features: &Features) -> Check {
+    let traced = try_it(Confinement::none(), features).map(|_| "the kernel lets it be".to_owned());
+    check(
+        "tracing",
+        LevelArg::Filter,
+        "a child that is traced",
+        traced,
+    )
+}
+
+/// Where no program can be started from, because the mount says so. Confined programs have places of their own
+/// that are not so.
+fn noexec() -> Check {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let working = std::env::current_dir().ok();
+    let places = [working, home, Some("/tmp".into()), Some("/dev/shm".into())];
+    let mut found: Vec<String> = Vec::new();
+    for place in places.into_iter().flatten() {
+        let flags = rustix::fs::statvfs(&place).map(|told| told.f_flag);
+        let forbids = flags.is_ok_and(|f| f.contains(rustix::fs::StatVfsMountFlags::NOEXEC));
+        let shown = neutral::path(&place).into_owned();
+        if forbids && !found.contains(&shown) {
+            found.push(shown);
+        }
+    }
+    Check {
+        layer: "programs",
+        level: "",
+        tried: "starting from the usual places",
+        works: found.is_empty(),
+        needed: false,
+        changes: found
+            .iter()
+            .map(|place| format!("to start programs from {place}: mount -o remount,exec it"))
+            .collect(),
+        detail: match found.is_empty() {
+            true => "none is mounted noexec".to_owned(),
+            false => format!("mounted noexec: {}", found.join(", ")),
+        },
+    }
 }
 
 /// A layer that is made as for a run, alone as far as that can be.
 struct Trial {
     layer: LayerName,
     tried: &'static str,
-    needed: bool,
+    level: LevelArg,
     /// Layers that would hide why this one fails.
     without: &'static [LayerName],
     network: Network,
@@ -87,7 +177,7 @@ const TRIALS: [Trial; 9] = [
     Trial::of(LayerName::Ids, "ids that own nothing, for what root starts"),
     Trial::of(LayerName::Network, "a network namespace"),
     Trial {
-        needed: false,
+        level: LevelArg::Full,
         network: Network::Loopback,
         ..Trial::of(LayerName::Network, "a loopback device of its own")
     },
@@ -103,7 +193,7 @@ impl Trial {
         Trial {
             layer,
             tried,
-            needed: true,
+            level: LevelArg::Default,
             without: match layer {
                 LayerName::Filesystem => &[LayerName::Network],
                 LayerName::Network => &[LayerName::Filesystem],
@@ -116,7 +206,7 @@ impl Trial {
 
     const fn of_limit(tried: &'static str, limits: &'static str) -> Trial {
         Trial {
-            needed: false,
+            level: LevelArg::Full,
             limits,
             ..Trial::of(LayerName::Limits, tried)
         }
@@ -135,18 +225,11 @@ impl Trial {
         if !self.limits.is_empty() {
             wanted.limits = self.limits.parse().map_err(anyhow::Error::msg)?;
         }
-        let tries = try_it(wanted, features);
-        Ok(Check {
-            layer: self.layer.name(),
-            tried: self.tried,
-            works: tries.is_ok(),
-            needed: self.needed,
-            detail: match tries {
-                Ok(mechanism) if self.layer == LayerName::Limits => mechanism,
-                Ok(_) => "made and taken down again".to_owned(),
-                Err(error) => reason(&error),
-            },
-        })
+        let came = try_it(wanted, features).map(|mechanism| match self.layer {
+            LayerName::Limits => mechanism,
+            _ => "made and taken down again".to_owned(),
+        });
+        Ok(check(self.layer.name(), self.level, self.tried, came))
     }
 }
 
@@ -182,14 +265,6 @@ fn plan(confinement: Confinement, features: &Features) -> Result<Plan, Error> {
     Plan::new(spec, features)
 }
 
-/// Why, without the advice to go without.
-fn reason(error: &Error) -> String {
-    match error {
-        Error::Layer { reason, help, .. } => format!("{reason}{help}"),
-        other => other.to_string(),
-    }
-}
-
 fn text(document: &Document) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -212,12 +287,17 @@ fn text(document: &Document) -> String {
             "{mark:<6} {:<11} {}: {detail}",
             check.layer, check.tried
         );
+        for change in &check.changes {
+            let _ = writeln!(out, "       would help: {}", neutral::text(change));
+        }
     }
-    let level = match document.default {
-        true => "`run` can give every layer of its default",
-        false => {
+    let level = match (document.reachable, document.level) {
+        (true, "default") => "`run` can give every layer of its default",
+        (true, _) => "the level that was asked for can be reached",
+        (false, "default") => {
             "`run` will refuse: a layer of its default cannot be had (--allow-insecure LAYER leaves it out)"
         }
+        (false, _) => "the level that was asked for cannot be reached",
     };
     let _ = writeln!(out, "{level}");
     out

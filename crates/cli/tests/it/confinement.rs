@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::place::Place;
+use crate::schema::{against, schema};
 
 /// Writes its second argument to its first; tells the number of the error.
 const WRITES: &str = r#"
@@ -160,6 +161,7 @@ fn doctor_tries_every_layer() {
     let checks = document["checks"].as_array().unwrap();
     for layer in [
         "seccomp",
+        "tracing",
         "namespaces",
         "ids",
         "filesystem",
@@ -172,8 +174,16 @@ fn doctor_tries_every_layer() {
             "{layer}"
         );
     }
+    fits_schema(&document);
+    assert_eq!(document["reachable"], true);
     let done = place.portcullis(&["doctor"]).expect(0);
     assert!(done.stdout.contains("every layer"), "{}", done.stdout);
+}
+
+fn fits_schema(document: &Value) {
+    let (schema, mut wrong) = (schema("doctor"), Vec::new());
+    against(&schema, &schema, document, "", &mut wrong);
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 /// Ends where clone(2) with namespaces is answered EPERM, as in a container.
@@ -247,4 +257,16 @@ fn without_namespaces_a_program_is_refused_and_the_cause_is_told() {
     assert!(done.stderr.contains(&said), "{}", done.stderr);
     let done = under(&["doctor"]).expect(1);
     assert!(done.stdout.contains("FAILS"), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("would help: a seccomp filter holds"),
+        "{}",
+        done.stdout
+    );
+    let document = under(&["doctor", "--level", "filter", "--format", "json"]).expect(0);
+    let document = document.json();
+    assert_eq!(document["level"], "filter");
+    assert_eq!(document["reachable"], true);
+    assert_eq!(document["default"], false);
+    fits_schema(&document);
+    under(&["doctor", "--level", "full"]).expect(1);
 }
