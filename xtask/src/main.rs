@@ -11,6 +11,7 @@ mod arm64;
 mod bench;
 mod check;
 mod client;
+mod containers;
 mod coverage;
 mod cross;
 mod dogfood;
@@ -25,6 +26,7 @@ mod play;
 mod portcullis;
 mod process;
 mod programs;
+mod recipes;
 mod record;
 mod scratch;
 mod soundness;
@@ -64,6 +66,16 @@ const TASKS: &[Task] = &[
         "programs",
         programs::run,
         "real programs behind their filters, with injected calls; [NAME…]",
+    ),
+    (
+        "recipes",
+        recipes::run,
+        "the commands of docs/recipes.md, as they stand there; [HEADING…]",
+    ),
+    (
+        "containers",
+        containers::run,
+        "the command in containers as Docker makes them, and with what docs/containers.md changes",
     ),
     (
         "soundness",

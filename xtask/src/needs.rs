@@ -80,6 +80,14 @@ const NEEDS: &[(&str, &str)] = &[
     ("/usr/bin/fzf", "fzf"),
     ("/usr/sbin/nats-server", "nats-server"),
     ("/usr/bin/esbuild", "esbuild"),
+    ("/usr/sbin/runc", "runc"),
+    ("/bin/ip", "iproute2"),
+    ("/usr/bin/file", "file"),
+    (
+        "/usr/lib/python3/dist-packages/numpy/__init__.py",
+        "python3-numpy",
+    ),
+    ("/usr/bin/cargo", "cargo"),
 ];
 
 /// Where Debian's service scripts ask whether they may start.

@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
-    coverage, dogfood, kernels, libseccomp, musl, needs, place, portcullis, process, programs,
-    record, soundness, sweep, workload,
+    containers, coverage, dogfood, kernels, libseccomp, musl, needs, place, portcullis, process,
+    programs, recipes, record, soundness, sweep, workload,
 };
 
 /// `cargo xtask test`.
@@ -52,6 +52,12 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
                 all.retain(|w| !w.slow);
             }
             note("real programs", programs::report(Some(&command), &all));
+            let recipes = recipes::all().and_then(|mut all| {
+                all.retain(|recipe| full || !recipe.large);
+                recipes::report(&command, &all)
+            });
+            note("recipes", recipes);
+            note("containers", containers::report(&command));
         }
         Err(error) => note("build", Err(error)),
     }

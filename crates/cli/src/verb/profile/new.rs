@@ -289,6 +289,7 @@ fn of(mut wanted: Confinement, places: &Places, file: &Path) -> Result<Plan> {
         unlisted: Unlisted::Allow,
         keep: Vec::new(),
         confinement: wanted,
+        audited: false,
     };
     Ok(Plan::new(spec, &Features::probe())?)
 }
