@@ -24,7 +24,7 @@ use crate::watchdog::{self, Fired};
 
 /// A program that stands at its exec stop: its image is loaded, none of its code has run.
 pub struct Root<'a> {
-    /// Its process, a tracee of the calling thread with [`Options::LAUNCHER`].
+    /// Its process, a tracee of the calling thread with [`LAUNCHER`](ptrace::Options::LAUNCHER).
     pub pid: i32,
     /// Where its own code begins, after the loader; `None` for a program of another ABI.
     pub entry: Option<u64>,

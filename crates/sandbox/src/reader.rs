@@ -26,6 +26,6 @@ pub fn only_read(filter: &[SockFilter]) -> Result<(), Error> {
     })?;
     let root = mount::place(c"/")?;
     landlock::allow(ruleset.as_fd(), root.as_fd(), READ_FILE | READ_DIR)?;
-    landlock::restrict(ruleset.as_fd())?;
+    landlock::restrict(ruleset.as_fd(), false)?;
     Ok(seccomp::install(filter)?)
 }
