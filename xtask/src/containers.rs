@@ -104,7 +104,10 @@ fn defaults(container: &Container, filter: &Value) -> Result<()> {
         "run: {}: {said}",
         refused.status
     );
-    let without = ["namespaces", "filesystem", "network"];
+    let mut without = vec!["namespaces", "filesystem", "network"];
+    if container.user == 0 {
+        without.push("ids");
+    }
     let mut words = vec!["portcullis", "run"];
     words.extend(without.iter().flat_map(|layer| ["--allow-insecure", layer]));
     words.extend(["--", "/bin/echo", "started"]);
@@ -177,14 +180,14 @@ impl Container {
         let root = dir.path().join("rootfs");
         for place in SHARED
             .iter()
-            .chain(&["/proc", "/sys", "/dev", "/tmp", "/work"])
+            .chain(&["/proc", "/sys", "/dev", "/tmp", "/srv"])
         {
             fs::create_dir_all(root.join(place.trim_start_matches('/')))?;
         }
-        let work = root.join("work");
-        fs::copy(command, work.join("portcullis"))?;
-        chown(&work, Some(user), Some(user))?;
-        for place in [dir.path(), &root, &work] {
+        let srv = root.join("srv");
+        fs::copy(command, srv.join("portcullis"))?;
+        chown(&srv, Some(user), Some(user))?;
+        for place in [dir.path(), &root, &srv] {
             fs::set_permissions(place, fs::Permissions::from_mode(0o755))?;
         }
         Ok(Container { dir, user })
@@ -259,8 +262,8 @@ impl Container {
                 "terminal": false,
                 "user": {"uid": self.user, "gid": self.user},
                 "args": words,
-                "env": ["PATH=/work:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/work", "XDG_CACHE_HOME=/work/cache"],
-                "cwd": "/work",
+                "env": ["PATH=/srv:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/srv", "XDG_CACHE_HOME=/srv/cache"],
+                "cwd": "/srv",
                 "capabilities": {
                     "bounding": CAPABILITIES,
                     "effective": capabilities,
