@@ -8,8 +8,7 @@ use super::feature::{Features, Need};
 use super::initramfs::Files;
 use super::step::{Seen, Step};
 use super::{
-    audited, confined, crate_tests, diagnosis, doctor, features, filters, layers, recorded,
-    threads,
+    audited, confined, crate_tests, diagnosis, doctor, features, filters, layers, recorded, threads,
 };
 
 /// Every suite, in the order of the table's columns.

@@ -55,17 +55,28 @@ pub(crate) fn write(profile: &Profile) -> String {
 }
 
 fn limits(limits: &Limits) -> Vec<String> {
+    // All of them: one that is new has to be written too.
+    let Limits {
+        cpu,
+        wall,
+        memory,
+        processes,
+        files,
+        file_size,
+        output,
+    } = *limits;
     let time = |name: &str, limit: Option<std::time::Duration>| {
         limit.map(|time| format!("{name}={}ms", time.as_millis()))
     };
     let size = |name: &str, limit: Option<u64>| limit.map(|size| format!("{name}={size}"));
     [
-        time("cpu", limits.cpu),
-        time("wall", limits.wall),
-        size("memory", limits.memory),
-        size("processes", limits.processes),
-        size("files", limits.files),
-        size("file-size", limits.file_size),
+        time("cpu", cpu),
+        time("wall", wall),
+        size("memory", memory),
+        size("processes", processes),
+        size("files", files),
+        size("file-size", file_size),
+        size("output", output),
     ]
     .into_iter()
     .flatten()
