@@ -35,9 +35,11 @@ const OPENS: [(&str, Option<usize>); 4] = [
     ("creat", None),
 ];
 
-/// Calls that change what a directory or an inode holds, by path: the arguments with the directory's descriptor,
-/// where the call takes one, and the path.
-const CHANGES: [(&str, &[(Option<usize>, usize)]); 25] = [
+/// Where a call takes a path: the argument with the directory's descriptor, where it takes one, and the path's.
+type PathAt = (Option<usize>, usize);
+
+/// Calls that change what a directory or an inode holds, by path.
+const CHANGES: [(&str, &[PathAt]); 25] = [
     ("mkdir", &[(None, 0)]),
     ("rmdir", &[(None, 0)]),
     ("unlink", &[(None, 0)]),
