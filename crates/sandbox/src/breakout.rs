@@ -119,7 +119,9 @@ fn through_filter(
                 Came::Killed(libc::SIGSYS),
             ),
         };
-        tried.note(&attempt, came.0, came.0 == came.1);
+        // A kernel that takes no 32-bit calls has no such way: there the instruction is no call.
+        let no_call = attempt.is_foreign() && came.0 == Came::Killed(libc::SIGSEGV);
+        tried.note(&attempt, came.0, came.0 == came.1 || no_call);
     }
     Ok(())
 }

@@ -539,6 +539,14 @@ pub(crate) fn of_filter() -> Vec<Attempt> {
 }
 
 impl Attempt {
+    /// It is a call of another architecture's code.
+    pub(crate) fn is_foreign(&self) -> bool {
+        !matches!(
+            self.steps.first(),
+            Some(Step::Call(..) | Step::Repeat(..)) | None
+        )
+    }
+
     /// The call of an attempt at the filter: its architecture, number and arguments.
     pub(crate) fn asked(&self) -> (u32, u32, [u64; 6]) {
         #[cfg(target_arch = "x86_64")]

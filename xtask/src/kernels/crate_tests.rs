@@ -29,7 +29,7 @@ const IGNORED: &str = ".ignored";
 /// Where the programs are that the tests of `sandbox` start.
 const PREBUILT: &str = "prebuilt";
 /// What one test may take on an emulated processor that others use too.
-const SECONDS: u32 = 120;
+const SECONDS: u32 = 300;
 /// The end of a test's output, which a failure shows.
 const SHOWN: usize = 12;
 
