@@ -15,8 +15,11 @@ use crate::{Action, Condition, Op, Policy, Provenance, Rule, Width};
 /// Stands where the secret will be. A filter that still holds it is never loaded.
 pub const PLACEHOLDER: u64 = 0x706f_7274_6375_6c6c;
 
-/// The register that execveat(2) does not use.
+/// The register that execveat(2) does not use; nor do recvmsg(2) and dup2(2).
 const SIXTH: u8 = 5;
+
+/// What a child does between its filter and its exec when it waits there.
+const PARKED: [&str; 2] = ["recvmsg", "dup3"];
 
 impl Policy {
     /// The policy with the rule that allows the launch, first so that nothing overrules it.
@@ -30,7 +33,20 @@ impl Policy {
         self
     }
 
-    /// The policy whose launch rule asks for `secret` in place of the placeholder.
+    /// The same for a launcher's child that waits behind its filter until it is told what to execute: what it hears
+    /// that by (`recvmsg`), and puts its standard streams in place with (`dup3`), carries the secret as well.
+    #[must_use]
+    pub fn with_parked_launch(self) -> Policy {
+        let mut policy = self.with_launch();
+        for table in &mut policy.tables {
+            for number in PARKED.iter().filter_map(|name| table.arch.number(name)) {
+                table.rules.insert(0, launch(number, PLACEHOLDER));
+            }
+        }
+        policy
+    }
+
+    /// The policy whose launch rules ask for `secret` in place of the placeholder.
     pub fn armed(&self, secret: u64) -> Armed {
         let mut policy = self.clone();
         for rule in policy.tables.iter_mut().flat_map(|t| &mut t.rules) {
@@ -102,5 +118,21 @@ mod tests {
         assert_eq!(armed.decide(&exec(77)).action, Action::Allow);
         assert_eq!(armed.decide(&exec(0)).action, Action::KillProcess);
         assert_eq!(armed.decide(&exec(PLACEHOLDER)).action, Action::KillProcess);
+    }
+
+    #[test]
+    fn who_waits_behind_the_filter_hears_with_the_secret_alone() {
+        let policy = Derivation::new(Arch::X86_64, []).policy();
+        let armed = policy.with_parked_launch().armed(77);
+        for name in ["recvmsg", "dup3", "execveat"] {
+            let call = |secret| Call {
+                arch: Arch::X86_64.audit_arch(),
+                number: Arch::X86_64.number(name).unwrap().0,
+                ip: 0,
+                args: [0, 0, 0, 0, 0, secret],
+            };
+            assert_eq!(armed.decide(&call(77)).action, Action::Allow, "{name}");
+            assert_eq!(armed.decide(&call(0)).action, Action::KillProcess, "{name}");
+        }
     }
 }

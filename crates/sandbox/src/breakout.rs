@@ -22,7 +22,7 @@ use crate::layer::LayerName;
 use crate::limits::Limits;
 use crate::plan::{Mode, Plan, Spec};
 use crate::secret::{ArmedFilter, Cookie};
-use crate::started::{complaint, prepare};
+use crate::started::{For, complaint, prepare};
 use crate::witness::Witness;
 
 /// What the filter of a start answers to a call.
@@ -189,6 +189,7 @@ impl Stage {
             mapped: Vec::new(),
             unlisted: plan.unlisted,
             keep: plan.keep.clone(),
+            standard: [const { None }; 3],
             confinement,
         };
         Plan::new(spec, features)
@@ -215,7 +216,7 @@ impl Stage {
     }
 
     fn take(&self, plan: &Plan, filter: ArmedFilter, steps: &[Step]) -> Result<Came, Error> {
-        let mut started = prepare(plan, filter, &self.forwarding, Some(steps))?;
+        let mut started = prepare(plan, filter, For::Command(&self.forwarding), Some(steps))?;
         process::write_message(started.down.as_fd(), b"G")?;
         let first = started.init.unwrap_or(started.pid);
         let end = loop {

@@ -1,11 +1,12 @@
 //! A cgroup of the run's own: bounds and counts of all its processes together, out of their reach.
 //!
 //! Each controller is taken where this machine has it: in the one tree of version 2, or in its own of version
-//! 1 (cgroups(7)). The launcher makes the group, moves the init there before the program exists, and removes
-//! it in the end.
+//! 1 (cgroups(7)). The launcher makes the group, the init begins or moves there before the program exists, and the
+//! launcher removes it in the end.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -132,6 +133,15 @@ pub(crate) struct Group {
     places: Vec<(Place, PathBuf)>,
 }
 
+/// How a process gets into a group.
+#[derive(Debug, Default)]
+pub(crate) struct Doors {
+    /// It begins there.
+    pub(crate) begin: Option<OwnedFd>,
+    /// It writes `0` to each.
+    pub(crate) join: Vec<OwnedFd>,
+}
+
 /// Tells groups of one process apart.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -196,9 +206,26 @@ impl Group {
         }
     }
 
-    /// Moves the process `pid` there.
-    pub(crate) fn enter(&self, pid: i32) -> io::Result<()> {
-        for (_, directory) in &self.places {
+    /// The ways into it that cost no grace period of RCU: the directory in which a process can begin (version 2), and
+    /// files by which a single thread moves itself (`tasks` of version 1: `cgroup_procs_write_start` takes no lock
+    /// then).
+    pub(crate) fn doors(&self) -> io::Result<Doors> {
+        let mut doors = Doors::default();
+        for (place, directory) in &self.places {
+            if place.unified {
+                // One tree: it is the same group for all controllers.
+                doors.begin = Some(File::open(directory)?.into());
+            } else {
+                let tasks = File::options().write(true).open(directory.join("tasks"))?;
+                doors.join.push(tasks.into());
+            }
+        }
+        Ok(doors)
+    }
+
+    /// Moves the process `pid` there, where it could not begin there.
+    pub(crate) fn enter_late(&self, pid: i32) -> io::Result<()> {
+        for (_, directory) in self.places.iter().filter(|(place, _)| place.unified) {
             fs::write(directory.join("cgroup.procs"), pid.to_string())?;
         }
         Ok(())

@@ -6,15 +6,16 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use portcullis_sys::exec::{self, CStringArray};
-use portcullis_sys::landlock;
+use portcullis_sys::exec::{self, CStringArray, Words};
 use portcullis_sys::namespace::{self, Capabilities, Namespaces};
 use portcullis_sys::signal::{self, Before, Mask};
 use portcullis_sys::spawn::{self, Side};
-use portcullis_sys::{Error, limit, mount, process, seccomp};
+use portcullis_sys::{Error, channel, landlock, limit, mount, process, seccomp};
 
 use crate::attempt::{self, Step};
+use crate::cgroup::Doors;
 use crate::init;
 use crate::layer::LayerName;
 use crate::rules::Rules;
@@ -32,15 +33,22 @@ pub(crate) struct Prepared<'a> {
     /// All that is open until the exec, ascending: those, and what is used here.
     pub(crate) open: &'a [i32],
     /// What its standard output and error are instead.
-    pub(crate) standard: Option<&'a [OwnedFd; 2]>,
+    pub(crate) relayed: Option<&'a [OwnedFd; 2]>,
     pub(crate) mask: &'a Mask,
-    pub(crate) signals: &'a Before,
+    /// The dispositions to restore; without them handlers are taken away.
+    pub(crate) signals: Option<&'a Before>,
+    /// What is put in the place of 0, 1 and 2.
+    pub(crate) standard: [Option<BorrowedFd<'a>>; 3],
+    /// It waits behind its filter until it is told what to execute.
+    pub(crate) parking: Option<Parking>,
     /// Written by the child: one byte when it waits for the launcher, a [`COMPLAINT`] when it fails.
     pub(crate) up: OwnedFd,
     /// Read by the child: one byte when it may go on.
     pub(crate) down: OwnedFd,
     /// The launcher's ends of both. The child has copies, and would wait for itself when the launcher is gone.
     pub(crate) others: [i32; 2],
+    /// Its control groups.
+    pub(crate) doors: &'a Doors,
     /// What it is the init of; none when it is the program itself.
     pub(crate) namespaces: Namespaces,
     /// Its users are others outside.
@@ -60,8 +68,25 @@ pub(crate) struct Prepared<'a> {
     pub(crate) bounds: &'a [(limit::Resource, u64)],
 }
 
+/// Where a child hears what to execute, and room for that.
+pub(crate) struct Parking {
+    pub(crate) from: OwnedFd,
+    pub(crate) words: Words,
+}
+
+/// How far the launch exec is. Every process has its own: the launcher reads that of the child, at the same address
+/// in the child's copy of its memory, when the child ends behind a filter that may let it say nothing.
+static LAUNCH: AtomicU64 = AtomicU64::new(0);
+/// It was begun. Anything above 0 but for this is the error number with which it failed.
+pub(crate) const EXECUTING: u64 = u64::MAX;
+
+/// Where [`LAUNCH`] is, in the launcher and in each child of it.
+pub(crate) fn launch_address() -> u64 {
+    std::ptr::from_ref(&LAUNCH).addr() as u64
+}
+
 /// The steps of the child, in order; the byte that names one in a complaint.
-pub(crate) const STEPS: [&str; 18] = [
+pub(crate) const STEPS: [&str; 20] = [
     "become traceable",
     "wait for its tracer",
     "hide its memory",
@@ -80,6 +105,8 @@ pub(crate) const STEPS: [&str; 18] = [
     "restrict itself with Landlock",
     "become the user that it is mapped to",
     "bound what it takes of its user's",
+    "put its standard streams in place",
+    "join its control groups",
 ];
 
 /// The step of the launch exec.
@@ -93,6 +120,7 @@ pub(crate) fn layer_of(step: u8) -> Option<LayerName> {
         9..=12 => Some(LayerName::Filesystem),
         15 => Some(LayerName::Landlock),
         16 => Some(LayerName::Ids),
+        19 => Some(LayerName::Limits),
         _ => None,
     }
 }
@@ -102,31 +130,54 @@ pub(crate) const COMPLAINT: usize = 5;
 
 /// What the program's process writes when it may be seized.
 pub(crate) const READY: u8 = b'R';
+/// What it writes before it loads the filter behind which it waits.
+pub(crate) const PARKED: u8 = b'P';
 /// What the init writes when its users are to be mapped.
 pub(crate) const UNMAPPED: u8 = b'U';
 
 /// A step that failed.
 pub(crate) type Failure = (u8, Error);
 
-/// Creates the child, which never returns: the program, or its init when there are namespaces.
-pub(crate) fn create(prepared: &mut Prepared<'_>) -> Result<(i32, OwnedFd), Error> {
-    // SAFETY: the child calls functions of portcullis-sys that are stated to be fit for a child, works on
-    // memory made before, and ends in an exec or an exit.
-    match unsafe { spawn::clone_process(prepared.namespaces) }? {
+/// Creates the child, which never returns: the program, or its init when there are namespaces. `false`: it could not
+/// begin in its control group.
+pub(crate) fn create(prepared: &mut Prepared<'_>) -> Result<(i32, OwnedFd, bool), Error> {
+    let namespaces = prepared.namespaces;
+    let within = prepared.doors.begin.as_ref().map(|group| {
+        // SAFETY: the child calls functions of portcullis-sys that are stated to be fit for a child, works on memory
+        // made before, and ends in an exec or an exit.
+        unsafe { spawn::clone_process_into(namespaces, group.as_fd()) }
+    });
+    let (side, begun) = match within {
+        Some(Ok(side)) => (side, true),
+        // Hosts of containers answer clone3 so, because filters do not see its flags.
+        Some(Err(e)) if e.errno() != libc::ENOSYS => return Err(e),
+        other => {
+            // SAFETY: as above.
+            let side = unsafe { spawn::clone_process(namespaces) }?;
+            (side, other.is_none())
+        }
+    };
+    match side {
         Side::Child => {
             // Neither fails: they were open.
             let _ = prepared.others.map(process::close);
-            match prepared.namespaces {
+            match namespaces {
                 Namespaces::NONE => program(prepared),
                 _ => init::run(prepared),
             }
         }
-        Side::Parent(pid, pidfd) => Ok((pid, pidfd)),
+        Side::Parent(pid, pidfd) => Ok((pid, pidfd, begun)),
     }
 }
 
+/// Moves this process, which has one thread, into its control groups of version 1.
+pub(crate) fn join(prepared: &Prepared<'_>) -> Result<(), Failure> {
+    let mut doors = prepared.doors.join.iter();
+    doors.try_for_each(|door| process::write_message(door.as_fd(), b"0").map_err(|e| (19, e)))
+}
+
 /// Creates the program's process as a child of the init.
-pub(crate) fn create_program(prepared: &Prepared<'_>) -> Result<i32, Error> {
+pub(crate) fn create_program(prepared: &mut Prepared<'_>) -> Result<i32, Error> {
     // SAFETY: as in `create`.
     match unsafe { spawn::clone_process(Namespaces::NONE) }? {
         Side::Child => program(prepared),
@@ -160,29 +211,61 @@ pub(crate) fn meet(prepared: &Prepared<'_>, word: u8) -> Result<(), Failure> {
     process::set_dumpable(false).map_err(|e| (2, e))
 }
 
-fn program(prepared: &Prepared<'_>) -> ! {
-    match prepare(prepared) {
-        Err(failure) => complain(prepared, failure),
-        // On success nothing of this remains. On failure the filter is loaded already and may
-        // allow neither a write nor an exit: the tracer, which sees the call return, tells.
-        Ok(()) => {
-            if let Some(steps) = prepared.attempt {
-                process::exit_now(attempt::take(steps));
-            }
-            let error = exec::execute(
+fn program(prepared: &mut Prepared<'_>) -> ! {
+    if let Err(failure) = prepare(prepared) {
+        complain(prepared, failure);
+    }
+    if let Some(steps) = prepared.attempt {
+        process::exit_now(attempt::take(steps));
+    }
+    let cookie = prepared.filter.cookie();
+    let error = match &mut prepared.parking {
+        None => {
+            LAUNCH.store(EXECUTING, Ordering::SeqCst);
+            exec::execute(
                 prepared.program,
                 prepared.arguments,
                 prepared.environment,
-                prepared.filter.cookie(),
-            );
-            complain(prepared, (EXECUTES, error))
+                cookie,
+            )
         }
+        Some(parking) => parking.execute(cookie),
+    };
+    // On success nothing of this remains. On failure the filter is loaded already and may allow neither a write nor
+    // an exit: what is left here tells.
+    let number = u64::from(error.errno().unsigned_abs());
+    LAUNCH.store(number, Ordering::SeqCst);
+    complain(prepared, (EXECUTES, error))
+}
+
+impl Parking {
+    /// Waits for a message and executes what it says; returns only on failure.
+    fn execute(&mut self, cookie: u64) -> Error {
+        let heard = channel::receive(self.from.as_fd(), self.words.room(), cookie);
+        LAUNCH.store(EXECUTING, Ordering::SeqCst);
+        let (length, [program, standard @ ..]) = match heard {
+            // Nothing will be said any more.
+            Ok((0, _)) => process::exit_now(0),
+            Ok(heard) => heard,
+            Err(error) => return error,
+        };
+        for (number, descriptor) in (0..).zip(standard) {
+            if let Err(error) = process::stand_for(descriptor, number, cookie) {
+                return error;
+            }
+        }
+        // SAFETY: the message brought this descriptor, and nothing closes it before the exec.
+        let program = unsafe { BorrowedFd::borrow_raw(program) };
+        self.words.execute(length, program, cookie)
     }
 }
 
 fn prepare(prepared: &Prepared<'_>) -> Result<(), Failure> {
+    if prepared.namespaces == Namespaces::NONE {
+        join(prepared)?;
+    }
     meet(prepared, READY)?;
-    if let Some([output, error]) = prepared.standard {
+    if let Some([output, error]) = prepared.relayed {
         for (end, number) in [(output, 1), (error, 2)] {
             process::replace(end.as_fd(), number)
                 .and_then(|()| process::keep_on_exec(number))
@@ -190,7 +273,12 @@ fn prepare(prepared: &Prepared<'_>) -> Result<(), Failure> {
         }
     }
     process::no_new_privileges().map_err(|e| (3, e))?;
-    if let Some(view) = prepared.view {
+    for (number, given) in (0..).zip(&prepared.standard) {
+        if let Some(given) = given {
+            process::stand_for(given.as_raw_fd(), number, 0).map_err(|e| (18, e))?;
+        }
+    }
+    if let (Some(view), None) = (prepared.view, &prepared.parking) {
         own_copy(prepared, &view.program).map_err(|e| (EXECUTES, e))?;
     }
     if let Some(rules) = prepared.landlock {
@@ -212,8 +300,15 @@ fn prepare(prepared: &Prepared<'_>) -> Result<(), Failure> {
                 .iter()
                 .try_for_each(|fd| process::keep_on_exec(*fd))
         })
-        .and_then(|()| signal::restore_for_exec(prepared.signals))
+        .and_then(|()| match prepared.signals {
+            Some(before) => signal::restore_for_exec(before),
+            None => signal::forget_handlers(),
+        })
         .and_then(|()| signal::set_mask(prepared.mask).map(drop))
+        .and_then(|()| match &prepared.parking {
+            Some(_) => process::write_message(prepared.up.as_fd(), &[PARKED]),
+            None => Ok(()),
+        })
         .map_err(|e| (4, e))?;
     seccomp::install(prepared.filter.instructions()).map_err(|e| (5, e))
 }

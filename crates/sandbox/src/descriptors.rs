@@ -1,7 +1,6 @@
 //! What the program inherits open.
 
-use std::fs::File;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
@@ -9,33 +8,22 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::error::Error;
 
-/// The standard descriptors that are open, and whether each can be written. With `confined` files, one that
-/// leads out of them is an error: a directory of the machine's own mounts, or a place to open things from.
-pub(crate) fn of_program(keep: &[i32], confined: bool) -> Result<Vec<(i32, bool)>, Error> {
+/// The standard descriptors that are open, and whether each can be written; those of `standard` are in the place of
+/// this process's own. With `confined` files, one that leads out of them is an error: a directory of the machine's
+/// own mounts, or a place to open things from.
+pub(crate) fn of_program(
+    keep: &[i32],
+    standard: &[Option<OwnedFd>; 3],
+    confined: bool,
+) -> Result<Vec<(i32, bool)>, Error> {
+    let given = (0..).zip(standard);
+    let given =
+        given.map(|(number, given)| (number, given.as_ref().map_or(number, AsRawFd::as_raw_fd)));
     let mut found = Vec::new();
-    for number in [0, 1, 2].into_iter().chain(keep.iter().copied()) {
-        let path = PathBuf::from(format!("/proc/self/fd/{number}"));
-        // Opened as a place, so that nothing happens to what is there; what is closed is not there.
-        let place = File::from(
-            match rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(place) => place,
-                Err(_) => continue,
-            },
-        );
-        let Ok(kind) = rustix::fs::fstat(place.as_fd()) else {
-            continue;
-        };
-        let flags = flags_of(number);
-        let leads_out = FileType::from_raw_mode(kind.st_mode) == FileType::Directory
-            || flags.contains(OFlags::PATH);
-        if confined && leads_out {
-            return Err(Error::Invalid(format!(
-                "descriptor {number} is a directory or a place (O_PATH): the program could open everything from there; close it or give it another file"
-            )));
-        }
-        if number < 3 {
-            let access = flags & OFlags::RWMODE;
-            found.push((number, access != OFlags::RDONLY));
+    for (number, own) in given.chain(keep.iter().map(|number| (*number, *number))) {
+        let written = look(number, own, confined)?;
+        if let Some(written) = written.filter(|_| number < 3) {
+            found.push((number, written));
         }
     }
     Ok(found)
@@ -43,20 +31,43 @@ pub(crate) fn of_program(keep: &[i32], confined: bool) -> Result<Vec<(i32, bool)
 
 /// Opens root's pipes among the standard descriptors to every user: programs open them again by their names
 /// (`/dev/stderr`), where a pipe is a file that only its owner may open. Who is no owner of the descriptor
-/// reaches it through `/proc/PID/fd` alone, which asks for more.
-pub(crate) fn open_pipes() {
-    let (input, output, error) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    for (number, descriptor) in [input.as_fd(), output.as_fd(), error.as_fd()]
-        .iter()
-        .enumerate()
-    {
-        let name = std::fs::read_link(format!("/proc/self/fd/{number}"));
-        let is_pipe = name.is_ok_and(|name| name.as_os_str().as_bytes().starts_with(b"pipe:"));
-        if is_pipe && rustix::fs::fstat(descriptor).is_ok_and(|found| found.st_uid == 0) {
-            // What stays closed is missed by the program itself.
-            let _ = rustix::fs::fchmod(descriptor, Mode::from_raw_mode(0o666));
-        }
+/// reaches it through `/proc/PID/fd` alone, which asks for more. Those of `standard` are in the place of this
+/// process's own.
+pub(crate) fn open_pipes(standard: &[Option<OwnedFd>; 3]) {
+    let own = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let own = [own.0.as_fd(), own.1.as_fd(), own.2.as_fd()];
+    for (given, own) in standard.iter().zip(own) {
+        open_pipe(given.as_ref().map_or(own, OwnedFd::as_fd));
     }
+}
+
+/// The same of one.
+pub(crate) fn open_pipe(descriptor: BorrowedFd<'_>) {
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
+    let is_pipe = name.is_ok_and(|name| name.as_os_str().as_bytes().starts_with(b"pipe:"));
+    if is_pipe && rustix::fs::fstat(descriptor).is_ok_and(|found| found.st_uid == 0) {
+        // What stays closed is missed by the program itself.
+        let _ = rustix::fs::fchmod(descriptor, Mode::from_raw_mode(0o666));
+    }
+}
+
+/// Whether `own`, which the program has as `number`, can be written; nothing where it is closed.
+pub(crate) fn look(number: i32, own: i32, confined: bool) -> Result<Option<bool>, Error> {
+    let path = PathBuf::from(format!("/proc/self/fd/{own}"));
+    // Opened as a place, so that nothing happens to what is there; what is closed is not there.
+    let place = rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let Ok(kind) = place.and_then(rustix::fs::fstat) else {
+        return Ok(None);
+    };
+    let flags = flags_of(own);
+    let leads_out = FileType::from_raw_mode(kind.st_mode) == FileType::Directory
+        || flags.contains(OFlags::PATH);
+    if confined && leads_out {
+        return Err(Error::Invalid(format!(
+            "descriptor {number} is a directory or a place (O_PATH): the program could open everything from there; close it or give it another file"
+        )));
+    }
+    Ok(Some(flags & OFlags::RWMODE != OFlags::RDONLY))
 }
 
 /// With which flags `number` was opened.

@@ -35,6 +35,12 @@ pub enum Error {
     /// An argument or variable holds a NUL byte, or the filter has an impossible length.
     #[error("{0}")]
     Invalid(String),
+    /// The policy cannot be a filter.
+    #[error("no filter can be made of the policy: {0}")]
+    NoFilter(#[from] portcullis_bpf::NoFilter),
+    /// The filter that would be loaded is not the policy's, or that cannot be told.
+    #[error("the filter is not proved: {0}")]
+    NotProved(#[from] portcullis_bpf::NotEqual),
     /// A layer was wanted and cannot be had.
     #[error(
         "the layer {layer} cannot be had: {reason}{help} (--allow-insecure {layer} starts the program without it)"

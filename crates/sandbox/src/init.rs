@@ -35,6 +35,7 @@ fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
     if prepared.clocks {
         namespace::leave_clocks().map_err(|e| (7, e))?;
     }
+    child::join(prepared)?;
     if prepared.namespaces.has(Namespaces::USER) {
         child::meet(prepared, UNMAPPED)?;
     }

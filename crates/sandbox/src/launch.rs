@@ -6,19 +6,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use portcullis_sys::ptrace::{self, SyscallStop};
+use portcullis_sys::ptrace;
 use portcullis_sys::signal::Forwarding;
 use portcullis_sys::wait::{self, Change, End, Stop, event};
 use portcullis_sys::{process, seccomp};
 
 use crate::Error;
 use crate::cgroup::Group;
-use crate::child::{COMPLAINT, EXECUTES, STEPS};
+use crate::child::{self, COMPLAINT, EXECUTES, EXECUTING, STEPS};
 use crate::identity::Identity;
 use crate::mapped;
 use crate::plan::Plan;
 use crate::secret::ArmedFilter;
-use crate::started::{Started, complaint, prepare, seize};
+use crate::started::{For, Started, complaint, prepare, seize};
 use crate::verdict::{Outcome, Reached, Usage, Verdict};
 use crate::watchdog::{self, Fired};
 
@@ -62,20 +62,46 @@ pub trait Observer {
     fn follow(&mut self, root: Root<'_>) -> Result<Followed<Self::Report>, portcullis_sys::Error>;
 }
 
+/// A function that follows.
+impl<F, R> Observer for F
+where
+    F: FnMut(Root<'_>) -> Result<Followed<R>, portcullis_sys::Error>,
+{
+    type Report = R;
+
+    fn follow(&mut self, root: Root<'_>) -> Result<Followed<R>, portcullis_sys::Error> {
+        self(root)
+    }
+}
+
 /// Starts the program of `plan` behind `filter` and gives the verdict when it ended. The calling
 /// thread is its tracer; when that thread ends, the kernel kills the program.
 ///
 /// An error means that nothing of the program has run, or that following it failed and it was
-/// killed. One launch at a time in a process, because the process's signal handlers are changed.
+/// killed. One launch at a time in a process, because the process's signal handlers are changed:
+/// a process with other things to do starts programs by [`Command`](crate::Command).
 pub fn launch<O: Observer>(
     plan: &Plan,
     filter: ArmedFilter,
     observer: &mut O,
 ) -> Result<Verdict<O::Report>, Error> {
     let forwarding = Forwarding::install()?;
-    let mut started = prepare(plan, filter, &forwarding, None)?;
+    let started = prepare(plan, filter, For::Command(&forwarding), None)?;
     let began = Instant::now();
-    start(plan, &started)?;
+    let_go(plan, &started)?;
+    until_exec(plan, &started)?;
+    let verdict = judge(plan, started, began, observer)?;
+    drop(forwarding);
+    Ok(verdict)
+}
+
+/// From the exec stop of a program to its end.
+pub(crate) fn judge<O: Observer>(
+    plan: &Plan,
+    mut started: Started,
+    began: Instant,
+    observer: &mut O,
+) -> Result<Verdict<O::Report>, Error> {
     compare_program(plan, started.pid)?;
     let root = Root {
         pid: started.pid,
@@ -87,7 +113,6 @@ pub fn launch<O: Observer>(
     let followed = watched(plan, &started, began, &fired, || observer.follow(root))?;
     started.armed = false;
     let wall = began.elapsed();
-    drop(forwarding);
 
     let group = started.group.as_ref();
     let limit = match followed.end {
@@ -167,58 +192,48 @@ fn watched<T>(
     })
 }
 
-/// From the child's first word to its exec stop.
-fn start(plan: &Plan, started: &Started) -> Result<(), Error> {
-    let Started { pid, up, down, .. } = started;
-    let pid = *pid;
-    seize(plan, pid)?;
-    ptrace::interrupt(pid)?;
-    let mut told = false;
-    let mut executing = false;
+/// Becomes the tracer of the child, which waits, and lets it go on.
+pub(crate) fn let_go(plan: &Plan, started: &Started) -> Result<(), Error> {
+    // From here on an exec stops it, and it ends with this thread; it need not stop before (ptrace(2)).
+    seize(plan, started.pid)?;
+    Ok(process::write_message(started.down.as_fd(), b"G")?)
+}
+
+/// From the child's first word to its exec stop. It runs freely: its filter may let it say nothing in the end, so
+/// how far it came is read from its memory.
+pub(crate) fn until_exec(plan: &Plan, started: &Started) -> Result<(), Error> {
+    let pid = started.pid;
     loop {
         let Some((_, change)) = wait::next_of(pid)? else {
             return Err(Error::EndedEarly("it is gone".to_owned()));
         };
         let stop = match change {
             Change::Stopped(stop) => stop,
-            Change::Ended(end, _) => return Err(ended_early(plan, end, up)),
+            Change::Ended(end, _) => return Err(ended_early(plan, end, &started.up)),
         };
-        if !told {
-            // Stopped and traced: what it does from here on is seen.
-            process::write_message(down.as_fd(), b"G")?;
-            told = true;
-        }
         let signal = match stop {
             Stop::Event(event::EXEC, _) => return Ok(()),
-            Stop::Syscall => {
-                match ptrace::syscall_info(pid)?.at {
-                    SyscallStop::Entry { number, .. } => {
-                        executing = number == libc::SYS_execveat as u64;
-                    }
-                    // A killed call "returns" its number, before the signal ends the task.
-                    SyscallStop::Exit { value } if executing && value < 0 => {
-                        return Err(exec_failed(value));
-                    }
-                    _ => {}
-                }
-                0
-            }
             Stop::Event(event::EXIT, _) => {
                 let status = ptrace::event_message(pid)?;
-                if executing && status & 0x7f == libc::SIGSYS as u64 {
-                    return Err(Error::FilterRefusedLaunch);
+                // Where its memory is gone already, the kernel ended it in the middle of the exec.
+                match ptrace::peek(pid, child::launch_address()).unwrap_or(0) {
+                    0 => 0,
+                    EXECUTING if status & 0x7f == libc::SIGSYS as u64 => {
+                        return Err(Error::FilterRefusedLaunch);
+                    }
+                    EXECUTING => 0,
+                    number => return Err(exec_failed(number)),
                 }
-                0
             }
             Stop::Signal(signal) => signal,
-            Stop::Event(..) => 0,
+            Stop::Event(..) | Stop::Syscall => 0,
         };
-        ptrace::resume_to_syscall(pid, signal)?;
+        ptrace::resume(pid, signal)?;
     }
 }
 
-fn exec_failed(value: i64) -> Error {
-    let errno = i32::try_from(-value).unwrap_or(0);
+fn exec_failed(number: u64) -> Error {
+    let errno = i32::try_from(number).unwrap_or(0);
     Error::Child {
         step: STEPS[usize::from(EXECUTES)],
         reason: std::io::Error::from_raw_os_error(errno),
@@ -244,10 +259,12 @@ fn compare_program(plan: &Plan, pid: i32) -> Result<(), Error> {
     plan.program.still(&seen)
 }
 
-/// `AT_ENTRY` of the auxiliary vector that the kernel made at the exec. A program of another ABI has a
-/// vector of words of another size, in which nothing is found.
+/// Where the program's own code begins after its loader: `AT_ENTRY` of the auxiliary vector that the kernel made at
+/// the exec. Without a loader (`AT_BASE` is 0) all that will be mapped at first is mapped already, and there is
+/// nothing to wait for. A program of another ABI has a vector of words of another size, in which nothing is found.
 fn entry(pid: i32) -> Result<Option<u64>, Error> {
     const AT_NULL: u64 = 0;
+    const AT_BASE: u64 = 7;
     const AT_ENTRY: u64 = 9;
     let path = PathBuf::from(format!("/proc/{pid}/auxv"));
     let mut bytes = Vec::new();
@@ -255,7 +272,7 @@ fn entry(pid: i32) -> Result<Option<u64>, Error> {
     File::open(&path)
         .and_then(|f| f.take(4096).read_to_end(&mut bytes))
         .map_err(|reason| Error::Read { path, reason })?;
-    let mut pairs = bytes
+    let pairs = bytes
         .chunks_exact(16)
         .map(|pair| {
             let word =
@@ -263,8 +280,13 @@ fn entry(pid: i32) -> Result<Option<u64>, Error> {
             (word(0), word(8))
         })
         .take_while(|(kind, _)| *kind != AT_NULL);
-    let entry = pairs.find(|(kind, _)| *kind == AT_ENTRY);
-    Ok(entry.map(|(_, value)| value))
+    let of = |wanted: u64| {
+        let mut pairs = pairs.clone();
+        pairs
+            .find(|(kind, _)| *kind == wanted)
+            .map(|(_, value)| value)
+    };
+    Ok(of(AT_ENTRY).filter(|_| of(AT_BASE) != Some(0)))
 }
 
 const _: () = assert!(seccomp::MAX_INSTRUCTIONS <= u16::MAX as usize);

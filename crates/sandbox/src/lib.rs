@@ -6,6 +6,9 @@
 //! ([`ArmedFilter`]); so the filter that is loaded before it can deny every other exec.
 //!
 //! Who follows the program while it runs is an [`Observer`]; it is the tracer of every task.
+//!
+//! A process that does nothing but start one program calls [`launch`]. One that has other things to do starts them
+//! by a [`Command`] each, or has sandboxes ready in a [`Pool`].
 
 mod attempt;
 mod bounds;
@@ -14,13 +17,16 @@ mod breakout_table;
 mod cgroup;
 mod child;
 mod clocks;
+mod command;
 mod confinement;
 mod descriptors;
 mod error;
 mod features;
+mod filter;
 mod help;
 mod identity;
 mod init;
+mod job;
 mod launch;
 mod layer;
 mod limits;
@@ -29,11 +35,13 @@ mod modules;
 mod objection;
 mod places_table;
 mod plan;
+mod pool;
 mod proof;
 mod reader;
 mod relay;
 mod rules;
 mod secret;
+mod standard;
 mod started;
 mod subids;
 mod trees;
@@ -45,10 +53,13 @@ mod witness;
 
 pub use breakout::{Answer, Came, Filtered, Stage, Tried, prove};
 pub use breakout_table::Attempt;
+pub use command::{Child, Command};
 pub use confinement::{Confinement, Network};
 pub use error::Error;
 pub use features::Features;
+pub use filter::Filter;
 pub use identity::{Identity, Program};
+pub use job::{Job, Running};
 pub use launch::{Followed, Observer, Root, launch};
 pub use layer::LayerName;
 pub use limits::Limits;
@@ -56,8 +67,10 @@ pub use mapped::{MappedFile, Unlisted};
 pub use modules::{Directory, Module, Modules};
 pub use objection::{Objection, Wish};
 pub use plan::{Mode, Plan, Spec};
+pub use pool::Pool;
 pub use reader::only_read;
 pub use secret::{ArmedFilter, Cookie};
+pub use standard::Stdio;
 pub use started::rehearse;
 pub use verdict::{Layer, Missing, Outcome, Reached, Usage, Verdict};
 pub use view::Shown;

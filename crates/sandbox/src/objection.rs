@@ -180,6 +180,7 @@ mod tests {
             mapped: Vec::new(),
             unlisted: Unlisted::Allow,
             keep: Vec::new(),
+            standard: [const { None }; 3],
             confinement,
             audited: false,
         };

@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, OsString};
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
@@ -43,6 +44,8 @@ pub struct Spec {
     pub unlisted: Unlisted,
     /// Descriptors beyond 0, 1 and 2 that the program inherits.
     pub keep: Vec<i32>,
+    /// Its standard input, output and error, where they are not this process's own.
+    pub standard: [Option<OwnedFd>; 3],
     /// What of the machine it is given.
     pub confinement: Confinement,
     /// Somebody reads the kernel's audit records: what Landlock denies is to have some.
@@ -70,6 +73,7 @@ pub struct Plan {
     pub(crate) mapped: Vec<MappedFile>,
     pub(crate) unlisted: Unlisted,
     pub(crate) keep: Vec<i32>,
+    pub(crate) standard: [Option<OwnedFd>; 3],
     pub(crate) confinement: Confinement,
     pub(crate) namespaces: Namespaces,
     /// Its clocks are its own.
@@ -107,7 +111,7 @@ impl Plan {
             )?),
             false => None,
         };
-        let descriptors = descriptors::of_program(&spec.keep, mounts)?;
+        let descriptors = descriptors::of_program(&spec.keep, &spec.standard, mounts)?;
         let landlock = match &view {
             Some(view) if confinement.has(LayerName::Landlock) => Some(Rules::new(
                 view,
@@ -134,7 +138,14 @@ impl Plan {
             mapped: spec.mapped,
             unlisted: spec.unlisted,
             keep: spec.keep,
+            standard: spec.standard,
         })
+    }
+
+    /// The same for who follows the program, which has its streams by now.
+    pub(crate) fn without_streams(mut self) -> Plan {
+        self.standard = [const { None }; 3];
+        self
     }
 
     /// The program's identity as it was opened.
@@ -346,7 +357,7 @@ fn namespaces(wanted: &Confinement, users: &Users) -> Result<Namespaces, Error> 
     })
 }
 
-fn strings(given: Vec<OsString>, what: &str) -> Result<Vec<CString>, Error> {
+pub(crate) fn strings(given: Vec<OsString>, what: &str) -> Result<Vec<CString>, Error> {
     given
         .into_iter()
         .map(|s| {

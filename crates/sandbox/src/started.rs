@@ -1,24 +1,27 @@
 //! A child that waits for its tracer, behind everything that is made before: namespaces, users, mounts, groups.
 
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use portcullis_sys::exec::CStringArray;
+use portcullis_sys::exec::{CStringArray, Words};
 use portcullis_sys::namespace::Namespaces;
 use portcullis_sys::ptrace::{self, Options};
 use portcullis_sys::seccomp::{self, SockFilter};
 use portcullis_sys::signal::{self, Forwarding};
 use portcullis_sys::wait::{self, Change};
 use portcullis_sys::{channel, process};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::attempt::Step;
 use crate::bounds::Bounds;
-use crate::cgroup::Group;
-use crate::child::{self, COMPLAINT, Prepared, READY, STEPS, UNMAPPED};
+use crate::cgroup::{Doors, Group};
+use crate::child::{self, COMPLAINT, PARKED, Parking, Prepared, READY, STEPS, UNMAPPED};
 use crate::clocks;
 use crate::confinement::Network;
 use crate::descriptors;
 use crate::error::Error;
 use crate::help;
+use crate::identity::Identity;
 use crate::layer::LayerName;
 use crate::plan::Plan;
 use crate::proof;
@@ -37,7 +40,7 @@ pub fn rehearse(plan: &Plan) -> Result<(), Error> {
     }];
     let filter = ArmedFilter::new(instructions, Cookie::random()?)?;
     let forwarding = Forwarding::install()?;
-    let started = prepare(plan, filter, &forwarding, None)?;
+    let started = prepare(plan, filter, For::Command(&forwarding), None)?;
     seize(plan, started.pid)
 }
 
@@ -48,6 +51,19 @@ pub(crate) fn seize(plan: &Plan, pid: i32) -> Result<(), Error> {
         reason,
     })
 }
+
+/// On whose behalf a child is made.
+pub(crate) enum For<'a> {
+    /// A command whose signals are the program's.
+    Command(&'a Forwarding),
+    /// A process with other things to do, whose handlers are none of the program's.
+    Embedder,
+    /// The same, and it waits behind its filter for a message at this end.
+    Pool(OwnedFd),
+}
+
+/// Bytes and words of arguments and environment that a child which waits can be told.
+pub(crate) const ROOM: (usize, usize) = (128 << 10, 4096);
 
 /// A child that waits for its tracer, behind everything that is made before. Dropped while it is armed, it and
 /// its init are killed and reaped.
@@ -71,21 +87,39 @@ pub(crate) struct Started {
 pub(crate) fn prepare(
     plan: &Plan,
     filter: ArmedFilter,
-    forwarding: &Forwarding,
+    on_behalf: For<'_>,
     attempt: Option<&[Step]>,
 ) -> Result<Started, Error> {
     process::set_dumpable(false)?;
+    let (forwarding, parking) = match on_behalf {
+        For::Command(forwarding) => (Some(forwarding), None),
+        For::Embedder => (None, None),
+        For::Pool(from) => {
+            let words = Words::with_room(ROOM.0, ROOM.1);
+            (None, Some(Parking { from, words }))
+        }
+    };
+    let before = forwarding.map(Forwarding::before);
     let arguments = CStringArray::new(plan.arguments.clone());
     let environment = CStringArray::new(plan.environment.clone());
     let (up_heard, up) = channel::pair()?;
     let (down, down_write) = process::pipe()?;
     if plan.users.range.is_some() {
-        descriptors::open_pipes();
+        descriptors::open_pipes(&plan.standard);
     }
-    let (relay, standard) = match plan.bounds.output {
+    let (relay, relayed) = match plan.bounds.output {
+        Some(_) if forwarding.is_none() => {
+            return Err(Error::Invalid(
+                "a limit of output is for a command's own streams: who chooses them counts what he reads"
+                    .to_owned(),
+            ));
+        }
         Some(_) => Some(Relay::new()?).unzip(),
         None => (None, None),
     };
+    let group = grouped(&plan.bounds)?;
+    let doors = group.as_ref().map_or(Ok(Doors::default()), Group::doors);
+    let doors = doors.map_err(no_group)?;
     let mask = signal::block_all()?;
     // The program and the pipes are close-on-exec.
     let own = [
@@ -94,6 +128,7 @@ pub(crate) fn prepare(
         down.as_raw_fd(),
     ];
     let mut open = [plan.keep.as_slice(), &own].concat();
+    open.extend(parking.iter().map(|parking| parking.from.as_raw_fd()));
     open.sort_unstable();
     let view = plan.mounted();
     let mut copies: Vec<Option<OwnedFd>> = Vec::new();
@@ -106,12 +141,18 @@ pub(crate) fn prepare(
         filter: &filter,
         keep: &plan.keep,
         open: &open,
-        standard: standard.as_ref(),
+        relayed: relayed.as_ref(),
         mask: &mask,
-        signals: &forwarding.before(),
+        signals: before.as_ref(),
+        standard: plan
+            .standard
+            .each_ref()
+            .map(|given| given.as_ref().map(AsFd::as_fd)),
+        parking,
         up,
         down,
         others: [up_heard.as_raw_fd(), down_write.as_raw_fd()],
+        doors: &doors,
         namespaces: plan.namespaces,
         mapped: plan.users.range.is_some(),
         loopback: plan.confinement.network == Network::Loopback,
@@ -125,21 +166,25 @@ pub(crate) fn prepare(
     };
     let created = child::create(&mut prepared);
     // The child has its copies: the secret is wiped here, and its ends of the pipes are closed.
-    let Prepared { up, down, .. } = prepared;
-    drop((up, down, filter, standard));
+    let Prepared {
+        up, down, parking, ..
+    } = prepared;
+    drop((up, down, parking, filter, relayed));
     signal::set_mask(&mask)?;
-    let (first, pidfd) = created.map_err(|e| no_namespaces(plan, e))?;
+    let (first, pidfd, begun) = created.map_err(|e| no_namespaces(plan, e))?;
     let mut started = Started {
         pid: first,
         init: namespaced.then_some(first),
         up: up_heard,
         down: down_write,
-        group: None,
+        group,
         relay,
         armed: true,
     };
-    // Whatever is here waits for the launcher's word, and has nothing below it yet.
-    started.group = grouped(&plan.bounds, first)?;
+    if let Some(group) = started.group.as_ref().filter(|_| !begun) {
+        // Whatever is here waits for the launcher's word, and has nothing below it yet.
+        group.enter_late(first).map_err(no_group)?;
+    }
     if namespaced {
         started.hear(plan, UNMAPPED)?;
         plan.users.map(first)?;
@@ -151,10 +196,13 @@ pub(crate) fn prepare(
         }
         process::write_message(started.down.as_fd(), b"G")?;
         started.pid = started.hear(plan, READY)?;
-        forwarding.target(process::handle(started.pid)?);
     } else {
         started.hear(plan, READY)?;
-        forwarding.target(pidfd);
+    }
+    match forwarding {
+        Some(forwarding) if namespaced => forwarding.target(process::handle(started.pid)?),
+        Some(forwarding) => forwarding.target(pidfd),
+        None => {}
     }
     if let Some(view) = view {
         proof::prove(started.pid, view).map_err(|reason| Error::Layer {
@@ -166,8 +214,8 @@ pub(crate) fn prepare(
     Ok(started)
 }
 
-/// The group that keeps limits, with the process `first` in it.
-fn grouped(bounds: &Bounds, first: i32) -> Result<Option<Group>, Error> {
+/// The group that keeps limits.
+fn grouped(bounds: &Bounds) -> Result<Option<Group>, Error> {
     if bounds.groups.is_empty() {
         return Ok(None);
     }
@@ -183,16 +231,25 @@ fn grouped(bounds: &Bounds, first: i32) -> Result<Option<Group>, Error> {
                 group.bound(place.controller, *most)?;
             }
         }
-        group.enter(first).map(|()| group)
+        Ok(group)
     };
-    make().map(Some).map_err(|e: std::io::Error| Error::Layer {
+    make().map(Some).map_err(no_group)
+}
+
+fn no_group(reason: std::io::Error) -> Error {
+    Error::Layer {
         layer: LayerName::Limits,
-        reason: format!("making a cgroup: {e}"),
+        reason: format!("making a cgroup: {reason}"),
         help: String::new(),
-    })
+    }
 }
 
 impl Started {
+    /// Waits until the program's process, which was let go, waits behind its filter.
+    pub(crate) fn hear_parked(&self, plan: &Plan) -> Result<(), Error> {
+        self.hear(plan, PARKED).map(drop)
+    }
+
     /// Waits for `word`; the number of the process that said it.
     fn hear(&self, plan: &Plan, word: u8) -> Result<i32, Error> {
         let mut first = [0; COMPLAINT];
@@ -227,6 +284,34 @@ impl Drop for Started {
             }
         }
     }
+}
+
+/// The program's file as the process `pid`, which waits for its tracer, sees it: on a mount of its own.
+pub(crate) fn inside(plan: &Plan, pid: i32) -> Result<OwnedFd, Error> {
+    let path = plan.program.path().to_owned();
+    let failed = |reason| Error::Read {
+        path: path.clone(),
+        reason,
+    };
+    let Some(view) = plan.mounted() else {
+        return plan
+            .program
+            .file()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(failed);
+    };
+    let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(format!("/proc/{pid}/root"), place, Mode::empty());
+    let read = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    let opened = root.and_then(|root| {
+        rustix::fs::openat2(root, view.program.as_c_str(), read, Mode::empty(), within)
+    });
+    let file = File::from(opened.map_err(|e| failed(e.into()))?);
+    let seen = file.metadata().map_err(failed)?;
+    plan.program.still(&Identity::of(&seen))?;
+    Ok(file.into())
 }
 
 /// What the child's word means: a step that is a layer's is the layer's refusal.

@@ -162,6 +162,121 @@ fn about(part: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
     message
 }
 
+/// Descriptors that one message can carry here.
+pub const MOST_CARRIED: usize = 4;
+
+/// Bytes of a control message that carries that many: its header and the numbers, each part aligned to 8.
+const CARRIES: usize = 16 + MOST_CARRIED * 4;
+
+/// Two ends that keep messages apart, close-on-exec; what is sent can carry descriptors.
+pub fn both_ways() -> Result<(OwnedFd, OwnedFd), Error> {
+    let mut ends = [-1; 2];
+    let kind = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC;
+    // SAFETY: the kernel writes two descriptors into the array.
+    let value = unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) };
+    check("socketpair", value.into())?;
+    Ok((owned(ends[0].into()), owned(ends[1].into())))
+}
+
+/// Sends `bytes` as one message that carries `descriptors`, without a SIGPIPE when nobody will hear it.
+pub fn send(
+    to: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: [BorrowedFd<'_>; MOST_CARRIED],
+) -> Result<(), Error> {
+    let mut control = [0_u64; CARRIES / 8];
+    let mut part = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    // SAFETY: a zeroed msghdr is valid.
+    let mut message = unsafe { MaybeUninit::<libc::msghdr>::zeroed().assume_init() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = CARRIES as _;
+    // SAFETY: `control` has room for a header.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    let head = libc::cmsghdr {
+        cmsg_len: CARRIES as _,
+        cmsg_level: libc::SOL_SOCKET,
+        cmsg_type: libc::SCM_RIGHTS,
+    };
+    // SAFETY: CMSG_FIRSTHDR points into `control`, which is large enough and aligned.
+    unsafe { header.write(head) };
+    // SAFETY: the header is valid.
+    let data = unsafe { libc::CMSG_DATA(header) };
+    let numbers = descriptors.map(|d| d.as_raw_fd());
+    // SAFETY: the numbers fit behind the header, by CARRIES.
+    unsafe { data.cast::<[i32; MOST_CARRIED]>().write_unaligned(numbers) };
+    loop {
+        // SAFETY: all that `message` points to lives, with its sizes; the kernel only reads it.
+        let value =
+            unsafe { libc::sendmsg(to.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) };
+        match check("sendmsg", value as libc::c_long) {
+            Err(e) if e.errno() == libc::EINTR => {}
+            other => return other.map(drop),
+        }
+    }
+}
+
+/// Waits for a message: its length and the numbers of the descriptors that it carried, close-on-exec; a length of 0
+/// when the other end is closed. `sixth` stands in the register of the sixth argument, which the call does not have
+/// and a filter can read. May be called by a child before its exec.
+pub fn receive(
+    from: BorrowedFd<'_>,
+    into: &mut [u8],
+    sixth: u64,
+) -> Result<(usize, [i32; MOST_CARRIED]), Error> {
+    let mut control = [0_u64; CARRIES / 8];
+    let mut part = libc::iovec {
+        iov_base: into.as_mut_ptr().cast(),
+        iov_len: into.len(),
+    };
+    // SAFETY: a zeroed msghdr is valid.
+    let mut message = unsafe { MaybeUninit::<libc::msghdr>::zeroed().assume_init() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = CARRIES as _;
+    let flags = libc::MSG_CMSG_CLOEXEC;
+    let length = loop {
+        // SAFETY: all that `message` points to lives and is exclusive, with its sizes.
+        let value = unsafe {
+            libc::syscall(
+                libc::SYS_recvmsg,
+                from.as_raw_fd(),
+                &raw mut message,
+                flags,
+                0,
+                0,
+                sixth,
+            )
+        };
+        match check("recvmsg", value) {
+            Err(e) if e.errno() == libc::EINTR => {}
+            other => break usize::try_from(other?).unwrap_or(0),
+        }
+    };
+    if length == 0 {
+        return Ok((0, [-1; MOST_CARRIED]));
+    }
+    let cut = libc::MSG_TRUNC | libc::MSG_CTRUNC;
+    // SAFETY: `message` is as recvmsg left it.
+    let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    if message.msg_flags & cut != 0 || header.is_null() {
+        return Err(Error {
+            call: "recvmsg",
+            reason: std::io::Error::from_raw_os_error(libc::EMSGSIZE),
+        });
+    }
+    // SAFETY: the header is valid.
+    let data = unsafe { libc::CMSG_DATA(header) };
+    // SAFETY: `send` carries as many, and nothing was cut off.
+    let numbers = unsafe { data.cast::<[i32; MOST_CARRIED]>().read_unaligned() };
+    Ok((length, numbers))
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
@@ -194,5 +309,31 @@ mod tests {
         assert_eq!(process::read_message(read.as_fd(), &mut word).unwrap(), 1);
         drop(here);
         assert_eq!(take(there.as_fd()).unwrap_err().errno(), libc::EPIPE);
+    }
+
+    #[test]
+    fn descriptors_come_with_a_message_and_the_end_is_told() {
+        let (one, other) = both_ways().unwrap();
+        let (read, write) = process::pipe().unwrap();
+        let all = [write.as_fd(), read.as_fd(), read.as_fd(), read.as_fd()];
+        send(one.as_fd(), b"job", all).unwrap();
+        let mut word = [0; 8];
+        let (length, numbers) = receive(other.as_fd(), &mut word, 7).unwrap();
+        assert_eq!(&word[..length], b"job");
+        let [carried, rest @ ..] = numbers.map(|n| owned(n.into()));
+        drop(rest);
+        process::write_message(carried.as_fd(), b"x").unwrap();
+        assert_eq!(process::read_message(read.as_fd(), &mut word).unwrap(), 1);
+        drop(one);
+        assert_eq!(receive(other.as_fd(), &mut word, 7).unwrap().0, 0);
+    }
+
+    #[test]
+    fn a_message_without_room_is_an_error() {
+        let (one, other) = both_ways().unwrap();
+        let all = [one.as_fd(); MOST_CARRIED];
+        send(one.as_fd(), b"longer", all).unwrap();
+        let error = receive(other.as_fd(), &mut [0; 2], 0).unwrap_err();
+        assert_eq!(error.errno(), libc::EMSGSIZE);
     }
 }

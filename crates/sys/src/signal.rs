@@ -159,6 +159,29 @@ pub fn restore_for_exec(before: &Before) -> Result<(), Error> {
     check("sigaction", value.into()).map(drop)
 }
 
+/// Takes every handler away, as an exec would, so that none runs in a copy of its process; what is ignored stays
+/// ignored but for `SIGPIPE`, which the runtime of Rust ignores. May be called by a child before its exec.
+pub fn forget_handlers() -> Result<(), Error> {
+    /// Beyond the standard signals up to `SIGRTMAX` (signal(7)).
+    const LAST: i32 = 64;
+    // SAFETY: a zeroed sigaction is valid: the default action.
+    let default = unsafe { std::mem::zeroed::<libc::sigaction>() };
+    for signal in 1..=LAST {
+        let mut now = default;
+        // SAFETY: the kernel fills in the structure, which lives.
+        let known = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut now) };
+        let is_handler = ![libc::SIG_DFL, libc::SIG_IGN].contains(&now.sa_sigaction);
+        // Those that the C library keeps for itself cannot be asked for.
+        if known == 0 && (is_handler || signal == RESET) {
+            // SAFETY: the structure lives; the old disposition is not asked for.
+            let value =
+                unsafe { libc::sigaction(signal, &raw const default, std::ptr::null_mut()) };
+            check("sigaction", value.into())?;
+        }
+    }
+    Ok(())
+}
+
 fn restore(before: &Before) -> Result<(), Error> {
     for (signal, old) in PASSED.into_iter().zip(&before.0) {
         // SAFETY: `old` is a disposition that the kernel returned for this signal.

@@ -259,6 +259,7 @@ fn plan(confinement: Confinement, features: &Features) -> Result<Plan, Error> {
         mapped: Vec::new(),
         unlisted: Unlisted::Allow,
         keep: Vec::new(),
+        standard: [const { None }; 3],
         confinement,
         audited: false,
     };

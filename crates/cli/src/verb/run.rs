@@ -261,6 +261,7 @@ fn spec(
             Unlisted::Refuse
         },
         keep: Vec::new(),
+        standard: [const { None }; 3],
         confinement: confinement::wanted(typed, set)?,
         audited: false,
     })

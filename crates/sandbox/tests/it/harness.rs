@@ -201,6 +201,7 @@ impl<'a> Case<'a> {
             mapped: self.mapped.clone(),
             unlisted: self.unlisted,
             keep: self.keep.clone(),
+            standard: [const { None }; 3],
             confinement: self.confinement.clone(),
             audited: false,
         };

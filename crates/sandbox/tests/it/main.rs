@@ -1,6 +1,7 @@
 //! Real processes behind real filters, made by hand instruction by instruction.
 
 mod breakout;
+mod command;
 mod confined;
 mod denial;
 mod diagnosis;
@@ -8,7 +9,9 @@ mod endurance;
 mod faults;
 mod files;
 mod filter;
+mod following;
 mod harness;
 mod launcher;
 mod observe;
+mod pool;
 mod start;

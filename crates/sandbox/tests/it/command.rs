@@ -1,0 +1,138 @@
+//! Programs that a process with other things to do starts.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::thread;
+
+use portcullis_policy::ActionMap;
+use portcullis_sandbox::{Child, Command, Confinement, Error, Filter, Outcome, Stdio};
+use portcullis_watch::Denial;
+
+use crate::following::{Following, all_but};
+use crate::harness::{Built, build, place, turn};
+
+/// A command that runs `job.c` with `words`.
+fn command(built: &Built, words: &[&str]) -> Command {
+    let mut command = Command::new(&built.path);
+    command.args(words);
+    command
+}
+
+fn spawn(command: &mut Command) -> Result<Child<Vec<Denial>>, Error> {
+    let policy = all_but(&["chroot"]);
+    let filter = Filter::new(&policy, &ActionMap::seen())?;
+    command.spawn(&filter, || Following(policy))
+}
+
+/// The outcome, and what was written to a standard output that is a pipe.
+fn outcome(mut child: Child<Vec<Denial>>) -> (Outcome, String) {
+    let mut said = String::new();
+    if let Some(mut output) = child.stdout.take() {
+        output.read_to_string(&mut said).unwrap();
+    }
+    (child.wait().unwrap().outcome, said)
+}
+
+#[test]
+fn it_has_its_words_and_nothing_of_the_environment() {
+    let _turn = turn();
+    let built = build("job", &[]);
+    let mut command = command(&built, &["say", "a word"]);
+    command.env("NAME", "value").stdout(Stdio::Pipe);
+    let (outcome, said) = outcome(spawn(&mut command).unwrap());
+    assert_eq!(outcome, Outcome::Exited(0));
+    assert_eq!(said, "a word\nNAME=value\n");
+}
+
+#[test]
+fn streams_are_what_was_chosen() {
+    let _turn = turn();
+    let built = build("job", &["-static"]);
+    let file = built.directory.path().join("file");
+    std::fs::write(&file, "from a file").unwrap();
+
+    let mut of_file = command(&built, &["copy"]);
+    let input = OwnedFd::from(File::open(&file).unwrap());
+    of_file.stdin(Stdio::File(input)).stdout(Stdio::Pipe);
+    let (ended, said) = outcome(spawn(&mut of_file).unwrap());
+    assert_eq!((ended, &*said), (Outcome::Exited(0), "from a file"));
+
+    let mut of_nothing = command(&built, &["copy"]);
+    of_nothing.stdout(Stdio::Pipe);
+    let (ended, said) = outcome(spawn(&mut of_nothing).unwrap());
+    assert_eq!((ended, &*said), (Outcome::Exited(0), ""));
+
+    let mut of_pipe = command(&built, &["copy"]);
+    of_pipe.stdin(Stdio::Pipe).stdout(Stdio::Pipe);
+    let mut child = spawn(&mut of_pipe).unwrap();
+    child.stdin.take().unwrap().write_all(b"sent").unwrap();
+    let (ended, said) = outcome(child);
+    assert_eq!((ended, &*said), (Outcome::Exited(0), "sent"));
+
+    let directory = OwnedFd::from(File::open(built.directory.path()).unwrap());
+    let mut of_directory = command(&built, &["copy"]);
+    of_directory.stdin(Stdio::File(directory));
+    let refused = spawn(&mut of_directory).unwrap_err();
+    assert!(matches!(refused, Error::Invalid(_)), "{refused}");
+}
+
+#[test]
+fn it_outlives_the_thread_that_started_it_and_ends_when_it_is_told() {
+    let _turn = turn();
+    let built = build("job", &[]);
+    let started = thread::scope(|scope| {
+        let start = || spawn(command(&built, &["wait"]).stdout(Stdio::Pipe)).unwrap();
+        scope.spawn(start).join().unwrap()
+    });
+    let mut child = started;
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "waits\n");
+    child.kill();
+    assert_eq!(child.wait().unwrap().outcome, Outcome::Signaled(9));
+    assert_eq!(output.read_line(&mut line).unwrap(), 0);
+}
+
+#[test]
+fn dropped_it_is_gone() {
+    let _turn = turn();
+    let built = build("job", &[]);
+    let mut child = spawn(command(&built, &["wait"]).stdout(Stdio::Pipe)).unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    drop(child);
+    // It held the other end.
+    assert_eq!(output.read_line(&mut line).unwrap(), 0);
+}
+
+#[test]
+fn a_denial_is_told_with_and_without_layers() {
+    let _turn = turn();
+    let built = build("job", &["-static"]);
+    for confinement in [Confinement::new("/".into()), Confinement::none()] {
+        let mut command = command(&built, &["denied"]);
+        command.confinement(confinement);
+        let verdict = spawn(&mut command).unwrap().wait().unwrap();
+        assert_eq!(verdict.outcome, Outcome::Denied);
+        assert_eq!(verdict.report.len(), 1);
+    }
+}
+
+#[test]
+fn what_no_kernel_executes_is_an_error() {
+    let _turn = turn();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("text");
+    place(&path, b"no program");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, mode).unwrap();
+    match spawn(&mut Command::new(&path)) {
+        Err(Error::Child { reason, .. }) => {
+            assert_eq!(reason.raw_os_error(), Some(libc::ENOEXEC));
+        }
+        other => panic!("{other:?}"),
+    }
+}
