@@ -155,7 +155,7 @@ impl Wanted {
         }
         let store = self.store();
         let key = self.key();
-        let known = store.as_ref().and_then(|s| remembered(s, &key));
+        let known = store.as_ref().and_then(|s| remembered(s, Kind::Scan, &key));
         let (mut set, cached) = match known {
             Some(set) => (set, true),
             None => (self.analyse_now(store.as_ref(), &key)?, false),
@@ -176,6 +176,26 @@ impl Wanted {
         let mut named = std::iter::once(&self.program).chain(&self.request.plugins);
         let foreign = self.files.root.is_some() || named.any(|path| confined::is_of_others(path));
         foreign && !self.unconfined
+    }
+
+    /// The result as far as a start needs it: calls, files, residuals and warnings without the evidence for them.
+    /// Statements are about places of calls: with these it is all there. What nobody remembers is not remembered here.
+    pub(crate) fn analyse_brief(&self) -> Result<SyscallSet> {
+        let whole = self.is_confined() || !self.assumptions.is_empty();
+        let store = if whole { None } else { self.store() };
+        let Some(store) = store else {
+            return Ok(self.analyse()?.set);
+        };
+        let key = self.key();
+        if let Some(set) = remembered(&store, Kind::Brief, &key) {
+            return Ok(set);
+        }
+        let set = brief(self.analyse()?.set);
+        if let Some(bytes) = codec::encode(&set) {
+            // Without a cache the next start takes it from the whole again.
+            let _ = store.write(Kind::Brief, &key, &bytes);
+        }
+        Ok(set)
     }
 
     /// The cache, when it is wanted and can be used.
@@ -302,8 +322,22 @@ fn analyser() -> Vec<u8> {
     })
 }
 
-/// The set that an earlier analysis stored, if all that it looked at is as it was.
-fn remembered(store: &Store, key: &Key) -> Option<SyscallSet> {
+/// The set without what shows why it is so.
+fn brief(mut set: SyscallSet) -> SyscallSet {
+    set.sets.clear();
+    for call in &mut set.syscalls {
+        call.args.clear();
+        call.sites.clear();
+        call.why.clear();
+    }
+    for residual in &mut set.residuals {
+        residual.why.clear();
+    }
+    set
+}
+
+/// The set that an earlier analysis stored as `kind`, if all that it looked at is as it was.
+fn remembered(store: &Store, kind: Kind, key: &Key) -> Option<SyscallSet> {
     let memo = Memo::decode(&store.read(Kind::Memo, key)?)?;
     match memo.holds() {
         Holds::No => return None,
@@ -314,7 +348,7 @@ fn remembered(store: &Store, key: &Key) -> Option<SyscallSet> {
             }
         }
     }
-    codec::decode(&store.read(Kind::Scan, &memo.closure)?)
+    codec::decode(&store.read(kind, &memo.closure)?)
 }
 
 /// Files that remember what was asked of them.

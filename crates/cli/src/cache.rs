@@ -8,9 +8,9 @@
 //!   every path that the analysis looked at, found or not, with what it found; when all of that
 //!   still holds, the memo names the closure.
 //! - A *scan* belongs to a closure: the contents of its objects, the analyser, and everything that
-//!   the request says.
+//!   the request says. A *brief* is the same without evidence (sites, arguments, ways), which is most of it.
 //!
-//! A second start therefore reads two small files and compares times, sizes and inodes. Whatever
+//! A second start therefore reads three small files and compares times, sizes and inodes. Whatever
 //! is wrong with the cache (no directory, a foreign owner, a corrupt entry) only makes it useless.
 
 pub(crate) mod codec;

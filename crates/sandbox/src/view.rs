@@ -248,8 +248,9 @@ fn hidden(wanted: &Confinement, reader: Reader) -> Vec<PathBuf> {
     for home in homes {
         paths.extend(HOME_SECRETS.map(|name| home.join(name)));
     }
-    let found = paths.iter().filter_map(|path| path.canonicalize().ok());
-    found.collect()
+    // Most are not there, which one call tells; a canonical path takes one for each part of the way.
+    let found = paths.iter().filter(|path| path.exists());
+    found.filter_map(|path| path.canonicalize().ok()).collect()
 }
 
 fn existing(path: &Path, verb: &str) -> Result<PathBuf, Error> {
@@ -469,6 +470,12 @@ impl Planned {
 
 /// Whether the root of this process is the one that the kernel began with.
 fn is_initial_root() -> bool {
+    /// `RAMFS_MAGIC` and `TMPFS_MAGIC` of `linux/magic.h`: it is one of these, and so can others be.
+    const KINDS: [i64; 2] = [0x8584_58f6, 0x0102_1994];
+    let kind = rustix::fs::statfs("/").map(|found| found.f_type);
+    if kind.is_ok_and(|kind| !KINDS.contains(&kind)) {
+        return false;
+    }
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut roots = mounts
         .lines()

@@ -37,6 +37,11 @@ pub enum NotAStatement {
 }
 
 impl Assumptions {
+    /// Whether nothing is stated.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds those of a file's text, a statement per line; `#` starts a comment.
     ///
     /// ```

@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Memo,
     /// A scan result.
     Scan,
+    /// What a start needs of it.
+    Brief,
     /// A compiled filter with a placeholder for the launch cookie.
     Filter,
 }
@@ -207,13 +209,14 @@ fn name(kind: Kind, key: &Key) -> String {
     let kind = match kind {
         Kind::Memo => "memo",
         Kind::Scan => "scan",
+        Kind::Brief => "brief",
         Kind::Filter => "filter",
     };
     format!("{kind}-{}", hex(key))
 }
 
 fn is_ours(name: &str) -> bool {
-    ["memo-", "scan-", "filter-", "new-"]
+    ["memo-", "scan-", "brief-", "filter-", "new-"]
         .iter()
         .any(|kind| name.starts_with(kind))
 }

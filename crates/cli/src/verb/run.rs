@@ -90,7 +90,9 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
         Some(Foreign::Compatible(arch)) => (foreign::set(program)?, Some(arch)),
         Some(Foreign::Other(arch)) => return Err(not_for_here(program, arch).into()),
         None if given.is_some() => (foreign::set(program)?, None),
-        None => (wanted.analyse()?.set, None),
+        // Which programs are started is seen by the evidence.
+        None if typed.images.follow_exec => (wanted.analyse()?.set, None),
+        None => (wanted.analyse_brief()?, None),
     };
     let images = Images::alone(own).with(&typed.images, |program| {
         Wanted::of_file(program, &typed.closure, [])

@@ -288,6 +288,7 @@ fn of(mut wanted: Confinement, places: &Places, file: &Path) -> Result<Plan> {
         mapped: Vec::new(),
         unlisted: Unlisted::Allow,
         keep: Vec::new(),
+        standard: [const { None }; 3],
         confinement: wanted,
         audited: false,
     };
