@@ -1,8 +1,9 @@
 //! `cargo xtask bench [NAME…]`: the tables of bench/README.md. The name `filters` is the table of
-//! filters, `record` that of recordings, `arm64` that of programs for aarch64.
+//! filters, `record` that of recordings, `run` that of starts, `arm64` that of programs for aarch64.
 
 mod filters;
 mod record;
+mod run;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         [first, rest @ ..] if first == "filters" => return filters::run(rest),
         [first, rest @ ..] if first == "arm64" => return arm64(rest),
         [first] if first == "record" => return record::run(),
+        [first] if first == "run" => return run::run(),
         _ => {}
     }
     let chosen = ROWS.iter().filter(|name| is_chosen(words, name));
@@ -57,7 +59,8 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     match words {
         [] => {
             filters::run(&[])?;
-            record::run()
+            record::run()?;
+            run::run()
         }
         _ => Ok(()),
     }
