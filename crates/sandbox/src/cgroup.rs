@@ -129,7 +129,7 @@ fn is_writable(directory: &Path) -> bool {
 
 /// The groups of one run; dropped, they are removed.
 #[derive(Debug)]
-pub(crate) struct Group {
+pub struct Group {
     places: Vec<(Place, PathBuf)>,
 }
 
@@ -232,7 +232,7 @@ impl Group {
     }
 
     /// Processor time of all that was ever in it, in nanoseconds.
-    pub(crate) fn cpu_ns(&self) -> Option<u64> {
+    pub fn cpu_ns(&self) -> Option<u64> {
         let (directory, unified) = self.directory(Controller::Cpu)?;
         match unified {
             true => field(&directory.join("cpu.stat"), "usage_usec")?.checked_mul(1000),
@@ -241,7 +241,7 @@ impl Group {
     }
 
     /// The most memory that it held at one time, in bytes.
-    pub(crate) fn peak_memory(&self) -> Option<u64> {
+    pub fn peak_memory(&self) -> Option<u64> {
         let (directory, unified) = self.directory(Controller::Memory)?;
         number(&directory.join(match unified {
             true => "memory.peak",
@@ -258,7 +258,7 @@ impl Group {
     }
 
     /// How many of its processes the kernel ended for want of memory.
-    pub(crate) fn ended_for_memory(&self) -> u64 {
+    pub fn ended_for_memory(&self) -> u64 {
         let Some((directory, unified)) = self.directory(Controller::Memory) else {
             return 0;
         };

@@ -278,8 +278,9 @@ fn prepare(prepared: &Prepared<'_>) -> Result<(), Failure> {
             process::stand_for(given.as_raw_fd(), number, 0).map_err(|e| (18, e))?;
         }
     }
-    if let (Some(view), None) = (prepared.view, &prepared.parking) {
-        own_copy(prepared, &view.program).map_err(|e| (EXECUTES, e))?;
+    let program = prepared.view.and_then(|view| view.program.as_ref());
+    if let (Some(path), None) = (program, &prepared.parking) {
+        own_copy(prepared, path).map_err(|e| (EXECUTES, e))?;
     }
     if let Some(rules) = prepared.landlock {
         restrict(rules).map_err(|e| (15, e))?;

@@ -11,6 +11,9 @@ use crate::limits::Limits;
 pub struct Confinement {
     /// Layers that are left out because the user said so.
     pub without: BTreeSet<LayerName>,
+    /// Nothing of the machine's files: the root is empty and cannot be written, and there are no process files.
+    /// The program is sealed in memory (memfd_create(2)); the trees below are then not looked at.
+    pub empty: bool,
     /// Trees that can be read although they would be hidden or private.
     pub read: Vec<PathBuf>,
     /// Trees that can be written.
@@ -56,6 +59,7 @@ impl Confinement {
     pub fn new(directory: PathBuf) -> Confinement {
         Confinement {
             without: BTreeSet::new(),
+            empty: false,
             read: Vec::new(),
             write: Vec::new(),
             hide: Vec::new(),

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::SealFlags;
+
 use crate::Error;
 
 /// What tells a file's content from another's without reading it. The change time cannot be set
@@ -115,6 +117,12 @@ impl Program {
             path: self.path.clone(),
             identity: self.identity,
         })
+    }
+
+    /// Whether nobody can write to the open file or change its size: memory that is sealed (fcntl(2)).
+    pub fn is_sealed(&self) -> bool {
+        let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK;
+        rustix::fs::fcntl_get_seals(&self.file).is_ok_and(|seals| seals.contains(all))
     }
 
     /// The open file.

@@ -90,6 +90,9 @@ fn take(view: &View, prepared: &mut Prepared<'_>) -> Result<(), Error> {
 
 /// Makes the view, and goes to where the program begins.
 fn build(view: &View, copies: &mut [Option<OwnedFd>]) -> Result<(), Failure> {
+    if view.empty {
+        return become_empty(view.over).map_err(|e| (10, e));
+    }
     // While the machine's own process files can still be seen: the kernel asks for that (`mount_too_revealing`).
     let processes = mount::fresh(
         c"proc",
@@ -132,6 +135,16 @@ fn become_root(over: bool) -> Result<(), Error> {
         .and(Attributes::NO_SUID)
         .and(Attributes::NO_DEVICES);
     mount::set_attributes(tree.as_fd(), attributes)?;
+    mount::become_root(tree.as_fd(), over)
+}
+
+/// A root in which there is nothing, not even process files.
+fn become_empty(over: bool) -> Result<(), Error> {
+    let attributes = Attributes::NO_SUID
+        .and(Attributes::NO_DEVICES)
+        .and(Attributes::NO_EXEC);
+    let tree = mount::fresh(c"tmpfs", &[(c"mode", c"555")], attributes)?;
+    mount::set_attributes(tree.as_fd(), attributes.and(Attributes::READ_ONLY))?;
     mount::become_root(tree.as_fd(), over)
 }
 

@@ -30,6 +30,8 @@ pub struct Root<'a> {
     pub entry: Option<u64>,
     /// The first process of its namespaces, a child of the calling thread that nobody traces.
     pub init: Option<i32>,
+    /// What its limits of processor time, memory and processes are kept by, when there are any.
+    pub group: Option<&'a Group>,
     /// To be asked when `pid` stands at `entry`, or at once when there is none; an error is a reason to end
     /// the program.
     pub check: &'a dyn Fn(i32) -> Result<(), String>,
@@ -107,6 +109,7 @@ pub(crate) fn judge<O: Observer>(
         pid: started.pid,
         entry: entry(started.pid)?,
         init: started.init,
+        group: started.group.as_ref(),
         check: &|pid| mapped::compare(pid, &plan.program, &plan.mapped, plan.unlisted),
     };
     let fired = Fired::default();

@@ -53,6 +53,7 @@ mod witness;
 
 pub use breakout::{Answer, Came, Filtered, Stage, Tried, prove};
 pub use breakout_table::Attempt;
+pub use cgroup::Group;
 pub use command::{Child, Command};
 pub use confinement::{Confinement, Network};
 pub use error::Error;
@@ -62,7 +63,7 @@ pub use identity::{Identity, Program};
 pub use job::{Job, Running};
 pub use launch::{Followed, Observer, Root, launch};
 pub use layer::LayerName;
-pub use limits::Limits;
+pub use limits::{Limits, duration, size};
 pub use mapped::{MappedFile, Unlisted};
 pub use modules::{Directory, Module, Modules};
 pub use objection::{Objection, Wish};

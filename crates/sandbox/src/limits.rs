@@ -70,7 +70,7 @@ impl FromStr for Limits {
 }
 
 /// A number with a unit of time: `2s`, `500ms`, `1m`, `2h`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits
         .parse()
@@ -89,7 +89,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A number, with or without a unit of 1024: `64`, `256M`.
-fn size(text: &str) -> Result<u64, String> {
+pub fn size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits
         .parse()

@@ -100,6 +100,12 @@ impl Plan {
             )));
         }
         let confinement = spec.confinement;
+        if confinement.empty && !spec.program.is_sealed() {
+            return Err(Error::Invalid(
+                "in an empty root only a program can be started that is sealed in memory"
+                    .to_owned(),
+            ));
+        }
         let users = Users::current(confinement.has(LayerName::Ids))?;
         let namespaces = namespaces(&confinement, &users)?;
         let mounts = confinement.has(LayerName::Filesystem);
@@ -313,7 +319,10 @@ impl fmt::Display for Plan {
             writeln!(f, "not enforced {}: {}", layer.layer, layer.reason)?;
         }
         if let Some(view) = self.mounted() {
-            writeln!(f, "mount        a copy of / that is read-only, and on it")?;
+            match view.empty {
+                true => writeln!(f, "mount        an empty / that is read-only")?,
+                false => writeln!(f, "mount        a copy of / that is read-only, and on it")?,
+            }
             for mount in &view.mounts {
                 writeln!(f, "             {mount}")?;
             }

@@ -43,6 +43,9 @@ fn judge(lines: &[Line], view: &View) -> Result<(), String> {
     if lines.is_empty() {
         return Err("it has no mounts".to_owned());
     }
+    if view.empty {
+        return judge_empty(lines);
+    }
     let planned: HashMap<&Path, &Mount> = view.mounts.iter().map(|m| (path_of(m), m)).collect();
     for line in lines {
         let at = &line.at;
@@ -93,6 +96,20 @@ fn judge(lines: &[Line], view: &View) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// One file system of its own that cannot be written, and nothing on it.
+fn judge_empty(lines: &[Line]) -> Result<(), String> {
+    match lines {
+        [line] if line.at == Path::new("/") && line.kind == b"tmpfs" => {
+            let sealed = line.read_only && line.no_suid && line.no_devices;
+            match sealed {
+                true => Ok(()),
+                false => Err("the empty root can be written or raises privileges".to_owned()),
+            }
+        }
+        _ => Err(format!("there is more than an empty root: {lines:?}")),
+    }
 }
 
 /// What is uppermost at `path`: mountinfo lists mounts as they came.
@@ -214,6 +231,26 @@ mod tests {
         let at = lines.iter().position(|l| l.at == wanted.write[0]).unwrap();
         lines[at].mapped = false;
         assert!(judge(&lines, &view).unwrap_err().contains("idmapped"));
+    }
+
+    #[test]
+    fn an_empty_root_is_alone_and_sealed() {
+        let mut view = view();
+        view.empty = true;
+        let own = |read_only| Line {
+            at: PathBuf::from("/"),
+            read_only,
+            no_suid: true,
+            no_devices: true,
+            mapped: false,
+            kind: b"tmpfs".to_vec(),
+        };
+        assert_eq!(judge(&[own(true)], &view), Ok(()));
+        assert!(judge(&[own(false)], &view).is_err());
+        assert!(judge(&[own(true), own(true)], &view).is_err());
+        let mut machines = own(true);
+        machines.kind = b"ext4".to_vec();
+        assert!(judge(&[machines], &view).is_err());
     }
 
     #[test]

@@ -32,6 +32,9 @@ const IOCTL_DEV: FileAccess = 1 << 15;
 /// `LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET` and `LANDLOCK_SCOPE_SIGNAL`.
 pub(crate) const SCOPES: u64 = 3;
 
+/// `LANDLOCK_ACCESS_NET_BIND_TCP` and `LANDLOCK_ACCESS_NET_CONNECT_TCP`.
+const NET: u64 = 3;
+
 /// The newest ABI whose accesses are handled here: newer kernels do what they do for this one.
 pub(crate) const NEWEST: u32 = 7;
 
@@ -56,6 +59,9 @@ impl Rules {
         let abi = abi.min(NEWEST);
         let all = files(abi);
         let read = EXECUTE | READ_FILE | READ_DIR;
+        if view.empty {
+            return Rules::nothing(abi);
+        }
         let mut paths = vec![(c"/".to_owned(), read)];
         for mount in &view.mounts {
             let access = match &mount.what {
@@ -101,12 +107,30 @@ impl Rules {
         })
     }
 
+    /// No file at all.
+    fn nothing(abi: u32) -> Rules {
+        Rules {
+            abi,
+            handled: Handled {
+                files: files(abi),
+                net: if abi >= 4 { NET } else { 0 },
+                scopes: if abi >= 6 { SCOPES } else { 0 },
+            },
+            paths: Vec::new(),
+            descriptors: Vec::new(),
+            audited: false,
+        }
+    }
+
     /// What it does and does not, as a sentence.
     pub(crate) fn detail(&self) -> String {
         let signals = match self.handled.scopes {
             0 => "",
             _ => ", signals and abstract sockets stay inside",
         };
+        if self.paths.is_empty() {
+            return format!("ABI {}: no file at all{signals}", self.abi);
+        }
         format!(
             "ABI {}: files are written in {} places{signals}; it does not see metadata and sockets in the file system",
             self.abi,

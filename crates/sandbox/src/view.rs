@@ -36,8 +36,10 @@ pub(crate) struct View {
     pub(crate) mapped: bool,
     /// Where the program begins.
     pub(crate) directory: CString,
-    /// Its file.
-    pub(crate) program: CString,
+    /// Its file; none for one that is sealed in memory.
+    pub(crate) program: Option<CString>,
+    /// There is an empty root and nothing else.
+    pub(crate) empty: bool,
 }
 
 /// One mount on the base.
@@ -107,6 +109,16 @@ impl What {
 impl View {
     /// The view that `wanted` asks for, of this machine as it is now.
     pub(crate) fn new(wanted: &Confinement, program: &Path, reader: Reader) -> Result<View, Error> {
+        if wanted.empty {
+            return Ok(View {
+                mounts: Vec::new(),
+                over: is_initial_root(),
+                mapped: false,
+                directory: c"/".to_owned(),
+                program: None,
+                empty: true,
+            });
+        }
         let mut plan = Planned {
             mapped: reader == Reader::OtherRoot,
             ..Planned::default()
@@ -163,6 +175,9 @@ impl View {
 impl View {
     /// How much it gives, as a sentence.
     pub(crate) fn detail(&self) -> String {
+        if self.empty {
+            return "an empty root that cannot be written".to_owned();
+        }
         let paths = |is: fn(&What) -> bool| {
             let found = self.mounts.iter().filter(|m| is(&m.what));
             let shown: Vec<String> = found.map(|m| format!("{:?}", m.at)).collect();
@@ -463,7 +478,8 @@ impl Planned {
             over: is_initial_root(),
             mapped: self.mapped,
             directory: c_string(directory)?,
-            program: c_string(program)?,
+            program: Some(c_string(program)?),
+            empty: false,
         })
     }
 }

@@ -17,6 +17,7 @@ pub mod landlock;
 pub mod limit;
 pub mod mount;
 pub mod namespace;
+pub mod pidfd;
 pub mod process;
 pub mod ptrace;
 pub mod registers;

@@ -60,6 +60,18 @@ pub fn close(descriptor: i32) -> Result<(), Error> {
     check("close", value).map(drop)
 }
 
+/// Closes every descriptor but that of `one`, which gets the number `number`. Whatever else of this process owned
+/// a descriptor owns none any more. May be called by a child before its exec.
+pub fn keep_only(one: BorrowedFd<'_>, number: i32) -> Result<OwnedFd, Error> {
+    if one.as_raw_fd() != number {
+        replace(one, number)?;
+    }
+    // SAFETY: open for `one`, whose owner is not heard of any more.
+    let kept = unsafe { OwnedFd::from_raw_fd(number) };
+    close_from(0, &[number])?;
+    Ok(kept)
+}
+
 /// Lets `descriptor` stay open over the next exec. May be called by a child before its exec.
 pub fn keep_on_exec(descriptor: i32) -> Result<(), Error> {
     // SAFETY: fcntl(F_SETFD) with integer arguments only.
@@ -89,6 +101,13 @@ pub fn stand_for(descriptor: i32, other: i32, sixth: u64) -> Result<(), Error> {
     // SAFETY: integers only; the caller names two descriptors of its own.
     let value = unsafe { libc::syscall(libc::SYS_dup3, descriptor, other, 0, 0, 0, sixth) };
     check("dup3", value).map(drop)
+}
+
+/// A descriptor of its own for the file that `number` is open for: one that an exec left open.
+pub fn inherited(number: i32) -> Result<OwnedFd, Error> {
+    // SAFETY: integers only; whoever owns `number` goes on owning it.
+    let value = unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_DUPFD_CLOEXEC, 3) };
+    check("fcntl(F_DUPFD_CLOEXEC)", value).map(owned)
 }
 
 /// Opens the file at `path` to be read, close-on-exec. May be called by a child before its exec.

@@ -117,6 +117,11 @@ pub fn resume(pid: i32, signal: i32) -> Result<(), Error> {
     request("ptrace(CONT)", libc::PTRACE_CONT, pid, 0, signal as u64)
 }
 
+/// Lets a stopped tracee go for good, with `signal`.
+pub fn detach(pid: i32, signal: i32) -> Result<(), Error> {
+    request("ptrace(DETACH)", libc::PTRACE_DETACH, pid, 0, signal as u64)
+}
+
 /// Like [`resume`], to the next entry or exit of a system call.
 pub fn resume_to_syscall(pid: i32, signal: i32) -> Result<(), Error> {
     request(

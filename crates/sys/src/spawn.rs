@@ -92,6 +92,19 @@ pub unsafe fn clone_process_into(
     Ok(Side::Parent(i32::try_from(pid).unwrap_or(-1), pidfd))
 }
 
+/// [`clone_process`] for a caller that has one thread; with more it fails (`EINVAL`).
+///
+/// With one thread nobody else can hold a lock or be half-way through a change of memory, so the child may go
+/// on as the caller could. `unshare(CLONE_THREAD)` changes nothing and is refused to a process with more
+/// (unshare(2)).
+pub fn clone_alone() -> Result<Side, Error> {
+    // SAFETY: an integer only; nothing is shared with anybody, so nothing changes.
+    let value = unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_THREAD) };
+    check("unshare(CLONE_THREAD)", value)?;
+    // SAFETY: there is no other thread, as was just seen, and only this one could have made one since.
+    unsafe { clone_process(Namespaces::NONE) }
+}
+
 /// A child that waits to be traced before it executes its program.
 pub struct Held {
     /// Its process.
