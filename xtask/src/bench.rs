@@ -1,5 +1,6 @@
 //! `cargo xtask bench [NAME…]`: the tables of bench/README.md. The name `filters` is the table of
-//! filters, `record` that of recordings, `run` that of starts, `arm64` that of programs for aarch64.
+//! filters, `record` that of recordings, `run` that of starts, `job` that of jobs, `arm64` that of programs for
+//! aarch64.
 
 mod filters;
 mod record;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::{arm64, portcullis, workload};
+use crate::{arm64, place, portcullis, process, workload};
 
 pub(crate) use filters::provided as docker_profile;
 
@@ -48,6 +49,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         [first, rest @ ..] if first == "arm64" => return arm64(rest),
         [first] if first == "record" => return record::run(),
         [first] if first == "run" => return run::run(),
+        [first] if first == "job" => return job(),
         _ => {}
     }
     let chosen = ROWS.iter().filter(|name| is_chosen(words, name));
@@ -64,6 +66,16 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// What a job costs; the engine is not in the default build.
+fn job() -> Result<()> {
+    process::show(
+        Command::new("cargo")
+            .args(["bench", "--quiet", "--package", "portcullis-cli"])
+            .args(["--features", "wasm", "--bench", "job"])
+            .current_dir(place::root()),
+    )
 }
 
 /// The table of programs for aarch64.

@@ -115,7 +115,7 @@ const TASKS: &[Task] = &[
     (
         "bench",
         bench::run,
-        "the measured tables of bench/README.md; [NAME…], filters, record, run, arm64 [NAME…]",
+        "the measured tables of bench/README.md; [NAME…], filters, record, run, job, arm64 [NAME…]",
     ),
     (
         "tables",

@@ -88,6 +88,12 @@ const NEEDS: &[(&str, &str)] = &[
         "python3-numpy",
     ),
     ("/usr/bin/cargo", "cargo"),
+    ("/usr/bin/wasm-ld", "lld"),
+    ("/usr/lib/wasm32-wasi/libc.a", "wasi-libc"),
+    (
+        "/usr/lib/llvm-14/lib/clang/14.0.6/lib/wasi/libclang_rt.builtins-wasm32.a",
+        "libclang-rt-dev-wasm32",
+    ),
 ];
 
 /// Where Debian's service scripts ask whether they may start.

@@ -41,6 +41,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
                 .current_dir(place::root()),
         ),
     );
+    note("jobs", jobs());
     note("dogfood", dogfood::run(&[]));
     let quick = ["--quick".to_owned()];
     note("kernels", kernels::run(if full { &[] } else { &quick }));
@@ -88,6 +89,16 @@ fn endurance() -> Result<()> {
             .args(["test", "--profile", place::PROFILE])
             .args(["-p", "portcullis-sandbox", "--test", "it", "endurance"])
             .args(["--", "--ignored", "--test-threads=1"])
+            .current_dir(place::root()),
+    )
+}
+
+/// What the default build leaves out: the verb `job` with its engine.
+fn jobs() -> Result<()> {
+    process::show(
+        Command::new("cargo")
+            .args(["test", "--package", "portcullis-cli", "--features", "wasm"])
+            .args(["--profile", place::PROFILE, "--test", "it", "job::"])
             .current_dir(place::root()),
     )
 }

@@ -20,6 +20,7 @@ const UNSAFE: &[&str] = &[
     "crates/sys/src/",
     "crates/sandbox/src/child.rs",
     "crates/sandbox/src/attempt.rs",
+    "crates/wasm/src/artifact.rs",
 ];
 /// The lint that keeps unsafe code out.
 const LINT: &str = "unsafe_code";
@@ -32,9 +33,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sys", &["abi"]),
     ("watch", &["abi", "policy", "bpf", "sys", "scan"]),
     ("sandbox", &["abi", "policy", "bpf", "sys"]),
+    ("host", &["policy", "bpf", "sys", "sandbox"]),
+    ("wasm", &["sys", "host"]),
     (
         "cli",
-        &["abi", "scan", "policy", "bpf", "sys", "watch", "sandbox"],
+        &[
+            "abi", "scan", "policy", "bpf", "sys", "watch", "sandbox", "host", "wasm",
+        ],
     ),
 ];
 /// Directories that exist on one machine only, and hosts that only lock files name.

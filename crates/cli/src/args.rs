@@ -4,6 +4,8 @@
 mod audit;
 mod confinement;
 mod filter;
+#[cfg(feature = "wasm")]
+mod job;
 mod profile;
 mod record;
 
@@ -21,6 +23,8 @@ pub(crate) use filter::{
     CodesArgs, ConvertArgs, CostArgs, DiffArgs, ExplainArgs, FmtArgs, InputArgs, LintArgs,
     PolicyVerb, ShowArgs, VerifyArgs,
 };
+#[cfg(feature = "wasm")]
+pub(crate) use job::{JobArgs, JobRunArgs, JobVerb, PrepareArgs, PreparingArgs};
 pub(crate) use profile::{NewArgs, ProfileVerb, ShowProfileArgs};
 pub(crate) use record::{MergeArgs, RecordArgs, RecordVerb, ShowTraceArgs, TraceFormat};
 
@@ -75,6 +79,9 @@ pub(crate) enum Verb {
     Doctor(DoctorArgs),
     /// Record every call that a program makes, and what is done with such traces
     Record(RecordArgs),
+    /// Run modules of WebAssembly as jobs, each in a confined process of its own
+    #[cfg(feature = "wasm")]
+    Job(JobArgs),
 }
 
 /// `policy`.

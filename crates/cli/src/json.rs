@@ -6,6 +6,8 @@
 pub(crate) mod audit;
 pub(crate) mod doctor;
 pub(crate) mod filter;
+#[cfg(feature = "wasm")]
+pub(crate) mod job;
 pub(crate) mod lint;
 pub(crate) mod otlp;
 pub(crate) mod record;

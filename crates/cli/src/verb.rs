@@ -7,6 +7,8 @@ pub(crate) mod cost;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+#[cfg(feature = "wasm")]
+pub(crate) mod job;
 pub(crate) mod policy;
 pub(crate) mod profile;
 pub(crate) mod record;

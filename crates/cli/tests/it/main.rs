@@ -8,6 +8,8 @@ mod filters;
 mod foreign;
 mod hostile;
 mod images;
+#[cfg(feature = "wasm")]
+mod job;
 mod late;
 mod phases;
 mod place;

@@ -1,0 +1,105 @@
+//! Builds the worker programs that the command carries (feature `wasm`): static, in a build directory of their own,
+//! because they are built for another C library form and with other settings than what carries them.
+
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=build.rs");
+    #[cfg(feature = "wasm")]
+    carried::build()?;
+    Ok(())
+}
+
+#[cfg(feature = "wasm")]
+mod carried {
+    use std::env;
+    use std::error::Error;
+    use std::fmt::Write as _;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    use sha2::{Digest as _, Sha256};
+
+    /// The feature of `portcullis-wasm` that makes each program, which is also the end of its name.
+    const PROGRAMS: [&str; 2] = ["execute", "prepare"];
+    /// Its sources, and those of all that it is made of.
+    const CRATES: [&str; 7] = ["abi", "bpf", "host", "policy", "sandbox", "sys", "wasm"];
+
+    /// Writes `workers.rs`: for each program its bytes and their hash.
+    pub(super) fn build() -> Result<(), Box<dyn Error>> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let out = PathBuf::from(env::var("OUT_DIR")?);
+        for name in CRATES {
+            for part in ["src", "Cargo.toml", "policy"] {
+                let path = root.join("crates").join(name).join(part);
+                if path.exists() {
+                    println!("cargo::rerun-if-changed={}", path.display());
+                }
+            }
+        }
+        println!(
+            "cargo::rerun-if-changed={}",
+            root.join("Cargo.lock").display()
+        );
+        let mut text = String::new();
+        for program in PROGRAMS {
+            let built = one(&root, &out, program)?;
+            let carried = out.join(program);
+            fs::copy(&built, &carried)?;
+            let hash: [u8; 32] = Sha256::digest(fs::read(&carried)?).into();
+            let name = program.to_uppercase();
+            writeln!(text, "/// `portcullis-wasm-{program}`.")?;
+            writeln!(
+                text,
+                "pub(crate) const {name}: &[u8] = include_bytes!({:?});",
+                carried.display()
+            )?;
+            writeln!(text, "/// Its SHA-256 when it was built.")?;
+            writeln!(text, "pub(crate) const {name}_SHA256: [u8; 32] = {hash:?};")?;
+        }
+        fs::write(out.join("workers.rs"), text)?;
+        Ok(())
+    }
+
+    /// Builds one program, and says where it is.
+    fn one(root: &Path, out: &Path, program: &str) -> Result<PathBuf, Box<dyn Error>> {
+        let target = env::var("TARGET")?;
+        // `<target>/<profile>/build/<package>/out`, or with the target's name before the profile: all profiles
+        // share one directory of workers.
+        let shared = out.ancestors().nth(4).unwrap_or(out);
+        let shared = match shared
+            .file_name()
+            .is_some_and(|name| name == target.as_str())
+        {
+            true => shared.parent().unwrap_or(shared),
+            false => shared,
+        };
+        let directory = shared.join("worker");
+        let linker = env::var("RUSTC_LINKER").ok();
+        let linker = linker.map(|linker| format!("\u{1f}-Clinker={linker}"));
+        let mut cargo = Command::new(env::var("CARGO")?);
+        cargo
+            .args(["build", "--quiet", "--locked", "--profile", "worker"])
+            .args(["--package", "portcullis-wasm", "--features", program])
+            .args(["--bin", &format!("portcullis-wasm-{program}")])
+            .args(["--target", &target])
+            .arg("--target-dir")
+            .arg(&directory)
+            .current_dir(root)
+            .env(
+                "CARGO_ENCODED_RUSTFLAGS",
+                format!("-Ctarget-feature=+crt-static{}", linker.unwrap_or_default()),
+            );
+        // What the outer build is wrapped in (clippy, coverage) is not for what is carried.
+        for variable in ["RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "RUSTFLAGS"] {
+            cargo.env_remove(variable);
+        }
+        let status = cargo.status()?;
+        if !status.success() {
+            return Err(format!("building the worker portcullis-wasm-{program}: {status}").into());
+        }
+        let name = format!("portcullis-wasm-{program}");
+        Ok(directory.join(target).join("worker").join(name))
+    }
+}

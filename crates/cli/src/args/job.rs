@@ -1,0 +1,79 @@
+//! What was typed for `job`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use portcullis_host::Wanted;
+use portcullis_sandbox::{LayerName, Limits};
+
+use super::Format;
+
+/// `job`.
+#[derive(Args, Debug)]
+pub(crate) struct JobArgs {
+    #[command(subcommand)]
+    pub(crate) verb: JobVerb,
+}
+
+/// Verbs of `job`.
+#[derive(Subcommand, Debug)]
+pub(crate) enum JobVerb {
+    /// Prepare a module: compile it, in a process of its own under limits, and keep the result
+    Prepare(PrepareArgs),
+    /// Run a module as one job, in a process of its own, and say how it ended
+    Run(JobRunArgs),
+}
+
+/// `job prepare`.
+#[derive(Args, Debug)]
+pub(crate) struct PrepareArgs {
+    /// The module, of WebAssembly with WASI preview 1
+    #[arg(value_name = "MODULE")]
+    pub(crate) module: PathBuf,
+    #[command(flatten)]
+    pub(crate) preparing: PreparingArgs,
+    /// How the result is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// How a module is prepared.
+#[derive(Args, Debug)]
+pub(crate) struct PreparingArgs {
+    /// Bound what preparing uses: cpu=60s, wall=4m, memory=1G, separated by commas (repeatable)
+    #[arg(long, value_name = "LIMITS")]
+    pub(crate) prepare_limit: Vec<Limits>,
+    /// Keep up to SIZE bytes of prepared modules
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = portcullis_sandbox::size)]
+    pub(crate) cache_size: u64,
+    /// Go without LAYER: namespaces, filesystem, network, landlock, limits (repeatable); it is in every result
+    #[arg(long, value_name = "LAYER")]
+    pub(crate) allow_insecure: Vec<LayerName>,
+}
+
+/// `job run`.
+#[derive(Args, Debug)]
+pub(crate) struct JobRunArgs {
+    /// The module, of WebAssembly with WASI preview 1
+    #[arg(value_name = "MODULE")]
+    pub(crate) module: PathBuf,
+    /// The job's standard input; `-` is this command's own. Without it the input is empty
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// Bound what the job uses: cpu=10s, wall=40s, memory=256M, output=16M, fuel=1000000, separated by commas
+    /// (repeatable)
+    #[arg(long, value_name = "LIMITS")]
+    pub(crate) limit: Vec<Wanted>,
+    /// Give the job the variable NAME in its environment (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+    #[command(flatten)]
+    pub(crate) preparing: PreparingArgs,
+    /// How the outcome is written: as text to standard error behind what the job wrote, or as JSON to standard
+    /// output with it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// The job's arguments
+    #[arg(last = true, value_name = "ARG")]
+    pub(crate) arguments: Vec<String>,
+}

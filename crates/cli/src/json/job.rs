@@ -1,0 +1,226 @@
+//! `job run --format json`: the document `portcullis.job`, version 1; `job prepare`: `portcullis.artifact`.
+
+use portcullis_host::{Done, Enforced, Found, JobError, Outcome};
+use portcullis_sys::wait::End;
+use serde::Serialize;
+
+/// One job.
+#[derive(Serialize, Debug)]
+pub(crate) struct Document {
+    schema: &'static str,
+    version: u32,
+    /// The class: ok, job_error, limit, denied, ambiguous, infra.
+    outcome: &'static str,
+    /// Of `job_error`: exit, trap, crash, no_result, refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+    /// Of `limit`: which.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'static str>,
+    /// Of `denied`: by which layer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layer: Option<&'static str>,
+    /// The code of an `exit`.
+    exit_code: Option<i32>,
+    /// What there is to say, as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// What the kernel recorded.
+    record: Record,
+    usage: Usage,
+    stdout: Stream,
+    stderr: Stream,
+    enforced: Vec<Layer>,
+    not_enforced: Vec<Missing>,
+}
+
+/// How the job's process ended.
+#[derive(Serialize, Debug)]
+struct Record {
+    /// Who told: the kernel, over a handle to the process.
+    source: Option<&'static str>,
+    exit_status: Option<i32>,
+    signal: Option<i32>,
+}
+
+#[derive(Serialize, Debug)]
+struct Usage {
+    cpu_ns: u64,
+    wall_ns: u64,
+    peak_memory_bytes: u64,
+}
+
+/// What the job wrote.
+#[derive(Serialize, Debug)]
+struct Stream {
+    bytes: usize,
+    base64: String,
+}
+
+#[derive(Serialize, Debug)]
+struct Layer {
+    layer: &'static str,
+    mechanism: &'static str,
+    scope: &'static str,
+    detail: String,
+}
+
+#[derive(Serialize, Debug)]
+struct Missing {
+    layer: &'static str,
+    reason: String,
+}
+
+impl Document {
+    /// Of a job that was run under `enforced`.
+    pub(crate) fn new(done: &Done, enforced: &Enforced) -> Document {
+        let mut document = Document {
+            schema: "portcullis.job",
+            version: 1,
+            outcome: done.outcome.class(),
+            error: None,
+            limit: None,
+            layer: None,
+            exit_code: None,
+            detail: None,
+            record: Record::of(done.end),
+            usage: Usage {
+                cpu_ns: done.cpu_ns,
+                wall_ns: done.wall_ns,
+                peak_memory_bytes: done.peak_memory_bytes,
+            },
+            stdout: Stream::of(&done.stdout),
+            stderr: Stream::of(&done.stderr),
+            enforced: enforced
+                .layers
+                .iter()
+                .map(|l| Layer {
+                    layer: l.layer,
+                    mechanism: l.mechanism,
+                    scope: l.scope,
+                    detail: l.detail.clone(),
+                })
+                .collect(),
+            not_enforced: enforced
+                .missing
+                .iter()
+                .map(|m| Missing {
+                    layer: m.layer,
+                    reason: m.reason.clone(),
+                })
+                .collect(),
+        };
+        match &done.outcome {
+            Outcome::Ok => document.exit_code = Some(0),
+            Outcome::JobError(error) => {
+                let (name, code, detail) = of_error(error);
+                document.error = Some(name);
+                document.exit_code = code;
+                document.detail = detail;
+            }
+            Outcome::Limit(limit) => document.limit = Some(limit.name()),
+            Outcome::Denied { layer } => document.layer = Some(layer),
+            Outcome::Ambiguous(why) | Outcome::Infra(why) => document.detail = Some(why.clone()),
+        }
+        document
+    }
+}
+
+fn of_error(error: &JobError) -> (&'static str, Option<i32>, Option<String>) {
+    match error {
+        JobError::Exit(code) => ("exit", Some(*code), None),
+        JobError::Trap(what) => ("trap", None, Some(what.clone())),
+        JobError::Crash(signal) => ("crash", None, Some(format!("signal {signal}"))),
+        JobError::NoResult => ("no_result", None, None),
+        JobError::Refused(why) => ("refused", None, Some(why.clone())),
+    }
+}
+
+impl Record {
+    fn of(end: Option<End>) -> Record {
+        let (exit_status, signal) = match end {
+            Some(End::Exited(code)) => (Some(code), None),
+            Some(End::Signaled(signal)) => (None, Some(signal)),
+            None => (None, None),
+        };
+        Record {
+            source: end.map(|_| "pidfd"),
+            exit_status,
+            signal,
+        }
+    }
+}
+
+impl Stream {
+    fn of(bytes: &[u8]) -> Stream {
+        Stream {
+            bytes: bytes.len(),
+            base64: base64(bytes),
+        }
+    }
+}
+
+/// RFC 4648, section 4.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let mut bits = 0_u32;
+        for at in 0..3 {
+            bits = bits << 8 | u32::from(group.get(at).copied().unwrap_or(0));
+        }
+        for at in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * at) & 63) as usize];
+            text.push(if at <= group.len() {
+                char::from(digit)
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+/// A module that was prepared.
+#[derive(Serialize, Debug)]
+pub(crate) struct Artifact {
+    schema: &'static str,
+    version: u32,
+    /// kept, made, made_again.
+    found: &'static str,
+    bytes: u64,
+}
+
+impl Artifact {
+    pub(crate) fn new(bytes: u64, found: Found) -> Artifact {
+        Artifact {
+            schema: "portcullis.artifact",
+            version: 1,
+            found: match found {
+                Found::Kept => "kept",
+                Found::Made => "made",
+                Found::MadeAgain => "made_again",
+            },
+            bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn bytes_are_written_as_the_standard_shows() {
+        let cases = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What can go wrong on the host's side. Nothing of it is a job's fault, and no job can bring it about alone.
+
+use std::io;
+use std::path::PathBuf;
+
+/// A failure of the host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The policy of a worker or of its jobs cannot be made a filter.
+    #[error("making the filter of {what}: {reason}")]
+    Filter {
+        /// Whose.
+        what: &'static str,
+        /// Why not.
+        reason: String,
+    },
+    /// The program of a worker is not the one that was built.
+    #[error("the worker's program is not the one that this command was built with; build it anew")]
+    Image,
+    /// Starting a confined program changes the handlers of signals of the whole process while it lives.
+    #[error(
+        "there is a worker or a preparation in this process already, and only one can be; end it first"
+    )]
+    Busy,
+    /// The kernel cannot tell what an outcome needs.
+    #[error(
+        "this kernel cannot tell how a process of another parent ended: Linux 6.15 or later is needed"
+    )]
+    Kernel,
+    /// The worker could not be confined or started.
+    #[error("starting the worker: {0}")]
+    Start(#[from] portcullis_sandbox::Error),
+    /// The worker did not do its part.
+    #[error("the worker {0}")]
+    Worker(String),
+    /// A file of the cache, or memory.
+    #[error("{path:?}: {reason}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: io::Error,
+    },
+    /// The module cannot be prepared, now or later.
+    #[error("preparing the module: {0}")]
+    Refused(String),
+    /// Preparing needed more than it may use.
+    #[error("preparing the module: it is over its limit of {0}")]
+    TooLarge(&'static str),
+    /// Something larger than what is taken.
+    #[error("{what} is larger than {most} bytes")]
+    Long {
+        /// What.
+        what: &'static str,
+        /// How much is taken.
+        most: usize,
+    },
+    /// A call of the kernel.
+    #[error(transparent)]
+    Call(#[from] portcullis_sys::Error),
+    /// Talking to a worker.
+    #[error("talking to the worker: {0}")]
+    Talk(#[from] io::Error),
+}

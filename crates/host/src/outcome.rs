@@ -1,0 +1,206 @@
+//! From what the kernel and the host saw to the class of an outcome. No state, no clock: what is not in the
+//! evidence does not count.
+
+use portcullis_sys::wait::End;
+
+use crate::frame::Said;
+
+/// How a job ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It ended as it should.
+    Ok,
+    /// It failed by itself; again it would do the same.
+    JobError(JobError),
+    /// It was over a limit.
+    Limit(Limit),
+    /// Its filter ended it.
+    Denied {
+        /// Which layer.
+        layer: &'static str,
+    },
+    /// The kernel's record does not say why it ended. It may be tried once more.
+    Ambiguous(String),
+    /// The host failed; the job had no part in it. It may be tried again.
+    Infra(String),
+}
+
+/// A failure of the job's own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JobError {
+    /// It ended with this code, which is not 0.
+    Exit(i32),
+    /// The engine stopped it: what it did is undefined or forbidden there.
+    Trap(String),
+    /// A signal that its own memory accesses or instructions caused.
+    Crash(i32),
+    /// Its process ended without saying how, or said what is no result.
+    NoResult,
+    /// The engine cannot begin it.
+    Refused(String),
+}
+
+/// A limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Limit {
+    /// Processor time.
+    Cpu,
+    /// Time on the clock.
+    Wall,
+    /// Memory.
+    Memory,
+    /// Output.
+    Output,
+    /// Steps of the engine.
+    Fuel,
+}
+
+impl Limit {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Limit::Cpu => "cpu",
+            Limit::Wall => "wall",
+            Limit::Memory => "memory",
+            Limit::Output => "output",
+            Limit::Fuel => "fuel",
+        }
+    }
+}
+
+impl Outcome {
+    /// The name of the class.
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::JobError(_) => "job_error",
+            Outcome::Limit(_) => "limit",
+            Outcome::Denied { .. } => "denied",
+            Outcome::Ambiguous(_) => "ambiguous",
+            Outcome::Infra(_) => "infra",
+        }
+    }
+}
+
+/// What is known of a job that was started.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Evidence {
+    /// How its process ended, from the kernel; `None` when it could not be asked.
+    pub end: Option<End>,
+    /// The limit for which the host ended it, or was about to.
+    pub over: Option<Limit>,
+    /// It wrote what is no result, and the host ended it for that, or was about to.
+    pub malformed: bool,
+    /// Processes of its worker's group that the kernel ended for want of memory while it ran.
+    pub ended_for_memory: u64,
+    /// The worker went away first, and took the job with it.
+    pub worker_gone: bool,
+    /// Its own last word; `None` when there was none, or what it wrote is no result.
+    pub said: Option<Said>,
+}
+
+/// The class. A job decides by its own words between `ok`, `job_error`, and limits that its engine keeps; none of
+/// these is tried again. Its filter lets it send no signal to anybody, so one that ended its process came from
+/// its own instructions, from the filter, from the kernel's want of memory, or from outside.
+pub fn judge(evidence: &Evidence) -> Outcome {
+    let Some(end) = evidence.end else {
+        return Outcome::Ambiguous("the kernel has no record of how it ended".to_owned());
+    };
+    match (end, evidence.over) {
+        (End::Signaled(libc::SIGSYS), _) => Outcome::Denied { layer: "seccomp" },
+        (End::Signaled(libc::SIGKILL), Some(limit)) => Outcome::Limit(limit),
+        (End::Signaled(libc::SIGKILL), None) if evidence.malformed => {
+            Outcome::JobError(JobError::NoResult)
+        }
+        (End::Signaled(libc::SIGKILL), None) if evidence.ended_for_memory > 0 => {
+            Outcome::Limit(Limit::Memory)
+        }
+        (End::Signaled(libc::SIGKILL), None) if evidence.worker_gone => {
+            Outcome::Ambiguous("its worker ended before it".to_owned())
+        }
+        (End::Signaled(libc::SIGKILL), None) => {
+            Outcome::Ambiguous("it was killed, and not by the host".to_owned())
+        }
+        (End::Signaled(signal), _) => Outcome::JobError(JobError::Crash(signal)),
+        // It ended by itself, before it could be ended.
+        (End::Exited(_), Some(limit)) => Outcome::Limit(limit),
+        (End::Exited(0), None) if !evidence.malformed => said(evidence.said.as_ref()),
+        (End::Exited(_), None) => Outcome::JobError(JobError::NoResult),
+    }
+}
+
+fn said(said: Option<&Said>) -> Outcome {
+    match said {
+        None => Outcome::JobError(JobError::NoResult),
+        Some(Said::Exit(0)) => Outcome::Ok,
+        Some(Said::Exit(code)) => Outcome::JobError(JobError::Exit(*code)),
+        Some(Said::Trap(what)) => Outcome::JobError(JobError::Trap(what.clone())),
+        Some(Said::Refused(why)) => Outcome::JobError(JobError::Refused(why.clone())),
+        Some(Said::OverMemory) => Outcome::Limit(Limit::Memory),
+        Some(Said::OverFuel) => Outcome::Limit(Limit::Fuel),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn end() -> impl Strategy<Value = Option<End>> {
+        prop_oneof![
+            Just(None),
+            (0..256).prop_map(|code| Some(End::Exited(code))),
+            (1..65).prop_map(|signal| Some(End::Signaled(signal))),
+        ]
+    }
+
+    fn word() -> impl Strategy<Value = Option<Said>> {
+        prop_oneof![
+            Just(None),
+            any::<i32>().prop_map(|code| Some(Said::Exit(code))),
+            ".{0,20}".prop_map(|text| Some(Said::Trap(text))),
+            ".{0,20}".prop_map(|text| Some(Said::Refused(text))),
+            Just(Some(Said::OverMemory)),
+            Just(Some(Said::OverFuel)),
+        ]
+    }
+
+    fn over() -> impl Strategy<Value = Option<Limit>> {
+        prop_oneof![
+            Just(None),
+            Just(Some(Limit::Cpu)),
+            Just(Some(Limit::Wall)),
+            Just(Some(Limit::Output)),
+        ]
+    }
+
+    proptest! {
+        /// Whatever a job says, the classes that are tried again are out of its reach.
+        #[test]
+        fn words_buy_no_second_try(end in end(), over in over(), one in word(), other in word()) {
+            let class = |said| {
+                let evidence = Evidence { end, over, malformed: false, ended_for_memory: 0, worker_gone: false, said };
+                judge(&evidence)
+            };
+            let again = |o: &Outcome| matches!(o, Outcome::Ambiguous(_) | Outcome::Infra(_));
+            prop_assert_eq!(again(&class(one.clone())), again(&class(other)));
+            prop_assert!(!matches!(class(one), Outcome::Infra(_)));
+        }
+
+        /// "denied" is the filter's signal and nothing else.
+        #[test]
+        fn denied_needs_its_signal(end in end(), over in over(), said in word(), memory in 0..3_u64) {
+            let evidence = Evidence { end, over, malformed: false, ended_for_memory: memory, worker_gone: false, said };
+            let denied = matches!(judge(&evidence), Outcome::Denied { .. });
+            prop_assert_eq!(denied, end == Some(End::Signaled(libc::SIGSYS)));
+        }
+
+        /// Over a limit, and seen to be so, nothing is "ok".
+        #[test]
+        fn over_a_limit_is_never_ok(end in end(), limit in over(), said in word()) {
+            let evidence = Evidence { end, over: limit, malformed: false, ended_for_memory: 0, worker_gone: false, said };
+            prop_assert!(limit.is_none() || judge(&evidence) != Outcome::Ok);
+        }
+    }
+}

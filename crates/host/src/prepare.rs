@@ -1,0 +1,87 @@
+//! Preparing a module: in a process of its own, for this one module, under limits.
+
+use std::os::unix::net::UnixStream;
+
+use portcullis_sandbox::{
+    Followed, Group, LayerName, Limits as Bounds, Observer, Outcome, Root, launch,
+};
+
+use crate::error::Error;
+use crate::filter;
+use crate::image::Image;
+use crate::wire::{self, Answer, MOST_BODY, Order};
+use crate::worker::{Inherited, Started, alone, ended, released};
+
+/// What is to be prepared, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Preparation<'a> {
+    /// The module.
+    pub module: &'a [u8],
+    /// The engine counts steps.
+    pub metered: bool,
+    /// What preparing may use: processor time, time on the clock, memory.
+    pub bounds: Bounds,
+}
+
+/// Prepares a module; what comes back is only bytes, until they are sealed and authenticated. An error that is
+/// [`Error::Refused`] or [`Error::TooLarge`] is about the module.
+pub fn prepare(
+    image: &Image,
+    wanted: &Preparation<'_>,
+    without: &[LayerName],
+) -> Result<Vec<u8>, Error> {
+    let _alone = alone()?;
+    let (started, plan) = Started::plan(image, wanted.bounds, without)?;
+    // How long it takes is a matter of the limits.
+    started.control.set_read_timeout(None)?;
+    let (armed, _) = filter::of_worker(image.policy)?;
+    let mut asking = Asking {
+        control: &started.control,
+        theirs: Some(started.theirs),
+        wanted,
+    };
+    let verdict = launch(&plan, armed, &mut asking)?;
+    match (verdict.outcome, verdict.report) {
+        (_, Ok(artifact)) => Ok(artifact),
+        (Outcome::Limit(limit), _) => Err(Error::TooLarge(limit)),
+        (_, Err(error)) => Err(error),
+    }
+}
+
+struct Asking<'a> {
+    control: &'a UnixStream,
+    /// The program's ends: open here until it has them, so that its end is seen.
+    theirs: Option<Inherited>,
+    wanted: &'a Preparation<'a>,
+}
+
+impl Observer for Asking<'_> {
+    type Report = Result<Vec<u8>, Error>;
+
+    fn follow(&mut self, root: Root<'_>) -> Result<Followed<Self::Report>, portcullis_sys::Error> {
+        let _first = released(&root)?;
+        drop(self.theirs.take());
+        let report = ask(self.control, self.wanted);
+        let memory = root.group.map_or(0, Group::ended_for_memory);
+        let report = match report {
+            Err(Error::Worker(_) | Error::Talk(_)) if memory > 0 => Err(Error::TooLarge("memory")),
+            other => other,
+        };
+        ended(&root, report)
+    }
+}
+
+fn ask(control: &UnixStream, wanted: &Preparation<'_>) -> Result<Vec<u8>, Error> {
+    let order = Order::Prepare {
+        metered: wanted.metered,
+    };
+    wire::send(control, &order, wanted.module, None)?;
+    match wire::receive::<Answer>(control, MOST_BODY)? {
+        Some(message) => match message.head {
+            Answer::Prepared => Ok(message.body),
+            Answer::Refused(why) => Err(Error::Refused(why)),
+            _ => Err(Error::Worker("answered something else".to_owned())),
+        },
+        None => Err(Error::Worker("ended while it prepared".to_owned())),
+    }
+}

@@ -1,0 +1,308 @@
+//! One job, from the order to the evidence: what the host sees of it from outside.
+
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use portcullis_sys::pidfd::{self, Known};
+use portcullis_sys::process;
+use portcullis_sys::wait::End;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
+
+use crate::error::Error;
+use crate::frame::{self, Frame, Said};
+use crate::job::Job;
+use crate::limits::Limits;
+use crate::outcome::{Evidence, Limit, Outcome, judge};
+use crate::wire::{self, Answer, Message, Order};
+
+/// A job that was run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Done {
+    /// The class.
+    pub outcome: Outcome,
+    /// What it wrote to standard output, up to its limit.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error, up to its limit.
+    pub stderr: Vec<u8>,
+    /// How its process ended, from the kernel.
+    pub end: Option<End>,
+    /// Processor time of its process, in nanoseconds, from the kernel.
+    pub cpu_ns: u64,
+    /// From the order to its end, in nanoseconds.
+    pub wall_ns: u64,
+    /// The most memory of its process, what it has from its worker included. The worker passes it on.
+    pub peak_memory_bytes: u64,
+}
+
+impl Done {
+    /// One that never began, because of the host.
+    pub(crate) fn not_begun(reason: String) -> Done {
+        Done {
+            outcome: Outcome::Infra(reason),
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            end: None,
+            cpu_ns: 0,
+            wall_ns: 0,
+            peak_memory_bytes: 0,
+        }
+    }
+}
+
+/// How long a worker may take for what takes microseconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many messages are taken between two looks at the clock.
+const PORTION: usize = 64;
+
+/// What is needed of a worker to run jobs.
+pub(crate) struct Bench<'a> {
+    /// The worker's end of the talk.
+    pub(crate) control: &'a UnixStream,
+    /// Its number; jobs are its children.
+    pub(crate) worker: i32,
+    /// A handle to the first process of its namespaces, with which everything there ends.
+    pub(crate) first: BorrowedFd<'a>,
+    /// How many processes of its group the kernel has ended for want of memory.
+    pub(crate) ended_for_memory: &'a dyn Fn() -> u64,
+}
+
+/// Runs `job`. An error means that the worker is of no use any more; the job may have begun.
+pub(crate) fn run(bench: &Bench<'_>, job: &Job) -> Result<Done, Error> {
+    let memory_before = (bench.ended_for_memory)();
+    let began = Instant::now();
+    let (handle, results) = start(bench, job)?;
+    let handle = match handle {
+        Ok(handle) => handle,
+        Err(reason) => return Ok(Done::not_begun(reason)),
+    };
+    let pid = match pidfd::known(handle.as_fd())? {
+        Known::There { pid, parent } if parent == bench.worker => pid,
+        other => {
+            return Err(Error::Worker(format!(
+                "gave a handle to what is not its child: {other:?}"
+            )));
+        }
+    };
+    // Where memory is short, the job goes and its worker stays.
+    prefer(pid);
+    let mut seen = Seen::new(&job.limits);
+    let worker_gone = follow(bench, &handle, pid, &results, began, &job.limits, &mut seen)?;
+    let wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let cpu_ns = pidfd::cpu_ns(pid).unwrap_or(0);
+    let peak_memory_bytes = match worker_gone {
+        true => 0,
+        false => reap(bench)?,
+    };
+    let end = match pidfd::known(handle.as_fd()) {
+        Ok(Known::Gone(end)) => Some(end),
+        _ => None,
+    };
+    // One that was faster than the look at its clock.
+    let over_cpu = Duration::from_nanos(cpu_ns) > job.limits.cpu;
+    let evidence = Evidence {
+        end,
+        over: seen.over.or(over_cpu.then_some(Limit::Cpu)),
+        ended_for_memory: (bench.ended_for_memory)().saturating_sub(memory_before),
+        worker_gone,
+        malformed: seen.malformed,
+        said: seen.said,
+    };
+    Ok(Done {
+        outcome: judge(&evidence),
+        stdout: seen.outputs.0,
+        stderr: seen.outputs.1,
+        end,
+        cpu_ns,
+        wall_ns,
+        peak_memory_bytes,
+    })
+}
+
+/// A handle to the job's process, or why there is none; and where its results come.
+type Started = (Result<OwnedFd, String>, OwnedFd);
+
+fn start(bench: &Bench<'_>, job: &Job) -> Result<Started, Error> {
+    let (results, theirs) = rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(std::io::Error::from)?;
+    let order = Order::Run {
+        arguments: job.arguments.clone(),
+        environment: job.environment.clone(),
+        memory: job.limits.memory,
+        fuel: job.limits.fuel,
+    };
+    wire::send(bench.control, &order, &job.input, Some(theirs.as_fd()))?;
+    drop(theirs);
+    match answer(bench)? {
+        Message {
+            head: Answer::Started,
+            descriptor: Some(handle),
+            ..
+        } => Ok((Ok(handle), results)),
+        Message {
+            head: Answer::NotStarted(errno),
+            ..
+        } => {
+            let reason = std::io::Error::from_raw_os_error(errno);
+            Ok((Err(format!("the worker cannot fork: {reason}")), results))
+        }
+        _ => Err(Error::Worker("answered something else".to_owned())),
+    }
+}
+
+fn answer(bench: &Bench<'_>) -> Result<Message<Answer>, Error> {
+    match wire::receive(bench.control, 0)? {
+        Some(message) => Ok(message),
+        None => Err(Error::Worker("ended".to_owned())),
+    }
+}
+
+/// Lets the kernel choose the job first. It is advice: a limit of memory holds without it.
+fn prefer(pid: i32) {
+    let path = format!("/proc/{pid}/oom_score_adj");
+    let file = std::fs::OpenOptions::new().write(true).open(path);
+    let _ = file.and_then(|mut file| file.write_all(b"1000"));
+}
+
+fn reap(bench: &Bench<'_>) -> Result<u64, Error> {
+    wire::send(bench.control, &Order::Reap, &[], None)?;
+    match answer(bench)?.head {
+        Answer::Reaped { peak_memory } => Ok(peak_memory),
+        _ => Err(Error::Worker("answered something else".to_owned())),
+    }
+}
+
+/// What came from the job, within its bounds.
+struct Seen {
+    outputs: (Vec<u8>, Vec<u8>),
+    most: usize,
+    over: Option<Limit>,
+    malformed: bool,
+    said: Option<Said>,
+}
+
+impl Seen {
+    fn new(limits: &Limits) -> Seen {
+        Seen {
+            outputs: (Vec::new(), Vec::new()),
+            most: usize::try_from(limits.output).unwrap_or(usize::MAX),
+            over: None,
+            malformed: false,
+            said: None,
+        }
+    }
+
+    /// Takes one message. False when no more is taken.
+    fn take(&mut self, message: &[u8]) -> bool {
+        // Nothing comes after the last word.
+        let frame = frame::read(message).filter(|_| self.said.is_none());
+        let (output, bytes) = match frame {
+            None => {
+                self.malformed = true;
+                return false;
+            }
+            Some(Frame::Last(said)) => {
+                self.said = Some(said);
+                return true;
+            }
+            Some(Frame::Stdout(bytes)) => (&mut self.outputs.0, bytes),
+            Some(Frame::Stderr(bytes)) => (&mut self.outputs.1, bytes),
+        };
+        let room = self.most - output.len();
+        output.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if bytes.len() > room {
+            self.over.get_or_insert(Limit::Output);
+            return false;
+        }
+        true
+    }
+}
+
+/// Until the job's process has ended, by itself or because it was over a limit. Whether the worker went first.
+fn follow(
+    bench: &Bench<'_>,
+    handle: &OwnedFd,
+    pid: i32,
+    results: &OwnedFd,
+    began: Instant,
+    limits: &Limits,
+    seen: &mut Seen,
+) -> Result<bool, Error> {
+    let mut message = vec![0; frame::MOST + 1];
+    let mut hears = true;
+    let mut killed = false;
+    loop {
+        let next = match time_left(pid, began, limits) {
+            Ok(left) => left,
+            Err(limit) => {
+                seen.over.get_or_insert(limit);
+                Duration::MAX
+            }
+        };
+        if !killed && (seen.over.is_some() || seen.malformed) {
+            // Fails only when it has ended by itself.
+            let _ = process::signal_process(handle.as_fd(), libc::SIGKILL);
+            killed = true;
+        }
+        let next = if killed { PATIENCE } else { next };
+        let timeout = Timespec {
+            tv_sec: i64::try_from(next.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: next.subsec_nanos().into(),
+        };
+        let wanted = if hears {
+            PollFlags::IN
+        } else {
+            PollFlags::empty()
+        };
+        let mut all = [
+            PollFd::new(handle, PollFlags::IN),
+            PollFd::from_borrowed_fd(bench.first, PollFlags::IN),
+            PollFd::new(results, wanted),
+        ];
+        match poll(&mut all[..if hears { 3 } else { 2 }], Some(&timeout)) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(0) if killed => {
+                return Err(Error::Worker("has a job that cannot be killed".to_owned()));
+            }
+            other => other.map_err(std::io::Error::from)?,
+        };
+        let ended = !all[0].revents().is_empty();
+        let worker_gone = !all[1].revents().is_empty();
+        // What it said before its end is read up before the end counts. While it runs, what it says is taken in
+        // portions, so that its clock is looked at however much it says.
+        let mut portion = 0;
+        while hears && (ended || portion < PORTION) {
+            portion += 1;
+            match rustix::net::recv(results, message.as_mut_slice(), RecvFlags::DONTWAIT) {
+                Ok((0, _)) => hears = false,
+                Ok((_, length)) => hears = seen.take(&message[..length.min(message.len())]),
+                Err(rustix::io::Errno::AGAIN) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => hears = false,
+            }
+        }
+        if ended || worker_gone {
+            return Ok(!ended);
+        }
+    }
+}
+
+/// Until when the job need not be looked at, or which limit it is over. It has one thread, so its processor time
+/// goes no faster than the clock.
+fn time_left(pid: i32, began: Instant, limits: &Limits) -> Result<Duration, Limit> {
+    let wall = limits.wall.checked_sub(began.elapsed());
+    let wall = wall.filter(|left| !left.is_zero()).ok_or(Limit::Wall)?;
+    // It may just have gone: its handle tells.
+    let used = Duration::from_nanos(pidfd::cpu_ns(pid).unwrap_or(0));
+    let cpu = limits.cpu.checked_sub(used);
+    let cpu = cpu.filter(|left| !left.is_zero()).ok_or(Limit::Cpu)?;
+    Ok(wall.min(cpu))
+}

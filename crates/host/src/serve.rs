@@ -1,0 +1,206 @@
+//! The worker's side: one thread that loads an artifact, and forks for each job.
+
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use portcullis_sys::seccomp::SockFilter;
+use portcullis_sys::spawn::{self, Side};
+use portcullis_sys::wait::{self, Change};
+use portcullis_sys::{process, seccomp};
+use zeroize::Zeroize as _;
+
+use crate::frame::Results;
+use crate::wire::{self, Answer, MOST_BODY, Message, Order};
+
+/// What can run jobs of one kind. It must do all it can before the first job: a job's process has no descriptors
+/// but the one for its results, and few system calls.
+pub trait Engine {
+    /// A loaded artifact.
+    type Loaded;
+
+    /// Takes an artifact, sealed in memory. The error is about the artifact.
+    fn load(&mut self, artifact: File) -> Result<Self::Loaded, String>;
+
+    /// Runs one job to its end and says its last word, in a process of its own that ends afterwards.
+    fn run(&self, loaded: &Self::Loaded, task: Task, results: Results);
+}
+
+/// One job, in its process.
+#[derive(Debug)]
+pub struct Task {
+    /// Its standard input.
+    pub input: Vec<u8>,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// `NAME=value`.
+    pub environment: Vec<String>,
+    /// Bytes of memory that it may have.
+    pub memory: u64,
+    /// Steps that it may make, when they are counted.
+    pub fuel: Option<u64>,
+}
+
+impl Task {
+    /// What this job was given is not there for the next one.
+    fn wipe(&mut self) {
+        self.input.zeroize();
+        self.arguments.zeroize();
+        self.environment.zeroize();
+    }
+}
+
+/// What can prepare modules.
+pub trait Preparer {
+    /// Makes an artifact of a module; with `metered` the engine counts steps. The error is about the module.
+    fn prepare(&self, module: &[u8], metered: bool) -> Result<Vec<u8>, String>;
+}
+
+/// The descriptor of a job's results: what its policy allows to be written to.
+const RESULTS: i32 = 3;
+
+/// The worker's life: until the host closes its end. `arguments` are those of the program.
+pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = String>) -> ! {
+    let Some(control) = begin(arguments) else {
+        process::exit_now(2)
+    };
+    let mut loaded = None;
+    let mut filter = Vec::new();
+    while let Ok(Some(message)) = wire::receive::<Order>(&control, MOST_BODY) {
+        let Message {
+            head,
+            body,
+            descriptor,
+        } = message;
+        let answered = match (head, descriptor) {
+            (Order::Load { filter: given }, Some(artifact)) => {
+                filter = instructions(&given);
+                match engine.load(File::from(artifact)) {
+                    Ok(it) => {
+                        loaded = Some(it);
+                        answer(&control, &Answer::Loaded)
+                    }
+                    Err(why) => answer(&control, &Answer::Refused(why)),
+                }
+            }
+            (
+                Order::Run {
+                    arguments,
+                    environment,
+                    memory,
+                    fuel,
+                },
+                Some(results),
+            ) => {
+                let Some(loaded) = &loaded else { break };
+                let mut task = Task {
+                    input: body,
+                    arguments,
+                    environment,
+                    memory,
+                    fuel,
+                };
+                let started = match spawn::clone_alone() {
+                    Ok(Side::Child) => child(&engine, loaded, task, &filter, &results),
+                    Ok(Side::Parent(pid, handle)) => Ok((pid, handle)),
+                    Err(error) => Err(error),
+                };
+                drop(results);
+                match started {
+                    Ok((pid, handle)) => {
+                        task.wipe();
+                        watch(&control, pid, &handle)
+                    }
+                    Err(error) => answer(&control, &Answer::NotStarted(error.errno())),
+                }
+            }
+            _ => break,
+        };
+        if answered.is_err() {
+            break;
+        }
+    }
+    process::exit_now(0)
+}
+
+/// Prepares one module.
+pub fn serve_preparation(preparer: &impl Preparer, arguments: impl Iterator<Item = String>) -> ! {
+    let Some(control) = begin(arguments) else {
+        process::exit_now(2)
+    };
+    if let Ok(Some(message)) = wire::receive::<Order>(&control, MOST_BODY)
+        && let Order::Prepare { metered } = message.head
+    {
+        let sent = match preparer.prepare(&message.body, metered) {
+            Ok(artifact) => wire::send(&control, &Answer::Prepared, &artifact, None),
+            Err(why) => answer(&control, &Answer::Refused(why)),
+        };
+        process::exit_now(i32::from(sent.is_err()))
+    }
+    process::exit_now(1)
+}
+
+/// Takes its descriptors: the host's end, and nothing in the place of the three standard ones.
+fn begin(arguments: impl Iterator<Item = String>) -> Option<UnixStream> {
+    // A panic has nowhere to write; what it does to a job is told by how the process ends.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut numbers = arguments.skip(1).map(|number| number.parse::<i32>());
+    let (control, null) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    let null = process::inherited(null).ok()?;
+    let control = process::inherited(control).ok()?;
+    for standard in 0..3 {
+        process::replace(null.as_fd(), standard).ok()?;
+    }
+    drop(null);
+    process::close_from(3, &[control.as_raw_fd()]).ok()?;
+    Some(UnixStream::from(control))
+}
+
+fn answer(control: &UnixStream, answer: &Answer) -> std::io::Result<()> {
+    wire::send(control, answer, &[], None)
+}
+
+fn instructions(given: &[wire::Instruction]) -> Vec<SockFilter> {
+    let rows = given.iter();
+    rows.map(|&(code, jt, jf, k)| SockFilter { code, jt, jf, k })
+        .collect()
+}
+
+/// Hands the job to the host, and reaps it when the host has looked at it.
+fn watch(control: &UnixStream, pid: i32, handle: &OwnedFd) -> std::io::Result<()> {
+    wire::send(control, &Answer::Started, &[], Some(handle.as_fd()))?;
+    let over = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+    match wire::receive::<Order>(control, 0)? {
+        Some(Message {
+            head: Order::Reap, ..
+        }) => {}
+        _ => return Err(over()),
+    }
+    let usage = loop {
+        match wait::next_of(pid) {
+            Ok(Some((_, Change::Ended(_, usage)))) => break usage,
+            Ok(Some((_, Change::Stopped(_)))) => {}
+            Ok(None) | Err(_) => return Err(over()),
+        }
+    };
+    let peak_memory = usage.peak_memory_bytes;
+    answer(control, &Answer::Reaped { peak_memory })
+}
+
+/// The job's process.
+fn child<E: Engine>(
+    engine: &E,
+    loaded: &E::Loaded,
+    task: Task,
+    filter: &[SockFilter],
+    results: &OwnedFd,
+) -> ! {
+    let ready = process::keep_only(results.as_fd(), RESULTS)
+        .and_then(|kept| seccomp::install(filter).map(|()| kept));
+    let Ok(kept) = ready else {
+        // Nothing was run, and no last word is said.
+        process::exit_now(1)
+    };
+    engine.run(loaded, task, Results::new(kept));
+    process::exit_now(0)
+}

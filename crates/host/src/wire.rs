@@ -1,0 +1,205 @@
+//! What host and worker say to each other: a length of a head, a length of a body, the head (postcard), the body,
+//! and descriptors beside the first byte. Both sides bound what they take.
+
+use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// The longest head: a filter of 4096 instructions, or arguments.
+const MOST_HEAD: usize = 256 << 10;
+/// The longest body: an input, a module, an artifact.
+pub(crate) const MOST_BODY: usize = 256 << 20;
+
+/// An instruction of a filter.
+pub(crate) type Instruction = (u16, u8, u8, u32);
+
+/// From the host.
+#[derive(Serialize, Deserialize, Debug)]
+pub(crate) enum Order {
+    /// Take the artifact, a descriptor, and the filter under which jobs are to run.
+    Load { filter: Vec<Instruction> },
+    /// Run a job. Its input is the body, where its results go a descriptor.
+    Run {
+        arguments: Vec<String>,
+        environment: Vec<String>,
+        memory: u64,
+        fuel: Option<u64>,
+    },
+    /// The job has ended and was looked at.
+    Reap,
+    /// Prepare the module that is the body.
+    Prepare { metered: bool },
+}
+
+/// From a worker.
+#[derive(Serialize, Deserialize, Debug)]
+pub(crate) enum Answer {
+    /// The artifact can be run.
+    Loaded,
+    /// It cannot, or the module cannot be prepared.
+    Refused(String),
+    /// The job's process is there; a handle to it is beside.
+    Started,
+    /// It could not be created.
+    NotStarted(i32),
+    /// It was reaped; a hint about the memory that it used.
+    Reaped { peak_memory: u64 },
+    /// The artifact is the body.
+    Prepared,
+}
+
+/// One message.
+pub(crate) struct Message<T> {
+    pub(crate) head: T,
+    pub(crate) body: Vec<u8>,
+    pub(crate) descriptor: Option<OwnedFd>,
+}
+
+/// Sends one message. A peer that is gone is an error.
+pub(crate) fn send(
+    to: &UnixStream,
+    head: &impl Serialize,
+    body: &[u8],
+    descriptor: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    let head = postcard::to_stdvec(head).map_err(io::Error::other)?;
+    let too_long = || io::Error::from(io::ErrorKind::InvalidInput);
+    if head.len() > MOST_HEAD || body.len() > MOST_BODY {
+        return Err(too_long());
+    }
+    let length = |part: &[u8]| u32::try_from(part.len()).map_err(|_| too_long());
+    let lengths = [length(&head)?.to_le_bytes(), length(body)?.to_le_bytes()].concat();
+    let front = [lengths, head].concat();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut beside = SendAncillaryBuffer::new(&mut space);
+    let descriptor = descriptor.as_slice();
+    if !descriptor.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(descriptor)) {
+        return Err(too_long());
+    }
+    let parts = [IoSlice::new(&front), IoSlice::new(body)];
+    let sent = loop {
+        match sendmsg(to, &parts, &mut beside, SendFlags::NOSIGNAL) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    let mut to = to;
+    match sent.checked_sub(front.len()) {
+        Some(of_body) => to.write_all(&body[of_body..]),
+        None => to
+            .write_all(&front[sent..])
+            .and_then(|()| to.write_all(body)),
+    }
+}
+
+/// Takes one message whose body has at most `most` bytes; `None` when the peer has closed its end.
+pub(crate) fn receive<T: DeserializeOwned>(
+    from: &UnixStream,
+    most: usize,
+) -> io::Result<Option<Message<T>>> {
+    let mut lengths = [0; 8];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut beside = RecvAncillaryBuffer::new(&mut space);
+    let got = loop {
+        let mut part = [IoSliceMut::new(&mut lengths)];
+        match recvmsg(from, &mut part, &mut beside, RecvFlags::CMSG_CLOEXEC) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => break other?.bytes,
+        }
+    };
+    if got == 0 {
+        return Ok(None);
+    }
+    let descriptor = beside.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut all) => all.next(),
+        _ => None,
+    });
+    let mut from = from;
+    from.read_exact(&mut lengths[got..])?;
+    let length = |at: usize| {
+        let bytes = lengths[at..at + 4].try_into().unwrap_or_default();
+        usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX)
+    };
+    let (head, body) = (length(0), length(4));
+    if head > MOST_HEAD || body > most {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a message of {head} and {body} bytes is not taken"),
+        ));
+    }
+    let head = exactly(from, head)?;
+    let head =
+        postcard::from_bytes(&head).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+    Ok(Some(Message {
+        head,
+        body: exactly(from, body)?,
+        descriptor,
+    }))
+}
+
+/// Memory grows as bytes come, not as they are announced.
+fn exactly(from: &UnixStream, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(length.min(1 << 20));
+    let most = u64::try_from(length).unwrap_or(u64::MAX);
+    from.take(most).read_to_end(&mut bytes)?;
+    match bytes.len() == length {
+        true => Ok(bytes),
+        false => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_message_arrives_with_its_descriptor() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let file = File::open("/dev/null").unwrap();
+        let body = vec![7; 100_000];
+        send(&here, &Order::Reap, &body, Some(file.as_fd())).unwrap();
+        let message: Message<Order> = receive(&there, MOST_BODY).unwrap().unwrap();
+        assert!(matches!(message.head, Order::Reap));
+        assert_eq!(message.body, body);
+        assert!(message.descriptor.is_some());
+        drop(here);
+        assert!(receive::<Order>(&there, 0).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_length_is_not_believed() {
+        let (mut here, there) = UnixStream::pair().unwrap();
+        here.write_all(&[0xff; 8]).unwrap();
+        assert!(receive::<Answer>(&there, MOST_BODY).is_err());
+
+        let (here, there) = UnixStream::pair().unwrap();
+        send(&here, &Answer::Prepared, &[0; 10], None).unwrap();
+        assert!(receive::<Answer>(&there, 9).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..300), small in 0..16_u8) {
+            let (mut here, there) = UnixStream::pair().unwrap();
+            let lengths = [small, 0, 0, 0, 16 - small, 0, 0, 0];
+            here.write_all(&lengths).unwrap();
+            here.write_all(&bytes).unwrap();
+            drop(here);
+            // No panic, no endless wait, and no more memory than there are bytes.
+            let _ = receive::<Answer>(&there, 1 << 10);
+        }
+    }
+}

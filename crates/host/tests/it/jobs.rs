@@ -1,0 +1,158 @@
+//! What each kind of job comes to. After every bad one the same worker runs a good one.
+
+use std::time::Duration;
+
+use portcullis_host::{Artifact, Error, JobError, Limit, Outcome, Worker};
+use portcullis_sys::wait::End;
+
+use crate::puppet::{Puppet, image};
+
+const SIGSYS: End = End::Signaled(31);
+const SIGKILL: End = End::Signaled(9);
+const DENIED: Outcome = Outcome::Denied { layer: "seccomp" };
+
+/// What it is told, the class, and the kernel's record.
+const CASES: &[(&str, Outcome, End)] = &[
+    ("code", Outcome::JobError(JobError::Exit(3)), End::Exited(0)),
+    (
+        "silent",
+        Outcome::JobError(JobError::NoResult),
+        End::Exited(0),
+    ),
+    // Codes that other tools give a meaning buy none.
+    (
+        "silent-code",
+        Outcome::JobError(JobError::NoResult),
+        End::Exited(126),
+    ),
+    ("spin", Outcome::Limit(Limit::Cpu), SIGKILL),
+    ("flood", Outcome::Limit(Limit::Output), SIGKILL),
+    ("open", DENIED, SIGSYS),
+    ("socket", DENIED, SIGSYS),
+    ("thread", DENIED, SIGSYS),
+    ("sleep", DENIED, SIGSYS),
+    ("fork", DENIED, SIGSYS),
+    // Signals to itself, to the worker, and what would hold it: none is sent.
+    ("sigsys", DENIED, SIGSYS),
+    ("sigkill", DENIED, SIGSYS),
+    ("sigxcpu", DENIED, SIGSYS),
+    ("kill-worker", DENIED, SIGSYS),
+    ("stop-worker", DENIED, SIGSYS),
+    ("trace-worker", DENIED, SIGSYS),
+    ("dup", DENIED, SIGSYS),
+    // Closing is none of its calls either.
+    ("close", DENIED, SIGSYS),
+    // The C library's abort(3) cannot raise its signal, and ends at an instruction that is none.
+    (
+        "panic",
+        Outcome::JobError(JobError::Crash(11)),
+        End::Signaled(11),
+    ),
+    (
+        "abort",
+        Outcome::JobError(JobError::Crash(11)),
+        End::Signaled(11),
+    ),
+    (
+        "recurse",
+        Outcome::JobError(JobError::Crash(11)),
+        End::Signaled(11),
+    ),
+    ("memory", Outcome::Limit(Limit::Memory), SIGKILL),
+];
+
+/// Bad last words, or none: the class does not depend on how fast the host ends it.
+const LIARS: &[&str] = &["lie", "long", "empty", "after"];
+
+#[test]
+fn each_kind_of_job_comes_to_its_class() {
+    let mut puppet = Puppet::start();
+    for (what, outcome, end) in CASES {
+        let done = puppet.run(what);
+        assert_eq!(&done.outcome, outcome, "{what}: {done:?}");
+        assert_eq!(done.end, Some(*end), "{what}");
+        good(&mut puppet, what);
+    }
+}
+
+#[test]
+fn what_is_no_result_is_none() {
+    let mut puppet = Puppet::start();
+    for what in LIARS {
+        let done = puppet.run(what);
+        match done.outcome {
+            Outcome::JobError(JobError::NoResult) => {}
+            // It was ended for what it said, by the host and for no limit.
+            Outcome::Ambiguous(_) => panic!("{what} bought a second try: {done:?}"),
+            other => panic!("{what}: {other:?}"),
+        }
+        good(&mut puppet, what);
+    }
+}
+
+fn good(puppet: &mut Puppet, after: &str) {
+    let done = puppet.run("echo");
+    assert_eq!(done.outcome, Outcome::Ok, "after {after}");
+    assert_eq!(done.stdout, b"input", "after {after}");
+    assert_eq!(done.stderr, b"artifact", "after {after}");
+}
+
+#[test]
+fn what_is_measured_is_the_job() {
+    let mut puppet = Puppet::start();
+    let done = puppet.run("spin");
+    let cpu = Duration::from_nanos(done.cpu_ns);
+    assert!(cpu >= Duration::from_millis(200), "{cpu:?}");
+    assert!(done.wall_ns >= done.cpu_ns);
+    assert!(done.peak_memory_bytes > 0);
+    let done = puppet.run("flood");
+    assert_eq!(done.stdout.len(), 1 << 20);
+}
+
+#[test]
+fn the_clock_ends_what_the_processor_does_not() {
+    let mut puppet = Puppet::start();
+    let mut job = Puppet::job("spin");
+    job.limits.cpu = Duration::from_secs(100);
+    job.limits.wall = Duration::from_millis(50);
+    let done = puppet.worker.run(job).unwrap();
+    assert_eq!(done.outcome, Outcome::Limit(Limit::Wall));
+    assert!(done.wall_ns >= 50_000_000);
+}
+
+#[test]
+fn an_artifact_that_the_engine_does_not_take_is_told() {
+    match Puppet::with(b"bad", None) {
+        Err(Error::Refused(why)) => assert_eq!(why, "a bad artifact"),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was taken"),
+    }
+}
+
+#[test]
+fn a_second_worker_is_refused_while_there_is_one() {
+    let puppet = Puppet::start();
+    let artifact = Artifact::trusted(b"artifact").unwrap();
+    let second = Worker::start(&image(), artifact, None, &[]);
+    assert!(matches!(second, Err(Error::Busy)));
+    drop(puppet);
+    assert_eq!(Puppet::start().run("echo").outcome, Outcome::Ok);
+}
+
+#[test]
+fn every_layer_holds() {
+    let puppet = Puppet::start();
+    let enforced = puppet.worker.enforced();
+    let layers: Vec<&str> = enforced.layers.iter().map(|l| l.layer).collect();
+    for layer in [
+        "seccomp",
+        "namespaces",
+        "filesystem",
+        "network",
+        "landlock",
+        "limits",
+    ] {
+        assert!(layers.contains(&layer), "{layer}: {layers:?}");
+    }
+    assert!(enforced.missing.is_empty(), "{:?}", enforced.missing);
+}

@@ -1,0 +1,5 @@
+//! Workers and their jobs from outside: jobs of a program that does what it is told, behind the filters of the real
+//! engine.
+
+mod jobs;
+mod puppet;

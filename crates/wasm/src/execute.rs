@@ -1,0 +1,150 @@
+//! Running: an artifact is loaded once, and instantiated anew in each job's process.
+
+use std::fmt;
+use std::fs::File;
+
+use portcullis_host::{Engine, Results, Said, Task};
+use wasmtime::{InstancePre, Linker, ResourceLimiter, Store, Trap};
+
+use crate::artifact;
+use crate::settings::settings;
+use crate::wasi::{self, Exit, State};
+
+/// The runtime.
+pub struct Runtime {
+    /// One for code that does not count steps, one for code that does.
+    engines: [Result<wasmtime::Engine, String>; 2],
+}
+
+/// An artifact, linked with what jobs are given.
+pub struct Loaded {
+    begin: InstancePre<State>,
+    engine: wasmtime::Engine,
+    metered: bool,
+}
+
+/// More elements of tables than programs have functions.
+const MOST_ELEMENTS: usize = 1 << 20;
+
+impl Runtime {
+    /// The runtime, with what it needs of the machine; it is made before the first fork.
+    pub fn new() -> Runtime {
+        let engine = |metered| wasmtime::Engine::new(&settings(metered)).map_err(|e| e.to_string());
+        Runtime {
+            engines: [engine(false), engine(true)],
+        }
+    }
+}
+
+impl Default for Runtime {
+    fn default() -> Runtime {
+        Runtime::new()
+    }
+}
+
+impl Engine for Runtime {
+    type Loaded = Loaded;
+
+    fn load(&mut self, file: File) -> Result<Loaded, String> {
+        let text = |e: wasmtime::Error| format!("{e:#}");
+        let mut why = String::new();
+        for (engine, metered) in self.engines.iter().zip([false, true]) {
+            let engine = engine.as_ref().map_err(Clone::clone)?;
+            let again = file.try_clone().map_err(|e| e.to_string())?;
+            let module = match artifact::load(engine, again) {
+                Ok(module) => module,
+                // Made with the other setting.
+                Err(e) => {
+                    why = text(e);
+                    continue;
+                }
+            };
+            let mut linker = Linker::new(engine);
+            wasi::link(&mut linker, &module).map_err(text)?;
+            let begin = linker.instantiate_pre(&module).map_err(text)?;
+            // What a thread sets up at its first entry is inherited by every job.
+            wasmtime::Engine::tls_eager_initialize();
+            return Ok(Loaded {
+                begin,
+                engine: engine.clone(),
+                metered,
+            });
+        }
+        Err(why)
+    }
+
+    fn run(&self, loaded: &Loaded, task: Task, results: Results) {
+        let fuel = task.fuel;
+        let mut store = Store::new(&loaded.engine, State::new(task, results));
+        store.limiter(|state| state);
+        let said = match loaded.call(&mut store, fuel) {
+            Ok(()) => Said::Exit(0),
+            Err(error) => said(&error),
+        };
+        store.into_data().results.end(&said);
+    }
+}
+
+impl Loaded {
+    fn call(&self, store: &mut Store<State>, fuel: Option<u64>) -> wasmtime::Result<()> {
+        if self.metered {
+            store.set_fuel(fuel.unwrap_or(u64::MAX))?;
+        }
+        let instance = self.begin.instantiate(&mut *store)?;
+        let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
+        start.call(store, ())
+    }
+}
+
+/// An error of the engine as a last word.
+fn said(error: &wasmtime::Error) -> Said {
+    if let Some(Exit(code)) = error.downcast_ref() {
+        return Said::Exit(*code);
+    }
+    if error.downcast_ref::<OverMemory>().is_some() {
+        return Said::OverMemory;
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Said::OverFuel,
+        Some(trap) => Said::Trap(trap.to_string()),
+        None => Said::Refused(format!("{error:#}")),
+    }
+}
+
+/// The job asked for more memory than it may have.
+#[derive(Debug)]
+struct OverMemory;
+
+impl fmt::Display for OverMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("over its limit of memory")
+    }
+}
+
+impl std::error::Error for OverMemory {}
+
+impl ResourceLimiter for State {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        match self.grow(current, desired) {
+            true => Ok(true),
+            false => Err(OverMemory.into()),
+        }
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        match desired <= MOST_ELEMENTS {
+            true => Ok(true),
+            false => Err(OverMemory.into()),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The WebAssembly engine of the job host: two static programs and what each of them may call.
+//!
+//! Nothing of the engine itself is in the host's process. `portcullis-wasm-prepare` (feature `prepare`) has the
+//! compiler and no runtime, `portcullis-wasm-execute` (feature `execute`) the runtime and no compiler; who carries
+//! them makes [`Image`]s of their files.
+
+#[cfg(feature = "execute")]
+mod artifact;
+#[cfg(feature = "prepare")]
+mod compile;
+#[cfg(feature = "execute")]
+mod execute;
+#[cfg(any(feature = "execute", feature = "prepare"))]
+mod settings;
+#[cfg(feature = "execute")]
+mod wasi;
+
+use portcullis_host::Image;
+
+#[cfg(feature = "prepare")]
+pub use compile::Compiler;
+#[cfg(feature = "execute")]
+pub use execute::Runtime;
+
+/// The program that runs artifacts, from its file and the SHA-256 that it was built with.
+pub fn execute_image(bytes: &'static [u8], sha256: [u8; 32]) -> Image {
+    Image {
+        name: "portcullis-wasm-execute",
+        bytes,
+        sha256,
+        policy: include_str!("../policy/execute.toml"),
+        jobs: include_str!("../policy/job.toml"),
+    }
+}
+
+/// The program that makes them.
+pub fn prepare_image(bytes: &'static [u8], sha256: [u8; 32]) -> Image {
+    Image {
+        name: "portcullis-wasm-prepare",
+        bytes,
+        sha256,
+        policy: include_str!("../policy/prepare.toml"),
+        // It runs none.
+        jobs: "",
+    }
+}

@@ -1,0 +1,16 @@
+//! What preparing and running must agree on; an artifact that was made with other settings is not taken.
+
+use wasmtime::Config;
+
+/// The settings. With `metered` the code counts steps.
+pub(crate) fn settings(metered: bool) -> Config {
+    let mut config = Config::new();
+    config.consume_fuel(metered);
+    // A job's process has no descriptor that its memory's first content could be mapped from: it is copied.
+    config.memory_init_cow(false);
+    // The same bytes on every processor.
+    #[cfg(feature = "prepare")]
+    config.cranelift_nan_canonicalization(true);
+    config.relaxed_simd_deterministic(true);
+    config
+}
