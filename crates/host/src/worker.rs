@@ -216,6 +216,7 @@ impl Started {
             allowed: filter::of_worker(image.policy)?.1,
             mapped: Vec::new(),
             unlisted: Unlisted::Refuse,
+            standard: [const { None }; 3],
             keep: sorted(keep),
             confinement,
             audited: false,

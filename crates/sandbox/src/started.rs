@@ -293,7 +293,8 @@ pub(crate) fn inside(plan: &Plan, pid: i32) -> Result<OwnedFd, Error> {
         path: path.clone(),
         reason,
     };
-    let Some(view) = plan.mounted() else {
+    // One that is sealed in memory has no place among its own files.
+    let Some(place_inside) = plan.mounted().and_then(|view| view.program.as_deref()) else {
         return plan
             .program
             .file()
@@ -305,9 +306,8 @@ pub(crate) fn inside(plan: &Plan, pid: i32) -> Result<OwnedFd, Error> {
     let root = rustix::fs::open(format!("/proc/{pid}/root"), place, Mode::empty());
     let read = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-    let opened = root.and_then(|root| {
-        rustix::fs::openat2(root, view.program.as_c_str(), read, Mode::empty(), within)
-    });
+    let opened =
+        root.and_then(|root| rustix::fs::openat2(root, place_inside, read, Mode::empty(), within));
     let file = File::from(opened.map_err(|e| failed(e.into()))?);
     let seen = file.metadata().map_err(failed)?;
     plan.program.still(&Identity::of(&seen))?;

@@ -93,7 +93,7 @@ fn nothing_of_one_job_is_there_for_the_next() {
     let built = build("job", &[]);
     let pool = pool(1, &built.path);
     for _ in 0..3 {
-        let verdict = pool.run(job(&["mark", "/tmp/mark"])).unwrap();
+        let verdict = pool.run(job(&["mark", "/dev/shm/mark"])).unwrap();
         assert_eq!(verdict.outcome, Outcome::Exited(0));
         let verdict = pool.run(job(&["leave"])).unwrap();
         assert_eq!(verdict.outcome, Outcome::Exited(0));
@@ -176,7 +176,7 @@ fn as_embedder() {
     let mounts = fs::read("/proc/self/mountinfo").unwrap();
     let own = pool(2, &program);
     for _ in 0..5 {
-        let verdict = own.run(job(&["mark", "/tmp/mark"])).unwrap();
+        let verdict = own.run(job(&["mark", "/dev/shm/mark"])).unwrap();
         assert_eq!(verdict.outcome, Outcome::Exited(0));
     }
     own.wait_for(2).unwrap();
@@ -190,7 +190,7 @@ fn as_embedder() {
     // An init ends after all that is below it, which its tracer has reaped by then.
     ended(&handle);
     for _ in 0..2 {
-        let verdict = own.run(job(&["mark", "/tmp/mark"])).unwrap();
+        let verdict = own.run(job(&["mark", "/dev/shm/mark"])).unwrap();
         assert_eq!(verdict.outcome, Outcome::Exited(0));
     }
     own.wait_for(2).unwrap();
