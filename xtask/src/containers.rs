@@ -114,12 +114,14 @@ fn defaults(container: &Container, filter: &Value) -> Result<()> {
     works(&container.start(filter, true, &words)?)
 }
 
-/// Namespaces can be made, and the kernel gives no new /proc where the old one is covered.
+/// Namespaces can be made, but nothing in /proc/sys be bounded, and the kernel gives no new /proc where the old one is
+/// covered.
 fn filter_changed(container: &Container, filter: &Value) -> Result<()> {
     let told = container.doctor(filter, true, 1)?;
-    expect(&told, "namespaces", true, "")?;
-    expect(&told, "network", true, "")?;
-    expect(&told, "filesystem", false, "systempaths=unconfined")
+    for layer in ["namespaces", "network", "filesystem"] {
+        expect(&told, layer, false, "systempaths=unconfined")?;
+    }
+    Ok(())
 }
 
 fn all_changed(container: &Container, filter: &Value) -> Result<()> {

@@ -75,6 +75,9 @@ fn namespaces(errno: i32, root: bool) -> Vec<String> {
             causes.push("AppArmor restricts user namespaces: give the command a profile with `userns,`, or set the sysctl kernel.apparmor_restrict_unprivileged_userns to 0".to_owned());
         }
     }
+    if errno == libc::EROFS {
+        causes.push("/proc/sys is read-only, as in containers, so that nothing in it can be bounded: docker run --security-opt systempaths=unconfined, Kubernetes: procMount: Unmasked with hostUsers: false".to_owned());
+    }
     if errno == libc::ENOSPC && full.is_none() {
         causes.push("there are too many namespaces, or they are nested too deep".to_owned());
     }
