@@ -82,7 +82,7 @@ fn namespaces(errno: i32, root: bool) -> Vec<String> {
         causes.push("there are too many namespaces, or they are nested too deep".to_owned());
     }
     if errno == libc::EPERM && is_filtered() {
-        causes.push(format!("a seccomp filter holds for this process, as in a container: it has to allow clone with namespaces (docker run --security-opt seccomp=portcullis-container.json; Kubernetes: seccompProfile of type Localhost; {CONTAINERS})"));
+        causes.push(format!("a seccomp filter holds for this process, as in a container: it has to allow clone with namespaces (docker run --security-opt seccomp=portcullis-container.json, Kubernetes: seccompProfile of type Localhost, {CONTAINERS})"));
     }
     if errno == libc::EPERM && is_chrooted() {
         causes.push(
@@ -104,7 +104,7 @@ fn mounts(errno: i32) -> Vec<String> {
         return causes;
     }
     if is_filtered() {
-        causes.push(format!("a seccomp filter holds for this process, as in a container: it has to allow the mount family (docker run --security-opt seccomp=portcullis-container.json; {CONTAINERS})"));
+        causes.push(format!("a seccomp filter holds for this process, as in a container: it has to allow the mount family (docker run --security-opt seccomp=portcullis-container.json, {CONTAINERS})"));
     }
     let covered = covered();
     if !covered.is_empty() {
@@ -165,7 +165,7 @@ fn groups(name: &str, root: bool) -> Vec<String> {
     );
     if options.split(',').any(|option| option == "ro") {
         return vec![format!(
-            "{at} is read-only, as in containers: bound the container itself (docker run --memory, --pids-limit; Kubernetes: resources.limits), or give it a tree that it may write (docker run --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw)"
+            "{at} is read-only, as in containers: bound the container itself (docker run --memory, --pids-limit, Kubernetes: resources.limits), or give it a tree that it may write (docker run --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw)"
         )];
     }
     let controllers = fs::read_to_string(Path::new(at).join("cgroup.controllers"));
