@@ -134,6 +134,7 @@ impl Observer for Following {
             init,
             entry,
             check,
+            group: _,
         } = root;
         let start = watch::Start {
             pid,
