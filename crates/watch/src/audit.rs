@@ -68,7 +68,7 @@ pub struct Audited {
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 impl Audit {
-    /// Begins to collect what the kernel tells; read it is by [`Audit::listen`]. It takes the capabilities to ask
+    /// Begins to collect what the kernel tells; it is read by a thread of its own. It takes the capabilities to ask
     /// and to read (`CAP_AUDIT_CONTROL`, `CAP_AUDIT_READ`), in the machine's first namespaces: numbers of
     /// processes are those that are seen there.
     pub fn open() -> Result<Audit, Unread> {

@@ -125,7 +125,7 @@ fn artifact(module: &Path, typed: &PreparingArgs, metered: bool) -> Result<(Arti
         bounds,
     };
     let found = cache.artifact(&image, &wanted, &typed.allow_insecure);
-    Ok(found.with_context(|| neutral::path(module).into_owned())?)
+    found.with_context(|| neutral::path(module).into_owned())
 }
 
 fn open(path: &Path) -> Result<File> {
