@@ -118,6 +118,7 @@ static void set_up(void)
 
 	mkdir("/dev", 0755);
 	mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
+	mounted("devpts", "/dev/pts", "mode=620");
 	console = open("/dev/console", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (tcgetattr(console, &raw) == 0) {
 		cfmakeraw(&raw);

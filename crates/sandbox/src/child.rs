@@ -6,10 +6,10 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use portcullis_sys::exec::{self, CStringArray, Words};
 use portcullis_sys::namespace::{self, Capabilities, Namespaces};
+use portcullis_sys::shared::SharedWord;
 use portcullis_sys::signal::{self, Before, Mask};
 use portcullis_sys::spawn::{self, Side};
 use portcullis_sys::{Error, channel, landlock, limit, mount, process, seccomp};
@@ -60,6 +60,8 @@ pub(crate) struct Prepared<'a> {
     /// Room for the copies of what the view grafts, one per mount.
     pub(crate) copies: &'a mut [Option<OwnedFd>],
     pub(crate) landlock: Option<&'a Rules>,
+    /// How far the launch exec is: for the launcher, when the child ends behind a filter that may let it say nothing.
+    pub(crate) launch: &'a SharedWord,
     /// What it does instead of executing the program.
     pub(crate) attempt: Option<&'a [Step]>,
     /// What the program may keep of the capabilities in its own namespace.
@@ -74,16 +76,9 @@ pub(crate) struct Parking {
     pub(crate) words: Words,
 }
 
-/// How far the launch exec is. Every process has its own: the launcher reads that of the child, at the same address
-/// in the child's copy of its memory, when the child ends behind a filter that may let it say nothing.
-static LAUNCH: AtomicU64 = AtomicU64::new(0);
-/// It was begun. Anything above 0 but for this is the error number with which it failed.
+/// What a child puts into [`Prepared::launch`] when it begins to execute its program. Anything else above 0 is the error
+/// number with which that failed.
 pub(crate) const EXECUTING: u64 = u64::MAX;
-
-/// Where [`LAUNCH`] is, in the launcher and in each child of it.
-pub(crate) fn launch_address() -> u64 {
-    std::ptr::from_ref(&LAUNCH).addr() as u64
-}
 
 /// The steps of the child, in order; the byte that names one in a complaint.
 pub(crate) const STEPS: [&str; 20] = [
@@ -221,7 +216,7 @@ fn program(prepared: &mut Prepared<'_>) -> ! {
     let cookie = prepared.filter.cookie();
     let error = match &mut prepared.parking {
         None => {
-            LAUNCH.store(EXECUTING, Ordering::SeqCst);
+            prepared.launch.store(EXECUTING);
             exec::execute(
                 prepared.program,
                 prepared.arguments,
@@ -229,20 +224,20 @@ fn program(prepared: &mut Prepared<'_>) -> ! {
                 cookie,
             )
         }
-        Some(parking) => parking.execute(cookie),
+        Some(parking) => parking.execute(cookie, prepared.launch),
     };
     // On success nothing of this remains. On failure the filter is loaded already and may allow neither a write nor
     // an exit: what is left here tells.
     let number = u64::from(error.errno().unsigned_abs());
-    LAUNCH.store(number, Ordering::SeqCst);
+    prepared.launch.store(number);
     complain(prepared, (EXECUTES, error))
 }
 
 impl Parking {
     /// Waits for a message and executes what it says; returns only on failure.
-    fn execute(&mut self, cookie: u64) -> Error {
+    fn execute(&mut self, cookie: u64, launch: &SharedWord) -> Error {
         let heard = channel::receive(self.from.as_fd(), self.words.room(), cookie);
-        LAUNCH.store(EXECUTING, Ordering::SeqCst);
+        launch.store(EXECUTING);
         let (length, [program, standard @ ..]) = match heard {
             // Nothing will be said any more.
             Ok((0, _)) => process::exit_now(0),

@@ -13,7 +13,7 @@ use portcullis_sys::{process, seccomp};
 
 use crate::Error;
 use crate::cgroup::Group;
-use crate::child::{self, COMPLAINT, EXECUTES, EXECUTING, STEPS};
+use crate::child::{COMPLAINT, EXECUTES, EXECUTING, STEPS};
 use crate::identity::Identity;
 use crate::mapped;
 use crate::plan::Plan;
@@ -203,7 +203,7 @@ pub(crate) fn let_go(plan: &Plan, started: &Started) -> Result<(), Error> {
 }
 
 /// From the child's first word to its exec stop. It runs freely: its filter may let it say nothing in the end, so
-/// how far it came is read from its memory.
+/// how far it came is in memory that both have.
 pub(crate) fn until_exec(plan: &Plan, started: &Started) -> Result<(), Error> {
     let pid = started.pid;
     loop {
@@ -218,12 +218,12 @@ pub(crate) fn until_exec(plan: &Plan, started: &Started) -> Result<(), Error> {
             Stop::Event(event::EXEC, _) => return Ok(()),
             Stop::Event(event::EXIT, _) => {
                 let status = ptrace::event_message(pid)?;
-                // Where its memory is gone already, the kernel ended it in the middle of the exec.
-                match ptrace::peek(pid, child::launch_address()).unwrap_or(0) {
+                match started.launch.load() {
                     0 => 0,
                     EXECUTING if status & 0x7f == libc::SIGSYS as u64 => {
                         return Err(Error::FilterRefusedLaunch);
                     }
+                    // The kernel ended it in the middle of the exec.
                     EXECUTING => 0,
                     number => return Err(exec_failed(number)),
                 }

@@ -7,6 +7,7 @@ use portcullis_sys::exec::{CStringArray, Words};
 use portcullis_sys::namespace::Namespaces;
 use portcullis_sys::ptrace::{self, Options};
 use portcullis_sys::seccomp::{self, SockFilter};
+use portcullis_sys::shared::SharedWord;
 use portcullis_sys::signal::{self, Forwarding};
 use portcullis_sys::wait::{self, Change};
 use portcullis_sys::{channel, process};
@@ -75,6 +76,8 @@ pub(crate) struct Started {
     pub(crate) up: OwnedFd,
     /// What it waits for.
     pub(crate) down: OwnedFd,
+    /// How far its launch exec is.
+    pub(crate) launch: SharedWord,
     /// Removed after its processes are gone.
     pub(crate) group: Option<Group>,
     /// Of a program whose output is bounded.
@@ -120,6 +123,7 @@ pub(crate) fn prepare(
     let group = grouped(&plan.bounds)?;
     let doors = group.as_ref().map_or(Ok(Doors::default()), Group::doors);
     let doors = doors.map_err(no_group)?;
+    let launch = SharedWord::new()?;
     let mask = signal::block_all()?;
     // The program and the pipes are close-on-exec.
     let own = [
@@ -140,6 +144,7 @@ pub(crate) fn prepare(
         environment: &environment,
         filter: &filter,
         keep: &plan.keep,
+        launch: &launch,
         open: &open,
         relayed: relayed.as_ref(),
         mask: &mask,
@@ -177,6 +182,7 @@ pub(crate) fn prepare(
         init: namespaced.then_some(first),
         up: up_heard,
         down: down_write,
+        launch,
         group,
         relay,
         armed: true,

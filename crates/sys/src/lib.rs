@@ -22,6 +22,7 @@ pub mod process;
 pub mod ptrace;
 pub mod registers;
 pub mod seccomp;
+pub mod shared;
 pub mod signal;
 pub mod spawn;
 pub mod wait;

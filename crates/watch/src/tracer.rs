@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use portcullis_abi::Arch;
+use portcullis_abi::{Arch, KernelVersion};
 use portcullis_sys::ptrace::{self, SyscallStop, Trapped};
 use portcullis_sys::registers::Registers;
 use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
@@ -115,6 +115,7 @@ fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Er
         thinned: HashSet::new(),
         signaled: HashSet::new(),
         own: HashMap::new(),
+        tells_own: tells_own(),
         own_ended: HashSet::new(),
         refused,
         ended: None,
@@ -164,6 +165,20 @@ fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Er
     })
 }
 
+/// Whether the end of a task tells that a filter of the program's own ended it. Before Linux 5.16 a dump of core ended
+/// other tasks too as if they had been killed (`zap_threads` of fs/coredump.c); on x86_64 their registers say that they
+/// had not.
+fn tells_own() -> bool {
+    const ALONE: KernelVersion = KernelVersion::new(5, 16);
+    let name = rustix::system::uname();
+    let release = name
+        .release()
+        .to_str()
+        .ok()
+        .and_then(|name| name.parse().ok());
+    cfg!(target_arch = "x86_64") || release.is_some_and(|release: KernelVersion| release >= ALONE)
+}
+
 /// What is remembered of a task.
 #[derive(Clone, Copy, Default)]
 struct Task {
@@ -198,6 +213,8 @@ struct Tracer<'a> {
     signaled: HashSet<i32>,
     /// Tasks that ended as if a filter had killed them, in a call that the policy lets be made, by process.
     own: HashMap<i32, usize>,
+    /// What stands in `own` can be relied on.
+    tells_own: bool,
     /// Processes that a filter of the program's own ended.
     own_ended: HashSet<i32>,
     refused: Option<String>,
@@ -383,7 +400,7 @@ impl Tracer<'_> {
                 Answer::ThreadKilled
             }
             // Nothing but a filter ends a task so without a signal stop, and it was not this one.
-            _ if registers.was_killed() => {
+            _ if self.tells_own && registers.was_killed() => {
                 *self.own.entry(pid).or_default() += 1;
                 Answer::OwnKilled
             }

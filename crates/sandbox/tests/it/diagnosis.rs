@@ -201,6 +201,16 @@ fn a_kill_by_a_filter_of_the_programs_own_is_told_as_one() {
     ] {
         // The policy lets all be made.
         let verdict = run(&built, Denied::kill(&[]), way);
+        if cfg!(target_arch = "aarch64") && harness::release() < (5, 16) {
+            // A dump of core makes others end alike.
+            let ended = match outcome {
+                Outcome::OwnFilter => Outcome::Signaled(libc::SIGSYS),
+                other => other,
+            };
+            assert_eq!(verdict.outcome, ended, "{way}");
+            assert!(verdict.report.denials.is_empty(), "{way}");
+            continue;
+        }
         assert_eq!(verdict.outcome, outcome, "{way}");
         let denial = only(&verdict);
         assert_eq!(denial.answer, answer, "{way}");

@@ -109,6 +109,14 @@ fn as_faulty_launcher() {
     process::exit_now(code);
 }
 
+/// Whether nobody makes the call on this machine: the initial RAM file system cannot be replaced (pivot_root(2)), and
+/// what is mounted on it is not detached.
+fn is_spared(name: &str) -> bool {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let initial = |line: &str| line.contains(" / / ") && line.contains(" - rootfs ");
+    ["pivot_root", "umount2"].contains(&name) && mounts.lines().any(initial)
+}
+
 /// Not a test: starts the launchers, adopts whom they leave, and waits for all.
 #[test]
 #[ignore = "started by another test"]
@@ -138,7 +146,7 @@ fn as_adopter() {
                 .unwrap();
             let code = launcher.wait().unwrap().code();
             ran += usize::from(code == Some(RAN));
-            if LAYERS.contains(name) && code == Some(RAN) {
+            if LAYERS.contains(name) && !is_spared(name) && code == Some(RAN) {
                 wrong.push(format!("{name}: the program ran without what it makes"));
             }
             // Whoever is left is this process's now. It is not waited for in vain: who starts this does not
