@@ -55,7 +55,7 @@ use crate::verdict::Verdict;
 ///     Decision { action, rule: None }
 /// };
 /// let follow = move |root: Root<'_>| {
-///     let Root { pid, init, entry, check } = root;
+///     let Root { pid, init, entry, check, .. } = root;
 ///     let start = watch::Start { pid, init, entry, check, audit: None };
 ///     let record = watch::follow(start, watch::Mode::Enforce, &decide)?;
 ///     Ok(Followed {
