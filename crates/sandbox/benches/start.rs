@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use portcullis_policy::{Action, ActionMap, Call, Policy, toml};
 use portcullis_sandbox::{
-    Confinement, Features, Filter, Followed, Job, Mode, Observer, Outcome, Plan, Pool, Program,
-    Root, Spec, Unlisted,
+    Confinement, Features, Filter, Followed, Job, Observer, Outcome, Plan, Pool, Program, Root,
+    Spec,
 };
 use portcullis_sys::wait::{self, Change, End};
 use portcullis_watch::{self as watch, Decision};
@@ -82,20 +82,10 @@ fn pool(policy: &str, program: PathBuf) -> Result<Pool<()>, Failure> {
 }
 
 fn plan(program: &Path) -> Result<Plan, portcullis_sandbox::Error> {
-    let spec = Spec {
-        program: Program::open(program)?,
-        arguments: vec![program.into()],
-        environment: Vec::new(),
-        mode: Mode::Enforce,
-        traced: false,
-        audited: false,
-        allowed: 0,
-        mapped: Vec::new(),
-        unlisted: Unlisted::Allow,
-        keep: Vec::new(),
-        standard: [const { None }; 3],
-        confinement: Confinement::new(PathBuf::from("/")),
-    };
+    let spec = Spec::new(
+        Program::open(program)?,
+        Confinement::new(PathBuf::from("/")),
+    );
     Plan::new(spec, &Features::probe())
 }
 

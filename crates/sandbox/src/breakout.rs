@@ -179,18 +179,11 @@ impl Stage {
             ..Limits::default()
         };
         let spec = Spec {
-            program: plan.program.again()?,
-            arguments: vec!["portcullis".into()],
-            environment: Vec::new(),
             mode: plan.mode,
-            traced: false,
-            audited: false,
             allowed: plan.allowed,
-            mapped: Vec::new(),
             unlisted: plan.unlisted,
             keep: plan.keep.clone(),
-            standard: [const { None }; 3],
-            confinement,
+            ..Spec::new(plan.program.again()?, confinement)
         };
         Plan::new(spec, features)
     }

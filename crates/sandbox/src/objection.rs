@@ -165,25 +165,11 @@ mod tests {
     use crate::confinement::Confinement;
     use crate::features::Features;
     use crate::identity::Program;
-    use crate::mapped::Unlisted;
-    use crate::plan::{Mode, Spec};
+    use crate::plan::Spec;
 
     fn plan(confinement: Confinement) -> Plan {
         let program = std::env::current_exe().unwrap();
-        let spec = Spec {
-            program: Program::open(&program).unwrap(),
-            arguments: vec!["program".into()],
-            environment: Vec::new(),
-            mode: Mode::Enforce,
-            traced: false,
-            allowed: 0,
-            mapped: Vec::new(),
-            unlisted: Unlisted::Allow,
-            keep: Vec::new(),
-            standard: [const { None }; 3],
-            confinement,
-            audited: false,
-        };
+        let spec = Spec::new(Program::open(&program).unwrap(), confinement);
         Plan::new(spec, &Features::probe()).unwrap()
     }
 

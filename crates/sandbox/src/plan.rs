@@ -52,6 +52,27 @@ pub struct Spec {
     pub audited: bool,
 }
 
+impl Spec {
+    /// `program` under its own name, with the standard streams of this process, no environment and nothing that was
+    /// analysed: for a plan that is looked at or tried, and to begin with.
+    pub fn new(program: Program, confinement: Confinement) -> Spec {
+        Spec {
+            arguments: vec![program.path().into()],
+            program,
+            environment: Vec::new(),
+            mode: Mode::Enforce,
+            traced: false,
+            audited: false,
+            allowed: 0,
+            mapped: Vec::new(),
+            unlisted: Unlisted::Allow,
+            keep: Vec::new(),
+            standard: [const { None }; 3],
+            confinement,
+        }
+    }
+}
+
 /// Whether calls outside the set are denied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {

@@ -2,13 +2,12 @@
 //!
 //! What is tried is what `run` does, up to where the program would begin; the child is then killed.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use portcullis_sandbox::{
-    Confinement, Error, Features, LayerName, Mode, Network, Plan, Program, Spec, Unlisted, rehearse,
+    Confinement, Error, Features, LayerName, Network, Plan, Program, Spec, rehearse,
 };
 
 use crate::args::{DoctorArgs, Format, LevelArg};
@@ -249,20 +248,7 @@ fn try_it(wanted: Confinement, features: &Features) -> Result<String, Error> {
 fn plan(confinement: Confinement, features: &Features) -> Result<Plan, Error> {
     let itself = PathBuf::from("/proc/self/exe");
     let program = std::fs::canonicalize(&itself).unwrap_or(itself);
-    let spec = Spec {
-        program: Program::open(&program)?,
-        arguments: vec![OsString::from("portcullis")],
-        environment: Vec::new(),
-        mode: Mode::Enforce,
-        traced: false,
-        allowed: 0,
-        mapped: Vec::new(),
-        unlisted: Unlisted::Allow,
-        keep: Vec::new(),
-        standard: [const { None }; 3],
-        confinement,
-        audited: false,
-    };
+    let spec = Spec::new(Program::open(&program)?, confinement);
     Plan::new(spec, features)
 }
 

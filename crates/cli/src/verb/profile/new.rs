@@ -10,9 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use portcullis_sandbox::{
-    Confinement, Features, Limits, Mode, Plan, Program, Shown, Spec, Unlisted,
-};
+use portcullis_sandbox::{Confinement, Features, Limits, Plan, Program, Shown, Spec};
 use portcullis_sys::wait::End;
 use portcullis_watch::record::{self, Ending, Fact, Full, Sink, Touched};
 
@@ -278,20 +276,7 @@ fn plan(places: &Places, file: &Path) -> Result<Plan> {
 fn of(mut wanted: Confinement, places: &Places, file: &Path) -> Result<Plan> {
     wanted.homes = places.home.iter().cloned().collect();
     wanted.runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let spec = Spec {
-        program: Program::open(file)?,
-        arguments: vec!["program".into()],
-        environment: Vec::new(),
-        mode: Mode::Enforce,
-        traced: false,
-        allowed: 0,
-        mapped: Vec::new(),
-        unlisted: Unlisted::Allow,
-        keep: Vec::new(),
-        standard: [const { None }; 3],
-        confinement: wanted,
-        audited: false,
-    };
+    let spec = Spec::new(Program::open(file)?, wanted);
     Ok(Plan::new(spec, &Features::probe())?)
 }
 
