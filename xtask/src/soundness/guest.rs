@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use portcullis_abi::Arch;
+use rustix::process::Signal;
 
 use super::{finding, head, missed, row};
 use crate::kernels::{self, Ended, Script, Seen};
@@ -22,9 +23,43 @@ use crate::{arm64, place, portcullis, process, strace};
 
 /// The workloads that are played there: of small programs, which need no network.
 const NAMES: &[&str] = &[
-    "ls", "sort", "tail", "timeout", "xargs", "grep", "sed", "diff", "patch", "busybox", "xz",
-    "gzip", "tar", "cp", "dd", "bzip2", "find", "zstd", "dash", "mawk", "gawk", "jq", "sqlite3",
+    "ls",
+    "sort",
+    "tail",
+    "timeout",
+    "xargs",
+    "grep",
+    "sed",
+    "diff",
+    "patch",
+    "busybox",
+    "xz",
+    "gzip",
+    "tar",
+    "cp",
+    "dd",
+    "bzip2",
+    "find",
+    "zstd",
+    "dash",
+    "mawk",
+    "gawk",
+    "jq",
+    "sqlite3",
+    // Go.
+    "fzf",
+    "esbuild",
+    "nats-server",
 ];
+/// What is said there to a server that listens on the workload's first port; servers that are not here
+/// are not played, because the workloads' own clients are here.
+const SAID: &[(&str, &str)] = &[(
+    "nats-server",
+    "CONNECT {\"verbose\":false}\r\nSUB one 1\r\nPUB one 5\r\nhello\r\nUNSUB 1\r\nPING\r\n\
+     PUB $JS.API.STREAM.CREATE.kept answer 54\r\n\
+     {\"name\":\"kept\",\"subjects\":[\"kept.*\"],\"storage\":\"file\"}\r\n\
+     PUB kept.one 5\r\nhello\r\nPING\r\n",
+)];
 /// The scratch directory's archive in the machine.
 const SCRATCH: &str = "scratch.tar";
 /// What is left out of the machine's memory: texts for people, and directories that the machine has.
@@ -157,22 +192,41 @@ fn file(root: &Path, dir: &Path, path: &str) -> PathBuf {
     }
 }
 
-/// The steps, with their arguments, inputs and exit codes; those that ask the web server, which stands
-/// here, are left out.
-fn steps(
-    workload: &Workload,
-) -> impl Iterator<Item = (&'static [&'static str], &'static str, i32)> {
-    let runs = workload.steps.iter().filter_map(|step| match step {
+/// What a step is there.
+struct Played {
+    args: &'static [&'static str],
+    /// Standard input, or what is said to the server.
+    input: &'static str,
+    /// Its exit code.
+    code: i32,
+    /// What ends it, if it serves.
+    until: Option<Signal>,
+}
+
+/// The steps; those that ask the web server, which stands here, are left out.
+fn steps(workload: &Workload) -> impl Iterator<Item = Played> {
+    let said = SAID.iter().find(|(name, _)| *name == workload.name);
+    let steps = workload.steps.iter().filter_map(move |step| match *step {
         Step::Run {
             args, input, code, ..
-        } => Some((*args, *input, *code)),
-        Step::Serve { .. } => None,
+        } => Some(Played {
+            args,
+            input,
+            code,
+            until: None,
+        }),
+        Step::Serve {
+            args, signal, code, ..
+        } => said.map(|(_, input)| Played {
+            args,
+            input,
+            code,
+            until: Some(signal),
+        }),
     });
-    runs.filter(|(args, input, _)| {
-        !args
-            .iter()
-            .chain([input])
-            .any(|word| word.contains("{http}"))
+    steps.filter(|played| {
+        let mut words = played.args.iter().chain([&played.input]);
+        !words.any(|word| word.contains("{http}"))
     })
 }
 
@@ -183,22 +237,40 @@ fn scripts_of(workload: &Workload, scratch: &Scratch) -> Result<Vec<Script>> {
     };
     let dir = quoted(&scratch.path().to_string_lossy());
     let mut scripts = Vec::new();
-    for (index, (args, input, _)) in steps(workload).enumerate() {
+    for (index, played) in steps(workload).enumerate() {
         let fresh = format!("/busybox rm -rf {dir}; /busybox tar -xf /{SCRATCH} -C / || exit 125");
-        let args = args.iter().map(|word| quoted(&scratch.values.fill(word)));
+        let args = played
+            .args
+            .iter()
+            .map(|word| quoted(&scratch.values.fill(word)));
         let args = args.collect::<Vec<_>>().join(" ");
         // The environment of the workloads that run here.
-        let text = format!(
-            "{}\ncd {dir} || exit 125\n\
-             /busybox cat /input | /busybox env -i HOME={dir} LC_ALL=C TZ=UTC \
+        let traced = format!(
+            "/busybox env -i HOME={dir} LC_ALL=C TZ=UTC \
              PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin \
-             /usr/bin/strace -f -qq -X raw -o /trace -- {path} {args} >/out 2>/err\n\
+             /usr/bin/strace -f -qq -X raw -o /trace -- {path} {args} >/out 2>/err"
+        );
+        let played_by = match played.until {
+            None => format!("/busybox cat /input | {traced}\n"),
+            // It can be connected to when it listens, and then answers before it is told to end.
+            Some(signal) => format!(
+                "{traced} &\ntracer=$!\n\
+                 until /busybox nc 127.0.0.1 {} </input >/said 2>/dev/null; do\n\
+                 kill -0 $tracer 2>/dev/null || break\ndone\n\
+                 kill -{} $(/busybox pidof {})\nwait $tracer\n",
+                scratch.values.port,
+                signal.as_raw(),
+                workload.name,
+            ),
+        };
+        let text = format!(
+            "{}\ncd {dir} || exit 125\n{played_by}\
              code=$?\n/busybox cat /trace\n/busybox tail -n 12 /err >&2\nexit $code\n",
             if index == 0 { &fresh } else { "" }
         );
         scripts.push(Script {
             text,
-            input: input.as_bytes().to_vec(),
+            input: played.input.as_bytes().to_vec(),
         });
     }
     Ok(scripts)
@@ -221,12 +293,13 @@ fn calls(
         "not all steps were run"
     );
     let mut calls = Vec::new();
-    for (index, ((_, _, code), seen)) in steps(workload).zip(seen).enumerate() {
+    for (index, (played, seen)) in steps(workload).zip(seen).enumerate() {
         ensure!(
-            seen.ended == Ended::Exit(code),
-            "step {}: {:?}, not code {code}\n    {}",
+            seen.ended == Ended::Exit(played.code),
+            "step {}: {:?}, not code {}\n    {}",
             index + 1,
             seen.ended,
+            played.code,
             String::from_utf8_lossy(&seen.stderr)
         );
         let trace = String::from_utf8_lossy(&seen.stdout);
