@@ -122,11 +122,15 @@ impl Registers {
     }
 
     /// At the end of a task in a call: whether the call can be one that a filter killed, and is not one that was
-    /// interrupted. What has returned cannot be told: x0 has its first argument or its result.
+    /// interrupted. What has returned cannot be told, because x0 has its first argument or its result; but a new
+    /// task that has not run yet can: there 0 stands behind the call that made it (`copy_thread` of the kernel's
+    /// `process.c`), where `clone` has flags and `clone3` a pointer.
     pub fn was_killed(&self) -> bool {
         /// `EINTR`, and `ERESTARTSYS` to `ERESTART_RESTARTBLOCK` of the kernel's `linux/errno.h`.
         const INTERRUPTED: [i64; 6] = [-4, -512, -513, -514, -515, -516];
-        !INTERRUPTED.contains(&(self.x[0] as i64))
+        let makes_tasks = [libc::SYS_clone, libc::SYS_clone3].contains(&(self.x[8] as i64));
+        let is_new = makes_tasks && self.x[0] == 0;
+        !is_new && !INTERRUPTED.contains(&(self.x[0] as i64))
     }
 
     /// Behind a call: whether the instruction that made it is `svc`, so that another one can be made there
