@@ -1,4 +1,4 @@
-//! `cargo xtask kernels [--quick]`: what this project says of kernels, tried on them.
+//! `cargo xtask kernels [--quick | --only WORDS]`: what this project says of kernels, tried on them.
 //!
 //! Each kernel of the matrix boots in an emulated machine whose first file system holds our static command
 //! and the programs of `testdata/guest`; the suites run inside, as root and as an ordinary user, and the
@@ -30,6 +30,7 @@ mod table;
 mod threads;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,7 @@ use image::Image;
 use initramfs::Files;
 use machine::Run;
 use step::Step;
-use suite::{Case, Environment, SUITES};
+use suite::{Case, Environment, SUITES, Scope};
 use table::Row;
 
 pub(crate) use scripts::{Script, run_scripts};
@@ -75,25 +76,39 @@ enum Machine {
     Emulated(Image, Arch, Variant),
 }
 
+/// As the table says it: `6.1.0-50-cloud-arm64 aarch64 no Landlock`.
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Machine::Here(host) => write!(f, "{} {} this machine", host.release, host.arch),
+            Machine::Emulated(image, arch, variant) => {
+                write!(f, "{} {arch} {variant}", image.release)
+            }
+        }
+    }
+}
+
 /// `cargo xtask kernels`.
 pub(crate) fn run(words: &[String]) -> Result<()> {
     match words {
         [] => {
             lost::check()?;
-            let rows = tried(&SERIES, &VARIED)?;
+            let rows = tried(&SERIES, &VARIED, "")?;
             // A case that runs nowhere is no test.
             let nowhere = table::nowhere(&rows);
             ensure!(nowhere.is_empty(), "ran nowhere: {nowhere:?}");
             Ok(())
         }
-        [flag] if flag == "--quick" => tried(&QUICK, &[]).map(drop),
+        [flag] if flag == "--quick" => tried(&QUICK, &[], "").map(drop),
+        // Whoever mends what failed somewhere tries it there.
+        [flag, name] if flag == "--only" => tried(&SERIES, &VARIED, name).map(drop),
         [flag] if flag == "--write" => lost::write(),
         other => bail!("unknown: {}", other.join(" ")),
     }
 }
 
-/// Runs the suites everywhere and prints the table.
-fn tried(series: &[Series], varied: &[Series]) -> Result<Vec<Row>> {
+/// Runs the suites on the machines whose names have `only`, and prints the table.
+fn tried(series: &[Series], varied: &[Series], only: &str) -> Result<Vec<Row>> {
     let start = Instant::now();
     let missing = needs::provide()?;
     ensure!(missing.is_empty(), "missing: {}", missing.join(" "));
@@ -102,7 +117,9 @@ fn tried(series: &[Series], varied: &[Series]) -> Result<Vec<Row>> {
         ensure!(!place::on_ci(), "only root can try what root has");
         println!("kernels: not by root: on this machine nothing is tried as root");
     }
-    let machines = machines(series, varied)?;
+    let mut machines = machines(series, varied)?;
+    machines.retain(|machine| machine.to_string().contains(only));
+    ensure!(!machines.is_empty(), "no machine is called {only}");
     let mut files = Vec::new();
     for arch in cross::ARCHES {
         files.push((arch, programs_of(arch)?));
@@ -251,7 +268,8 @@ fn fill(
     let mut files = programs.context("no programs")?.1.clone();
     let mut chosen: Vec<(usize, &'static str, Case)> = Vec::new();
     for (at, environment) in environments.iter().enumerate() {
-        for (suite, cases) in SUITES {
+        let here = |scope| environment.plain || scope == Scope::Everywhere;
+        for (suite, _, cases) in SUITES.iter().filter(|(_, scope, _)| here(*scope)) {
             let cases = cases(environment, &mut files).context(*suite)?;
             let tally = rows[at].tallies.entry(suite).or_default();
             for case in cases {
@@ -280,7 +298,7 @@ fn fill(
     }
     for ((at, suite, case), seen) in chosen.into_iter().zip(&seen) {
         let tally = rows[at].tallies.entry(suite).or_default();
-        tally.took += seen.took;
+        *tally.took.entry(case.name.clone()).or_default() += seen.took;
         match (case.judge)(seen) {
             Ok(compared) => {
                 tally.compared += compared;

@@ -70,6 +70,8 @@ const NEEDS: &[(&str, Feature)] = &[
         "it::confined::a_program_of_root_becomes_another_user",
         Feature::IdmappedTmpfs,
     ),
+    // Whoever is not root runs each of its parts anyhow.
+    ("it::confined::nobody_is_confined_as_well", Feature::Root),
     ("it::faults::", Feature::MountSetattr),
     ("it::faults::", Feature::Landlock),
     ("it::faults::", Feature::Userns),
@@ -102,6 +104,13 @@ const NEEDS: &[(&str, Feature)] = &[
         "it::observe::a_foreign_call_is_killed_even_when_observing",
         Feature::X86_64,
     ),
+];
+
+/// What takes long and is not tried again where something of the machine is changed: ways out are tried there by
+/// the suite of the layers, and interruptions know nothing of what is changed.
+const ALIKE: &[&str] = &[
+    "it::breakout::",
+    "it::faults::a_storm_of_signals_disturbs_no_launch",
 ];
 
 /// Adds the tests of an architecture, and what they read.
@@ -178,6 +187,12 @@ pub(crate) fn cases(environment: &Environment, files: &mut Files) -> Result<Vec<
         }
     }
     ensure!(!cases.is_empty(), "no tests were added");
+    if !environment.plain {
+        // The others know nothing of what is changed.
+        let confines = |need: &Need| !ARCHES.contains(&need.feature);
+        let alike = |case: &Case| ALIKE.iter().any(|name| case.name.starts_with(name));
+        cases.retain(|case| case.needs.iter().any(confines) && !alike(case));
+    }
     Ok(cases)
 }
 

@@ -13,23 +13,34 @@ use super::{
 
 /// Every suite, in the order of the table's columns.
 pub(crate) const SUITES: &[Suite] = &[
-    ("features", features::cases),
-    ("filters", filters::cases),
-    ("threads", threads::cases),
-    ("confined", confined::cases),
-    ("layers", layers::cases),
-    ("doctor", doctor::cases),
-    ("diagnosis", diagnosis::cases),
-    ("audited", audited::cases),
-    ("recorded", recorded::cases),
-    ("tests", crate_tests::cases),
+    ("features", Scope::Everywhere, features::cases),
+    ("filters", Scope::Plain, filters::cases),
+    ("threads", Scope::Plain, threads::cases),
+    ("confined", Scope::Everywhere, confined::cases),
+    ("layers", Scope::Everywhere, layers::cases),
+    ("doctor", Scope::Everywhere, doctor::cases),
+    ("diagnosis", Scope::Plain, diagnosis::cases),
+    ("audited", Scope::Plain, audited::cases),
+    ("recorded", Scope::Plain, recorded::cases),
+    ("tests", Scope::Everywhere, crate_tests::cases),
 ];
 
-/// A suite: its name, and its cases in an environment; what their steps read is added to the files.
+/// A suite: its name, where it is tried, and its cases in an environment; what their steps read is added to
+/// the files.
 pub(crate) type Suite = (
     &'static str,
+    Scope,
     fn(&Environment, &mut Files) -> Result<Vec<Case>>,
 );
+
+/// The machines on which a suite is tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Scope {
+    /// All of them.
+    Everywhere,
+    /// Those of which nothing is changed: its cases ask for nothing that the changes are about.
+    Plain,
+}
 
 /// Where cases run.
 #[derive(Clone, Debug)]

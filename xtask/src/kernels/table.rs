@@ -33,8 +33,8 @@ pub(crate) struct Tally {
     pub(crate) without: BTreeMap<String, BTreeSet<String>>,
     /// What is wrong.
     pub(crate) failures: Vec<String>,
-    /// What its cases took by the machine's own clock.
-    pub(crate) took: Duration,
+    /// What each of its cases took by the machine's own clock.
+    pub(crate) took: BTreeMap<String, Duration>,
 }
 
 impl Row {
@@ -59,7 +59,8 @@ impl Row {
     }
 }
 
-/// Prints the table; a number is what was compared, `FAILED` stands where something is wrong.
+/// Prints the table; a number is what was compared, `FAILED` stands where something is wrong, `-` where a
+/// suite is not tried.
 pub(crate) fn print(rows: &[Row]) {
     let mut lines = vec![head()];
     lines.extend(rows.iter().map(line));
@@ -86,7 +87,7 @@ pub(crate) fn print(rows: &[Row]) {
 
 fn head() -> Vec<String> {
     let mut head = vec!["kernel", "arch", "machine", "user"];
-    head.extend(SUITES.iter().map(|(name, _)| *name));
+    head.extend(SUITES.iter().map(|(name, ..)| *name));
     head.extend(["time", "left out, and for which need"]);
     head.into_iter().map(str::to_owned).collect()
 }
@@ -98,8 +99,9 @@ fn line(row: &Row) -> Vec<String> {
         row.machine.clone(),
         row.user.to_string(),
     ];
-    line.extend(SUITES.iter().map(|(name, _)| match row.tallies.get(name) {
+    line.extend(SUITES.iter().map(|(name, ..)| match row.tallies.get(name) {
         Some(tally) if tally.failures.is_empty() => tally.compared.to_string(),
+        None if row.error.is_none() => "-".to_owned(),
         _ => "FAILED".to_owned(),
     }));
     line.push(format!("{:.1} s", row.took.as_secs_f64()));
@@ -107,20 +109,29 @@ fn line(row: &Row) -> Vec<String> {
     line
 }
 
-/// Prints where the time went: each suite in all environments, and what is left for starting machines.
+/// Cases whose times are told: those that take most.
+const LONGEST: usize = 12;
+
+/// Prints where the time went: each suite in all environments, and the cases that take most.
 pub(crate) fn print_times(rows: &[Row]) {
-    let mut suites: Vec<(&str, Duration)> = Vec::new();
-    for (suite, _) in SUITES {
+    let mut suites = Vec::new();
+    let mut cases: BTreeMap<(&str, &str), Duration> = BTreeMap::new();
+    for (suite, ..) in SUITES {
         let tallies = rows.iter().filter_map(|row| row.tallies.get(suite));
-        suites.push((suite, tallies.map(|tally| tally.took).sum()));
+        let all = tallies.flat_map(|tally| &tally.took);
+        let mut whole = Duration::ZERO;
+        for (case, took) in all {
+            whole += *took;
+            *cases.entry((suite, case)).or_default() += *took;
+        }
+        suites.push(format!("{suite} {} s", whole.as_secs()));
     }
-    let parts = suites
-        .iter()
-        .map(|(suite, took)| format!("{suite} {} s", took.as_secs()));
-    println!(
-        "kernels: in all machines: {}",
-        parts.collect::<Vec<_>>().join(", ")
-    );
+    println!("kernels: in all machines: {}", suites.join(", "));
+    let mut cases: Vec<_> = cases.into_iter().collect();
+    cases.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
+    for ((suite, case), took) in cases.into_iter().take(LONGEST) {
+        println!("kernels: {:6.1} s  {suite}: {case}", took.as_secs_f64());
+    }
 }
 
 /// The cases that were left out everywhere.
