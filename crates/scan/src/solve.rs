@@ -56,6 +56,9 @@ use written::Written;
 /// Contexts of one function that are told apart; callers beyond share one in which nothing is
 /// known of the inputs.
 const MOST_CONTEXTS: usize = 96;
+/// Blocks of all contexts of one function, up to which more are told apart all the same: the few blocks through
+/// which a Go program makes its calls.
+const FEW_CONTEXT_BLOCKS: usize = 1024;
 /// Blocks of all contexts of one function, beyond which no more are told apart by inputs that flow into
 /// a number or a target either: one function of a few blocks makes most system calls of a Go program.
 const MOST_CONTEXT_BLOCKS: usize = 4096;
@@ -600,8 +603,9 @@ impl<'a> Solver<'a> {
             }
         }
         let known = self.by_context.get(&function).map_or(0, Vec::len);
-        if known >= MOST_CONTEXTS || self.is_spent() {
-            let blocks = self.functions.all[function.0 as usize].summary.blocks.len();
+        let blocks = self.functions.all[function.0 as usize].summary.blocks.len();
+        let many = known >= MOST_CONTEXTS && known * blocks >= FEW_CONTEXT_BLOCKS;
+        if many || self.is_spent() {
             let exact = &relevance.exact;
             let number =
                 |(input, d): &(Input, Domain)| exact.contains(input) && d.single().is_some();

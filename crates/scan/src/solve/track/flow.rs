@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::{FunctionId, Solver};
+use super::kernel::STATE;
 use super::{Holder, MOST_PLACES, Piece, Place, Places, Track, constant};
 use crate::image::{Addr, Slot};
 use crate::isa::{Binary, Reg};
@@ -275,19 +276,24 @@ impl Solver<'_> {
                 }
                 None => {
                     let graph = &track.holders[&function].summary.graph;
-                    let state = self.state_for_vdso(graph, call);
-                    for (reg, places) in registers.iter().filter(|(reg, _)| passes(*reg)) {
-                        match state == Some(*reg) {
-                            true => self.tell_parameters(track, places),
-                            false => track.lose_all(places),
+                    let taken = self.passed_to_vdso(graph, call);
+                    for (reg, places) in &registers {
+                        match taken {
+                            Some(taken) if taken.get(STATE) == Some(reg) => {
+                                self.tell_parameters(track, places);
+                            }
+                            // What a caller left in others is not looked at.
+                            Some(taken) if !taken.contains(reg) => {}
+                            None if !passes(*reg) => {}
+                            _ => track.lose_all(places),
                         }
                     }
                     // All that the vDSO is passed is in registers.
-                    let above = match state {
+                    let above = match taken {
                         None => self.above(track, function, call),
                         Some(_) => Vec::new(),
                     };
-                    for (_, places) in stack.iter().filter(|_| state.is_none()) {
+                    for (_, places) in stack.iter().filter(|_| taken.is_none()) {
                         track.lose_all(places);
                     }
                     for (_, places) in above {

@@ -11,6 +11,11 @@ use crate::image::Addr;
 use crate::isa::Reg;
 use crate::summary::{Call, Entry, Exit, Graph, Reference, Value, ValueId};
 
+/// How many arguments the vDSO's `getrandom` has, and which of them passes a state (`__cvdso_getrandom_data`,
+/// lib/vdso/getrandom.c).
+const ARGUMENTS: usize = 5;
+pub(super) const STATE: usize = 3;
+
 impl Solver<'_> {
     /// Loses what the system call at `at` may write to in ways that are not known.
     pub(super) fn tell_kernel(
@@ -41,13 +46,11 @@ impl Solver<'_> {
         }
     }
 
-    /// The register that passes a state to the vDSO's `getrandom`, if that is what is called: by a variable
-    /// that Go's runtime keeps its address in.
-    pub(super) fn state_for_vdso(&self, graph: &Graph, call: &Call) -> Option<Reg> {
+    /// The registers that the vDSO's `getrandom` takes, if that is what is called: by a variable that Go's runtime
+    /// keeps its address in.
+    pub(super) fn passed_to_vdso(&self, graph: &Graph, call: &Call) -> Option<&'static [Reg]> {
         /// Its name on x86_64, and on aarch64 (vdso(7)).
         const GETRANDOM: [&str; 2] = ["__vdso_getrandom", "__kernel_getrandom"];
-        /// `opaque_state` (lib/vdso/getrandom.c).
-        const STATE: usize = 3;
         let Value::Load(address, 8, _) = graph.get(call.target) else {
             return None;
         };
@@ -66,7 +69,7 @@ impl Solver<'_> {
             _ => false,
         };
         let convention = self.image.convention;
-        (known && !references.any(written)).then_some(convention.arguments[STATE])
+        (known && !references.any(written)).then_some(&convention.arguments[..ARGUMENTS])
     }
 
     /// The vDSO is passed a state. A state lies in pages that are mapped for it as it says
