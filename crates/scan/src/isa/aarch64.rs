@@ -173,7 +173,9 @@ fn with<M: Machine>(op: Binary, a: M::V, b: u64, m: &mut M) -> M::V {
 fn masked<M: Machine>(a: M::V, mask: u64, m: &mut M) -> M::V {
     match mask.wrapping_add(1) {
         0 => a,
-        above if above.is_power_of_two() => m.zero_extend(a, above.trailing_zeros() as u8),
+        above if above.is_power_of_two() && mask != 0 => {
+            m.zero_extend(a, above.trailing_zeros() as u8)
+        }
         _ => with(Binary::And, a, mask, m),
     }
 }

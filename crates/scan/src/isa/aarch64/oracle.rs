@@ -180,7 +180,7 @@ fn control(theirs: &Instruction, flow: Flow<Option<u64>>, after: &Numbers) -> Op
 /// What came after this decoder, and what it says it does not know: faults by a condition, hints in
 /// other places, changes of the translation.
 fn is_told(name: &str) -> bool {
-    ["flt", "cflt", "hinte", "tchange", "tenter", "texit"]
+    ["flt", "cflt", "tflt", "hinte", "tchange", "tenter", "texit"]
         .iter()
         .any(|new| name.starts_with(new))
 }
@@ -350,9 +350,15 @@ fn results(
     if all {
         return None;
     }
-    let extra = after.written.and(named(&operands).complement());
+    // Where a general register may be meant, one is taken to be.
+    let converts = ["fcvt", "scvtf", "ucvtf", "fmov"];
+    let meant = match converts.iter().any(|of| name.starts_with(of)) {
+        true => RegSet::of(&[Reg(word as u8 & 0x1f)]),
+        false => RegSet::NONE,
+    };
+    let extra = after.written.and(named(&operands).or(meant).complement());
     let whole: &[Reg] = match name {
-        "chkfeat" | "hint" => &[Reg(16)],
+        "chkfeat" | "hint" | "hinte" => &[Reg(16)],
         // One register is named for eight, or for two.
         _ if name.contains("64b") => return None,
         _ if name.starts_with("casp")
@@ -405,7 +411,7 @@ fn is_atomic(name: &str) -> bool {
 fn is_given_up(name: &str) -> bool {
     const LEFT: &[&str] = &[
         "rcw", "cas", "stl", "stt", "ldt", "lda", "ldg", "stg", "stz", "ldiapp", "stilp", "gcs",
-        "swpt",
+        "swpt", "setgo",
     ];
     LEFT.iter().any(|left| name.starts_with(left))
 }
@@ -571,6 +577,12 @@ fn agrees_with_the_specification_on_every_class() {
         some
     });
     all_agree(words.collect::<Vec<_>>().into_iter());
+}
+
+/// What every word once found: a field that is the whole register, and flags of a conversion.
+#[test]
+fn agrees_with_the_specification_on_what_was_wrong() {
+    all_agree([0xb340_fc01, 0x1e7e_0000].into_iter());
 }
 
 /// Every word, by as many threads as there are processors.

@@ -125,6 +125,10 @@ fn convert<M: Machine>(w: Word, integer: bool, m: &mut M) -> bool {
         }
         // To a general register, or to a vector register by some.
         _ => {
+            if (way, op) == (0b11, 0b110) {
+                // `fjcvtzs` says whether the number was whole.
+                m.forget_flags();
+            }
             lose(w.rn(), m);
             let v = read(w.rn(), 64, m);
             m.lose(v);
