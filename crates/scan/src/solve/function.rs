@@ -27,6 +27,8 @@ fn trusting(image: &Image, entry: u64) -> Trust {
 pub struct Function {
     /// What it does.
     pub summary: Arc<Summary>,
+    /// The same with what it does to memory, once somebody asked.
+    watched: Option<Arc<Summary>>,
     /// It does nothing but jump to what this linkage slot holds.
     pub trampoline: Option<u64>,
     /// It calls nothing, the kernel included: which of its branches are taken matters to nobody.
@@ -96,6 +98,7 @@ impl Function {
             labels: labels.collect(),
             jumps_anywhere,
             summary: Arc::new(summary),
+            watched: None,
             leaf,
             trampoline,
         }
@@ -171,12 +174,17 @@ impl<'a> Functions<'a> {
     }
 
     /// What a function does, with what it does to memory.
-    pub(super) fn watched(&mut self, image: &Image, id: FunctionId) -> Summary {
+    pub(super) fn watched(&mut self, image: &Image, id: FunctionId) -> Arc<Summary> {
+        if let Some(known) = &self.all[id.0 as usize].watched {
+            return Arc::clone(known);
+        }
         let entry = self.all[id.0 as usize].summary.entry;
         let none = BTreeSet::new();
         let stops = self.stops.get(&id).unwrap_or(&none);
         let trust = self.trust(image, id);
-        watch(image, &mut self.lifter, entry, trust, stops)
+        let summary = Arc::new(watch(image, &mut self.lifter, entry, trust, stops));
+        self.all[id.0 as usize].watched = Some(Arc::clone(&summary));
+        summary
     }
 
     /// What the function may rely on.

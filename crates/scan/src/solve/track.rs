@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::domain::Domain;
 use super::memory::{By, Content, Memory};
@@ -93,7 +94,7 @@ const ASKED_FOR: [(i64, u64); 2] = [(4, 3), (8, 0x28)];
 
 /// A function that may hold places.
 struct Holder {
-    summary: Summary,
+    summary: Arc<Summary>,
     /// Blocks that some instance of it comes to.
     reached: Vec<bool>,
     /// Its frame has parts of unknown size.
