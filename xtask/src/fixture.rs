@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result};
 
-use crate::{place, process};
+use crate::{go, place, process};
 
 /// A program of `testdata/programs`, and how it is built.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Fixture {
     pub(crate) source: &'static str,
     /// The compiler and its arguments.
     pub(crate) compiler: &'static [&'static str],
+    /// The suite of Debian whose newest Go it is, if it is not this machine's.
+    pub(crate) go_of: Option<&'static str>,
 }
 
 /// Every fixture.
@@ -27,11 +29,13 @@ pub(crate) const FIXTURES: &[Fixture] = &[
         name: "c-musl-static",
         source: "files.c",
         compiler: &["musl-gcc", "-static", "-O2"],
+        go_of: None,
     },
     Fixture {
         name: "c-glibc-static-threads",
         source: "threads.c",
         compiler: &["gcc", "-static", "-O2", "-pthread"],
+        go_of: None,
     },
     Fixture {
         name: "rust-static",
@@ -43,26 +47,43 @@ pub(crate) const FIXTURES: &[Fixture] = &[
             "-C",
             "target-feature=+crt-static",
         ],
+        go_of: None,
     },
     Fixture {
         name: "rust-dynamic",
         source: "sockets.rs",
         compiler: &["rustc", "--edition=2024", "-O"],
+        go_of: None,
     },
     Fixture {
         name: "cxx-exceptions",
         source: "objects.cc",
         compiler: &["g++", "-O2", "-pthread"],
+        go_of: None,
     },
     Fixture {
         name: "go-static",
         source: "tasks.go",
         compiler: &["env", "CGO_ENABLED=0", "go", "build", "-ldflags=-s"],
+        go_of: None,
     },
     Fixture {
         name: "go-dynamic",
         source: "tasks.go",
         compiler: &["env", "CGO_ENABLED=1", "go", "build"],
+        go_of: None,
+    },
+    Fixture {
+        name: "go-newer",
+        source: "tasks.go",
+        compiler: &["env", "CGO_ENABLED=0", "go", "build", "-ldflags=-s"],
+        go_of: Some("trixie"),
+    },
+    Fixture {
+        name: "go-newest",
+        source: "tasks.go",
+        compiler: &["env", "CGO_ENABLED=0", "go", "build", "-ldflags=-s"],
+        go_of: Some("sid"),
     },
 ];
 
@@ -83,15 +104,19 @@ pub(crate) fn built(name: &str) -> Result<PathBuf> {
         .compiler
         .split_first()
         .context("a fixture without a compiler")?;
-    process::show(
-        Command::new(compiler)
-            .args(arguments)
-            .arg("-o")
-            .arg(&binary)
-            // Go takes what comes after the source for more of it.
-            .arg(&source)
-            .current_dir(&dir),
-    )?;
+    let mut compile = Command::new(compiler);
+    if let Some(suite) = fixture.go_of {
+        let root = go::root(suite)?;
+        let mut path = root.join("bin").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        compile.envs([("PATH", path), ("GOROOT", root.into())]);
+        // It downloads no other one.
+        compile.env("GOTOOLCHAIN", "local");
+    }
+    // Go takes what comes after the source for more of it.
+    compile.args(arguments).arg("-o").arg(&binary).arg(&source);
+    process::show(compile.current_dir(&dir))?;
     Ok(binary)
 }
 

@@ -16,6 +16,7 @@ mod coverage;
 mod cross;
 mod dogfood;
 mod fixture;
+mod go;
 mod inject;
 mod kernels;
 mod libseccomp;

@@ -123,6 +123,12 @@ pub(super) const TOOLS: &[Workload] = &[
     own("go-static", &[run(&["{dir}"])])
         .starting(&["/bin/echo", "/bin/cat"])
         .slow(),
+    own("go-newer", &[run(&["{dir}"])])
+        .starting(&["/bin/echo", "/bin/cat"])
+        .slow(),
+    own("go-newest", &[run(&["{dir}"])])
+        .starting(&["/bin/echo", "/bin/cat"])
+        .slow(),
     own("go-dynamic", &[run(&["{dir}"])])
         .starting(&["/bin/echo", "/bin/cat"])
         .slow(),
