@@ -71,7 +71,7 @@ impl Arch {
     /// The name that the kernel gives to the call `number`, if the table knows it.
     pub fn name(self, number: Sysno) -> Option<&'static str> {
         let table = table::of(self);
-        table.place(number.0).map(|at| table.calls[at].1)
+        table.place(number.0).map(|at| table.names.at(at))
     }
 
     /// The number of the call called `name`. Takes the few aliases that mean the same call as
@@ -88,10 +88,9 @@ impl Arch {
 
     /// Every call of the table, in ascending order of numbers.
     pub fn syscalls(self) -> impl Iterator<Item = (Sysno, &'static str)> {
-        table::of(self)
-            .calls
-            .iter()
-            .map(|&(n, name, _)| (Sysno(n), name))
+        let table = table::of(self);
+        let calls = table.calls.iter().enumerate();
+        calls.map(|(at, &(number, _))| (Sysno(number), table.names.at(at)))
     }
 
     /// The highest number that the kernel gives out in turn: what is above it is unknown to this

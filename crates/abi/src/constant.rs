@@ -3,7 +3,50 @@
 mod constant_table;
 
 use crate::Arch;
-use constant_table::{AARCH64, ARM, ERRORS, I386, SHARED, X32, X86_64};
+use crate::names::{Names, names};
+
+/// Constants by name, sorted by it.
+struct Table {
+    names: Names,
+    values: &'static [u64],
+}
+
+/// The table of constant rows.
+macro_rules! table {
+    ($rows:ident) => {
+        Table {
+            names: names!(constant_table::$rows, 0),
+            values: &const { values::<{ constant_table::$rows.len() }>(constant_table::$rows) },
+        }
+    };
+}
+
+static SHARED: Table = table!(SHARED);
+static X86_64: Table = table!(X86_64);
+static X32: Table = table!(X32);
+static I386: Table = table!(I386);
+static AARCH64: Table = table!(AARCH64);
+static ARM: Table = table!(ARM);
+static ERROR_NAMES: Names = names!(constant_table::ERRORS, 1);
+static ERROR_NUMBERS: [u16; constant_table::ERRORS.len()] = {
+    let mut numbers = [0; constant_table::ERRORS.len()];
+    let mut row = 0;
+    while row < numbers.len() {
+        numbers[row] = constant_table::ERRORS[row].0;
+        row += 1;
+    }
+    numbers
+};
+
+const fn values<const COUNT: usize>(rows: &[(&str, u64)]) -> [u64; COUNT] {
+    let mut values = [0; COUNT];
+    let mut row = 0;
+    while row < COUNT {
+        values[row] = rows[row].1;
+        row += 1;
+    }
+    values
+}
 
 /// The value of a constant that has one value wherever it exists; `None` for unknown names and for
 /// those, like `O_DIRECTORY`, that architectures give different values: see [`Arch::constant`].
@@ -15,8 +58,8 @@ use constant_table::{AARCH64, ARM, ERRORS, I386, SHARED, X32, X86_64};
 /// assert_eq!(portcullis_abi::constant("O_DIRECTORY"), None);
 /// ```
 pub fn constant(name: &str) -> Option<u64> {
-    find(SHARED, name).or_else(|| {
-        let mut values = Arch::ALL.iter().filter_map(|arch| find(own(*arch), name));
+    SHARED.value(name).or_else(|| {
+        let mut values = Arch::ALL.iter().filter_map(|arch| own(*arch).value(name));
         let first = values.next()?;
         values.all(|value| value == first).then_some(first)
     })
@@ -31,14 +74,14 @@ impl Arch {
     /// Source: the uapi headers of Linux 6.12, compiled for each architecture; by hand what the C
     /// library defines alone.
     pub fn constant(self, name: &str) -> Option<u64> {
-        find(SHARED, name).or_else(|| find(own(self), name))
+        SHARED.value(name).or_else(|| own(self).value(name))
     }
 }
 
 /// The number of the error called `name` (`ENOSYS`), aliases (`EWOULDBLOCK`) included. All
 /// architectures here number errors alike.
 pub fn errno(name: &str) -> Option<u16> {
-    let value = name.starts_with('E').then(|| find(SHARED, name))??;
+    let value = name.starts_with('E').then(|| SHARED.value(name))??;
     let number = u16::try_from(value).ok()?;
     // Not every constant that begins with an E is an error.
     errno_name(number)?;
@@ -47,22 +90,22 @@ pub fn errno(name: &str) -> Option<u16> {
 
 /// The name of an error: of two for one number the one that is not an alias.
 pub fn errno_name(number: u16) -> Option<&'static str> {
-    let at = ERRORS.binary_search_by_key(&number, |&(n, _)| n).ok()?;
-    Some(ERRORS[at].1)
+    let at = ERROR_NUMBERS.binary_search(&number).ok()?;
+    Some(ERROR_NAMES.at(at))
 }
 
-fn own(arch: Arch) -> &'static [(&'static str, u64)] {
+fn own(arch: Arch) -> &'static Table {
     match arch {
-        Arch::X86_64 => X86_64,
-        Arch::X32 => X32,
-        Arch::I386 => I386,
-        Arch::Aarch64 => AARCH64,
-        Arch::Arm => ARM,
+        Arch::X86_64 => &X86_64,
+        Arch::X32 => &X32,
+        Arch::I386 => &I386,
+        Arch::Aarch64 => &AARCH64,
+        Arch::Arm => &ARM,
     }
 }
 
-/// Tables are sorted by name.
-fn find(table: &[(&str, u64)], name: &str) -> Option<u64> {
-    let at = table.binary_search_by(|row| row.0.cmp(name)).ok()?;
-    Some(table[at].1)
+impl Table {
+    fn value(&self, name: &str) -> Option<u64> {
+        Some(self.values[self.names.find(name)?])
+    }
 }

@@ -103,14 +103,14 @@ impl Arch {
     /// 3.x and later; before, arm may have got a call some releases after the one that is said.
     pub fn since(self, number: Sysno) -> Option<KernelVersion> {
         let table = table::of(self);
-        table.place(number.0).map(|at| version(table.calls[at].2))
+        table.place(number.0).map(|at| version(table.calls[at].1))
     }
 
     /// The calls that Linux `version` knows, ascending.
     pub fn known_at(self, at: KernelVersion) -> impl Iterator<Item = Sysno> {
         let calls = table::of(self).calls.iter();
         calls
-            .filter(move |row| version(row.2) <= at)
+            .filter(move |row| version(row.1) <= at)
             .map(|row| Sysno(row.0))
     }
 }

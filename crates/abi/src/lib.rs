@@ -13,6 +13,7 @@ mod argument;
 mod constant;
 mod group;
 mod kernel_version;
+mod names;
 mod risk;
 mod symbol;
 mod syscall_set;

@@ -7,14 +7,20 @@ mod x32;
 mod x86_64;
 
 use crate::Arch;
+use crate::names::{Names, names};
 
 /// `(number, name, (major, minor, patch) of the first release with it)`.
-pub(crate) type Row = (u32, &'static str, (u8, u8, u8));
+type Row = (u32, &'static str, Release);
+
+/// Major, minor, patch.
+pub(crate) type Release = (u8, u8, u8);
 
 /// The calls of one architecture.
 pub(crate) struct Table {
-    /// By number, ascending.
-    pub(crate) calls: &'static [Row],
+    /// By number, ascending: that, and the first release with the call.
+    pub(crate) calls: &'static [(u32, Release)],
+    /// Their names, in the same order.
+    pub(crate) names: Names,
     /// Places in `calls` by the hash of the name; see [`index`].
     index: &'static Index,
 }
@@ -37,14 +43,31 @@ pub(crate) fn of(arch: Arch) -> &'static Table {
     }
 }
 
-static X86_64: Table = table(x86_64::SYSCALLS, &const { index(x86_64::SYSCALLS) });
-static X32: Table = table(x32::SYSCALLS, &const { index(x32::SYSCALLS) });
-static I386: Table = table(i386::SYSCALLS, &const { index(i386::SYSCALLS) });
-static AARCH64: Table = table(aarch64::SYSCALLS, &const { index(aarch64::SYSCALLS) });
-static ARM: Table = table(arm::SYSCALLS, &const { index(arm::SYSCALLS) });
+/// The table of an architecture's rows.
+macro_rules! table {
+    ($arch:ident) => {
+        Table {
+            calls: &const { calls::<{ $arch::SYSCALLS.len() }>($arch::SYSCALLS) },
+            names: names!($arch::SYSCALLS, 1),
+            index: &const { index($arch::SYSCALLS) },
+        }
+    };
+}
 
-const fn table(calls: &'static [Row], index: &'static Index) -> Table {
-    Table { calls, index }
+static X86_64: Table = table!(x86_64);
+static X32: Table = table!(x32);
+static I386: Table = table!(i386);
+static AARCH64: Table = table!(aarch64);
+static ARM: Table = table!(arm);
+
+const fn calls<const COUNT: usize>(rows: &[Row]) -> [(u32, Release); COUNT] {
+    let mut calls = [(0, (0, 0, 0)); COUNT];
+    let mut row = 0;
+    while row < COUNT {
+        calls[row] = (rows[row].0, rows[row].2);
+        row += 1;
+    }
+    calls
 }
 
 impl Table {
@@ -57,9 +80,8 @@ impl Table {
             if at == FREE {
                 return None;
             }
-            let (number, found, _) = self.calls[at as usize];
-            if found == name {
-                return Some(number);
+            if self.names.at(at.into()) == name {
+                return Some(self.calls[usize::from(at)].0);
             }
             slot = (slot + 1) % SLOTS;
         }

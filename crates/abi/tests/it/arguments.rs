@@ -30,7 +30,7 @@ fn every_call_of_every_architecture_is_known() {
             let arguments = arguments.unwrap_or_else(|| panic!("{arch}: {name} is not known"));
             assert!(arguments.len() <= 6, "{arch}: {name}");
             for argument in arguments {
-                assert!(!argument.name.is_empty(), "{arch}: {name}");
+                assert!(!argument.name().is_empty(), "{arch}: {name}");
                 let wide = u32::from(argument.width) <= arch.register_bits();
                 assert!(wide, "{arch}: {name}: {argument:?}");
                 if argument.kind.is_pointer() {
@@ -213,7 +213,7 @@ fn types_of_16_bits_say_so() {
 
 #[test]
 fn architectures_differ_where_the_kernel_does() {
-    let names = |arch, call| of(arch, call).iter().map(|a| a.name).collect::<Vec<_>>();
+    let names = |arch, call| of(arch, call).iter().map(|a| a.name()).collect::<Vec<_>>();
     // kernel/fork.c, CONFIG_CLONE_BACKWARDS.
     assert_eq!(names(Arch::X86_64, "clone")[4], "tls");
     for arch in [Arch::Aarch64, Arch::Arm, Arch::I386] {

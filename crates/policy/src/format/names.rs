@@ -18,7 +18,7 @@ pub(super) fn errno(name: &str) -> Option<u16> {
 /// looks at.
 pub(super) fn argument(arch: Arch, number: Sysno, name: &str) -> Option<(u8, Width)> {
     let arguments = arch.arguments(number)?;
-    let at = arguments.iter().position(|a| a.name == name)?;
+    let at = arguments.iter().position(|a| a.name() == name)?;
     let width = match arguments[at].width {
         64 => Width::W64,
         _ => Width::W32,

@@ -48,7 +48,7 @@ fn about(
     argument: &Argument,
 ) -> Option<Finding> {
     let call = view.shown(rule);
-    let name = argument.name;
+    let name = argument.name();
     if argument.kind.is_pointer() && !is_null_test(&condition.op) {
         return Some(view.finding(
             Code::Address,

@@ -94,10 +94,10 @@ fn named(arch: Arch, calls: Span, name: &str) -> Result<u8, String> {
         ));
     };
     let all = facts::arguments(arch, number);
-    let index = all.iter().position(|a| a.name == name);
+    let index = all.iter().position(|a| a.name() == name);
     index.and_then(|at| u8::try_from(at).ok()).ok_or_else(|| {
         let call = arch.name(number).unwrap_or("this call");
-        let names: Vec<&str> = all.iter().map(|a| a.name).collect();
+        let names: Vec<&str> = all.iter().map(|a| a.name()).collect();
         let known = match names.is_empty() {
             true => "write arg0 to arg5".to_owned(),
             false => format!("its arguments are {}", names.join(", ")),

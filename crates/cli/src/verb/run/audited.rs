@@ -137,7 +137,7 @@ fn of(maker: Option<&Maker>) -> json::Denial {
         index,
         name: maker.and_then(|m| {
             let declared = arch_of?.arguments(Sysno(m.number))?;
-            declared.get(usize::from(index)).map(|a| a.name)
+            declared.get(usize::from(index)).map(|a| a.name())
         }),
         value: format!("{value:#x}"),
         symbol: arch_of

@@ -307,7 +307,7 @@ fn arguments(denial: &Denial, known: Option<(Arch, &str)>) -> Vec<json::Arg> {
         let shown = denial.shown.iter().find(|(at, _)| *at == index);
         json::Arg {
             index,
-            name: argument.map(|a| a.name),
+            name: argument.map(|a| a.name()),
             value: format!("{value:#x}"),
             symbol: known.and_then(|(arch, name)| arch.symbol(name, index, value)),
             observed: shown.map(|(_, shown)| observed(shown)),
