@@ -40,7 +40,7 @@ pub fn prepare(
         theirs: Some(started.theirs),
         wanted,
     };
-    let verdict = launch(&plan, armed, &mut asking)?;
+    let verdict = launch(&plan, || Ok(armed), &mut asking)?;
     match (verdict.outcome, verdict.report) {
         (_, Ok(artifact)) => Ok(artifact),
         (Outcome::Limit(limit), _) => Err(Error::TooLarge(limit)),

@@ -82,7 +82,7 @@ impl Worker {
                 ready,
                 asked,
             };
-            launch(&plan, armed, &mut keeper)?.report
+            launch(&plan, || Ok(armed), &mut keeper)?.report
         };
         let thread = std::thread::Builder::new()
             .name("worker".to_owned())
@@ -219,7 +219,6 @@ impl Started {
             standard: [const { None }; 3],
             keep: sorted(keep),
             confinement,
-            audited: false,
         };
         let plan = Plan::new(spec, &Features::probe())?;
         let theirs = (theirs, null);

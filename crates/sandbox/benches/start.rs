@@ -120,15 +120,10 @@ impl Observer for Following {
             Decision { action, rule: None }
         };
         let Root {
-            pid,
-            init,
-            entry,
-            check,
-            group: _,
+            pid, entry, check, ..
         } = root;
         let start = watch::Start {
             pid,
-            init,
             entry,
             check,
             audit: None,

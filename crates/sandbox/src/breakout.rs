@@ -14,7 +14,7 @@ use portcullis_sys::{channel, process};
 
 use crate::attempt::Step;
 use crate::breakout_table::{self, Attempt};
-use crate::child::COMPLAINT;
+use crate::child::{COMPLAINT, LONGEST};
 use crate::confinement::{Confinement, Network};
 use crate::error::Error;
 use crate::features::Features;
@@ -209,7 +209,12 @@ impl Stage {
     }
 
     fn take(&self, plan: &Plan, filter: ArmedFilter, steps: &[Step]) -> Result<Came, Error> {
-        let mut started = prepare(plan, filter, For::Command(&self.forwarding), Some(steps))?;
+        let mut started = prepare(
+            plan,
+            || Ok(filter),
+            For::Command(&self.forwarding),
+            Some(steps),
+        )?;
         process::write_message(started.down.as_fd(), b"G")?;
         let first = started.init.unwrap_or(started.pid);
         let end = loop {
@@ -220,7 +225,7 @@ impl Stage {
             }
         };
         started.armed = false;
-        let mut message = [0; COMPLAINT];
+        let mut message = [0; LONGEST];
         if let (COMPLAINT, _) = channel::hear(started.up.as_fd(), &mut message)? {
             return Err(complaint(plan, &message));
         }

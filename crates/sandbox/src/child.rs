@@ -4,22 +4,21 @@
     reason = "clone copies a process whose other threads may hold locks"
 )]
 
-use std::ffi::CString;
+use std::ffi::{CString, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use portcullis_sys::exec::{self, CStringArray, Words};
 use portcullis_sys::namespace::{self, Capabilities, Namespaces};
-use portcullis_sys::shared::SharedWord;
 use portcullis_sys::signal::{self, Before, Mask};
-use portcullis_sys::spawn::{self, Side};
-use portcullis_sys::{Error, channel, landlock, limit, mount, process, seccomp};
+use portcullis_sys::spawn::{self, Side, Stack};
+use portcullis_sys::{Error, channel, landlock, limit, mount, process};
 
 use crate::attempt::{self, Step};
 use crate::cgroup::Doors;
+use crate::handed::{EXECUTING, Handed};
 use crate::init;
 use crate::layer::LayerName;
 use crate::rules::Rules;
-use crate::secret::ArmedFilter;
 use crate::view::View;
 
 /// Everything the child needs, made before it exists.
@@ -27,11 +26,15 @@ pub(crate) struct Prepared<'a> {
     pub(crate) program: BorrowedFd<'a>,
     pub(crate) arguments: &'a CStringArray,
     pub(crate) environment: &'a CStringArray,
-    pub(crate) filter: &'a ArmedFilter,
+    /// Has its filter when the launcher lets it go on, and takes how far its launch exec is: its filter may let it say
+    /// nothing.
+    pub(crate) handed: &'a Handed,
     /// Stay open for the program.
     pub(crate) keep: &'a [i32],
     /// All that is open until the exec, ascending: those, and what is used here.
     pub(crate) open: &'a [i32],
+    /// All that its init needs open while it stands still: those, and what becomes standard streams.
+    pub(crate) held: &'a [i32],
     /// What its standard output and error are instead.
     pub(crate) relayed: Option<&'a [OwnedFd; 2]>,
     pub(crate) mask: &'a Mask,
@@ -60,14 +63,14 @@ pub(crate) struct Prepared<'a> {
     /// Room for the copies of what the view grafts, one per mount.
     pub(crate) copies: &'a mut [Option<OwnedFd>],
     pub(crate) landlock: Option<&'a Rules>,
-    /// How far the launch exec is: for the launcher, when the child ends behind a filter that may let it say nothing.
-    pub(crate) launch: &'a SharedWord,
     /// What it does instead of executing the program.
     pub(crate) attempt: Option<&'a [Step]>,
     /// What the program may keep of the capabilities in its own namespace.
     pub(crate) capabilities: Option<Capabilities>,
     /// Resources and their bounds.
     pub(crate) bounds: &'a [(limit::Resource, u64)],
+    /// What the program's process runs on until its exec, when an init creates it.
+    pub(crate) stack: Option<&'a mut Stack>,
 }
 
 /// Where a child hears what to execute, and room for that.
@@ -75,10 +78,6 @@ pub(crate) struct Parking {
     pub(crate) from: OwnedFd,
     pub(crate) words: Words,
 }
-
-/// What a child puts into [`Prepared::launch`] when it begins to execute its program. Anything else above 0 is the error
-/// number with which that failed.
-pub(crate) const EXECUTING: u64 = u64::MAX;
 
 /// The steps of the child, in order; the byte that names one in a complaint.
 pub(crate) const STEPS: [&str; 20] = [
@@ -129,6 +128,11 @@ pub(crate) const READY: u8 = b'R';
 pub(crate) const PARKED: u8 = b'P';
 /// What the init writes when its users are to be mapped.
 pub(crate) const UNMAPPED: u8 = b'U';
+/// What the init's last message begins with: nobody is left but itself. Processor time in nanoseconds follows, its own
+/// and of all that it reaped.
+pub(crate) const ALONE: u8 = b'A';
+/// The length of that message, the longest of all.
+pub(crate) const LONGEST: usize = 9;
 
 /// A step that failed.
 pub(crate) type Failure = (u8, Error);
@@ -171,13 +175,28 @@ pub(crate) fn join(prepared: &Prepared<'_>) -> Result<(), Failure> {
     doors.try_for_each(|door| process::write_message(door.as_fd(), b"0").map_err(|e| (19, e)))
 }
 
-/// Creates the program's process as a child of the init.
+/// Creates the program's process as a child of the init, which stands still until the program is executed.
 pub(crate) fn create_program(prepared: &mut Prepared<'_>) -> Result<i32, Error> {
+    // An attempt goes on in its memory, and is to find there what the program would: a copy that nobody shares.
+    if let (Some(stack), None) = (prepared.stack.take(), prepared.attempt) {
+        let argument: *mut Prepared<'_> = prepared;
+        // SAFETY: as in `create`; `shared` ends in an exec or an exit, and takes what is passed here.
+        match unsafe { spawn::clone_sharing(stack, shared, argument.cast()) } {
+            // Its clocks are others, which such a process cannot have before Linux 6.3.
+            Err(e) if e.errno() == libc::EINVAL => {}
+            other => return other,
+        }
+    }
     // SAFETY: as in `create`.
     match unsafe { spawn::clone_process(Namespaces::NONE) }? {
         Side::Child => program(prepared),
         Side::Parent(pid, _) => Ok(pid),
     }
+}
+
+extern "C" fn shared(prepared: *mut c_void) -> c_int {
+    // SAFETY: `create_program` passes its own exclusive reference, and stands still while it is used.
+    program(unsafe { &mut *prepared.cast::<Prepared<'_>>() })
 }
 
 /// Tells the launcher of a failure, and ends.
@@ -207,16 +226,16 @@ pub(crate) fn meet(prepared: &Prepared<'_>, word: u8) -> Result<(), Failure> {
 }
 
 fn program(prepared: &mut Prepared<'_>) -> ! {
-    if let Err(failure) = prepare(prepared) {
-        complain(prepared, failure);
-    }
+    let cookie = match prepare(prepared) {
+        Ok(cookie) => cookie,
+        Err(failure) => complain(prepared, failure),
+    };
     if let Some(steps) = prepared.attempt {
         process::exit_now(attempt::take(steps));
     }
-    let cookie = prepared.filter.cookie();
     let error = match &mut prepared.parking {
         None => {
-            prepared.launch.store(EXECUTING);
+            prepared.handed.set_exec(EXECUTING);
             exec::execute(
                 prepared.program,
                 prepared.arguments,
@@ -224,20 +243,20 @@ fn program(prepared: &mut Prepared<'_>) -> ! {
                 cookie,
             )
         }
-        Some(parking) => parking.execute(cookie, prepared.launch),
+        Some(parking) => parking.execute(cookie, prepared.handed),
     };
     // On success nothing of this remains. On failure the filter is loaded already and may allow neither a write nor
     // an exit: what is left here tells.
     let number = u64::from(error.errno().unsigned_abs());
-    prepared.launch.store(number);
+    prepared.handed.set_exec(number);
     complain(prepared, (EXECUTES, error))
 }
 
 impl Parking {
     /// Waits for a message and executes what it says; returns only on failure.
-    fn execute(&mut self, cookie: u64, launch: &SharedWord) -> Error {
+    fn execute(&mut self, cookie: u64, handed: &Handed) -> Error {
         let heard = channel::receive(self.from.as_fd(), self.words.room(), cookie);
-        launch.store(EXECUTING);
+        handed.set_exec(EXECUTING);
         let (length, [program, standard @ ..]) = match heard {
             // Nothing will be said any more.
             Ok((0, _)) => process::exit_now(0),
@@ -255,11 +274,13 @@ impl Parking {
     }
 }
 
-fn prepare(prepared: &Prepared<'_>) -> Result<(), Failure> {
+/// To behind the filter; its secret, which is nowhere else then.
+fn prepare(prepared: &Prepared<'_>) -> Result<u64, Failure> {
     if prepared.namespaces == Namespaces::NONE {
         join(prepared)?;
     }
     meet(prepared, READY)?;
+    let cookie = prepared.handed.cookie();
     if let Some([output, error]) = prepared.relayed {
         for (end, number) in [(output, 1), (error, 2)] {
             process::replace(end.as_fd(), number)
@@ -278,7 +299,7 @@ fn prepare(prepared: &Prepared<'_>) -> Result<(), Failure> {
         own_copy(prepared, path).map_err(|e| (EXECUTES, e))?;
     }
     if let Some(rules) = prepared.landlock {
-        restrict(rules).map_err(|e| (15, e))?;
+        restrict(rules, prepared.handed.audited()).map_err(|e| (15, e))?;
     }
     let bounds = prepared.bounds.iter();
     bounds
@@ -306,7 +327,9 @@ fn prepare(prepared: &Prepared<'_>) -> Result<(), Failure> {
             None => Ok(()),
         })
         .map_err(|e| (4, e))?;
-    seccomp::install(prepared.filter.instructions()).map_err(|e| (5, e))
+    prepared.handed.load().map_err(|e| (5, e))?;
+    prepared.handed.wipe();
+    Ok(cookie)
 }
 
 /// Opens the program again, where it cannot be written: through the launcher's descriptor, which is of the
@@ -323,7 +346,7 @@ fn own_copy(prepared: &Prepared<'_>, path: &CString) -> Result<(), Error> {
     process::replace(own.as_fd(), prepared.program.as_raw_fd())
 }
 
-fn restrict(rules: &Rules) -> Result<(), Error> {
+fn restrict(rules: &Rules, audited: bool) -> Result<(), Error> {
     let ruleset = landlock::ruleset(&rules.handled)?;
     for (path, access) in &rules.paths {
         let place = match mount::place(path) {
@@ -342,5 +365,5 @@ fn restrict(rules: &Rules) -> Result<(), Error> {
             other => other?,
         }
     }
-    landlock::restrict(ruleset.as_fd(), rules.audited)
+    landlock::restrict(ruleset.as_fd(), audited)
 }

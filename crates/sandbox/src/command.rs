@@ -55,8 +55,8 @@ use crate::verdict::Verdict;
 ///     Decision { action, rule: None }
 /// };
 /// let follow = move |root: Root<'_>| {
-///     let Root { pid, init, entry, check, .. } = root;
-///     let start = watch::Start { pid, init, entry, check, audit: None };
+///     let Root { pid, entry, check, .. } = root;
+///     let start = watch::Start { pid, entry, check, audit: None };
 ///     let record = watch::follow(start, watch::Mode::Enforce, &decide)?;
 ///     Ok(Followed {
 ///         end: record.end,
@@ -175,25 +175,31 @@ impl Command {
         let plan = self.plan(given)?;
         let filter = filter.arm()?;
         let (tell, told) = mpsc::sync_channel(1);
-        let thread = following("portcullis".to_owned(), move || {
-            let (started, began, first) = begin(&plan, filter)?;
+        let (judged, verdict) = mpsc::sync_channel(1);
+        following("portcullis".to_owned(), move || {
+            let begun = begin(&plan, filter);
             // What the program was given is its own now: who reads from a pipe must see its end.
             let plan = plan.without_streams();
-            // Who asked waits for it.
-            let _ = tell.send(first);
-            judge(&plan, started, began, &mut observer())
+            let (mut started, began) = match begun {
+                Ok((started, began, first)) => {
+                    // Who asked waits for it.
+                    let _ = tell.send(Ok(first));
+                    (started, began)
+                }
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                    return;
+                }
+            };
+            // Nobody may wait for it. What is left then, the end of its namespaces, is this thread's alone.
+            let _ = judged.send(judge(&plan, &mut started, began, &mut observer()));
         })?;
-        let Ok(first) = told.recv() else {
-            // It ended without a word: its result is why.
-            let failed = thread.join().unwrap_or_else(|_| Err(thread_failed()));
-            return Err(failed.err().unwrap_or_else(thread_failed));
-        };
         Ok(Child {
             stdin,
             stdout,
             stderr,
-            first,
-            thread: Some(thread),
+            first: told.recv().unwrap_or_else(|_| Err(thread_failed()))?,
+            verdict: Some(verdict),
         })
     }
 
@@ -204,7 +210,6 @@ impl Command {
             environment: self.environment.clone(),
             mode: Mode::Enforce,
             traced: false,
-            audited: false,
             allowed: 0,
             unlisted: match self.mapped {
                 Some(_) => Unlisted::Refuse,
@@ -221,7 +226,7 @@ impl Command {
 
 /// To the program's exec stop; a handle to the first of its processes comes with it.
 fn begin(plan: &Plan, filter: ArmedFilter) -> Result<(Started, Instant, OwnedFd), Error> {
-    let started = prepare(plan, filter, For::Embedder, None)?;
+    let started = prepare(plan, || Ok(filter), For::Embedder, None)?;
     let first = process::handle(started.init.unwrap_or(started.pid))?;
     let began = Instant::now();
     let_go(plan, &started)?;
@@ -255,7 +260,7 @@ pub struct Child<R> {
     /// Its standard error, where that is a pipe.
     pub stderr: Option<File>,
     first: OwnedFd,
-    thread: Option<JoinHandle<Result<Verdict<R>, Error>>>,
+    verdict: Option<mpsc::Receiver<Result<Verdict<R>, Error>>>,
 }
 
 impl<R> Child<R> {
@@ -268,15 +273,14 @@ impl<R> Child<R> {
     /// Waits until all of it has ended. Its standard input is closed first, where that is a pipe.
     pub fn wait(mut self) -> Result<Verdict<R>, Error> {
         drop(self.stdin.take());
-        let thread = self.thread.take();
-        let verdict = thread.map(|thread| thread.join().unwrap_or_else(|_| Err(thread_failed())));
+        let verdict = self.verdict.take().and_then(|told| told.recv().ok());
         verdict.unwrap_or_else(|| Err(thread_failed()))
     }
 }
 
 impl<R> Drop for Child<R> {
     fn drop(&mut self) {
-        if self.thread.is_some() {
+        if self.verdict.is_some() {
             self.kill();
         }
     }

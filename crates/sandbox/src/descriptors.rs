@@ -2,8 +2,8 @@
 
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
 
+use portcullis_sys::process;
 use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::error::Error;
@@ -43,9 +43,12 @@ pub(crate) fn open_pipes(standard: &[Option<OwnedFd>; 3]) {
 
 /// The same of one.
 pub(crate) fn open_pipe(descriptor: BorrowedFd<'_>) {
-    let name = std::fs::read_link(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
-    let is_pipe = name.is_ok_and(|name| name.as_os_str().as_bytes().starts_with(b"pipe:"));
-    if is_pipe && rustix::fs::fstat(descriptor).is_ok_and(|found| found.st_uid == 0) {
+    let is_roots = rustix::fs::fstat(descriptor).is_ok_and(|found| {
+        FileType::from_raw_mode(found.st_mode) == FileType::Fifo && found.st_uid == 0
+    });
+    // One that has a name of its own is a file of the machine's.
+    let name = || std::fs::read_link(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
+    if is_roots && name().is_ok_and(|name| name.as_os_str().as_bytes().starts_with(b"pipe:")) {
         // What stays closed is missed by the program itself.
         let _ = rustix::fs::fchmod(descriptor, Mode::from_raw_mode(0o666));
     }
@@ -53,28 +56,16 @@ pub(crate) fn open_pipe(descriptor: BorrowedFd<'_>) {
 
 /// Whether `own`, which the program has as `number`, can be written; nothing where it is closed.
 pub(crate) fn look(number: i32, own: i32, confined: bool) -> Result<Option<bool>, Error> {
-    let path = PathBuf::from(format!("/proc/self/fd/{own}"));
-    // Opened as a place, so that nothing happens to what is there; what is closed is not there.
-    let place = rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let Ok(kind) = place.and_then(rustix::fs::fstat) else {
+    let Ok((mode, flags)) = process::opened(own) else {
         return Ok(None);
     };
-    let flags = flags_of(own);
-    let leads_out = FileType::from_raw_mode(kind.st_mode) == FileType::Directory
-        || flags.contains(OFlags::PATH);
+    let flags = OFlags::from_bits_retain(flags);
+    let leads_out =
+        FileType::from_raw_mode(mode) == FileType::Directory || flags.contains(OFlags::PATH);
     if confined && leads_out {
         return Err(Error::Invalid(format!(
             "descriptor {number} is a directory or a place (O_PATH): the program could open everything from there; close it or give it another file"
         )));
     }
     Ok(Some(flags & OFlags::RWMODE != OFlags::RDONLY))
-}
-
-/// With which flags `number` was opened.
-fn flags_of(number: i32) -> OFlags {
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"));
-    let text = text.unwrap_or_default();
-    let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
-    let bits = flags.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok());
-    OFlags::from_bits_retain(bits.unwrap_or(0))
 }

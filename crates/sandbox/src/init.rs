@@ -1,19 +1,19 @@
 //! The first process of the program's namespaces. It makes what the program sees, creates the program's
-//! process, reaps whatever is left to it, and ends when the program does: the kernel then kills what is still
-//! there (pid_namespaces(7)).
+//! process and reaps whatever is left to it. When the program has ended it kills what is still there, tells the
+//! launcher that it is alone, and ends; if it is ended before, the kernel does the killing (pid_namespaces(7)).
 //!
 //! It is a copy of the launcher that is not dumpable and belongs to the launcher's user namespace, so that no
 //! process inside can trace it or write its memory. Like all that happens before an exec it neither
 //! allocates, locks nor unwinds.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use portcullis_sys::mount::{self, Attributes};
 use portcullis_sys::namespace::{self, Namespaces};
 use portcullis_sys::{Error, channel, ipc, process, wait};
 
-use crate::child::{self, Failure, Prepared, UNMAPPED};
+use crate::child::{self, ALONE, Failure, Prepared, UNMAPPED};
 use crate::places_table::{PROC_HIDDEN, PROC_READ_ONLY};
 use crate::view::{Mount, View, What};
 
@@ -23,11 +23,25 @@ pub(crate) fn run(prepared: &mut Prepared<'_>) -> ! {
         Err(failure) => child::complain(prepared, failure),
         Ok(program) => {
             // It holds nothing open that the program may want closed; every signal stays blocked.
-            let reaped = process::close_from(0, &[]).and_then(|()| wait::reap_until(program));
+            let reaped = process::close_from(0, &[prepared.up.as_raw_fd()])
+                .and_then(|()| wait::reap_until(program));
+            tell_alone(prepared);
             // What became of an attempt is told by this; what became of a program its tracer sees itself.
             process::exit_now(reaped.unwrap_or(libc::EIO))
         }
     }
+}
+
+/// Its namespaces end with it, which takes the kernel longer than a program that does little: who waits for the program
+/// need not wait for that.
+fn tell_alone(prepared: &Prepared<'_>) {
+    let Ok(usage) = wait::end_all_others().and_then(|()| wait::used_so_far()) else {
+        // The launcher waits for its end then.
+        return;
+    };
+    let [a, b, c, d, e, f, g, h] = usage.cpu_ns.to_le_bytes();
+    // If the launcher is gone there is nobody to tell.
+    let _ = process::write_message(prepared.up.as_fd(), &[ALONE, a, b, c, d, e, f, g, h]);
 }
 
 fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
@@ -56,7 +70,10 @@ fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
     if let Some(view) = prepared.view {
         build(view, prepared.copies)?;
     }
-    child::create_program(prepared).map_err(|e| (13, e))
+    // It can stand still for long (`Pool`), and who waits for the end of another's pipe must not wait for that.
+    process::close_from(3, prepared.held)
+        .and_then(|()| child::create_program(prepared))
+        .map_err(|e| (13, e))
 }
 
 /// How many inotify instances a program may have: a user has 128 in all by default (inotify(7)).

@@ -13,12 +13,12 @@ use portcullis_sys::{process, seccomp};
 
 use crate::Error;
 use crate::cgroup::Group;
-use crate::child::{COMPLAINT, EXECUTES, EXECUTING, STEPS};
+use crate::child::{COMPLAINT, EXECUTES, LONGEST, STEPS};
+use crate::handed::EXECUTING;
 use crate::identity::Identity;
 use crate::mapped;
 use crate::plan::Plan;
-use crate::secret::ArmedFilter;
-use crate::started::{For, Started, complaint, prepare, seize};
+use crate::started::{For, Last, Started, complaint, prepare, seize};
 use crate::verdict::{Outcome, Reached, Usage, Verdict};
 use crate::watchdog::{self, Fired};
 
@@ -28,7 +28,8 @@ pub struct Root<'a> {
     pub pid: i32,
     /// Where its own code begins, after the loader; `None` for a program of another ABI.
     pub entry: Option<u64>,
-    /// The first process of its namespaces, a child of the calling thread that nobody traces.
+    /// The first process of its namespaces, a child of the calling thread that nobody traces and that sends no signal
+    /// at its end. It ends after the program; who kills it and reaps it ends all.
     pub init: Option<i32>,
     /// What its limits of processor time, memory and processes are kept by, when there are any.
     pub group: Option<&'a Group>,
@@ -49,7 +50,7 @@ pub struct Followed<R> {
     pub own_filter: bool,
     /// Why the observer ended it, when it did.
     pub refused: Option<String>,
-    /// What the kernel accounted to the root; with an init, to all that it reaped.
+    /// What the kernel accounted to the root.
     pub usage: wait::Usage,
     /// What was seen.
     pub report: R,
@@ -76,31 +77,32 @@ where
     }
 }
 
-/// Starts the program of `plan` behind `filter` and gives the verdict when it ended. The calling
-/// thread is its tracer; when that thread ends, the kernel kills the program.
+/// Starts the program of `plan` behind the filter of `last`, which is asked while the program's namespaces and mounts
+/// are made, and gives the verdict when it ended. The calling thread is its tracer; when that thread ends, the kernel
+/// kills the program.
 ///
 /// An error means that nothing of the program has run, or that following it failed and it was
 /// killed. One launch at a time in a process, because the process's signal handlers are changed:
 /// a process with other things to do starts programs by [`Command`](crate::Command).
-pub fn launch<O: Observer>(
+pub fn launch<O: Observer, L: Into<Last>>(
     plan: &Plan,
-    filter: ArmedFilter,
+    last: impl FnOnce() -> Result<L, Error>,
     observer: &mut O,
 ) -> Result<Verdict<O::Report>, Error> {
     let forwarding = Forwarding::install()?;
-    let started = prepare(plan, filter, For::Command(&forwarding), None)?;
+    let mut started = prepare(plan, last, For::Command(&forwarding), None)?;
     let began = Instant::now();
     let_go(plan, &started)?;
     until_exec(plan, &started)?;
-    let verdict = judge(plan, started, began, observer)?;
+    let verdict = judge(plan, &mut started, began, observer)?;
     drop(forwarding);
     Ok(verdict)
 }
 
-/// From the exec stop of a program to its end.
+/// From the exec stop of a program to its end. Nothing of it is left then; its namespaces may be.
 pub(crate) fn judge<O: Observer>(
     plan: &Plan,
-    mut started: Started,
+    started: &mut Started,
     began: Instant,
     observer: &mut O,
 ) -> Result<Verdict<O::Report>, Error> {
@@ -113,8 +115,8 @@ pub(crate) fn judge<O: Observer>(
         check: &|pid| mapped::compare(pid, &plan.program, &plan.mapped, plan.unlisted),
     };
     let fired = Fired::default();
-    let followed = watched(plan, &started, began, &fired, || observer.follow(root))?;
-    started.armed = false;
+    let followed = watched(plan, started, began, &fired, || observer.follow(root))?;
+    let below = started.hear_alone()?;
     let wall = began.elapsed();
 
     let group = started.group.as_ref();
@@ -143,6 +145,7 @@ pub(crate) fn judge<O: Observer>(
         usage: Usage {
             cpu_ns: group
                 .and_then(Group::cpu_ns)
+                .or(below)
                 .unwrap_or(followed.usage.cpu_ns),
             wall_ns: u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX),
             peak_memory_bytes: group
@@ -218,7 +221,7 @@ pub(crate) fn until_exec(plan: &Plan, started: &Started) -> Result<(), Error> {
             Stop::Event(event::EXEC, _) => return Ok(()),
             Stop::Event(event::EXIT, _) => {
                 let status = ptrace::event_message(pid)?;
-                match started.launch.load() {
+                match started.handed.exec() {
                     0 => 0,
                     EXECUTING if status & 0x7f == libc::SIGSYS as u64 => {
                         return Err(Error::FilterRefusedLaunch);
@@ -245,7 +248,7 @@ fn exec_failed(number: u64) -> Error {
 
 /// The child's own word, when it left one, or how it ended.
 fn ended_early(plan: &Plan, end: End, up: &OwnedFd) -> Error {
-    let mut message = [0; COMPLAINT];
+    let mut message = [0; LONGEST];
     match process::read_message(up.as_fd(), &mut message) {
         Ok(COMPLAINT) => complaint(plan, &message),
         _ => Error::EndedEarly(match end {
@@ -270,8 +273,8 @@ fn entry(pid: i32) -> Result<Option<u64>, Error> {
     const AT_BASE: u64 = 7;
     const AT_ENTRY: u64 = 9;
     let path = PathBuf::from(format!("/proc/{pid}/auxv"));
-    let mut bytes = Vec::new();
     // The kernel's vector has about 20 pairs.
+    let mut bytes = Vec::with_capacity(1024);
     File::open(&path)
         .and_then(|f| f.take(4096).read_to_end(&mut bytes))
         .map_err(|reason| Error::Read { path, reason })?;

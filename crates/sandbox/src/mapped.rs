@@ -59,7 +59,7 @@ pub(crate) fn compare(
 /// What `pid` has mapped executable, each file once.
 pub(crate) fn executable(pid: i32) -> Result<Vec<Mapping>, String> {
     let maps = PathBuf::from(format!("/proc/{pid}/maps"));
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(16 << 10);
     File::open(&maps)
         .and_then(|f| f.take(MAPS_LIMIT).read_to_end(&mut text))
         .map_err(|e| format!("cannot read {}: {e}", maps.display()))?;

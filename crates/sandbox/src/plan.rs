@@ -48,8 +48,6 @@ pub struct Spec {
     pub standard: [Option<OwnedFd>; 3],
     /// What of the machine it is given.
     pub confinement: Confinement,
-    /// Somebody reads the kernel's audit records: what Landlock denies is to have some.
-    pub audited: bool,
 }
 
 impl Spec {
@@ -62,7 +60,6 @@ impl Spec {
             environment: Vec::new(),
             mode: Mode::Enforce,
             traced: false,
-            audited: false,
             allowed: 0,
             mapped: Vec::new(),
             unlisted: Unlisted::Allow,
@@ -140,12 +137,9 @@ impl Plan {
         };
         let descriptors = descriptors::of_program(&spec.keep, &spec.standard, mounts)?;
         let landlock = match &view {
-            Some(view) if confinement.has(LayerName::Landlock) => Some(Rules::new(
-                view,
-                features.landlock()?,
-                &descriptors,
-                spec.audited,
-            )),
+            Some(view) if confinement.has(LayerName::Landlock) => {
+                Some(Rules::new(view, features.landlock()?, &descriptors))
+            }
             _ => None,
         };
         Ok(Plan {

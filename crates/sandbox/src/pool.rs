@@ -219,7 +219,7 @@ impl<R> Shared<R> {
             let parked = park(&plan, filter)?;
             Ok((plan.without_streams(), parked))
         });
-        let (plan, (started, mut parked, tell)) = match made {
+        let (plan, (mut started, mut parked, tell)) = match made {
             Ok(made) => made,
             Err(failure) => {
                 let mut state = self.lock();
@@ -245,10 +245,12 @@ impl<R> Shared<R> {
         let verdict = match until_exec(&plan, &started) {
             Ok(()) => {
                 let began = lock(&began).unwrap_or_else(Instant::now);
-                judge(&plan, started, began, &mut observer())
+                judge(&plan, &mut started, began, &mut observer())
             }
             Err(error) => Err(error),
         };
+        // Nobody may wait for it. What is left then, the end of its namespaces, is this thread's alone.
+        let _ = tell.send(verdict);
         let mut state = self.lock();
         let before = state.parked.len();
         state.parked.retain(|parked| parked.number != number);
@@ -256,11 +258,7 @@ impl<R> Shared<R> {
             state.died += 1;
             self.changed.notify_all();
         }
-        let closed = state.closed;
-        drop(state);
-        // Nobody may wait for it.
-        let _ = tell.send(verdict);
-        !closed
+        !state.closed
     }
 }
 
@@ -288,7 +286,7 @@ fn park<R>(plan: &Plan, filter: ArmedFilter) -> Result<Made<R>, Error> {
         )));
     }
     let (hears, from) = channel::both_ways()?;
-    let started = prepare(plan, filter, For::Pool(from), None)?;
+    let started = prepare(plan, || Ok(filter), For::Pool(from), None)?;
     let first = process::handle(started.init.unwrap_or(started.pid))?;
     let program = inside(plan, started.pid)?;
     let_go(plan, &started)?;

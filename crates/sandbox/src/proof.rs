@@ -3,11 +3,13 @@
 //! What a mount call was told is no proof: flags beside a bind are ignored without an error. So the launcher
 //! reads from the kernel, before any code of the program runs, what is mounted where and how.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use crate::places_table::PROC_READ_ONLY;
 use crate::view::{Mount, View, What};
@@ -17,44 +19,48 @@ const MOUNTINFO_LIMIT: u64 = 64 << 20;
 
 /// A line of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
 #[derive(PartialEq, Eq, Debug)]
-struct Line {
-    at: PathBuf,
+struct Line<'a> {
+    /// As bytes: it and the places of a view have one form, which is compared several thousand times.
+    at: Cow<'a, [u8]>,
     read_only: bool,
     no_suid: bool,
     no_devices: bool,
     mapped: bool,
-    kind: Vec<u8>,
+    kind: &'a [u8],
 }
 
 /// Whether `pid` has the mounts of `view` and no other that can be written; the first difference is the
 /// error, as a sentence.
 pub(crate) fn prove(pid: i32, view: &View) -> Result<(), String> {
     let path = format!("/proc/{pid}/mountinfo");
-    let mut text = Vec::new();
+    // Of a usual size, so that one call reads them all.
+    let mut text = Vec::with_capacity(64 << 10);
     File::open(&path)
         .and_then(|f| f.take(MOUNTINFO_LIMIT).read_to_end(&mut text))
         .map_err(|e| format!("cannot read {path}: {e}"))?;
     let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-    let lines: Option<Vec<Line>> = lines.map(line).collect();
+    let lines: Option<Vec<Line<'_>>> = lines.map(line).collect();
     judge(&lines.ok_or("a line of mountinfo cannot be read")?, view)
 }
 
-fn judge(lines: &[Line], view: &View) -> Result<(), String> {
+fn judge(lines: &[Line<'_>], view: &View) -> Result<(), String> {
     if lines.is_empty() {
         return Err("it has no mounts".to_owned());
     }
     if view.empty {
         return judge_empty(lines);
     }
-    let planned: HashMap<&Path, &Mount> = view.mounts.iter().map(|m| (path_of(m), m)).collect();
+    let planned: HashMap<&[u8], &Mount> =
+        view.mounts.iter().map(|m| (m.at.as_bytes(), m)).collect();
     for line in lines {
-        let at = &line.at;
+        let at = path(&line.at);
         // The nearest planned mount says what may be written here: what lies below a tree that is grafted
         // came with it. Its own `/proc` has writable files of its own processes.
-        let nearest = at.ancestors().find_map(|a| planned.get(a));
+        let mut above = at.ancestors();
+        let nearest = above.find_map(|a| planned.get(a.as_os_str().as_bytes()));
         let writable = match nearest {
             Some(mount) => !mount.sealed && mount.what.writable(),
-            None => at == Path::new("/proc") && line.kind == b"proc",
+            None => *line.at == *b"/proc" && line.kind == b"proc",
         };
         if !line.read_only && !writable {
             return Err(format!("{at:?} can be written"));
@@ -69,39 +75,43 @@ fn judge(lines: &[Line], view: &View) -> Result<(), String> {
             return Err(format!("{at:?} has device files (no nodev)"));
         }
     }
+    // What is uppermost at each place: mountinfo lists mounts as they came.
+    let uppermost: HashMap<&[u8], &Line<'_>> = lines.iter().map(|l| (&*l.at, l)).collect();
     for mount in view.owned().filter(|m| view.mapped && m.what.writable()) {
-        if last(lines, path_of(mount)).is_some_and(|line| !line.mapped) {
+        let found = uppermost.get(mount.at.as_bytes());
+        if found.is_some_and(|line| !line.mapped) {
             return Err(format!(
                 "{:?} is written with the program's own ids (not idmapped)",
-                path_of(mount)
+                path(mount.at.as_bytes())
             ));
         }
     }
     for mount in &view.mounts {
+        let at = path(mount.at.as_bytes());
         // A cover whose place is gone has nothing to cover.
-        let needed = mount.what.writable() || path_of(mount).exists();
-        if needed && last(lines, path_of(mount)).is_none() {
-            return Err(format!("{:?} is not mounted", path_of(mount)));
+        let needed = || mount.what.writable() || at.exists();
+        if !uppermost.contains_key(mount.at.as_bytes()) && needed() {
+            return Err(format!("{at:?} is not mounted"));
         }
     }
-    let processes = last(lines, Path::new("/proc")).map(|line| line.kind.as_slice());
+    let processes = uppermost.get(&b"/proc"[..]).map(|line| line.kind);
     if processes != Some(b"proc") {
         return Err("/proc is not its own".to_owned());
     }
-    for path in PROC_READ_ONLY {
-        let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
-        let open = last(lines, path).is_none_or(|line| !line.read_only);
-        if open && path.exists() {
-            return Err(format!("{path:?} can be written"));
+    for place in PROC_READ_ONLY {
+        let at = path(place.to_bytes());
+        let found = uppermost.get(place.to_bytes());
+        if found.is_none_or(|line| !line.read_only) && at.exists() {
+            return Err(format!("{at:?} can be written"));
         }
     }
     Ok(())
 }
 
 /// One file system of its own that cannot be written, and nothing on it.
-fn judge_empty(lines: &[Line]) -> Result<(), String> {
+fn judge_empty(lines: &[Line<'_>]) -> Result<(), String> {
     match lines {
-        [line] if line.at == Path::new("/") && line.kind == b"tmpfs" => {
+        [line] if *line.at == *b"/" && line.kind == b"tmpfs" => {
             let sealed = line.read_only && line.no_suid && line.no_devices;
             match sealed {
                 true => Ok(()),
@@ -112,34 +122,32 @@ fn judge_empty(lines: &[Line]) -> Result<(), String> {
     }
 }
 
-/// What is uppermost at `path`: mountinfo lists mounts as they came.
-fn last<'a>(lines: &'a [Line], path: &Path) -> Option<&'a Line> {
-    lines.iter().rev().find(|line| line.at == path)
-}
-
-fn path_of(mount: &Mount) -> &Path {
-    Path::new(std::ffi::OsStr::from_bytes(mount.at.as_bytes()))
+fn path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
 
 /// `id parent major:minor root mount-point options … - type source super-options`.
-fn line(bytes: &[u8]) -> Option<Line> {
+fn line(bytes: &[u8]) -> Option<Line<'_>> {
     let mut fields = bytes.split(|b| *b == b' ');
     let at = unescape(fields.nth(4)?);
-    let options: Vec<&[u8]> = fields.next()?.split(|b| *b == b',').collect();
-    let has = |name: &[u8]| options.contains(&name);
+    let options = fields.next()?.split(|b| *b == b',');
+    let has = |name: &[u8]| options.clone().any(|option| option == name);
     let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
     Some(Line {
-        at: PathBuf::from(std::ffi::OsString::from_vec(at)),
+        at,
         read_only: has(b"ro"),
         no_suid: has(b"nosuid"),
         no_devices: has(b"nodev"),
         mapped: has(b"idmapped"),
-        kind: kind.to_owned(),
+        kind,
     })
 }
 
 /// Space, tab, newline and backslash stand there as a backslash and three octal digits.
-fn unescape(bytes: &[u8]) -> Vec<u8> {
+fn unescape(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if !bytes.contains(&b'\\') {
+        return Cow::Borrowed(bytes);
+    }
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((first, after)) = rest.split_first() {
@@ -158,11 +166,13 @@ fn unescape(bytes: &[u8]) -> Vec<u8> {
             }
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::Confinement;
     use crate::view::Reader;
@@ -172,24 +182,26 @@ mod tests {
         View::new(&wanted, &std::env::current_exe().unwrap(), Reader::User).unwrap()
     }
 
-    fn lines(view: &View) -> Vec<Line> {
-        let one = |at: &Path, read_only: bool, kind: &str| Line {
-            at: at.to_owned(),
+    fn one<'a>(at: &'a [u8], read_only: bool, kind: &'a [u8]) -> Line<'a> {
+        Line {
+            at: Cow::Borrowed(at),
             read_only,
             no_suid: true,
             no_devices: true,
             mapped: true,
-            kind: kind.as_bytes().to_owned(),
-        };
-        let mut lines = vec![one(Path::new("/"), true, "ext4")];
+            kind,
+        }
+    }
+
+    fn lines(view: &View) -> Vec<Line<'_>> {
+        let mut lines = vec![one(b"/", true, b"ext4")];
         lines.extend(view.mounts.iter().map(|m| {
             let read_only = m.sealed || !m.what.writable();
-            one(path_of(m), read_only, "tmpfs")
+            one(m.at.as_bytes(), read_only, b"tmpfs")
         }));
-        lines.push(one(Path::new("/proc"), false, "proc"));
+        lines.push(one(b"/proc", false, b"proc"));
         for path in PROC_READ_ONLY {
-            let path = std::ffi::OsStr::from_bytes(path.to_bytes());
-            lines.push(one(Path::new(path), true, "proc"));
+            lines.push(one(path.to_bytes(), true, b"proc"));
         }
         lines
     }
@@ -198,7 +210,7 @@ mod tests {
     fn what_was_planned_is_proved_and_each_difference_is_found() {
         let view = view();
         assert_eq!(judge(&lines(&view), &view), Ok(()));
-        let spoil = |change: &dyn Fn(&mut Vec<Line>)| {
+        let spoil = |change: &dyn Fn(&mut Vec<Line<'_>>)| {
             let mut lines = lines(&view);
             change(&mut lines);
             judge(&lines, &view).unwrap_err()
@@ -206,12 +218,12 @@ mod tests {
         assert!(spoil(&|l| l[0].read_only = false).contains("can be written"));
         assert!(spoil(&|l| l[0].no_suid = false).contains("nosuid"));
         assert!(spoil(&|l| l[0].no_devices = false).contains("nodev"));
-        assert!(spoil(&|l| l.retain(|l| l.at != Path::new("/tmp"))).contains("not mounted"));
-        assert!(spoil(&|l| l.retain(|l| l.at != Path::new("/proc"))).contains("/proc"));
-        assert!(spoil(&|l| l.retain(|l| l.at != Path::new("/proc/sys"))).contains("/proc/sys"));
+        assert!(spoil(&|l| l.retain(|l| *l.at != *b"/tmp")).contains("not mounted"));
+        assert!(spoil(&|l| l.retain(|l| *l.at != *b"/proc")).contains("/proc"));
+        assert!(spoil(&|l| l.retain(|l| *l.at != *b"/proc/sys")).contains("/proc/sys"));
         assert!(
             spoil(&|l| {
-                let at = l.iter().position(|l| l.at == Path::new("/dev")).unwrap();
+                let at = l.iter().position(|l| *l.at == *b"/dev").unwrap();
                 l[at].read_only = false;
             })
             .contains("/dev")
@@ -228,7 +240,8 @@ mod tests {
         let view = View::new(&wanted, &program, Reader::OtherRoot).unwrap();
         let mut lines = lines(&view);
         assert_eq!(judge(&lines, &view), Ok(()));
-        let at = lines.iter().position(|l| l.at == wanted.write[0]).unwrap();
+        let written = wanted.write[0].as_os_str().as_bytes();
+        let at = lines.iter().position(|l| *l.at == *written).unwrap();
         lines[at].mapped = false;
         assert!(judge(&lines, &view).unwrap_err().contains("idmapped"));
     }
@@ -237,19 +250,12 @@ mod tests {
     fn an_empty_root_is_alone_and_sealed() {
         let mut view = view();
         view.empty = true;
-        let own = |read_only| Line {
-            at: PathBuf::from("/"),
-            read_only,
-            no_suid: true,
-            no_devices: true,
-            mapped: false,
-            kind: b"tmpfs".to_vec(),
-        };
+        let own = |read_only| one(b"/", read_only, b"tmpfs");
         assert_eq!(judge(&[own(true)], &view), Ok(()));
         assert!(judge(&[own(false)], &view).is_err());
         assert!(judge(&[own(true), own(true)], &view).is_err());
         let mut machines = own(true);
-        machines.kind = b"ext4".to_vec();
+        machines.kind = b"ext4";
         assert!(judge(&[machines], &view).is_err());
     }
 
@@ -257,7 +263,7 @@ mod tests {
     fn a_line_is_read_with_its_escapes() {
         let text = b"36 35 98:0 /mnt1 /mnt\\040two rw,noatime,nosuid master:1 - ext3 /dev/root rw,errors=continue";
         let read = line(text).unwrap();
-        assert_eq!(read.at, Path::new("/mnt two"));
+        assert_eq!(*read.at, *b"/mnt two");
         assert!(!read.read_only && read.no_suid && !read.no_devices);
         assert_eq!(read.kind, b"ext3");
         assert_eq!(line(b"36 35"), None);

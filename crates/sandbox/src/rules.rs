@@ -18,8 +18,6 @@ pub(crate) struct Rules {
     pub(crate) paths: Vec<(CString, FileAccess)>,
     /// Standard descriptors, which a program may open again by name (`/dev/stdout`).
     pub(crate) descriptors: Vec<(i32, FileAccess)>,
-    /// What they deny has audit records.
-    pub(crate) audited: bool,
 }
 
 /// `LANDLOCK_ACCESS_FS_*` of `linux/landlock.h`.
@@ -54,8 +52,8 @@ pub(crate) fn files(abi: u32) -> FileAccess {
 
 impl Rules {
     /// The rules of `view` for a kernel with `abi`. `opened` are the standard descriptors that are open, and
-    /// whether each can be written. `audited`: somebody reads the kernel's audit records, which ABI 7 has.
-    pub(crate) fn new(view: &View, abi: u32, opened: &[(i32, bool)], audited: bool) -> Rules {
+    /// whether each can be written.
+    pub(crate) fn new(view: &View, abi: u32, opened: &[(i32, bool)]) -> Rules {
         let abi = abi.min(NEWEST);
         let all = files(abi);
         let read = EXECUTE | READ_FILE | READ_DIR;
@@ -93,12 +91,16 @@ impl Rules {
             },
             descriptors: descriptors.collect(),
             paths,
-            audited: audited && abi >= AUDITED,
         }
     }
 }
 
 impl Rules {
+    /// What they deny can have audit records; that no file may be opened needs none.
+    pub(crate) fn can_be_audited(&self) -> bool {
+        self.abi >= AUDITED && !self.paths.is_empty()
+    }
+
     /// Whether what is at `path`, or is made there, may be written.
     pub(crate) fn allow_writing(&self, path: &Path) -> bool {
         let mut paths = self.paths.iter();
@@ -118,7 +120,6 @@ impl Rules {
             },
             paths: Vec::new(),
             descriptors: Vec::new(),
-            audited: false,
         }
     }
 

@@ -7,26 +7,30 @@ use portcullis_sys::exec::{CStringArray, Words};
 use portcullis_sys::namespace::Namespaces;
 use portcullis_sys::ptrace::{self, Options};
 use portcullis_sys::seccomp::{self, SockFilter};
-use portcullis_sys::shared::SharedWord;
 use portcullis_sys::signal::{self, Forwarding};
-use portcullis_sys::wait::{self, Change};
+use portcullis_sys::spawn::Stack;
+use portcullis_sys::wait::{self, Change, Usage};
 use portcullis_sys::{channel, process};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::attempt::Step;
 use crate::bounds::Bounds;
 use crate::cgroup::{Doors, Group};
-use crate::child::{self, COMPLAINT, PARKED, Parking, Prepared, READY, STEPS, UNMAPPED};
+use crate::child::{
+    self, ALONE, COMPLAINT, LONGEST, PARKED, Parking, Prepared, READY, STEPS, UNMAPPED,
+};
 use crate::clocks;
 use crate::confinement::Network;
 use crate::descriptors;
 use crate::error::Error;
+use crate::handed::Handed;
 use crate::help;
 use crate::identity::Identity;
 use crate::layer::LayerName;
 use crate::plan::Plan;
 use crate::proof;
 use crate::relay::Relay;
+use crate::rules::Rules;
 use crate::secret::{ArmedFilter, Cookie};
 use crate::trees;
 
@@ -39,7 +43,7 @@ pub fn rehearse(plan: &Plan) -> Result<(), Error> {
         k: seccomp::RET_ALLOW,
         ..SockFilter::default()
     }];
-    let filter = ArmedFilter::new(instructions, Cookie::random()?)?;
+    let filter = || ArmedFilter::new(instructions, Cookie::random()?);
     let forwarding = Forwarding::install()?;
     let started = prepare(plan, filter, For::Command(&forwarding), None)?;
     seize(plan, started.pid)
@@ -51,6 +55,25 @@ pub(crate) fn seize(plan: &Plan, pid: i32) -> Result<(), Error> {
         help: help::with_tracing(reason.errno(), plan.users.root),
         reason,
     })
+}
+
+/// What a launch needs to know only when the program's namespaces and mounts are made: to find it out can take as
+/// long as that.
+pub struct Last {
+    /// What the program runs behind.
+    pub filter: ArmedFilter,
+    /// Somebody reads the kernel's audit records: what Landlock denies is to have some.
+    pub audited: bool,
+}
+
+impl From<ArmedFilter> for Last {
+    /// Nobody reads audit records.
+    fn from(filter: ArmedFilter) -> Last {
+        Last {
+            filter,
+            audited: false,
+        }
+    }
 }
 
 /// On whose behalf a child is made.
@@ -67,29 +90,30 @@ pub(crate) enum For<'a> {
 pub(crate) const ROOM: (usize, usize) = (128 << 10, 4096);
 
 /// A child that waits for its tracer, behind everything that is made before. Dropped while it is armed, it and
-/// its init are killed and reaped.
+/// its init are killed; the init is reaped in any case, with which its namespaces end.
 pub(crate) struct Started {
     pub(crate) pid: i32,
-    /// The first process of its namespaces, the parent of `pid`.
+    /// The first process of its namespaces, the parent of `pid`, until it is reaped.
     pub(crate) init: Option<i32>,
     /// What it says.
     pub(crate) up: OwnedFd,
     /// What it waits for.
     pub(crate) down: OwnedFd,
-    /// How far its launch exec is.
-    pub(crate) launch: SharedWord,
+    /// Its filter, until it has loaded it, and how far its launch exec is.
+    pub(crate) handed: Handed,
     /// Removed after its processes are gone.
     pub(crate) group: Option<Group>,
     /// Of a program whose output is bounded.
     pub(crate) relay: Option<Relay>,
+    /// Something of the program may be there.
     pub(crate) armed: bool,
 }
 
-/// Creates the child and its init, and proves what they made. With `attempt` the child does that in the end,
-/// instead of executing the program.
-pub(crate) fn prepare(
+/// Creates the child and its init, and proves what they made; `last` is asked while they make it. With `attempt` the
+/// child does that in the end, instead of executing the program.
+pub(crate) fn prepare<L: Into<Last>>(
     plan: &Plan,
-    filter: ArmedFilter,
+    last: impl FnOnce() -> Result<L, Error>,
     on_behalf: For<'_>,
     attempt: Option<&[Step]>,
 ) -> Result<Started, Error> {
@@ -123,7 +147,8 @@ pub(crate) fn prepare(
     let group = grouped(&plan.bounds)?;
     let doors = group.as_ref().map_or(Ok(Doors::default()), Group::doors);
     let doors = doors.map_err(no_group)?;
-    let launch = SharedWord::new()?;
+    let handed = Handed::new()?;
+    let mut stack = Stack::new()?;
     let mask = signal::block_all()?;
     // The program and the pipes are close-on-exec.
     let own = [
@@ -134,6 +159,11 @@ pub(crate) fn prepare(
     let mut open = [plan.keep.as_slice(), &own].concat();
     open.extend(parking.iter().map(|parking| parking.from.as_raw_fd()));
     open.sort_unstable();
+    let streams = plan.standard.iter().flatten();
+    let streams = streams.chain(relayed.iter().flatten());
+    let mut held = open.clone();
+    held.extend(streams.map(AsRawFd::as_raw_fd));
+    held.sort_unstable();
     let view = plan.mounted();
     let mut copies: Vec<Option<OwnedFd>> = Vec::new();
     copies.resize_with(view.map_or(0, |view| view.mounts.len()), || None);
@@ -142,10 +172,10 @@ pub(crate) fn prepare(
         program: plan.program.file().as_fd(),
         arguments: &arguments,
         environment: &environment,
-        filter: &filter,
+        handed: &handed,
         keep: &plan.keep,
-        launch: &launch,
         open: &open,
+        held: &held,
         relayed: relayed.as_ref(),
         mask: &mask,
         signals: before.as_ref(),
@@ -168,13 +198,14 @@ pub(crate) fn prepare(
         attempt,
         capabilities: namespaced.then(|| plan.users.capabilities()),
         bounds: &plan.bounds.resources,
+        stack: Some(&mut stack),
     };
     let created = child::create(&mut prepared);
-    // The child has its copies: the secret is wiped here, and its ends of the pipes are closed.
+    // The child has its copies: its ends of the pipes are closed.
     let Prepared {
         up, down, parking, ..
     } = prepared;
-    drop((up, down, parking, filter, relayed));
+    drop((up, down, parking, relayed));
     signal::set_mask(&mask)?;
     let (first, pidfd, begun) = created.map_err(|e| no_namespaces(plan, e))?;
     let mut started = Started {
@@ -182,7 +213,7 @@ pub(crate) fn prepare(
         init: namespaced.then_some(first),
         up: up_heard,
         down: down_write,
-        launch,
+        handed,
         group,
         relay,
         armed: true,
@@ -201,9 +232,15 @@ pub(crate) fn prepare(
             trees::pass(view, first, started.up.as_fd())?;
         }
         process::write_message(started.down.as_fd(), b"G")?;
-        started.pid = started.hear(plan, READY)?;
-    } else {
-        started.hear(plan, READY)?;
+    }
+    // The child has its mounts to make meanwhile. Here the filter is wiped at once.
+    let Last { filter, audited } = last()?.into();
+    let audited = audited && plan.landlock.as_ref().is_some_and(Rules::can_be_audited);
+    started.handed.give(&filter, audited);
+    drop(filter);
+    let ready = started.hear(plan, READY)?;
+    if namespaced {
+        started.pid = ready;
     }
     match forwarding {
         Some(forwarding) if namespaced => forwarding.target(process::handle(started.pid)?),
@@ -258,17 +295,52 @@ impl Started {
 
     /// Waits for `word`; the number of the process that said it.
     fn hear(&self, plan: &Plan, word: u8) -> Result<i32, Error> {
-        let mut first = [0; COMPLAINT];
+        let mut first = [0; LONGEST];
         match channel::hear(self.up.as_fd(), &mut first)? {
             (1, pid) if first[0] == word && pid > 0 => Ok(pid),
             (COMPLAINT, _) => Err(complaint(plan, &first)),
             _ => Err(Error::EndedEarly("it said nothing".to_owned())),
         }
     }
+
+    /// Waits until nothing of the program is left, after its tracer has reaped what it follows: the processor time
+    /// of all that was below an init, in nanoseconds, and of the init.
+    pub(crate) fn hear_alone(&mut self) -> Result<Option<u64>, Error> {
+        let Some(init) = self.init else {
+            self.armed = false;
+            return Ok(None);
+        };
+        let mut word = [0; LONGEST];
+        let heard = channel::hear(self.up.as_fd(), &mut word)?;
+        let [first, time @ ..] = word;
+        if heard == (LONGEST, init) && first == ALONE {
+            self.armed = false;
+            return Ok(Some(u64::from_le_bytes(time)));
+        }
+        // It was ended: the kernel has killed and reaped all of its namespace when it can be reaped itself.
+        let end = end_of(init)?;
+        self.armed = false;
+        self.init = None;
+        Ok(end.map(|usage| usage.cpu_ns))
+    }
+}
+
+/// Reaps `child`; what it used, and all that it reaped.
+fn end_of(child: i32) -> Result<Option<Usage>, Error> {
+    while let Some((_, change)) = wait::next_of(child)? {
+        if let Change::Ended(_, usage) = change {
+            return Ok(Some(usage));
+        }
+    }
+    Ok(None)
 }
 
 impl Drop for Started {
     fn drop(&mut self) {
+        if let (Some(init), false) = (self.init, self.armed) {
+            // Fails only when somebody else has reaped it.
+            let _ = end_of(init);
+        }
         let first = self.init.unwrap_or(self.pid);
         if !self.armed || process::kill_unreaped(first).is_err() {
             return;
@@ -321,7 +393,7 @@ pub(crate) fn inside(plan: &Plan, pid: i32) -> Result<OwnedFd, Error> {
 }
 
 /// What the child's word means: a step that is a layer's is the layer's refusal.
-pub(crate) fn complaint(plan: &Plan, message: &[u8; COMPLAINT]) -> Error {
+pub(crate) fn complaint(plan: &Plan, message: &[u8; LONGEST]) -> Error {
     let errno = i32::from_le_bytes([message[1], message[2], message[3], message[4]]);
     let reason = std::io::Error::from_raw_os_error(errno);
     let step = STEPS

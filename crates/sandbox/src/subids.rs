@@ -158,7 +158,7 @@ fn is_known(map: &str, first: u32, count: u32) -> bool {
 
 /// What `path` says; nothing when it is not there or no text.
 fn text(path: impl AsRef<Path>) -> String {
-    let mut text = String::new();
+    let mut text = String::with_capacity(8 << 10);
     let read = File::open(path).and_then(|f| f.take(LIST_LIMIT).read_to_string(&mut text));
     read.map(|_| text).unwrap_or_default()
 }

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis_sys::mount::Attributes;
 
+use crate::canonical::Canonical;
 use crate::confinement::{Confinement, Network};
 use crate::error::Error;
 use crate::places_table::{
@@ -119,18 +120,20 @@ impl View {
                 empty: true,
             });
         }
+        let canonical = Canonical::default();
         let mut plan = Planned {
             mapped: reader == Reader::OtherRoot,
-            ..Planned::default()
+            mounts: BTreeMap::new(),
+            canonical: &canonical,
         };
         for (path, mode) in PRIVATE {
-            if let Ok(path) = Path::new(path).canonicalize() {
+            if let Ok(path) = canonical.of(Path::new(path)) {
                 plan.put(path, fresh(c"tmpfs", mode));
             }
         }
         plan.devices()?;
         let runtime = wanted.runtime.as_ref();
-        let runtime = runtime.and_then(|path| path.canonicalize().ok());
+        let runtime = runtime.and_then(|path| canonical.of(path).ok());
         if let Some(path) = runtime.filter(|path| path.is_dir()) {
             plan.put(path, fresh(c"tmpfs", "700"));
         }
@@ -141,10 +144,10 @@ impl View {
         }
         let mut granted = Vec::new();
         for path in &wanted.read {
-            granted.push((existing(path, "read")?, false));
+            granted.push((existing(&canonical, path, "read")?, false));
         }
         for path in &wanted.write {
-            let found = existing(path, "write")?;
+            let found = existing(&canonical, path, "write")?;
             if found == Path::new("/") {
                 return Err(Error::Invalid(
                     "\"/\" cannot be made writable as a whole: name the directories below it"
@@ -156,12 +159,12 @@ impl View {
         for (path, writable) in &granted {
             plan.open(path, *writable);
         }
-        let directory = existing(&wanted.directory, "work in")?;
-        let program = existing(program, "start")?;
+        let directory = existing(&canonical, &wanted.directory, "work in")?;
+        let program = existing(&canonical, program, "start")?;
         plan.needs(wanted, &directory, &program);
-        let mut covers = hidden(wanted, reader);
+        let mut covers = hidden(&canonical, wanted, reader);
         for path in &wanted.hide {
-            covers.push(existing(path, "hide")?);
+            covers.push(existing(&canonical, path, "hide")?);
         }
         for path in covers {
             plan.cover(&path, &granted);
@@ -252,7 +255,7 @@ pub(crate) enum Reader {
 }
 
 /// What is hidden without being asked for.
-fn hidden(wanted: &Confinement, reader: Reader) -> Vec<PathBuf> {
+fn hidden(canonical: &Canonical, wanted: &Confinement, reader: Reader) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = SYSTEM_HIDDEN.map(PathBuf::from).into();
     let mut homes = wanted.homes.clone();
     if reader != Reader::User {
@@ -263,14 +266,14 @@ fn hidden(wanted: &Confinement, reader: Reader) -> Vec<PathBuf> {
     for home in homes {
         paths.extend(HOME_SECRETS.map(|name| home.join(name)));
     }
-    // Most are not there, which one call tells; a canonical path takes one for each part of the way.
-    let found = paths.iter().filter(|path| path.exists());
-    found.filter_map(|path| path.canonicalize().ok()).collect()
+    let found = paths.iter().filter_map(|path| canonical.of(path).ok());
+    found.collect()
 }
 
-fn existing(path: &Path, verb: &str) -> Result<PathBuf, Error> {
+fn existing(canonical: &Canonical, path: &Path, verb: &str) -> Result<PathBuf, Error> {
     let what = || format!("cannot {verb} {path:?}");
-    path.canonicalize()
+    canonical
+        .of(path)
         .map_err(|e| Error::Invalid(format!("{}: {e}", what())))
 }
 
@@ -282,11 +285,11 @@ fn fresh(kind: &'static std::ffi::CStr, mode: &str) -> What {
 }
 
 /// The mounts while they are collected.
-#[derive(Default)]
-struct Planned {
+struct Planned<'a> {
     mounts: BTreeMap<PathBuf, What>,
     /// The program owns nothing of the base.
     mapped: bool,
+    canonical: &'a Canonical,
 }
 
 const READ_ONLY: What = What::Graft {
@@ -294,7 +297,7 @@ const READ_ONLY: What = What::Graft {
     device: false,
 };
 
-impl Planned {
+impl Planned<'_> {
     fn put(&mut self, path: PathBuf, what: What) {
         self.mounts.insert(path, what);
     }
@@ -303,9 +306,9 @@ impl Planned {
     fn devices(&mut self) -> Result<(), Error> {
         let sealed = PathBuf::from("/dev");
         self.put(sealed, fresh(c"tmpfs", "755"));
-        for device in DEVICES.map(Path::new).into_iter().filter(|d| d.exists()) {
+        for device in DEVICES.map(Path::new) {
             // Where it is a link, what it leads to would be somewhere else.
-            if device.canonicalize().is_ok_and(|found| found == device) {
+            if self.canonical.of(device).is_ok_and(|found| found == device) {
                 self.put(
                     device.to_owned(),
                     What::Graft {
@@ -396,7 +399,7 @@ impl Planned {
 
     /// The directory `path` is given as the program's own, unless it is one of the system's.
     fn own(&mut self, path: &Path) {
-        let Ok(path) = path.canonicalize() else {
+        let Ok(path) = self.canonical.of(path) else {
             return;
         };
         let system = SYSTEM.iter().any(|system| Path::new(system) == path);
@@ -416,7 +419,7 @@ impl Planned {
         let parts = wanted.parts.iter().map(PathBuf::as_path);
         for part in parts.chain([program]).chain(names) {
             // A file that is gone by now is missed by the program itself.
-            if let Ok(found) = part.canonicalize() {
+            if let Ok(found) = self.canonical.of(part) {
                 self.need(&found);
             }
         }
@@ -618,9 +621,11 @@ mod tests {
         std::fs::create_dir_all(&work).unwrap();
         let owners = std::os::unix::fs::PermissionsExt::from_mode(0o700);
         std::fs::set_permissions(&home, owners).unwrap();
+        let canonical = Canonical::default();
         let planned = |mapped| Planned {
             mapped,
-            ..Planned::default()
+            mounts: BTreeMap::new(),
+            canonical: &canonical,
         };
         let mut same = planned(false);
         same.own(&home);

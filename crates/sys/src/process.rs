@@ -139,6 +139,21 @@ pub fn file_of(descriptor: BorrowedFd<'_>) -> Result<(u64, u64), Error> {
     Ok((status.st_dev, status.st_ino))
 }
 
+/// The type and mode of the file that `number` is open for, and the flags that it was opened with (fstat(2),
+/// `F_GETFL` of fcntl(2)); `EBADF` when it is closed.
+pub fn opened(number: i32) -> Result<(u32, u32), Error> {
+    let mut status = MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the kernel fills in the structure, or refuses a number that is not open.
+    let value = unsafe { libc::fstat(number, status.as_mut_ptr()) };
+    check("fstat", value.into())?;
+    // SAFETY: zeroed is valid, and the kernel has filled it in.
+    let mode = unsafe { status.assume_init() }.st_mode;
+    // SAFETY: integers only.
+    let value = unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_GETFL) };
+    let flags = check("fcntl(F_GETFL)", value)?;
+    Ok((mode, u32::try_from(flags).unwrap_or(0)))
+}
+
 /// Owns a descriptor that a system call returned.
 pub(crate) fn owned(descriptor: libc::c_long) -> OwnedFd {
     // SAFETY: the kernel just returned this descriptor, and nothing else owns it.

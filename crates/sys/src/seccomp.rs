@@ -4,6 +4,8 @@
     reason = "a pointer to the program is handed to the kernel"
 )]
 
+use std::sync::atomic::AtomicU64;
+
 use crate::{Error, check};
 
 /// `SECCOMP_RET_KILL_PROCESS` of `linux/seccomp.h`.
@@ -32,17 +34,36 @@ pub struct SockFilter {
     pub k: u32,
 }
 
+impl SockFilter {
+    /// Its bytes.
+    pub fn word(self) -> u64 {
+        let ([a, b], [c, d, e, f]) = (self.code.to_ne_bytes(), self.k.to_ne_bytes());
+        u64::from_ne_bytes([a, b, self.jt, self.jf, c, d, e, f])
+    }
+}
+
 /// Loads `filter` for the calling thread, which must have no-new-privileges set or be privileged.
 /// A program that the kernel finds malformed, or longer than [`MAX_INSTRUCTIONS`], is `EINVAL`.
 ///
 /// May be called by a child before its exec.
 pub fn install(filter: &[SockFilter]) -> Result<(), Error> {
+    load(filter.as_ptr(), filter.len())
+}
+
+/// [`install`] of instructions in memory that others share, each a word as [`SockFilter::word`] makes it.
+///
+/// May be called by a child before its exec.
+pub fn install_words(words: &[AtomicU64]) -> Result<(), Error> {
+    load(words.as_ptr().cast(), words.len())
+}
+
+fn load(filter: *const SockFilter, length: usize) -> Result<(), Error> {
     let program = libc::sock_fprog {
-        len: u16::try_from(filter.len()).unwrap_or(0),
-        filter: filter.as_ptr().cast::<libc::sock_filter>().cast_mut(),
+        len: u16::try_from(length).unwrap_or(0),
+        filter: filter.cast::<libc::sock_filter>().cast_mut(),
     };
     // SAFETY: `program` points to `len` instructions of the layout the kernel reads (SockFilter is
-    // repr(C) with sock_filter's fields); the kernel copies them and writes nothing.
+    // repr(C) with sock_filter's fields, and a word has its bytes); the kernel copies them and writes nothing.
     let value = unsafe {
         libc::syscall(
             libc::SYS_seccomp,
@@ -76,6 +97,19 @@ mod tests {
     #[test]
     fn this_kernel_takes_filters() {
         takes_filters().unwrap();
+    }
+
+    #[test]
+    fn a_word_has_the_bytes_of_an_instruction() {
+        let instruction = SockFilter {
+            code: 0x0102,
+            jt: 3,
+            jf: 4,
+            k: 0x0506_0708,
+        };
+        // SAFETY: both have eight bytes and no padding.
+        let bytes = unsafe { std::mem::transmute::<SockFilter, u64>(instruction) };
+        assert_eq!(instruction.word(), bytes);
     }
 
     #[test]

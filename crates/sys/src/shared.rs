@@ -1,25 +1,29 @@
-//! A word of memory that a process shares with the children that it creates from then on.
+//! Words of memory that a process shares with the children that it creates from then on.
 
 #![expect(unsafe_code, reason = "memory that is shared is mapped by hand")]
 
+use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use crate::{Error, check};
 
-/// Such a word, 0 at first. A child has it until its exec.
+/// Such words, 0 at first. A child has them until its exec.
 #[derive(Debug)]
-pub struct SharedWord(NonNull<AtomicU64>);
+pub struct SharedWords {
+    at: NonNull<AtomicU64>,
+    count: usize,
+}
 
-impl SharedWord {
-    /// Maps it (mmap(2), `MAP_SHARED`).
-    pub fn new() -> Result<SharedWord, Error> {
+impl SharedWords {
+    /// Maps `count` of them (mmap(2), `MAP_SHARED`).
+    pub fn new(count: usize) -> Result<SharedWords, Error> {
         // SAFETY: the kernel chooses a new place, of which nothing else has an address.
         let value = unsafe {
             libc::syscall(
                 libc::SYS_mmap,
                 0,
-                size_of::<AtomicU64>(),
+                count * size_of::<AtomicU64>(),
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED | libc::MAP_ANONYMOUS,
                 -1,
@@ -29,52 +33,55 @@ impl SharedWord {
         let at = check("mmap", value)?;
         let at = std::ptr::with_exposed_provenance_mut(at.cast_unsigned() as usize);
         // A mapping never begins at 0 without MAP_FIXED.
-        NonNull::new(at).map(SharedWord).ok_or(Error::last("mmap"))
-    }
-
-    /// What it holds.
-    pub fn load(&self) -> u64 {
-        // SAFETY: mapped by `new`, aligned to a page, and unmapped by `drop` alone.
-        unsafe { self.0.as_ref() }.load(Ordering::SeqCst)
-    }
-
-    /// Sets it, for whoever shares it. May be called by a child before its exec.
-    pub fn store(&self, value: u64) {
-        // SAFETY: as for `load`.
-        unsafe { self.0.as_ref() }.store(value, Ordering::SeqCst);
+        let words = |at| SharedWords { at, count };
+        NonNull::new(at).map(words).ok_or(Error::last("mmap"))
     }
 }
 
-impl Drop for SharedWord {
+impl Deref for SharedWords {
+    type Target = [AtomicU64];
+
+    /// May be called by a child before its exec.
+    fn deref(&self) -> &[AtomicU64] {
+        // SAFETY: mapped by `new`, aligned to a page, zeroed by the kernel, and unmapped by `drop` alone.
+        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), self.count) }
+    }
+}
+
+impl Drop for SharedWords {
     fn drop(&mut self) {
-        // SAFETY: `new` mapped it, and no reference outlives `self`.
-        unsafe { libc::syscall(libc::SYS_munmap, self.0.as_ptr(), size_of::<AtomicU64>()) };
+        let size = self.count * size_of::<AtomicU64>();
+        // SAFETY: `new` mapped them, and no reference outlives `self`.
+        unsafe { libc::syscall(libc::SYS_munmap, self.at.as_ptr(), size) };
     }
 }
 
-// SAFETY: all access to the word is atomic.
-unsafe impl Send for SharedWord {}
+// SAFETY: all access to the words is atomic.
+unsafe impl Send for SharedWords {}
 // SAFETY: as above.
-unsafe impl Sync for SharedWord {}
+unsafe impl Sync for SharedWords {}
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
     use super::*;
 
     #[test]
     fn a_child_tells_by_it() {
-        let word = SharedWord::new().unwrap();
-        assert_eq!(word.load(), 0);
+        let words = SharedWords::new(600).unwrap();
+        let word = &words[599];
+        assert_eq!(word.load(Ordering::SeqCst), 0);
         // SAFETY: the child stores a word and ends.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
-            word.store(7);
+            word.store(7, Ordering::SeqCst);
             // SAFETY: nothing of the parent is run.
             unsafe { libc::_exit(0) };
         }
         let mut status = 0;
         // SAFETY: the child's number, and a live place for its status.
         assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
-        assert_eq!(word.load(), 7);
+        assert_eq!(word.load(Ordering::SeqCst), 7);
     }
 }

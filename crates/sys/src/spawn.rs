@@ -1,8 +1,9 @@
 //! Creating the child.
 #![expect(unsafe_code, reason = "clone(2)")]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
 
 use crate::exec::{self, CStringArray};
 use crate::namespace::Namespaces;
@@ -17,15 +18,18 @@ pub enum Side {
     Parent(i32, OwnedFd),
 }
 
-/// Clones the process: a copy of the memory, one thread, `SIGCHLD` at its end, new `namespaces`. The system
-/// call itself is made, not libc's `fork`, so that no handler registered with `pthread_atfork` runs.
+/// Clones the process: a copy of the memory, one thread, new `namespaces`. The system call itself is made, not
+/// libc's `fork`, so that no handler registered with `pthread_atfork` runs.
+///
+/// It sends `SIGCHLD` at its end, unless it is the first of new namespaces: that one sends nothing, and only who asks
+/// for it is told of it (`__WCLONE`, `__WALL`; waitpid(2)).
 ///
 /// # Safety
 /// The caller may have other threads, whose locks are copied in whatever state they are. Until it
 /// executes another program or ends, the child must not allocate, lock, log or unwind.
 pub unsafe fn clone_process(namespaces: Namespaces) -> Result<Side, Error> {
     let mut pidfd: libc::c_int = -1;
-    let flags = libc::SIGCHLD | libc::CLONE_PIDFD | namespaces.flags();
+    let flags = at_its_end(namespaces) | libc::CLONE_PIDFD | namespaces.flags();
     let flags = libc::c_long::from(flags);
     // SAFETY: without CLONE_VM the child has its own copy of this stack, so both returns are
     // sound; the kernel writes the descriptor through the parent_tid pointer (clone(2)).
@@ -37,6 +41,14 @@ pub unsafe fn clone_process(namespaces: Namespaces) -> Result<Side, Error> {
     // SAFETY: CLONE_PIDFD returned this descriptor, and nothing else owns it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Side::Parent(i32::try_from(pid).unwrap_or(-1), pidfd))
+}
+
+/// The signal that a process sends its parent at its end.
+fn at_its_end(namespaces: Namespaces) -> c_int {
+    match namespaces {
+        Namespaces::NONE => libc::SIGCHLD,
+        _ => 0,
+    }
 }
 
 /// Like [`clone_process`], and the new process is in the control group (version 2) of the directory `group` from its
@@ -70,7 +82,7 @@ pub unsafe fn clone_process_into(
     let arguments = CloneArguments {
         flags: u64::from(flags.cast_unsigned()) | INTO_CGROUP,
         pidfd: (&raw mut pidfd).addr() as u64,
-        exit_signal: libc::SIGCHLD as u64,
+        exit_signal: at_its_end(namespaces) as u64,
         cgroup: group.as_raw_fd() as u64,
         ..CloneArguments::default()
     };
@@ -90,6 +102,74 @@ pub unsafe fn clone_process_into(
     // SAFETY: CLONE_PIDFD returned this descriptor, and nothing else owns it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Side::Parent(i32::try_from(pid).unwrap_or(-1), pidfd))
+}
+
+/// Memory for the stack of a process that shares the rest of it with its parent.
+#[derive(Debug)]
+pub struct Stack(NonNull<c_void>);
+
+/// Its size: most of it is never touched, and takes no memory then.
+const STACK: usize = 1 << 20;
+
+impl Stack {
+    /// Maps it (mmap(2)).
+    pub fn new() -> Result<Stack, Error> {
+        // SAFETY: the kernel chooses a new place, of which nothing else has an address.
+        let value = unsafe {
+            libc::syscall(
+                libc::SYS_mmap,
+                0,
+                STACK,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK,
+                -1,
+                0,
+            )
+        };
+        let at = check("mmap", value)?;
+        let at = std::ptr::with_exposed_provenance_mut(at.cast_unsigned() as usize);
+        // A mapping never begins at 0 without MAP_FIXED.
+        NonNull::new(at).map(Stack).ok_or(Error::last("mmap"))
+    }
+
+    /// Where it begins: stacks grow downwards on all architectures here.
+    fn top(&self) -> *mut c_void {
+        // SAFETY: the end of the mapping, to which a pointer may lead.
+        unsafe { self.0.as_ptr().byte_add(STACK) }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: `new` mapped it, and nobody runs on it any more: a child on it has executed its program, has ended,
+        // or has a copy.
+        unsafe { libc::syscall(libc::SYS_munmap, self.0.as_ptr(), STACK) };
+    }
+}
+
+// SAFETY: it is memory without an owner among threads, used by one child at a time.
+unsafe impl Send for Stack {}
+
+/// Creates a process that runs `child` with `argument` in the memory of the caller, on `stack`; the caller stands
+/// still until it executes another program or ends (vfork(2)). What it writes stays written. Neither memory nor page
+/// tables are copied, and the exec has none to give back, which together are most of what a start costs
+/// (bench/README.md). The number of the process is returned. May be called by a child before its exec.
+///
+/// The kernel refuses it (`EINVAL`, before Linux 6.3) to a caller whose children have other clocks.
+///
+/// # Safety
+/// As for [`clone_process`]; `child` must not return, and `argument` must be what it takes.
+pub unsafe fn clone_sharing(
+    stack: &mut Stack,
+    child: extern "C" fn(*mut c_void) -> c_int,
+    argument: *mut c_void,
+) -> Result<i32, Error> {
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack is mapped and nobody else's. libc's clone is a bare call that starts the child in `child`: its
+    // frames are on the new stack, so those of the caller are whole when it goes on. It goes on when the child is
+    // gone from this memory, so nothing of it (errno, locals behind `argument`) is used by both at a time.
+    let value = unsafe { libc::clone(child, stack.top(), flags, argument) };
+    check("clone(CLONE_VM)", value.into()).map(|pid| i32::try_from(pid).unwrap_or(-1))
 }
 
 /// [`clone_process`] for a caller that has one thread; with more it fails (`EINVAL`).
@@ -175,5 +255,29 @@ impl Held {
             call: "execve",
             reason: std::io::Error::from_raw_os_error(reason),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wait::{self, Change, End};
+
+    extern "C" fn leaves_a_word(argument: *mut c_void) -> c_int {
+        // SAFETY: the test passes a live i32, and stands still.
+        unsafe { *argument.cast::<i32>() = 7 };
+        process::exit_now(3)
+    }
+
+    #[test]
+    fn what_shares_memory_has_left_it_when_the_caller_goes_on() {
+        let mut stack = Stack::new().unwrap();
+        let mut word = 0;
+        // SAFETY: the child writes a word and ends.
+        let pid = unsafe { clone_sharing(&mut stack, leaves_a_word, (&raw mut word).cast()) };
+        let pid = pid.unwrap();
+        assert_eq!(word, 7);
+        let ended = wait::next_of(pid).unwrap();
+        assert!(matches!(ended, Some((_, Change::Ended(End::Exited(3), _)))));
     }
 }

@@ -58,17 +58,63 @@ pub struct Usage {
 /// Waits for the next change of a child or tracee of the calling thread; `None` when it has none
 /// left. Interrupting signals are taken in between.
 pub fn next() -> Result<Option<(i32, Change)>, Error> {
-    wait(libc::P_ALL, 0)
+    wait(libc::P_ALL, 0, libc::__WALL)
+}
+
+/// Like [`next`], but for children that send no signal at their end: the first processes of namespaces
+/// ([`clone_process`](crate::spawn::clone_process)). Tracees are all told, whatever they send (Linux 4.7).
+pub fn next_that_signals() -> Result<Option<(i32, Change)>, Error> {
+    wait(libc::P_ALL, 0, 0)
 }
 
 /// Like [`next`], for `pid` alone.
 pub fn next_of(pid: i32) -> Result<Option<(i32, Change)>, Error> {
-    wait(libc::P_PID, pid)
+    wait(libc::P_PID, pid, libc::__WALL)
 }
 
 /// Reaps children of the calling process until `last` is among them; the exit code of that, or 128 and the
 /// signal that ended it. May be called by a child before its exec.
 pub fn reap_until(last: i32) -> Result<i32, Error> {
+    reap(Some(last))
+}
+
+/// Kills every other process of the namespace that the caller is the first of, and reaps all of them: they become its
+/// children (pid_namespaces(7)). May be called by a child before its exec.
+pub fn end_all_others() -> Result<(), Error> {
+    // SAFETY: integers only; -1 is everybody that the caller may signal but itself, and it sees its namespace alone.
+    match check("kill", unsafe {
+        libc::syscall(libc::SYS_kill, -1, libc::SIGKILL)
+    }) {
+        // There is nobody.
+        Err(e) if e.errno() == libc::ESRCH => return Ok(()),
+        other => other?,
+    };
+    match reap(None) {
+        Err(e) if e.errno() == libc::ECHILD => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// What the calling process and the children that it reaped consumed. May be called by a child before its exec.
+pub fn used_so_far() -> Result<Usage, Error> {
+    let own = used_by(libc::RUSAGE_SELF)?;
+    let reaped = used_by(libc::RUSAGE_CHILDREN)?;
+    Ok(Usage {
+        cpu_ns: own.cpu_ns.saturating_add(reaped.cpu_ns),
+        peak_memory_bytes: own.peak_memory_bytes.max(reaped.peak_memory_bytes),
+    })
+}
+
+fn used_by(whom: libc::c_int) -> Result<Usage, Error> {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the kernel fills in the structure, which lives.
+    let value = unsafe { libc::syscall(libc::SYS_getrusage, whom, usage.as_mut_ptr()) };
+    check("getrusage", value)?;
+    // SAFETY: zeroed is a valid rusage, and the kernel has filled it in.
+    Ok(used(&unsafe { usage.assume_init() }))
+}
+
+fn reap(last: Option<i32>) -> Result<i32, Error> {
     loop {
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
         let options = libc::WEXITED | libc::__WALL;
@@ -90,7 +136,7 @@ pub fn reap_until(last: i32) -> Result<i32, Error> {
         // SAFETY: zeroed is a valid siginfo_t, and the kernel has filled it.
         let info = unsafe { info.assume_init() };
         // SAFETY: after a successful waitid the SIGCHLD fields are the active ones.
-        if unsafe { info.si_pid() } == last {
+        if Some(unsafe { info.si_pid() }) == last {
             // SAFETY: as above.
             let status = unsafe { info.si_status() };
             return Ok(match info.si_code {
@@ -101,7 +147,7 @@ pub fn reap_until(last: i32) -> Result<i32, Error> {
     }
 }
 
-fn wait(kind: libc::idtype_t, id: i32) -> Result<Option<(i32, Change)>, Error> {
+fn wait(kind: libc::idtype_t, id: i32, which: libc::c_int) -> Result<Option<(i32, Change)>, Error> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     loop {
@@ -113,7 +159,7 @@ fn wait(kind: libc::idtype_t, id: i32) -> Result<Option<(i32, Change)>, Error> {
                 kind,
                 id,
                 info.as_mut_ptr(),
-                libc::WEXITED | libc::WSTOPPED | libc::__WALL | libc::__WNOTHREAD,
+                libc::WEXITED | libc::WSTOPPED | libc::__WNOTHREAD | which,
                 usage.as_mut_ptr(),
             )
         };

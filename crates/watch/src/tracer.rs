@@ -35,9 +35,6 @@ pub enum Mode {
 pub struct Start<'a> {
     /// Its process.
     pub pid: i32,
-    /// The first process of its namespaces, a child of the calling thread that is not traced: what is left in
-    /// them ends with it.
-    pub init: Option<i32>,
     /// Where its own code begins; `None` for a program of another ABI, in which no trap is set.
     pub entry: Option<u64>,
     /// Asked once when `pid` stands at `entry`, or at once when there is none; an error ends the program
@@ -58,8 +55,7 @@ pub struct Record {
     pub own_filter: bool,
     /// Why the root was ended before its own code ran.
     pub refused: Option<String>,
-    /// What the root, and the children it waited for, consumed; with an init, the
-    /// processor time of all that it reaped.
+    /// What the root, and the children it waited for, consumed.
     pub usage: Usage,
     /// Calls outside the set, in the order of their first appearance.
     pub denials: Vec<Denial>,
@@ -123,12 +119,9 @@ fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Er
         audit: start.audit,
     };
     ptrace::resume(start.pid, 0)?;
-    let mut all = None;
-    while let Some((tid, change)) = wait::next()? {
+    // What has an init is no child of this thread, and the init itself is another's affair.
+    while let Some((tid, change)) = wait::next_that_signals()? {
         match change {
-            Change::Ended(_, usage) if Some(tid) == start.init => all = Some(usage),
-            // It is stopped and continued with its group; nobody traces it.
-            Change::Stopped(_) if Some(tid) == start.init => {}
             Change::Ended(end, usage) => tracer.ended(tid, end, usage),
             Change::Stopped(stop) => match tracer.stopped(tid, stop) {
                 // Killed between its stop and our request; its end is reported next.
@@ -152,11 +145,7 @@ fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Er
         denied,
         own_filter: !denied && tracer.own_ended.contains(&start.pid),
         refused: tracer.refused,
-        // The init was a copy of the launcher: its memory is not the program's.
-        usage: Usage {
-            cpu_ns: all.map_or(usage.cpu_ns, |all: Usage| all.cpu_ns),
-            ..usage
-        },
+        usage,
         denials,
         omitted,
         files: tracer.files,

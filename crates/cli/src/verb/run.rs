@@ -13,6 +13,7 @@ mod observer;
 mod patch;
 mod prove;
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -22,7 +23,8 @@ use anyhow::{Context as _, Result};
 use portcullis_abi::{Arch, ResidualKind, SyscallSet};
 use portcullis_policy::{Policy, Ramp};
 use portcullis_sandbox::{
-    Error, Features, Identity, MappedFile, Mode, Plan, Program, Spec, Unlisted, Verdict, launch,
+    Error, Features, Identity, Last, MappedFile, Mode, Plan, Program, Spec, Unlisted, Verdict,
+    launch,
 };
 use portcullis_watch::{Audit, Record};
 
@@ -116,9 +118,7 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
     let traced = loads && mode == Mode::Enforce && !typed.no_late;
     let chosen = chosen.within(&typed.confinement, traced);
     let policy = chosen.policy.clone().with_launch();
-    let audit = Audit::open();
     let mut spec = spec(typed, &set, &policy, mode, traced)?;
-    spec.audited = audit.is_ok();
     if given.is_some() {
         spec.unlisted = Unlisted::Allow;
     }
@@ -141,15 +141,24 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
         prove::before(&plan, &features, &policy, !typed.closure.no_cache)?;
     }
     let map = filter::map(set.binary.arch, mode, traced);
-    let (filter, template) = filter::armed(&policy, &map, !typed.closure.no_cache)?;
     let late = traced.then(|| {
         let modules = plan.modules(late::directories(directories.into_iter()));
         Late::new(&wanted, &set, modules)
     });
-    let mut tracing = Tracing::new(&chosen.policy, mode, late, audit.as_ref().ok());
-    let verdict = launch(&plan, filter, &mut tracing)?;
+    let audit = OnceCell::new();
+    let mut tracing = Tracing::new(&chosen.policy, mode, late, &audit);
+    let mut template = None;
+    let last = || {
+        // For an answer about its audit the kernel makes a thread.
+        let audited = audit.get_or_init(Audit::open).is_ok();
+        let (filter, kept) = filter::armed(&policy, &map, !typed.closure.no_cache)?;
+        template = Some(kept);
+        Ok(Last { filter, audited })
+    };
+    let verdict = launch(&plan, last, &mut tracing)?;
+    let template = template.context("a program was started without a filter")?;
     let late = tracing.late().map(|late| late.told());
-    let unread = audit.as_ref().err();
+    let unread = audit.get().and_then(|audit| audit.as_ref().err());
     let document = |named| {
         let filter = (&template, &map);
         let about = (&set, &chosen, &plan);
@@ -265,7 +274,6 @@ fn spec(
         keep: Vec::new(),
         standard: [const { None }; 3],
         confinement: confinement::wanted(typed, set)?,
-        audited: false,
     })
 }
 

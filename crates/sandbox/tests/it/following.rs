@@ -45,7 +45,6 @@ impl Observer for Following {
         };
         let start = watch::Start {
             pid: root.pid,
-            init: root.init,
             entry: root.entry,
             check: root.check,
             audit: None,

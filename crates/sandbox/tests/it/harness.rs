@@ -133,7 +133,6 @@ impl Observer for Tracing<'_> {
         let start = watch::Start {
             pid: root.pid,
             entry: root.entry,
-            init: root.init,
             check: root.check,
             audit: None,
         };
@@ -203,7 +202,6 @@ impl<'a> Case<'a> {
             keep: self.keep.clone(),
             standard: [const { None }; 3],
             confinement: self.confinement.clone(),
-            audited: false,
         };
         Plan::new(spec, &Features::probe())
     }
@@ -231,7 +229,7 @@ impl<'a> Case<'a> {
             },
             denied: &self.denied,
         };
-        launch(&self.plan(program)?, filter, &mut observer)
+        launch(&self.plan(program)?, || Ok(filter), &mut observer)
     }
 }
 

@@ -28,7 +28,6 @@ fn plan(program: &Path) -> Result<Plan, Error> {
         environment: Vec::new(),
         mode: Mode::Enforce,
         traced: false,
-        audited: false,
         allowed: 0,
         mapped: Vec::new(),
         unlisted: Unlisted::Allow,

@@ -1,11 +1,10 @@
 //! The filter of one start: from the cache or compiled, proved, filled with this start's secret,
 //! and proved again as it will be loaded.
 
-use anyhow::Result;
 use portcullis_abi::Arch;
 use portcullis_bpf::{Program, compile, verify};
 use portcullis_policy::{ActionMap, Policy, toml};
-use portcullis_sandbox::{ArmedFilter, Mode};
+use portcullis_sandbox::{ArmedFilter, Error, Mode};
 use portcullis_watch::core_calls;
 use sha2::{Digest as _, Sha256};
 
@@ -30,7 +29,7 @@ pub(super) fn armed(
     policy: &Policy,
     map: &ActionMap,
     cache: bool,
-) -> Result<(ArmedFilter, Program)> {
+) -> Result<(ArmedFilter, Program), Error> {
     let policy = policy.mapped(map);
     let store = if cache { Store::open().ok() } else { None };
     let key: Key = Sha256::digest(toml::write(&policy).as_bytes()).into();

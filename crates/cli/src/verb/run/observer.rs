@@ -1,11 +1,11 @@
 //! The tracer, with the policy's own answers.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 
 use portcullis_abi::Sysno;
 use portcullis_policy::{Action, Call, Policy};
 use portcullis_sandbox::{Followed, Mode, Observer, Root};
-use portcullis_watch::{self as watch, Audit, Record};
+use portcullis_watch::{self as watch, Audit, Record, Unread};
 
 use super::late::Late;
 
@@ -18,8 +18,8 @@ pub(super) struct Tracing<'a> {
     mode: watch::Mode,
     /// Of a program that loads libraries while it runs.
     late: Option<RefCell<Late<'a>>>,
-    /// The kernel's audit records, where they can be read.
-    audit: Option<&'a Audit>,
+    /// The kernel's audit records, where they can be read; known when the program begins.
+    audit: &'a OnceCell<Result<Audit, Unread>>,
 }
 
 impl<'a> Tracing<'a> {
@@ -29,7 +29,7 @@ impl<'a> Tracing<'a> {
         policy: &'a Policy,
         mode: Mode,
         late: Option<Late<'a>>,
-        audit: Option<&'a Audit>,
+        audit: &'a OnceCell<Result<Audit, Unread>>,
     ) -> Tracing<'a> {
         Tracing {
             policy,
@@ -84,9 +84,8 @@ impl Observer for Tracing<'_> {
         let start = watch::Start {
             pid: root.pid,
             entry: root.entry,
-            init: root.init,
             check: root.check,
-            audit: self.audit,
+            audit: self.audit.get().and_then(|audit| audit.as_ref().ok()),
         };
         let record = watch::follow(start, self.mode, self)?;
         Ok(Followed {
