@@ -83,7 +83,8 @@ pub(crate) fn portcullis(arch: Arch) -> Result<PathBuf> {
     portcullis_in(arch, place::PROFILE)
 }
 
-fn portcullis_in(arch: Arch, profile: &str) -> Result<PathBuf> {
+/// The same in another profile.
+pub(crate) fn portcullis_in(arch: Arch, profile: &str) -> Result<PathBuf> {
     if arch == Arch::NATIVE {
         return linked_anew(profile);
     }

@@ -8,9 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use portcullis_abi::Arch;
 use serde_json::json;
 
-use crate::{needs, place, portcullis, process};
+use crate::{cross, needs, place, process};
 
 /// Starts of each row, in turns.
 const TURNS: &str = "41";
@@ -41,7 +42,8 @@ pub(super) fn run() -> Result<()> {
     if !missing.is_empty() {
         needs::install(&missing)?;
     }
-    let command = portcullis::build("release")?;
+    // As it is installed: a command with a C library of its own is not relocated library by library at each start.
+    let command = cross::portcullis_in(Arch::NATIVE, "release")?;
     let directory = place::target().join("start");
     fs::create_dir_all(&directory)?;
     let floor = compiled("floor", &directory)?;
