@@ -254,6 +254,9 @@ fn maker(fields: Fields<'_>) -> Option<Maker> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::{collection, sample};
+
     use super::*;
 
     const SYSCALL: u16 = 1300;
@@ -342,5 +345,76 @@ mod tests {
         };
         assert_eq!((one.maker.number, one.count), (161, 2));
         assert_eq!((one.ip, one.answer), (0x7f_0012, 0x8000_0000));
+    }
+
+    /// A record of what records are made of, in any order, so that readers get beyond its first word.
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let word = sample::select(vec![
+            "domain=a",
+            "domain=b",
+            "domain=",
+            "domain=ffffffffffffffffff",
+            "status=allocated",
+            "status=",
+            "pid=7",
+            "pid=8",
+            "pid=-99999999999",
+            "blockers=fs.read_file",
+            "blockers=fs.execute,net.bind_tcp",
+            "blockers=",
+            "path=\"/a\"",
+            "path=\"",
+            "path=2F61",
+            "path=2F6",
+            "path=(null)",
+            "path=\u{e9}\u{e9}",
+            "comm=\"a\"",
+            "exe=\"/a\"",
+            "exe=",
+            "arch=c000003e",
+            "arch=fffffffff",
+            "syscall=257",
+            "syscall=-1",
+            "exit=-13",
+            "a0=0",
+            "a1=ffffffffffffffff",
+            "a2=x",
+            "ip=0x0",
+            "ip=0xffffffffffffffff",
+            "code=0x80000000",
+            "code=0x",
+            "=",
+            "",
+        ]);
+        let stamp = sample::select(vec![
+            "audit(1.0:1): ",
+            "audit(1.0:2): ",
+            "audit(1.0:",
+            "audit(",
+            "): ",
+            "",
+        ]);
+        let own = (stamp, collection::vec(word, 0..20))
+            .prop_map(|(stamp, words)| (stamp.to_owned() + &words.join(" ")).into());
+        prop_oneof![9 => own, 1 => collection::vec(any::<u8>(), 0..60)]
+    }
+
+    proptest! {
+        #[test]
+        fn no_records_end_the_reader_and_no_more_is_told_than_they_say(
+            all in collection::vec((sample::select(vec![SYSCALL, SECCOMP, ACCESS, DOMAIN, 1]), text()), 0..60),
+        ) {
+            let mut kept = Kept::default();
+            for (kind, text) in &all {
+                if let Some(record) = Record::read(*kind, text) {
+                    kept.take(record, &|pid| pid == 7);
+                }
+            }
+            let told = kept.end(false);
+            let accesses: u64 = told.accesses.iter().map(|access| access.count).sum();
+            let filtered: u64 = told.filtered.iter().map(|filtered| filtered.count).sum();
+            prop_assert!(accesses + filtered + told.omitted <= all.len() as u64);
+            prop_assert!(told.filtered.iter().all(|filtered| filtered.maker.pid == 7));
+        }
     }
 }
