@@ -30,6 +30,61 @@ pub struct Denial {
     pub backtrace: Vec<Frame>,
     /// How often it was made at this instruction, with the same arguments that say what it does.
     pub count: u64,
+    /// Those of them whose arguments led elsewhere.
+    pub others: Vec<Elsewhere>,
+    /// Those of them whose arguments were not looked at: they had led to too many places.
+    pub unlooked: u64,
+}
+
+/// Where else the arguments of a call led.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Elsewhere {
+    /// Paths and addresses, by argument. Observed, as those of the first time.
+    pub shown: Vec<(u8, Shown)>,
+    /// How often.
+    pub count: u64,
+}
+
+/// Different places, beside the first, that are told of one denial.
+const PLACES: usize = 16;
+
+impl Denial {
+    /// How often its arguments led where they did the first time.
+    pub fn count_of_first(&self) -> u64 {
+        let others: u64 = self.others.iter().map(|other| other.count).sum();
+        self.count.saturating_sub(others + self.unlooked)
+    }
+
+    /// The same was made again; `shown` looks where its arguments lead.
+    pub(crate) fn again(&mut self, shown: impl FnOnce() -> Vec<(u8, Shown)>) {
+        self.count += 1;
+        let first = places(&self.shown);
+        if first.is_empty() {
+            return;
+        }
+        if self.unlooked > 0 {
+            self.unlooked += 1;
+            return;
+        }
+        let now = places(&shown());
+        if now == first {
+            return;
+        }
+        match self.others.iter().position(|other| other.shown == now) {
+            Some(at) => self.others[at].count += 1,
+            None if self.others.len() < PLACES => self.others.push(Elsewhere {
+                shown: now,
+                count: 1,
+            }),
+            None => self.unlooked = 1,
+        }
+    }
+}
+
+/// The paths and addresses among what arguments lead to.
+fn places(shown: &[(u8, Shown)]) -> Vec<(u8, Shown)> {
+    let is_place = |(_, shown): &&(u8, Shown)| matches!(shown, Shown::Path(_) | Shown::Address(_));
+    shown.iter().filter(is_place).cloned().collect()
 }
 
 /// What became of a call outside the set.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use portcullis_abi::{Arch, Sysno};
 
+use crate::arguments::Shown;
 use crate::decide::Call;
 use crate::denial::{Answer, Denial, Omitted};
 use crate::record::{Discriminator, Made};
@@ -62,10 +63,17 @@ impl Denials {
         }
     }
 
-    /// Counts one; a new one that is to be told is asked for. `always`: beyond every bound.
-    pub(crate) fn count(&mut self, same: Same, always: bool, tell: impl FnOnce() -> Denial) {
+    /// Counts one; a new one that is to be told is asked for, and of another where its arguments lead (`shown`).
+    /// `always`: beyond every bound.
+    pub(crate) fn count(
+        &mut self,
+        same: Same,
+        always: bool,
+        shown: impl FnOnce() -> Vec<(u8, Shown)>,
+        tell: impl FnOnce() -> Denial,
+    ) {
         if let Some(at) = self.known.get(&same) {
-            self.told[*at].count += 1;
+            self.told[*at].again(shown);
             return;
         }
         let kind = kind(&same);
@@ -154,6 +162,8 @@ mod tests {
             shown: Vec::new(),
             backtrace: Vec::new(),
             count: 1,
+            others: Vec::new(),
+            unlooked: 0,
         }
     }
 
@@ -168,7 +178,7 @@ mod tests {
 
     fn made(denials: &mut Denials, call: Call, answer: Answer, always: bool) {
         let same = denials.same(&call, answer, None, (0, 0));
-        denials.count(same, always, || denial(call, answer));
+        denials.count(same, always, Vec::new, || denial(call, answer));
     }
 
     #[test]
@@ -218,6 +228,44 @@ mod tests {
         for (number, name) in Arch::NATIVE.syscalls() {
             assert!(told.iter().any(|d| d.call.number == number.0), "{name}");
         }
+    }
+
+    #[test]
+    fn where_the_same_call_leads_is_told_within_a_bound_and_adds_up() {
+        let mut denials = Denials::default();
+        let opened = call(2, 1);
+        let at = |path: u64| {
+            vec![
+                (0, Shown::Path(path.to_string().into_bytes())),
+                (1, Shown::Text(b"x".to_vec())),
+            ]
+        };
+        let mut made = |path| {
+            let same = denials.same(&opened, Answer::Errno(1), None, (0, 0));
+            let first = || Denial {
+                shown: at(path),
+                ..denial(opened, Answer::Errno(1))
+            };
+            denials.count(same, false, || at(path), first);
+        };
+        for path in [7, 7, 8, 7, 8, 9] {
+            made(path);
+        }
+        for path in 100..120 {
+            made(path);
+        }
+        let (told, _) = denials.into_parts();
+        let [told] = told.as_slice() else {
+            panic!("{told:?}");
+        };
+        let others: Vec<_> = told
+            .others
+            .iter()
+            .map(|o| (o.shown.len(), o.count))
+            .collect();
+        assert_eq!((told.count, told.count_of_first()), (26, 3));
+        assert_eq!(others[..3], [(1, 2), (1, 1), (1, 1)]);
+        assert_eq!((others.len(), told.unlooked), (16, 6));
     }
 
     #[test]

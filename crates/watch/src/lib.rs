@@ -40,7 +40,7 @@ pub use arguments::Shown;
 pub use audit::{Access, Audit, Audited, Filtered, Maker, Unread};
 pub use core_calls::core_calls;
 pub use decide::{Action, Call, Decide, Decision};
-pub use denial::{Answer, Denial, Frame, Omitted};
+pub use denial::{Answer, Denial, Elsewhere, Frame, Omitted};
 pub use files::{FileId, Files};
 pub use source::{Function, Sources};
 pub use tracer::{Mode, Record, Start, follow};

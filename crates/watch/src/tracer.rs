@@ -484,7 +484,8 @@ impl Tracer<'_> {
         // What ended the program is told after any flood.
         let always = pid == self.root && matches!(answer, Answer::Killed | Answer::OwnKilled);
         let files = &mut self.files;
-        self.denials.count(same, always, || Denial {
+        let shown = || arguments::shown(tid, &call);
+        self.denials.count(same, always, shown, || Denial {
             pid,
             tid,
             thread: fs::read(own("comm")).map_or(Vec::new(), |name| name.trim_ascii_end().to_vec()),
@@ -495,6 +496,8 @@ impl Tracer<'_> {
             shown: arguments::shown(tid, &call),
             backtrace: stack::walk(tid, registers, files),
             count: 1,
+            others: Vec::new(),
+            unlooked: 0,
         });
     }
 }

@@ -142,8 +142,10 @@ pub(crate) struct Denial {
     pub(crate) allow: Option<Allow>,
     /// What a program could do with the call.
     pub(crate) risk: Option<Risk>,
-    /// Other layers of the run that would refuse it as well; null where that cannot be told.
+    /// Other layers of the run that would refuse it as well; null where that cannot be told of any of its calls.
     pub(crate) also: Option<Vec<Also>>,
+    /// Of how many of its calls that cannot be told.
+    pub(crate) also_unknown: u64,
     /// What Landlock did not allow, in the kernel's words; the name of a limit.
     pub(crate) blockers: Vec<String>,
     /// How many audit records of the kernel are about it.
@@ -178,6 +180,8 @@ pub(crate) struct Also {
     /// `errno NAME`.
     pub(crate) answer: String,
     pub(crate) reason: String,
+    /// How many of the denial's calls.
+    pub(crate) count: u64,
 }
 
 /// What allowing a call means.

@@ -156,9 +156,13 @@ fn one(out: &mut String, denial: &Denial, verdict: &Document) {
     }
     for also in denial.also.iter().flatten() {
         let answer = also.answer.trim_start_matches("errno ");
+        let of = match also.count < denial.count {
+            true => format!("{} of {}", also.count, denial.count),
+            false => "it".to_owned(),
+        };
         let _ = writeln!(
             out,
-            "  {} would refuse it as well: {} ({answer})",
+            "  {} would refuse {of} as well: {} ({answer})",
             also.layer,
             neutral::text(&also.reason)
         );
@@ -359,7 +363,9 @@ mod tests {
                     layer: "network".to_owned(),
                     answer: "errno ENETUNREACH".to_owned(),
                     reason: "no network dev\u{1b}ice is up".to_owned(),
+                    count: 2,
                 }]),
+                also_unknown: 1,
                 blockers: Vec::new(),
                 audited: 1,
                 count: 3,

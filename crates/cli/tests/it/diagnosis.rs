@@ -497,6 +497,43 @@ fn the_rule_that_is_told_is_the_one_that_the_kernel_answers_by() {
     assert!(answering.len() >= 8, "{answering:?}");
 }
 
+#[test]
+fn other_layers_are_told_of_every_call_of_a_denial() {
+    let place = Place::new();
+    let source = r#"
+#include <fcntl.h>
+
+int main(void) {
+  const char *all[] = {"/etc/portcullis-a", "/etc/portcullis-b", "relative", "/etc/portcullis-a", "/usr/portcullis-c"};
+  for (int i = 0; i < 5; i++) open(all[i], O_WRONLY | O_CREAT, 0600);
+  return 3;
+}
+"#;
+    place.compile("program", source, &["-g"]);
+    let rules = "[[rule]]\ncalls = [\"open\", \"openat\"]\nwhen = [\"arg2 & 0o100 == 0o100\"]\naction = \"errno:EPERM\"\n";
+    fs::write(place.at("p.toml"), policy(rules)).unwrap();
+    let (done, verdict) = run(&place, &["--policy", "p.toml"], &["./program"]);
+    let said = done.expect(3).stderr;
+    let [denial] = verdict["denials"].as_array().unwrap().as_slice() else {
+        panic!("{verdict:#}");
+    };
+    assert_eq!(
+        (&denial["count"], &denial["also_unknown"]),
+        (&5.into(), &1.into())
+    );
+    let mut refused = BTreeMap::new();
+    for also in denial["also"].as_array().unwrap() {
+        let layer = also["layer"].as_str().unwrap();
+        *refused.entry(layer).or_insert(0) += also["count"].as_u64().unwrap();
+    }
+    assert_eq!(
+        refused,
+        BTreeMap::from([("filesystem", 4), ("landlock", 4)]),
+        "{denial:#}"
+    );
+    assert!(said.contains(" of 5 as well: "), "{said}");
+}
+
 /// What a program must be allowed for more than one reason is said at once.
 #[test]
 fn other_layers_that_would_refuse_a_call_are_told() {

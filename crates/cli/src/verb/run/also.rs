@@ -1,4 +1,5 @@
-//! Which other layers of the run would refuse a denied call as well.
+//! Which other layers of the run would refuse a denied call as well: of each that was made, wherever its arguments
+//! led.
 //!
 //! A path is what the program's memory said. It is looked at after the end, and only to see that what it names is or is
 //! not there and that no link is on the way. Relative paths are not told: their directory is not known any more.
@@ -10,8 +11,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use portcullis_abi::{Arch, Sysno, errno_name};
-use portcullis_sandbox::{Plan, Wish};
-use portcullis_watch::{Denial, Shown};
+use portcullis_sandbox::{Objection, Plan, Wish};
+use portcullis_watch::{Call, Denial, Shown};
 
 use crate::json::verdict as json;
 
@@ -80,19 +81,72 @@ const ACCESS: u64 = 3;
 const CREATE: u64 = 0o100;
 const TRUNCATE: u64 = 0o1000;
 
-/// The layers of `plan`; `None` when it cannot be told.
-pub(super) fn layers(plan: &Plan, denial: &Denial) -> Option<Vec<json::Also>> {
-    let call = &denial.call;
+/// What layers say of the calls of a denial.
+pub(super) struct Layers {
+    /// Those that would refuse some of them; `None` when that cannot be told of any.
+    pub(super) also: Option<Vec<json::Also>>,
+    /// Of how many it cannot be told.
+    pub(super) unknown: u64,
+}
+
+impl Layers {
+    /// What the layers of `plan` say.
+    pub(super) fn of(plan: &Plan, denial: &Denial) -> Layers {
+        let others = denial
+            .others
+            .iter()
+            .map(|other| (&other.shown, other.count));
+        let first = (&denial.shown, denial.count_of_first());
+        let mut layers = Layers::unknown(denial.unlooked);
+        for (shown, count) in std::iter::once(first).chain(others) {
+            match objections(plan, &denial.call, shown) {
+                None => layers.unknown += count,
+                Some(objections) => layers.add(objections, count),
+            }
+        }
+        layers
+    }
+
+    /// Of so many calls nothing can be told.
+    pub(super) fn unknown(count: u64) -> Layers {
+        Layers {
+            also: None,
+            unknown: count,
+        }
+    }
+
+    fn add(&mut self, objections: Vec<Objection>, count: u64) {
+        let all = self.also.get_or_insert_default();
+        for objection in objections {
+            let answer = errno_name(objection.errno)
+                .map_or_else(|| objection.errno.to_string(), str::to_owned);
+            let one = json::Also {
+                layer: objection.layer.into(),
+                answer: format!("errno {answer}"),
+                reason: objection.reason,
+                count,
+            };
+            let is_same = |known: &&mut json::Also| {
+                (&known.layer, &known.answer, &known.reason)
+                    == (&one.layer, &one.answer, &one.reason)
+            };
+            match all.iter_mut().find(is_same) {
+                Some(known) => known.count += count,
+                None => all.push(one),
+            }
+        }
+    }
+}
+
+/// The objections of the layers of `plan` to a call whose arguments lead to `shown`; `None` when they cannot be told.
+fn objections(plan: &Plan, call: &Call, shown: &[(u8, Shown)]) -> Option<Vec<Objection>> {
     if call.is_foreign() {
         return None;
     }
     let name = Arch::NATIVE.name(Sysno(call.number))?;
-    let path = |index: u8| {
-        let shown = denial.shown.iter().find(|(at, _)| *at == index);
-        match shown {
-            Some((_, Shown::Path(bytes))) => Some(Path::new(std::ffi::OsStr::from_bytes(bytes))),
-            _ => None,
-        }
+    let path = |index: u8| match shown.iter().find(|(at, _)| *at == index) {
+        Some((_, Shown::Path(bytes))) => Some(Path::new(std::ffi::OsStr::from_bytes(bytes))),
+        _ => None,
     };
     let found = |index: u8| Some((path(index)?, Found::at(path(index)?)?));
     let change = CHANGES.iter().find(|(call, ..)| *call == name);
@@ -115,26 +169,17 @@ pub(super) fn layers(plan: &Plan, denial: &Denial) -> Option<Vec<json::Also>> {
                 _ => return None,
             }
         }
-        (_, _, "connect" | "sendto") => Wish::Reach(address(denial)?.ip()),
+        (_, _, "connect" | "sendto") => Wish::Reach(address(shown)?.ip()),
         (_, _, "socket" | "socketpair") => Wish::Socket,
         (_, _, name) if OF_THE_MACHINE.contains(&name) => Wish::Machine,
         _ => return None,
     };
-    let objections = plan.objections(&wish)?;
-    let one = |o: portcullis_sandbox::Objection| json::Also {
-        layer: o.layer.into(),
-        answer: format!(
-            "errno {}",
-            errno_name(o.errno).map_or(o.errno.to_string(), str::to_owned)
-        ),
-        reason: o.reason,
-    };
-    Some(objections.into_iter().map(one).collect())
+    plan.objections(&wish)
 }
 
 /// The address of the internet that a call names.
-fn address(denial: &Denial) -> Option<SocketAddr> {
-    let text = denial.shown.iter().find_map(|(_, shown)| match shown {
+fn address(shown: &[(u8, Shown)]) -> Option<SocketAddr> {
+    let text = shown.iter().find_map(|(_, shown)| match shown {
         Shown::Address(text) => Some(text),
         _ => None,
     });

@@ -76,6 +76,7 @@ fn by_a_filter(filtered: &Filtered) -> Option<json::Denial> {
         ip: Some(format!("{:#x}", filtered.ip)),
         rule: "an audit record of the kernel says that a filter denied it, and no stop was seen"
             .into(),
+        also_unknown: filtered.count,
         audited: filtered.count,
         count: filtered.count,
         ..of(Some(&filtered.maker))
@@ -103,6 +104,7 @@ fn by_landlock(access: &Access) -> json::Denial {
         rule: "no rule of Landlock allows it".into(),
         suggestion,
         blockers: access.blockers.clone(),
+        also_unknown: access.count,
         audited: access.count,
         count: access.count,
         ..of(maker)
@@ -123,6 +125,7 @@ pub(super) fn by_a_limit(reached: &Reached) -> json::Denial {
         layer: "limits".into(),
         answer: answer.into(),
         rule: rule.into(),
+        also_unknown: reached.count,
         blockers: vec![reached.limit.into()],
         count: reached.count,
         ..of(None)
@@ -171,6 +174,7 @@ fn of(maker: Option<&Maker>) -> json::Denial {
         allow: None,
         risk: None,
         also: None,
+        also_unknown: 0,
         blockers: Vec::new(),
         audited: 0,
         count: 0,

@@ -8,7 +8,7 @@ use portcullis_policy::{Action, ActionMap, Asked, Call, Class, Provenance, Rule,
 use portcullis_sandbox::Plan;
 use portcullis_watch::{Answer, Denial, Frame, Function, Shown, Sources};
 
-use super::also;
+use super::also::Layers;
 use super::chosen::{self, Chosen};
 use crate::json::verdict as json;
 
@@ -44,6 +44,7 @@ impl Explaining<'_> {
                 allow: None,
                 risk: None,
                 also: None,
+                also_unknown: denial.count,
                 ..told
             },
             _ => told,
@@ -73,6 +74,10 @@ impl Explaining<'_> {
             Shown::Path(bytes) => Some(lossy(bytes)),
             _ => None,
         });
+        let layers = match (&self.sources, denial.answer) {
+            (None, _) | (_, Answer::LetThrough) => Layers::unknown(denial.count),
+            _ => Layers::of(self.plan, denial),
+        };
         json::Denial {
             code: code(denial.answer, decision.class, rule.map(|(_, rule)| rule)),
             layer: "seccomp".into(),
@@ -101,10 +106,8 @@ impl Explaining<'_> {
                     why,
                 }
             }),
-            also: match (&self.sources, denial.answer) {
-                (None, _) | (_, Answer::LetThrough) => None,
-                _ => also::layers(self.plan, denial),
-            },
+            also: layers.also,
+            also_unknown: layers.unknown,
             blockers: Vec::new(),
             audited: 0,
             count: denial.count,
