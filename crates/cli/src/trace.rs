@@ -11,7 +11,7 @@ use portcullis_abi::{Arch, Sysno};
 use portcullis_policy::Trace;
 
 use crate::filter_file;
-use crate::json::trace::{Arg, Caller, Observed, Run};
+use crate::json::trace::{Arg, Caller, Denier, Observed, Run};
 use crate::neutral;
 
 /// Runs that are kept one by one; more are counted.
@@ -73,8 +73,8 @@ pub(crate) struct Call {
     pub(crate) count: u64,
     /// What it returned: names or numbers of errors, `None` for success.
     pub(crate) returned: BTreeSet<Option<String>>,
-    /// The answers by which policies denied it.
-    pub(crate) denied: BTreeSet<String>,
+    /// Who denied it, and by which answers.
+    pub(crate) denied: BTreeSet<(Denier, String)>,
     pub(crate) observed: BTreeSet<Observed>,
     pub(crate) callers: BTreeSet<Caller>,
 }
@@ -128,6 +128,12 @@ impl Call {
     pub(crate) fn is_optional(&self) -> bool {
         let absent = Some("ENOSYS".to_owned());
         self.returned.len() == 1 && self.returned.contains(&absent)
+    }
+
+    /// The answers by which one denied it, as policies write them.
+    pub(crate) fn denied_by(&self, denier: Denier) -> impl Iterator<Item = &String> {
+        let own = self.denied.iter().filter(move |(by, _)| *by == denier);
+        own.map(|(_, answer)| answer)
     }
 
     fn add(&mut self, other: Call) {

@@ -195,8 +195,8 @@ pub struct Held {
     failure: OwnedFd,
 }
 
-/// Creates a child that, when it is released, gives itself the signals of `signals` and `mask` and executes
-/// `path`. Every signal of the calling thread must be blocked ([`signal::block_all`]): the child has its
+/// Creates a child that, when it is released, gives itself the signals of `signals` and `mask`, promises never to
+/// gain privileges (`promises`), and executes `path`. Every signal of the calling thread must be blocked ([`signal::block_all`]): the child has its
 /// handlers until then.
 pub fn held(
     path: &CStr,
@@ -204,6 +204,7 @@ pub fn held(
     environment: &CStringArray,
     signals: &Before,
     mask: &Mask,
+    promises: bool,
 ) -> Result<Held, Error> {
     let (wait, go) = process::pipe()?;
     let (failure, fail) = process::pipe()?;
@@ -223,6 +224,10 @@ pub fn held(
             let error = match process::read_message(wait.as_fd(), &mut word) {
                 Ok(1) => signal::restore_for_exec(signals)
                     .and_then(|()| signal::set_mask(mask).map(drop))
+                    .and_then(|()| match promises {
+                        true => process::no_new_privileges(),
+                        false => Ok(()),
+                    })
                     .map_or_else(
                         |error| error,
                         |()| exec::execute_path(path, arguments, environment),

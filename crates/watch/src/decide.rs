@@ -30,6 +30,16 @@ impl Call {
         }))
     }
 
+    /// As policies and filters take it.
+    pub(crate) fn asked(&self) -> portcullis_policy::Call {
+        portcullis_policy::Call {
+            arch: self.arch,
+            number: self.number,
+            ip: self.ip,
+            args: self.args,
+        }
+    }
+
     /// Not a call of the native 64-bit ABI.
     pub fn is_foreign(&self) -> bool {
         Arch::of_call(self.arch, self.number) != Some(Arch::NATIVE)

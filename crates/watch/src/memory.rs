@@ -33,6 +33,14 @@ impl Memory {
         self.0.read_exact_at(into, address).ok()
     }
 
+    /// At most `limit` bytes from `address`, as many as one call gives.
+    pub(crate) fn read_at(&self, address: u64, limit: usize) -> Vec<u8> {
+        let mut bytes = vec![0; limit];
+        let read = self.0.read_at(&mut bytes, address);
+        bytes.truncate(read.unwrap_or(0));
+        bytes
+    }
+
     /// At most `limit` bytes from `address`, as far as they are mapped.
     pub(crate) fn read_some(&self, address: u64, limit: usize) -> Vec<u8> {
         let mut bytes = vec![0; limit];

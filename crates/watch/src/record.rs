@@ -10,18 +10,21 @@
 //! answers. A child that is made with `CLONE_UNTRACED` is seen, because the flag is taken out; that of `clone3`
 //! lies in memory, where another task could put it back in between. Pointers are read while the task stands
 //! still, but other tasks may change what they lead to. A program that asks for the promise never to gain
-//! privileges (`PR_GET_NO_NEW_PRIVS`) may see it made; and see the crate's limits.
+//! privileges (`PR_GET_NO_NEW_PRIVS`) sees it made where the recorder has no privileges; and see the crate's
+//! limits.
 
 mod backend;
 mod caller;
 mod confined;
 mod fact;
+mod first;
 mod free;
 mod identity;
 mod inject;
 mod launch;
 mod made;
 mod observed;
+mod own;
 mod recorder;
 mod seen;
 mod task;
@@ -35,7 +38,7 @@ use portcullis_sys::wait::{End, Usage};
 pub use backend::{Adaptive, Backend, Full, Standing};
 pub use caller::Caller;
 pub use confined::{Confined, NotConfined};
-pub use fact::{Fact, Remark, Sink};
+pub use fact::{Denier, Fact, Remark, Sink};
 pub use identity::Identity;
 pub use launch::Spec;
 pub(crate) use made::Discriminator;
@@ -135,6 +138,6 @@ pub fn record(
     backend: &mut dyn Backend,
     sink: &mut dyn Sink,
 ) -> Result<Ending, Error> {
-    let (held, forwarding) = launch::launch(spec)?;
+    let (held, forwarding) = launch::launch(spec, confined.is_some() || backend.frees())?;
     recorder::follow(held.pid, forwarding, confined, spec.files, backend, sink)
 }

@@ -174,6 +174,10 @@ fn point(image: &Image, call: &Call, value: u64) -> Point {
     if !call.denied.is_empty() {
         attributes.push(attribute("portcullis.denied", call.denied.join(",")));
     }
+    if !call.denied_by_own.is_empty() {
+        let answers = call.denied_by_own.join(",");
+        attributes.push(attribute("portcullis.denied_by_own", answers));
+    }
     Point {
         attributes,
         start_time_unix_nano: nanoseconds(call.when.first),

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::trace::{Arg, Caller, Observed, Run};
+use super::trace::{Arg, Caller, Denier, Observed, Run};
 use crate::trace::{self, Log, When};
 
 /// What traces tell.
@@ -61,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) optional: bool,
     /// The answers by which policies denied it, as policies write them.
     pub(crate) denied: Vec<String>,
+    /// The answers by which filters of the program's own denied it.
+    pub(crate) denied_by_own: Vec<String>,
     /// What pointers led to, examples; not to be relied on.
     pub(crate) observed: Vec<Observed>,
     /// The code that made it, examples.
@@ -125,7 +127,8 @@ fn of_call(key: &trace::CallKey, call: &trace::Call) -> Call {
         succeeded: call.returned.contains(&None),
         errors: call.returned.iter().flatten().cloned().collect(),
         optional: call.is_optional(),
-        denied: call.denied.iter().cloned().collect(),
+        denied: call.denied_by(Denier::Policy).cloned().collect(),
+        denied_by_own: call.denied_by(Denier::OwnFilter).cloned().collect(),
         observed: call.observed.iter().cloned().collect(),
         callers: call.callers.iter().cloned().collect(),
     }

@@ -151,12 +151,32 @@ pub(crate) struct Returned {
     pub(crate) error: Option<String>,
 }
 
-/// A call was denied for the first time by the policy of the run.
+/// A call was denied for the first time by the policy of the run, or by a filter of the program's own.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Denied {
     pub(crate) call: u32,
-    /// The policy's answer, as policies write it: `kill`, `errno:1`.
+    /// The answer, as policies write it: `kill`, `errno:1`.
     pub(crate) answer: String,
+    /// Whose filter it was.
+    #[serde(default, skip_serializing_if = "Denier::is_policy")]
+    pub(crate) by: Denier,
+}
+
+/// Whose filter denied a call.
+#[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Denier {
+    #[default]
+    Policy,
+    /// The program's own, or that of one that started it.
+    OwnFilter,
+}
+
+impl Denier {
+    /// What traces leave out.
+    fn is_policy(&self) -> bool {
+        *self == Denier::Policy
+    }
 }
 
 /// From here on the calls of the image are counted in part.

@@ -107,10 +107,14 @@ fn line(call: &Call, all_runs: u64) -> String {
     if call.optional {
         text.push_str(" (optional)");
     }
-    if !call.denied.is_empty() {
-        let answers = call.denied.join(", ");
-        let told = format!("denied ({})", neutral::text(&answers));
-        let _ = write!(text, "  {}", Styled(CAUTION, told));
+    for (answers, whose) in [
+        (&call.denied, ""),
+        (&call.denied_by_own, " by its own filter"),
+    ] {
+        if !answers.is_empty() {
+            let told = format!("denied{whose} ({})", neutral::text(&answers.join(", ")));
+            let _ = write!(text, "  {}", Styled(CAUTION, told));
+        }
     }
     let quiet: Vec<String> = caller(call).into_iter().chain(observed(call)).collect();
     if !quiet.is_empty() {

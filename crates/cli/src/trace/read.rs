@@ -144,7 +144,7 @@ impl Reading {
                 self.known(told.call)?.returned.insert(told.error);
             }
             Fact::Denied(told) => {
-                self.known(told.call)?.denied.insert(told.answer);
+                self.known(told.call)?.denied.insert((told.by, told.answer));
             }
             Fact::Counts(told) => {
                 let merged = self.merged;
@@ -251,6 +251,7 @@ mod tests {
     const CALL: &str = r#"{"call":{"id":0,"image":0,"at":7,"arch":"x86_64","number":257,"name":"openat","args":[{"index":2,"value":"0x80000"}],"callers":[]}}"#;
     const REST: &str = r#"{"returned":{"call":0,"error":"ENOSYS"}}
 {"denied":{"call":0,"answer":"errno:1"}}
+{"denied":{"call":0,"answer":"errno:13","by":"own-filter"}}
 {"counts":{"at":9,"calls":[[0,4]]}}
 {"later":{"unknown":1}}
 {"end":{"at":11,"exit_code":0,"signal":null,"tasks":1,"calls":4,"filters":0}}
@@ -275,7 +276,9 @@ mod tests {
         );
         assert_eq!((call.count, call.when.first, call.when.last), (4, 7, 9));
         assert!(call.is_optional());
-        assert!(call.denied.contains("errno:1"));
+        let denied = |by| call.denied_by(by).collect::<Vec<_>>();
+        assert_eq!(denied(json::Denier::Policy), ["errno:1"]);
+        assert_eq!(denied(json::Denier::OwnFilter), ["errno:13"]);
         assert_eq!(image.when.last, 11);
     }
 

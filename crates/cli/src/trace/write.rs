@@ -55,10 +55,11 @@ impl Log {
                         error: error.clone(),
                     }))?;
                 }
-                for answer in &call.denied {
+                for (by, answer) in &call.denied {
                     write(Fact::Denied(json::Denied {
                         call: id,
                         answer: answer.clone(),
+                        by: *by,
                     }))?;
                 }
                 counts.push((id, call.count));

@@ -207,6 +207,22 @@ fn what_a_filter_of_the_programs_own_denies_is_seen() {
     assert!(seen.remarks().contains(&"PC0501"), "{:?}", seen.remarks());
     let denied = BTreeSet::from([Some("EACCES".to_owned())]);
     assert_eq!(seen.returned("denies", "acct"), denied);
+    let by_own = |seen: &Recorded| {
+        let of = |call: &str| {
+            let made = seen.calls().into_iter();
+            let made =
+                made.filter(|(image, told)| image.ends_with("denies") && told["name"] == call);
+            let ids: Vec<_> = made.map(|(_, told)| told["id"].clone()).collect();
+            let told = seen.told("denied").into_iter();
+            let told = told.filter(|denied| ids.contains(&denied["call"]));
+            told.map(|denied| (denied["by"].clone(), denied["answer"].clone()))
+                .collect::<Vec<_>>()
+        };
+        (of("acct"), of("getppid"))
+    };
+    // EACCES, as the program asks.
+    let own = (Value::from("own-filter"), Value::from("errno:13"));
+    assert_eq!(by_own(&seen), (vec![own], Vec::new()));
 }
 
 /// A policy that allows everything but a few calls.
@@ -389,6 +405,42 @@ fn a_program_that_would_lose_privileges_is_not_started() {
         Some(0),
         "{}",
         String::from_utf8_lossy(&plain.stderr)
+    );
+}
+
+#[test]
+fn without_privileges_filters_are_taken_because_of_a_promise_made_at_the_start() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test gives privileges up: run it as root"
+    );
+    let place = Place::new();
+    fs::set_permissions(place.at("."), fs::Permissions::from_mode(0o777)).unwrap();
+    let script = "for i in 1 2 3; do grep NoNewPrivs /proc/self/status; done";
+    let recorded = |name: &str, options: &[&str]| {
+        let mut command = place.command();
+        command
+            .args(["record", "-o", name])
+            .args(options)
+            .args(["--", "sh", "-c", script]);
+        let output = command.uid(65534).gid(65534).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        let told = String::from_utf8(output.stdout).unwrap();
+        (
+            told,
+            Recorded::read(&place.at(name)).end()["filters"].clone(),
+        )
+    };
+    let (told, filters) = recorded("own.trace", &[]);
+    assert_eq!(
+        (told.as_str(), filters),
+        ("NoNewPrivs:\t1\n".repeat(3).as_str(), 2.into())
+    );
+    let (told, filters) = recorded("full.trace", &["--full"]);
+    assert_eq!(
+        (told.as_str(), filters),
+        ("NoNewPrivs:\t0\n".repeat(3).as_str(), 0.into())
     );
 }
 

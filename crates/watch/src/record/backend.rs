@@ -12,6 +12,9 @@ pub trait Backend {
     /// As traces name it.
     fn name(&self) -> &'static str;
 
+    /// Whether known calls may come to run free at all.
+    fn frees(&self) -> bool;
+
     /// At the exit of a call: the filter with which the task goes on, when it is time for one.
     fn free(&mut self, task: &Standing<'_>) -> Option<Rc<Free>>;
 }
@@ -36,6 +39,10 @@ pub struct Full;
 impl Backend for Full {
     fn name(&self) -> &'static str {
         "full"
+    }
+
+    fn frees(&self) -> bool {
+        false
     }
 
     fn free(&mut self, _: &Standing<'_>) -> Option<Rc<Free>> {
@@ -67,6 +74,10 @@ const BUSY_PARENT: u64 = 500;
 impl Backend for Adaptive {
     fn name(&self) -> &'static str {
         "adaptive"
+    }
+
+    fn frees(&self) -> bool {
+        true
     }
 
     fn free(&mut self, task: &Standing<'_>) -> Option<Rc<Free>> {

@@ -55,14 +55,8 @@ impl Confined {
     }
 
     /// The policy's own answer.
-    pub(super) fn decide(&self, arch: u32, number: u32, ip: u64, args: [u64; 6]) -> Action {
-        let call = Call {
-            arch,
-            number,
-            ip,
-            args,
-        };
-        self.policy.decide(&call).action
+    pub(super) fn decide(&self, call: &Call) -> Action {
+        self.policy.decide(call).action
     }
 }
 

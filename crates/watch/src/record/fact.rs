@@ -45,11 +45,13 @@ pub enum Fact<'a> {
         /// The error.
         error: Option<u16>,
     },
-    /// A call was denied for the first time by the policy under which the program is recorded.
+    /// A call was denied by a filter in this way for the first time.
     Denied {
         /// The call.
         call: CallId,
-        /// The policy's answer.
+        /// Whose filter.
+        by: Denier,
+        /// Its answer.
         answer: Action,
     },
     /// From here on not every known call of the program is counted.
@@ -65,6 +67,15 @@ pub enum Fact<'a> {
     Touched(Touched),
     /// Something that a reader must know.
     Remark(Remark),
+}
+
+/// Whose filter denied a call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Denier {
+    /// The policy under which the program is recorded.
+    Policy,
+    /// The program's own, or that of one that started it, as it was read when it was installed.
+    OwnFilter,
 }
 
 /// Something that a reader must know.

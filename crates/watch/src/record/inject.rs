@@ -5,10 +5,9 @@
 //! pointer is touched, because a stack may be small and lie between other data (of coroutines, of Go). A
 //! program that has executed nothing yet is another matter: its stack is the kernel's, nothing lies below the
 //! pointer, and what was there is as it was afterwards. It has made no call behind which to stand; the vdso has
-//! one. Signals are blocked meanwhile, so that no handler sees the borrowed registers; a stop for job
-//! control may come in between and changes nothing.
+//! one. Signals are blocked meanwhile, so that no handler sees the borrowed registers (behind an exec there is
+//! none); a stop for job control may come in between and changes nothing.
 
-use std::fs;
 use std::rc::Rc;
 
 use portcullis_sys::ptrace::{self, SignalSet};
@@ -24,21 +23,14 @@ const PAGE: u64 = 4096;
 
 /// Where the vdso has an instruction that makes calls; found once, it is the same in all programs.
 #[derive(Default)]
-pub(super) struct Vdso(Option<u64>);
+pub(super) struct CallsInVdso(Option<u64>);
 
-/// `AT_SYSINFO_EHDR` of `linux/auxvec.h`.
-const AT_SYSINFO_EHDR: u64 = 33;
 /// How much of the vdso is looked at: it has two pages of code.
 const VDSO: usize = 16384;
 
-impl Vdso {
-    /// The address behind such an instruction in the native task `tid`.
-    fn behind_call(&mut self, tid: i32) -> Option<u64> {
-        let auxv = fs::read(format!("/proc/{tid}/auxv")).ok()?;
-        let word = |bytes: &[u8]| Some(u64::from_ne_bytes(bytes.try_into().ok()?));
-        let mut pairs = auxv.chunks_exact(16);
-        let own = pairs.find(|pair| word(&pair[..8]) == Some(AT_SYSINFO_EHDR))?;
-        let base = word(&own[8..])?;
+impl CallsInVdso {
+    /// The address behind such an instruction in the native task `tid`, whose vdso begins at `base`.
+    fn behind_call(&mut self, tid: i32, base: u64) -> Option<u64> {
         if self.0.is_none() {
             let code = Memory::open(tid).ok()?.read_some(base, VDSO);
             self.0 = Registers::behind_call_in(&code).map(|at| at as u64);
@@ -52,13 +44,14 @@ pub(super) struct Injection {
     original: Registers,
     /// From where the task makes calls.
     from: Registers,
-    mask: SignalSet,
+    /// The signals that it blocked, where others are blocked meanwhile.
+    mask: Option<SignalSet>,
     free: Rc<Free>,
     step: Step,
     /// Where the program lies.
     place: u64,
-    /// It is the stack of a program that has not begun.
-    on_stack: bool,
+    /// That is on the stack of a program that has not begun, where it is written over in the end.
+    stack: Option<Memory>,
     loaded: bool,
 }
 
@@ -67,8 +60,9 @@ pub(super) struct Injection {
 enum Step {
     Map,
     Load,
-    /// Never to gain privileges: what the kernel asks of who may not load filters otherwise. It is done only
-    /// when it must be, because it changes what execs do.
+    /// Never to gain privileges: what the kernel asks of who may not load filters otherwise. A program has made
+    /// the promise from the beginning where the recorder itself has none (`launch`); here it is that of a task
+    /// which has given up those that it had, and it changes what its execs do.
     Promise,
     LoadAgain,
     Unmap,
@@ -93,54 +87,53 @@ impl Injection {
         let injection = Injection {
             original,
             from: original,
-            mask: ptrace::signal_mask(tid)?,
+            mask: Some(ptrace::signal_mask(tid)?),
             free,
             step: Step::Map,
             place: 0,
-            on_stack: false,
+            stack: None,
             loaded: false,
         };
-        injection.enter(tid).map(Some)
+        ptrace::set_signal_mask(tid, SignalSet::MAX)?;
+        injection.call(tid)?;
+        Ok(Some(injection))
     }
 
-    /// The same, for a task at the exit of the exec of a native program; `None` when it has to wait for the
-    /// exit of its first call.
+    /// The same, for a task at the exit of the exec of a native program whose vdso begins at `vdso`; `None` when it has
+    /// to wait for the exit of its first call.
     pub(super) fn begin_at_exec(
         tid: i32,
         free: Rc<Free>,
-        vdso: &mut Vdso,
+        vdso: Option<u64>,
+        calls: &mut CallsInVdso,
     ) -> Result<Option<Injection>, Error> {
         let original = Registers::of(tid)?;
-        let Some(behind) = vdso.behind_call(tid) else {
+        let Some(behind) = vdso.and_then(|base| calls.behind_call(tid, base)) else {
             return Ok(None);
         };
         let mut from = original;
         from.set_ip(behind);
-        if !from.is_behind_call(tid)? {
+        let Ok(memory) = Memory::open_writable(tid) else {
             return Ok(None);
-        }
+        };
         let mut injection = Injection {
             original,
             from,
-            mask: ptrace::signal_mask(tid)?,
+            mask: None,
             free,
             step: Step::Load,
             place: 0,
-            on_stack: true,
+            stack: None,
             loaded: false,
         };
         let below = original.sp().checked_sub(injection.size());
         injection.place = below.unwrap_or_default() / PAGE * PAGE;
-        match injection.write(tid) {
-            Ok(()) => injection.enter(tid).map(Some),
-            Err(_) => Ok(None),
+        if memory.write(injection.place, &injection.program()).is_err() {
+            return Ok(None);
         }
-    }
-
-    fn enter(self, tid: i32) -> Result<Injection, Error> {
-        ptrace::set_signal_mask(tid, SignalSet::MAX)?;
-        self.call(tid)?;
-        Ok(self)
+        injection.stack = Some(memory);
+        injection.call(tid)?;
+        Ok(Some(injection))
     }
 
     /// Goes on, at the exit stop of the task's call, which returned `value`.
@@ -148,7 +141,8 @@ impl Injection {
         self.step = match (self.step, value) {
             (Step::Map, place) if place > 0 => {
                 self.place = place.cast_unsigned();
-                match self.write(tid) {
+                let memory = Memory::open_writable(tid);
+                match memory.and_then(|memory| memory.write(self.place, &self.program())) {
                     Ok(()) => Step::Load,
                     Err(_) => Step::Unmap,
                 }
@@ -157,12 +151,12 @@ impl Injection {
             (Step::Promise, 0) => Step::LoadAgain,
             (Step::Load | Step::LoadAgain, value) => {
                 self.loaded = value == 0;
-                if self.on_stack {
+                if self.stack.is_some() {
                     return self.end(tid);
                 }
                 Step::Unmap
             }
-            (Step::Promise, _) if self.on_stack => return self.end(tid),
+            (Step::Promise, _) if self.stack.is_some() => return self.end(tid),
             (Step::Promise, _) => Step::Unmap,
             (Step::Map | Step::Unmap, _) => return self.end(tid),
         };
@@ -171,13 +165,14 @@ impl Injection {
     }
 
     fn end(&self, tid: i32) -> Result<Progress, Error> {
-        if self.on_stack {
-            // The stack of a new program is empty. What was written there can be written over.
-            let _ = Memory::open_writable(tid)
-                .and_then(|memory| memory.write(self.place, &vec![0; self.program().len()]));
+        if let Some(stack) = &self.stack {
+            // The stack of a new program is empty below its pointer, and is so again.
+            let _ = stack.write(self.place, &vec![0; self.program().len()]);
         }
         self.original.set(tid)?;
-        ptrace::set_signal_mask(tid, self.mask)?;
+        if let Some(mask) = self.mask {
+            ptrace::set_signal_mask(tid, mask)?;
+        }
         let free = self.loaded.then(|| Rc::clone(&self.free));
         Ok(Progress::Done(free))
     }
@@ -208,10 +203,6 @@ impl Injection {
             Step::Unmap => (libc::SYS_munmap, [self.place, self.size(), 0, 0, 0, 0]),
         };
         self.from.calling(number as u32, args).set(tid)
-    }
-
-    fn write(&self, tid: i32) -> std::io::Result<()> {
-        Memory::open_writable(tid)?.write(self.place, &self.program())
     }
 
     /// The program as the kernel reads it at `place`.

@@ -29,8 +29,10 @@ pub struct Spec {
 }
 
 /// Starts the program, with this process's environment, and leaves it at its exec stop, a tracee of the
-/// calling thread.
-pub(super) fn launch(spec: &Spec) -> Result<(Held, Forwarding), Error> {
+/// calling thread. Who `loads` filters into it and may not do so otherwise (seccomp(2): without `CAP_SYS_ADMIN`) has
+/// it promise never to gain privileges, which it does not while it is traced: as every task has the promise from
+/// there, a filter takes one call and not three.
+pub(super) fn launch(spec: &Spec, loads: bool) -> Result<(Held, Forwarding), Error> {
     if let Some(privilege) = lost(&spec.program) {
         return Err(Error::Privileges {
             path: spec.program.clone(),
@@ -50,7 +52,14 @@ pub(super) fn launch(spec: &Spec) -> Result<(Held, Forwarding), Error> {
     let environment = CStringArray::new(variables.collect::<Result<_, _>>()?);
     let forwarding = Forwarding::install()?;
     let mask = signal::block_all()?;
-    let held = spawn::held(&path, &arguments, &environment, &forwarding.before(), &mask);
+    let held = spawn::held(
+        &path,
+        &arguments,
+        &environment,
+        &forwarding.before(),
+        &mask,
+        loads && !has(SYS_ADMIN),
+    );
     signal::set_mask(&mask)?;
     let held = held?;
     forwarding.target(process::handle(held.pid)?);
@@ -98,19 +107,27 @@ pub(super) fn lost(program: &Path) -> Option<&'static str> {
 /// Whether a tracer with this process's rights takes no privileges from whom it traces (ptrace(2): it has
 /// `CAP_SYS_PTRACE`), or there are none to take.
 fn is_privileged() -> bool {
-    const SYS_PTRACE: u64 = 1 << 19;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-    let capabilities = field("CapEff:").and_then(|c| u64::from_str_radix(c.trim(), 16).ok());
-    let promised = field("NoNewPrivs:").is_some_and(|n| n.trim() == "1");
-    promised || capabilities.is_some_and(|c| c & SYS_PTRACE != 0)
+    has(SYS_PTRACE) || own("NoNewPrivs:").is_some_and(|promised| promised == "1")
+}
+
+/// Capabilities of `linux/capability.h`, as bits of the set.
+const SYS_PTRACE: u64 = 1 << 19;
+const SYS_ADMIN: u64 = 1 << 21;
+
+/// Whether this process has a capability.
+fn has(capability: u64) -> bool {
+    let set = own("CapEff:").and_then(|set| u64::from_str_radix(&set, 16).ok());
+    set.is_some_and(|set| set & capability != 0)
+}
+
+/// What the kernel says of this process.
+fn own(field: &str) -> Option<String> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let mut lines = status.lines();
+    lines.find_map(|line| Some(line.strip_prefix(field)?.trim().to_owned()))
 }
 
 /// Whether this process, and so all that it starts, stands behind a filter.
 pub(super) fn is_filtered() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mode = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Seccomp:"));
-    mode.is_some_and(|mode| mode.trim() != "0")
+    own("Seccomp:").is_some_and(|mode| mode != "0")
 }

@@ -1,36 +1,33 @@
 //! The recorder's loop: every stop of every task, answered once.
 
+mod call;
+mod filter;
+
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use portcullis_policy::Action;
-use portcullis_sys::ptrace::{self, SyscallInfo, SyscallStop};
-use portcullis_sys::registers::Registers;
+use portcullis_abi::Arch;
+use portcullis_sys::ptrace::{self, SyscallStop};
 use portcullis_sys::signal::Forwarding;
 use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
 use portcullis_sys::{Error, process};
 
 use super::Ending;
-use super::backend::{Backend, Standing};
+use super::backend::Backend;
 use super::caller::Callers;
 use super::confined::Confined;
 use super::fact::{Fact, Remark, Sink};
-use super::free;
+use super::first::FirstStack;
 use super::identity::Identity;
-use super::inject::{Injection, Progress, Vdso};
+use super::inject::{CallsInVdso, Progress};
 use super::launch;
-use super::made::{Discriminator, Made};
-use super::observed::observed;
+use super::made::Discriminator;
 use super::seen::{Call, CallId, ImageId, Seen, Start};
-use super::task::{OwnFilter, Pending, Task};
-use super::touched;
-use crate::decide;
+use super::task::{Started, Task};
 use crate::job;
-use crate::memory::Memory;
 
 /// Programs that are told apart; what is beyond them counts as the last.
 const IMAGES: usize = 4096;
@@ -65,7 +62,7 @@ pub(super) fn follow(
         told_at: Instant::now(),
         discriminator: Discriminator::default(),
         callers: Callers::default(),
-        vdso: Vdso::default(),
+        calls_in_vdso: CallsInVdso::default(),
         remarks: HashSet::new(),
         handled: false,
         ended: None,
@@ -125,7 +122,7 @@ struct Recorder<'a> {
     told_at: Instant,
     discriminator: Discriminator,
     callers: Callers,
-    vdso: Vdso,
+    calls_in_vdso: CallsInVdso,
     remarks: HashSet<Remark>,
     /// A handler of a signal has run in some task.
     handled: bool,
@@ -179,8 +176,8 @@ impl Recorder<'_> {
 
     /// What a task ran since it was started has ended.
     fn ended_alike(&mut self, task: &Task) {
-        if let Some((start, _)) = task.start {
-            self.images[task.image.0 as usize].ended(start);
+        if let Some(started) = task.start {
+            self.images[task.image.0 as usize].ended(started.start);
         }
     }
 
@@ -257,9 +254,18 @@ impl Recorder<'_> {
         let task = match known {
             Some(mut task) => {
                 self.ended_alike(&task);
-                let start = Start::of(tid);
-                let alike = self.images[image.0 as usize].alike(start);
-                task.executed(image, (start, alike));
+                let info = ptrace::syscall_info(tid)?;
+                let first = match info.arch == Arch::NATIVE.audit_arch() {
+                    true => FirstStack::of(tid, info.sp),
+                    false => FirstStack::default(),
+                };
+                let start = Start::with(&first.words);
+                let started = Started {
+                    start,
+                    alike: self.images[image.0 as usize].alike(start),
+                    vdso: first.vdso,
+                };
+                task.executed(image, started);
                 task
             }
             None => Task::stray(image, self.handled),
@@ -304,284 +310,19 @@ impl Recorder<'_> {
             return Ok(());
         };
         match (info.at, &mut task.injection) {
-            (SyscallStop::Exit { value }, Some(injection)) => {
-                if let Progress::Done(free) = injection.step(tid, value)? {
-                    task.injection = None;
-                    match free {
-                        Some(free) if self.confined.is_some() && !self.is_confined => {
-                            self.is_confined = true;
-                            task.room = task.room.saturating_sub(free.weight());
-                        }
-                        None if self.confined.is_some() && !self.is_confined => {
-                            return process::kill_unreaped(tid);
-                        }
-                        Some(free) => {
-                            task.freed(&free);
-                            self.filters += 1;
-                            let image = task.image;
-                            self.sink.fact(Fact::Free { image });
-                        }
-                        None => task.barred = true,
-                    }
-                }
-            }
-            (_, Some(_)) => {}
+            (SyscallStop::Exit { value }, Some(injection)) => match injection.step(tid, value)? {
+                Progress::Going => Ok(()),
+                Progress::Done(free) => self.injected(tid, free),
+            },
             (SyscallStop::Entry { number, args }, None) => {
-                self.entered(tid, &info, number as u32, args)?;
+                self.entered(tid, &info, number as u32, args)
             }
             (SyscallStop::Exit { value }, None) => {
                 self.returned(tid, value)?;
-                if let Some(confined) = self.confined.filter(|_| !self.is_confined) {
-                    return self.confine(tid, &info, confined);
-                }
-                if value_stands(value) {
-                    self.free(tid, &info)?;
-                }
+                self.free(tid, &info, value)
             }
-            _ => {}
+            _ => Ok(()),
         }
-        Ok(())
-    }
-
-    /// Puts the policy's filter into the root, which has executed nothing yet; all others have it from there.
-    /// Without it the program does not run.
-    fn confine(&mut self, tid: i32, info: &SyscallInfo, own: &Confined) -> Result<(), Error> {
-        let filter = Rc::clone(&own.filter);
-        let injection = match info.arch == portcullis_abi::Arch::NATIVE.audit_arch() {
-            true => Injection::begin_at_exec(tid, filter, &mut self.vdso)?,
-            false => None,
-        };
-        match (injection, self.tasks.get_mut(&tid)) {
-            (Some(injection), Some(task)) => task.injection = Some(injection),
-            _ => process::kill_unreaped(tid)?,
-        }
-        Ok(())
-    }
-
-    /// A task at a call that a filter does not allow, or does not know. Under full tracing its entry was seen
-    /// already.
-    fn asked(&mut self, tid: i32) -> Result<(), Error> {
-        let Some(task) = self.tasks.get(&tid).filter(|t| t.injection.is_none()) else {
-            return Ok(());
-        };
-        let is_seen = task.full;
-        if is_seen && self.confined.is_none() {
-            return Ok(());
-        }
-        let info = ptrace::syscall_info(tid)?;
-        let SyscallStop::Seccomp { number, args, .. } = info.at else {
-            return Ok(());
-        };
-        if !is_seen {
-            self.entered(tid, &info, number as u32, args)?;
-        }
-        match self.confined.filter(|own| own.sees_denials()) {
-            None => Ok(()),
-            Some(own) => match own.decide(info.arch, number as u32, info.ip, args) {
-                Action::Errno(errno) => Registers::of(tid)?.skip_call(tid, errno),
-                Action::KillProcess => process::kill_unreaped(tid),
-                _ => Ok(()),
-            },
-        }
-    }
-
-    /// A task makes a call.
-    fn entered(
-        &mut self,
-        tid: i32,
-        info: &SyscallInfo,
-        number: u32,
-        args: [u64; 6],
-    ) -> Result<(), Error> {
-        let Some(task) = self.tasks.get_mut(&tid) else {
-            return Ok(());
-        };
-        self.calls_seen += 1;
-        task.calls += 1;
-        let made = self.discriminator.made(info.arch, number, &args);
-        let seen = &mut self.images[task.image.0 as usize];
-        let made = seen.kept(made);
-        let (call, new) = match seen.calls.get(&made) {
-            Some(call) => {
-                seen.quiet += 1;
-                (Some(*call), false)
-            }
-            None if self.calls.len() < CALLS => {
-                let id = CallId(self.calls.len() as u32);
-                self.calls.push(Call::new());
-                seen.calls.insert(made, id);
-                seen.quiet = 0;
-                (Some(id), true)
-            }
-            None => (None, false),
-        };
-        if let Some(CallId(at)) = call {
-            self.calls[at as usize].count += 1;
-        }
-        let registers = decide::Call {
-            arch: info.arch,
-            number,
-            ip: info.ip,
-            args,
-        };
-        let special = free::is_watched(&made);
-        let name = made.name();
-        let maps = is_mapping(name);
-        task.pending = (task.full || new || special).then_some(Pending {
-            call,
-            filters: None,
-            restores: matches!(name, Some("rt_sigreturn" | "sigreturn")),
-            maps,
-            files: (self.tells_files && is_native(&made) && touched::is_told(number))
-                .then_some(registers),
-        });
-        let image = task.image;
-        if let (Some(id), true) = (call, new) {
-            // Who runs free maps files unseen.
-            if self.tasks.values().any(|task| !task.full) {
-                self.callers.forget_mappings();
-            }
-            self.sink.fact(Fact::Call {
-                id,
-                image,
-                made: &made,
-                observed: observed(tid, &registers),
-                caller: self.callers.of(tid, info.ip),
-            });
-        }
-        let own = self.confined.filter(|_| self.is_confined);
-        let answer = own.map(|own| own.decide(info.arch, number, info.ip, args));
-        if let (Some(call), Some(answer)) = (call, answer.filter(|a| !a.permits()))
-            && self.calls[call.0 as usize].denied.insert(answer)
-        {
-            self.sink.fact(Fact::Denied { call, answer });
-        }
-        if call.is_none() {
-            self.remark(Remark::TooMany);
-        }
-        if maps {
-            self.callers.forget_mappings();
-        }
-        self.special(tid, image, &made, &args)
-    }
-
-    /// Calls that change what can be seen.
-    fn special(
-        &mut self,
-        tid: i32,
-        image: ImageId,
-        made: &Made,
-        args: &[u64; 6],
-    ) -> Result<(), Error> {
-        match made.name() {
-            Some("seccomp") if args[0] as u32 <= libc::SECCOMP_SET_MODE_FILTER => {
-                let whole = args[1] & libc::SECCOMP_FILTER_FLAG_TSYNC != 0;
-                self.awaits_filter(
-                    tid,
-                    if whole {
-                        OwnFilter::Process
-                    } else {
-                        OwnFilter::Task
-                    },
-                );
-            }
-            Some("prctl") if args[0] as u32 == libc::PR_SET_SECCOMP as u32 => {
-                self.awaits_filter(tid, OwnFilter::Task);
-            }
-            Some("ptrace") => self.remark(Remark::Traces(image)),
-            Some("io_uring_setup") => self.remark(Remark::Ring(image)),
-            Some("clone") if args[0] & libc::CLONE_UNTRACED as u64 != 0 && is_native(made) => {
-                self.remark(Remark::Untraced(image));
-                Registers::of(tid)?
-                    .without_in_first(libc::CLONE_UNTRACED as u64)
-                    .set(tid)?;
-            }
-            Some("clone3") if is_native(made) && stays_traced(tid, args[0]) => {
-                self.remark(Remark::Untraced(image));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn awaits_filter(&mut self, tid: i32, filter: OwnFilter) {
-        let pending = self.tasks.get_mut(&tid).and_then(|t| t.pending.as_mut());
-        if let Some(pending) = pending {
-            pending.filters = Some(filter);
-        }
-    }
-
-    /// A task's call returned.
-    fn returned(&mut self, tid: i32, value: i64) -> Result<(), Error> {
-        let Some(task) = self.tasks.get_mut(&tid) else {
-            return Ok(());
-        };
-        let Some(pending) = task.pending.take() else {
-            return Ok(());
-        };
-        if pending.maps {
-            self.callers.forget_mappings();
-        }
-        let error = match value {
-            // Of a call that is to begin anew nothing has been returned yet.
-            _ if begins_anew(value) => return Ok(()),
-            -4095..=-1 => Some(value.unsigned_abs() as u16),
-            _ => None,
-        };
-        let image = task.image;
-        if let (Some(call), None) = (pending.files, error) {
-            for file in touched::touched(tid, &call, value) {
-                self.sink.fact(Fact::Touched(file));
-            }
-        }
-        if let Some(call) = pending.call
-            && !pending.restores
-            && self.calls[call.0 as usize].returned(error)
-        {
-            self.sink.fact(Fact::Returned { call, error });
-        }
-        let Some(filter) = pending.filters.filter(|_| error.is_none()) else {
-            return Ok(());
-        };
-        self.remark(Remark::OwnFilter(image));
-        let process = job::process_of(tid);
-        let mut ran_free = false;
-        for (other, task) in &mut self.tasks {
-            let own = *other == tid;
-            if own || (filter == OwnFilter::Process && job::process_of(*other) == process) {
-                ran_free |= !own && !task.full;
-                task.barred = true;
-                task.full = true;
-            }
-        }
-        if ran_free {
-            self.remark(Remark::OwnFilterOnFree(image));
-        }
-        Ok(())
-    }
-
-    /// Lets the known calls of a task at the exit of one run free, if it is time.
-    fn free(&mut self, tid: i32, info: &SyscallInfo) -> Result<(), Error> {
-        let Some(task) = self.tasks.get_mut(&tid) else {
-            return Ok(());
-        };
-        if !task.full || task.barred || info.arch != portcullis_abi::Arch::NATIVE.audit_arch() {
-            return Ok(());
-        }
-        let standing = Standing {
-            image: task.image,
-            seen: &self.images[task.image.0 as usize],
-            calls: task.calls,
-            alike: task.start.map_or(0, |(_, alike)| alike),
-            room: task.room,
-        };
-        if let Some(free) = self.backend.free(&standing) {
-            task.injection = match task.stands_at_exec() {
-                true => Injection::begin_at_exec(tid, free, &mut self.vdso)?,
-                false => Injection::begin(tid, free)?,
-            };
-        }
-        Ok(())
     }
 
     fn remark(&mut self, remark: Remark) {
@@ -607,44 +348,9 @@ impl Recorder<'_> {
     }
 }
 
-/// Whether a call can change what is mapped where.
-fn is_mapping(name: Option<&str>) -> bool {
-    let all = ["mmap", "mmap2", "munmap", "mremap", "shmat", "shmdt", "ipc"];
-    name.is_none_or(|name| all.contains(&name))
-}
-
-/// Whether the flags at `address` (the first field of `struct clone_args`, clone(2)) asked for a child without a
-/// tracer, and do not any more.
-fn stays_traced(tid: i32, address: u64) -> bool {
-    let untraced = libc::CLONE_UNTRACED as u64;
-    let memory = Memory::open_writable(tid).ok();
-    let flags = memory.as_ref().and_then(|memory| memory.word(address));
-    let asked = flags.filter(|flags| flags & untraced != 0);
-    asked.zip(memory).is_some_and(|(flags, memory)| {
-        let own = (flags & !untraced).to_le_bytes();
-        memory.write(address, &own).is_ok()
-    })
-}
-
-fn is_native(made: &Made) -> bool {
-    made.architecture() == Some(portcullis_abi::Arch::NATIVE)
-}
-
 fn gone(error: Error) -> Result<(), Error> {
     match error.is_gone() {
         true => Ok(()),
         false => Err(error),
     }
-}
-
-/// `ERESTARTSYS` to `ERESTART_RESTARTBLOCK` of the kernel's `linux/errno.h`: the call is made again, or
-/// returns `EINTR`, when the signal that interrupted it has been looked at.
-fn begins_anew(value: i64) -> bool {
-    (-516..=-512).contains(&value)
-}
-
-/// Whether a call is over for good: the signal that interrupted another one is still to be looked at, with
-/// the registers as they are.
-fn value_stands(value: i64) -> bool {
-    !begins_anew(value) && value != -i64::from(libc::EINTR)
 }

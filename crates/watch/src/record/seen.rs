@@ -1,12 +1,11 @@
 //! What each program was seen to do.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
 
 use portcullis_policy::Action;
 
+use super::fact::Denier;
 use super::made::Made;
 
 /// A program, in the order in which they were first executed.
@@ -21,8 +20,6 @@ pub struct CallId(pub u32);
 const VALUES: usize = 256;
 /// Error numbers of one call that are kept.
 const ERRORS: usize = 64;
-/// Bytes of a command that are read to tell how a program was started.
-const WORDS: u64 = 512;
 /// Ways to start one program that are told apart.
 const STARTS: usize = 1024;
 
@@ -31,16 +28,10 @@ const STARTS: usize = 1024;
 pub(super) struct Start(u64);
 
 impl Start {
-    /// Of the task `tid`.
-    pub(super) fn of(tid: i32) -> Start {
-        let mut words = Vec::new();
-        // Of what cannot be read nothing is known, which is a way to be started as well.
-        let _ = File::open(format!("/proc/{tid}/cmdline"))
-            .and_then(|file| file.take(WORDS).read_to_end(&mut words));
+    /// With these arguments. Of what could not be read nothing is known, which is a way to be started as well.
+    pub(super) fn with(words: &[Vec<u8>]) -> Start {
         let mut hasher = DefaultHasher::new();
-        for word in words.split(|b| *b == 0).take(2) {
-            word.hash(&mut hasher);
-        }
+        words.hash(&mut hasher);
         Start(hasher.finish())
     }
 }
@@ -58,6 +49,8 @@ pub struct Seen {
     starts: HashMap<Start, u64>,
     /// It created processes.
     pub(super) starts_others: bool,
+    /// Tasks of it run free, or did.
+    pub(super) is_free: bool,
 }
 
 impl Seen {
@@ -99,8 +92,8 @@ pub(super) struct Call {
     pub(super) succeeded: bool,
     /// The errors that it returned.
     pub(super) errors: HashSet<u16>,
-    /// The answers by which a policy denied it.
-    pub(super) denied: HashSet<Action>,
+    /// Who denied it, and by which answers.
+    pub(super) denied: HashSet<(Denier, Action)>,
 }
 
 impl Call {

@@ -2,8 +2,11 @@
 
 use std::rc::Rc;
 
+use portcullis_bpf::Program;
+
 use super::free::Free;
 use super::inject::Injection;
+use super::own::OwnFilters;
 use super::seen::{CallId, ImageId, Start};
 use crate::decide::Call;
 use crate::native::Interruption;
@@ -18,6 +21,8 @@ pub(super) struct Task {
     pub(super) full: bool,
     /// It gets no filter: it has one of its own, or a filter could not be put into it.
     pub(super) barred: bool,
+    /// Its own filters, and those that it has from others.
+    pub(super) own: OwnFilters,
     /// What its filters may still weigh.
     pub(super) room: usize,
     /// The call that it is in, as far as its exit is awaited.
@@ -27,12 +32,21 @@ pub(super) struct Task {
     pub(super) interruption: Interruption,
     /// Calls since it began to run its program, was forked, or forked last.
     pub(super) calls: u64,
-    /// It began by executing its program: how that was started, and how often before.
-    pub(super) start: Option<(Start, u64)>,
+    /// It began by executing its program: how that was started.
+    pub(super) start: Option<Started>,
+}
+
+/// How a program was started.
+#[derive(Clone, Copy)]
+pub(super) struct Started {
+    pub(super) start: Start,
+    /// How often it was started alike before, and ended.
+    pub(super) alike: u64,
+    /// Where its vdso begins.
+    pub(super) vdso: Option<u64>,
 }
 
 /// A call whose exit is awaited.
-#[derive(Clone, Copy)]
 pub(super) struct Pending {
     /// As what it is counted.
     pub(super) call: Option<CallId>,
@@ -42,15 +56,17 @@ pub(super) struct Pending {
     pub(super) maps: bool,
     /// What it does to files is told.
     pub(super) files: Option<Call>,
-    /// What it seems to return are the registers of the code that a signal interrupted.
+    /// What it seems to return are registers of other code: that which a signal interrupted, or those of a call that a
+    /// filter answers with a SIGSYS.
     pub(super) restores: bool,
 }
 
 /// A filter of the program's own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum OwnFilter {
-    Task,
-    Process,
+pub(super) struct OwnFilter {
+    /// It is put into all of the process, with those that the task has already (`SECCOMP_FILTER_FLAG_TSYNC`).
+    pub(super) is_whole: bool,
+    /// What it is; `None` when it could not be read.
+    pub(super) program: Option<Rc<Program>>,
 }
 
 impl Task {
@@ -60,6 +76,7 @@ impl Task {
             image,
             full: true,
             barred: false,
+            own: OwnFilters::default(),
             room: CHAIN,
             pending: None,
             injection: None,
@@ -75,6 +92,7 @@ impl Task {
             image: self.image,
             full: self.full,
             barred: self.barred,
+            own: self.own.clone(),
             room: self.room,
             pending: None,
             injection: None,
@@ -93,14 +111,14 @@ impl Task {
         }
     }
 
-    /// It executed `image`, started in this way, as often before.
-    pub(super) fn executed(&mut self, image: ImageId, start: (Start, u64)) {
+    /// It executed `image`.
+    pub(super) fn executed(&mut self, image: ImageId, started: Started) {
         self.image = image;
         self.full = true;
         self.injection = None;
         self.interruption = Interruption::default();
         self.calls = 0;
-        self.start = Some(start);
+        self.start = Some(started);
     }
 
     /// A filter was put into it.

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use portcullis_abi::errno_name;
-use portcullis_watch::record::{Ending, Fact, Remark, Sink, What};
+use portcullis_watch::record::{Denier, Ending, Fact, Remark, Sink, What};
 use rustix::fs::FlockOperation;
 use serde::Serialize;
 
@@ -179,9 +179,13 @@ impl Sink for TraceFile {
                     error: error.map(name),
                 })
             }
-            Fact::Denied { call, answer } => json::Fact::Denied(json::Denied {
+            Fact::Denied { call, by, answer } => json::Fact::Denied(json::Denied {
                 call: call.0,
                 answer: answer.to_string(),
+                by: match by {
+                    Denier::Policy => json::Denier::Policy,
+                    Denier::OwnFilter => json::Denier::OwnFilter,
+                },
             }),
             Fact::Free { image } => json::Fact::Free(json::Free { image: image.0 }),
             Fact::Counts(counts) => json::Fact::Counts(json::Counts {

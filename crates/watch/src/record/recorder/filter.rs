@@ -1,0 +1,134 @@
+//! Filters of ours: when a task gets one, what becomes of it, and what is answered where a policy's asks.
+
+use std::rc::Rc;
+
+use portcullis_abi::Arch;
+use portcullis_policy::Action;
+use portcullis_sys::ptrace::{self, SyscallInfo, SyscallStop};
+use portcullis_sys::registers::Registers;
+use portcullis_sys::{Error, process};
+
+use super::{Recorder, call};
+use crate::record::backend::Standing;
+use crate::record::confined::Confined;
+use crate::record::fact::Fact;
+use crate::record::first::FirstStack;
+use crate::record::free::Free;
+use crate::record::inject::Injection;
+
+impl Recorder<'_> {
+    /// An injection is over: the task has the filter, or not.
+    pub(super) fn injected(&mut self, tid: i32, free: Option<Rc<Free>>) -> Result<(), Error> {
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return Ok(());
+        };
+        task.injection = None;
+        let confines = self.confined.is_some() && !self.is_confined;
+        match free {
+            Some(free) if confines => {
+                self.is_confined = true;
+                task.room = task.room.saturating_sub(free.weight());
+            }
+            None if confines => return process::kill_unreaped(tid),
+            Some(free) => {
+                task.freed(&free);
+                self.filters += 1;
+                let image = task.image;
+                let seen = &mut self.images[image.0 as usize];
+                if !std::mem::replace(&mut seen.is_free, true) {
+                    self.sink.fact(Fact::Free { image });
+                }
+            }
+            None => task.barred = true,
+        }
+        Ok(())
+    }
+
+    /// At the exit of a call that returned `value`: lets the known calls of the task run free, if it is time.
+    pub(super) fn free(&mut self, tid: i32, info: &SyscallInfo, value: i64) -> Result<(), Error> {
+        if let Some(confined) = self.confined.filter(|_| !self.is_confined) {
+            return self.confine(tid, info, confined);
+        }
+        if !value_stands(value) {
+            return Ok(());
+        }
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return Ok(());
+        };
+        if !task.full || task.barred || info.arch != Arch::NATIVE.audit_arch() {
+            return Ok(());
+        }
+        let standing = Standing {
+            image: task.image,
+            seen: &self.images[task.image.0 as usize],
+            calls: task.calls,
+            alike: task.start.map_or(0, |started| started.alike),
+            room: task.room,
+        };
+        if let Some(free) = self.backend.free(&standing) {
+            let vdso = task.start.and_then(|started| started.vdso);
+            task.injection = match task.stands_at_exec() {
+                true => Injection::begin_at_exec(tid, free, vdso, &mut self.calls_in_vdso)?,
+                false => Injection::begin(tid, free)?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Puts the policy's filter into the root, which has executed nothing yet; all others have it from there.
+    /// Without it the program does not run.
+    fn confine(&mut self, tid: i32, info: &SyscallInfo, own: &Confined) -> Result<(), Error> {
+        let filter = Rc::clone(&own.filter);
+        let injection = match info.arch == Arch::NATIVE.audit_arch() {
+            true => {
+                let vdso = FirstStack::of(tid, info.sp).vdso;
+                Injection::begin_at_exec(tid, filter, vdso, &mut self.calls_in_vdso)?
+            }
+            false => None,
+        };
+        match (injection, self.tasks.get_mut(&tid)) {
+            (Some(injection), Some(task)) => task.injection = Some(injection),
+            _ => process::kill_unreaped(tid)?,
+        }
+        Ok(())
+    }
+
+    /// A task at a call that a filter does not allow, or does not know. Under full tracing its entry was seen
+    /// already.
+    pub(super) fn asked(&mut self, tid: i32) -> Result<(), Error> {
+        let Some(task) = self.tasks.get(&tid).filter(|t| t.injection.is_none()) else {
+            return Ok(());
+        };
+        let is_seen = task.full;
+        if is_seen && self.confined.is_none() {
+            return Ok(());
+        }
+        let info = ptrace::syscall_info(tid)?;
+        let SyscallStop::Seccomp { number, args, .. } = info.at else {
+            return Ok(());
+        };
+        if !is_seen {
+            self.entered(tid, &info, number as u32, args)?;
+        }
+        let call = portcullis_policy::Call {
+            arch: info.arch,
+            number: number as u32,
+            ip: info.ip,
+            args,
+        };
+        match self.confined.filter(|own| own.sees_denials()) {
+            None => Ok(()),
+            Some(own) => match own.decide(&call) {
+                Action::Errno(errno) => Registers::of(tid)?.skip_call(tid, errno),
+                Action::KillProcess => process::kill_unreaped(tid),
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+/// Whether a call is over for good: the signal that interrupted another one is still to be looked at, with
+/// the registers as they are.
+fn value_stands(value: i64) -> bool {
+    !call::begins_anew(value) && value != -i64::from(libc::EINTR)
+}
