@@ -47,7 +47,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     match words {
         [first, rest @ ..] if first == "filters" => return filters::run(rest),
         [first, rest @ ..] if first == "arm64" => return arm64(rest),
-        [first] if first == "record" => return record::run(),
+        [first, rest @ ..] if first == "record" => return record::run(rest),
         [first] if first == "run" => return run::run(),
         [first] if first == "job" => return job(),
         _ => {}
@@ -61,7 +61,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     match words {
         [] => {
             filters::run(&[])?;
-            record::run()?;
+            record::run(&[])?;
             run::run()
         }
         _ => Ok(()),
