@@ -1,8 +1,8 @@
 //! Lists of names without a pointer to each.
 //!
 //! Where a program lies in memory is chosen at every start, so the loader writes each pointer of a constant then, and
-//! with it copies the page that it stands in. The tables of this crate had twelve thousand in sixty pages, most of
-//! which no start of a program asks for (bench/README.md).
+//! with it copies the page that it stands in. The tables of this crate had ten thousand in 55 pages, most of which no
+//! start of a program asks for (bench/README.md, Starts).
 
 /// Names in the order of a table's rows.
 pub(crate) struct Names {

@@ -152,8 +152,8 @@ unsafe impl Send for Stack {}
 
 /// Creates a process that runs `child` with `argument` in the memory of the caller, on `stack`; the caller stands
 /// still until it executes another program or ends (vfork(2)). What it writes stays written. Neither memory nor page
-/// tables are copied, and the exec has none to give back, which together are most of what a start costs
-/// (bench/README.md). The number of the process is returned. May be called by a child before its exec.
+/// tables are copied, and the exec has none to give back. The number of the process is returned. May be called by a child
+/// before its exec.
 ///
 /// The kernel refuses it (`EINVAL`, before Linux 6.3) to a caller whose children have other clocks.
 ///
