@@ -90,13 +90,33 @@ pub fn launch<O: Observer, L: Into<Last>>(
     observer: &mut O,
 ) -> Result<Verdict<O::Report>, Error> {
     let forwarding = Forwarding::install()?;
-    let mut started = prepare(plan, last, For::Command(&forwarding), None)?;
+    let verdict = from_start_to_end(plan, last, For::Command(&forwarding), observer)?;
+    drop(forwarding);
+    Ok(verdict)
+}
+
+/// Like [`launch`], in a process that has other things to do, other launches in other threads among them: no handler of
+/// a signal is changed, and none of its signals is the program's. What [`Command`](crate::Command) says of the process
+/// holds here too; that is this with a plan, a filter and a thread of its own.
+pub fn launch_embedded<O: Observer, L: Into<Last>>(
+    plan: &Plan,
+    last: impl FnOnce() -> Result<L, Error>,
+    observer: &mut O,
+) -> Result<Verdict<O::Report>, Error> {
+    from_start_to_end(plan, last, For::Embedder, observer)
+}
+
+fn from_start_to_end<O: Observer, L: Into<Last>>(
+    plan: &Plan,
+    last: impl FnOnce() -> Result<L, Error>,
+    on_behalf: For<'_>,
+    observer: &mut O,
+) -> Result<Verdict<O::Report>, Error> {
+    let mut started = prepare(plan, last, on_behalf, None)?;
     let began = Instant::now();
     let_go(plan, &started)?;
     until_exec(plan, &started)?;
-    let verdict = judge(plan, &mut started, began, observer)?;
-    drop(forwarding);
-    Ok(verdict)
+    judge(plan, &mut started, began, observer)
 }
 
 /// From the exec stop of a program to its end. Nothing of it is left then; its namespaces may be.

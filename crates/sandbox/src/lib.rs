@@ -8,7 +8,8 @@
 //! Who follows the program while it runs is an [`Observer`]; it is the tracer of every task.
 //!
 //! A process that does nothing but start one program calls [`launch`]. One that has other things to do starts them
-//! by a [`Command`] each, or has sandboxes ready in a [`Pool`].
+//! by a [`Command`] each, or has sandboxes ready in a [`Pool`]; one that makes its own plans follows each from a thread
+//! of its own with [`launch_embedded`].
 
 mod attempt;
 mod bounds;
@@ -63,7 +64,7 @@ pub use features::Features;
 pub use filter::Filter;
 pub use identity::{Identity, Program};
 pub use job::{Job, Running};
-pub use launch::{Followed, Observer, Root, launch};
+pub use launch::{Followed, Observer, Root, launch, launch_embedded};
 pub use layer::LayerName;
 pub use limits::{Limits, duration, size};
 pub use mapped::{MappedFile, Unlisted};
