@@ -60,7 +60,7 @@ fn clippy() -> Result<()> {
 
 /// What the default build leaves out: the verb `job`, and both programs of its engine.
 fn clippy_of_jobs() -> Result<()> {
-    let features = "portcullis-cli/wasm,portcullis-wasm/execute,portcullis-wasm/prepare";
+    let features = "portcullis-cli/wasm,portcullis-wasm/carried,portcullis-wasm/execute,portcullis-wasm/prepare";
     process::show(&mut cargo(&[
         "clippy",
         "--package",

@@ -64,6 +64,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     }
     if full {
         note("endurance", endurance());
+        note("soak of jobs", soak());
         note("record", record::compare(50, &[]));
         note("decoder of aarch64", every_word());
         note("peers", libseccomp::at_length());
@@ -93,14 +94,38 @@ fn endurance() -> Result<()> {
     )
 }
 
-/// What the default build leaves out: the verb `job` with its engine.
-fn jobs() -> Result<()> {
+/// Jobs, good and bad, in their tens of thousands.
+fn soak() -> Result<()> {
     process::show(
         Command::new("cargo")
-            .args(["test", "--package", "portcullis-cli", "--features", "wasm"])
-            .args(["--profile", place::PROFILE, "--test", "it", "job::"])
+            .args(["test", "--profile", place::PROFILE])
+            .args(["-p", "portcullis-host", "--test", "it", "soak"])
+            .args(["--", "--ignored"])
             .current_dir(place::root()),
     )
+}
+
+/// What the default build leaves out: the verb `job`, and the engine with its examples.
+fn jobs() -> Result<()> {
+    let tests: [&[&str]; 2] = [
+        &[
+            "portcullis-cli",
+            "--features",
+            "wasm",
+            "--test",
+            "it",
+            "job::",
+        ],
+        &["portcullis-wasm", "--features", "carried"],
+    ];
+    tests.iter().try_for_each(|words| {
+        process::show(
+            Command::new("cargo")
+                .args(["test", "--profile", place::PROFILE, "--package"])
+                .args(*words)
+                .current_dir(place::root()),
+        )
+    })
 }
 
 /// The decoder of aarch64 against the specification, on every word there is; optimised, with the

@@ -5,18 +5,15 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::error::Error;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis_host::{Cache, Job, Limits, Outcome, Preparation, Worker};
+use portcullis_host::{Cache, Job, Limits, Outcome, Pool, Preparation, Request, Settings};
 use portcullis_sandbox::Limits as Bounds;
-use portcullis_wasm::{execute_image, prepare_image};
-
-/// The programs that the command carries.
-mod carried {
-    include!(concat!(env!("OUT_DIR"), "/workers.rs"));
-}
+use portcullis_wasm::carried;
 
 /// Reads up to 1 KB and writes it.
 const ECHO: &str = r#"(module
@@ -51,10 +48,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         metered: false,
         bounds: Bounds::default(),
     };
-    let image = prepare_image(carried::PREPARE, carried::PREPARE_SHA256);
+    let image = carried::prepare();
     let (artifact, _) = cache.artifact(&image, &preparation, &[])?;
-    let image = execute_image(carried::EXECUTE, carried::EXECUTE_SHA256);
-    let mut worker = Worker::start(&image, artifact, Some(512 << 20), &[])?;
+    let image = carried::execute();
+    let artifact = Arc::new(artifact);
+    let mut settings = Settings::new(image);
+    settings.sizes.workers = NonZeroU32::MIN;
+    settings.memory = Some(512 << 20);
+    let pool = Pool::new(settings)?;
     let (mut warm, mut cold, mut least) = (Times::new(), Times::new(), Times::new());
     for _ in 0..ROUNDS {
         for _ in 0..WARM {
@@ -64,9 +65,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                 environment: Vec::new(),
                 limits: Limits::default(),
             };
+            let request = Request::new("tenant", Arc::clone(&artifact), job);
             let began = Instant::now();
-            let done = worker.run(job)?;
+            let finished = pool.run(request)?;
             warm.push(began.elapsed());
+            let Some(done) = finished.done() else {
+                return Err(format!("a job came to {:?}", finished.reply).into());
+            };
             if done.outcome != Outcome::Ok || done.stdout.len() != 1024 {
                 return Err(format!("a job came to {:?}", done.outcome).into());
             }

@@ -61,6 +61,14 @@ impl Output {
     pub(crate) fn write_json(&self, value: &impl serde::Serialize) -> Result<()> {
         self.write_bytes(json_document(value)?.as_bytes())
     }
+
+    /// Writes one JSON document of several, as a line.
+    #[cfg(feature = "wasm")]
+    pub(crate) fn write_json_line(&self, value: &impl serde::Serialize) -> Result<()> {
+        let mut json = neutral::json(serde_json::to_string(value)?);
+        json.push('\n');
+        self.write_bytes(json.as_bytes())
+    }
 }
 
 /// Writes a file whole or not at all: a new one takes the old one's place, under its rights.

@@ -23,6 +23,8 @@ impl Engine for Puppet {
             .map_err(|e| e.to_string())?;
         match bytes.as_slice() {
             b"bad" => Err("a bad artifact".to_owned()),
+            // The worker's end, not a job's.
+            b"fatal" => process::exit_now(1),
             _ => Ok(bytes),
         }
     }
@@ -42,6 +44,12 @@ impl Engine for Puppet {
             "spin" => loop {
                 std::hint::spin_loop();
             },
+            "speak-and-spin" => {
+                let _ = results.stdout(b"x");
+                loop {
+                    std::hint::spin_loop();
+                }
+            }
             "flood" => loop {
                 if results.stdout(&[b'x'; 4096]).is_err() {
                     process::exit_now(0)

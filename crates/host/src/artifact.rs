@@ -2,6 +2,7 @@
 //! host made may come to a worker. A keyed hash says so; no worker has the key.
 
 use std::fs::File;
+use std::os::fd::AsRawFd as _;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -99,9 +100,14 @@ impl Artifact {
         })
     }
 
-    /// Its bytes are these.
-    pub(crate) fn file(&self) -> &File {
-        &self.file
+    /// Its bytes, to be read and not written, and from a place of their own: a descriptor that workers share would have
+    /// one place in the file for all of them.
+    pub(crate) fn open(&self) -> Result<File, Error> {
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        File::open(&path).map_err(|reason| Error::File {
+            path: path.into(),
+            reason,
+        })
     }
 
     /// How many bytes it has.

@@ -25,7 +25,11 @@ pub struct Cache {
     directory: PathBuf,
     key: Key,
     most: u64,
+    processor: [u8; 32],
 }
+
+/// What an artifact is called after.
+pub(crate) type Name = [u8; 32];
 
 /// Where an artifact came from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,6 +74,7 @@ impl Cache {
             key: key(directory)?,
             directory: directory.to_owned(),
             most,
+            processor: Sha256::digest(processor().as_bytes()).into(),
         })
     }
 
@@ -80,7 +85,7 @@ impl Cache {
         wanted: &Preparation<'_>,
         without: &[LayerName],
     ) -> Result<(Artifact, Found), Error> {
-        let name = name(image, wanted);
+        let name = self.name(image, wanted);
         let path = self.directory.join(format!("{ENTRY}{}", hex(&name)));
         let mut found = Found::Made;
         if let Some((tag, bytes)) = read(&path)? {
@@ -96,6 +101,17 @@ impl Cache {
         let (artifact, tag) = Artifact::made(&bytes, &name, &self.key)?;
         self.keep(&path, &tag, &bytes)?;
         Ok((artifact, found))
+    }
+
+    /// What an artifact is made of.
+    pub(crate) fn name(&self, image: &Image, wanted: &Preparation<'_>) -> Name {
+        let mut hash = Sha256::new();
+        hash.update(b"portcullis artifact 1");
+        hash.update(Sha256::digest(wanted.module));
+        hash.update(image.sha256);
+        hash.update([u8::from(wanted.metered)]);
+        hash.update(self.processor);
+        hash.finalize().into()
     }
 
     fn keep(&self, path: &Path, tag: &Tag, bytes: &[u8]) -> Result<(), Error> {
@@ -136,17 +152,6 @@ impl Cache {
         }
         Ok(())
     }
-}
-
-/// What an artifact is made of.
-fn name(image: &Image, wanted: &Preparation<'_>) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(b"portcullis artifact 1");
-    hash.update(Sha256::digest(wanted.module));
-    hash.update(image.sha256);
-    hash.update([u8::from(wanted.metered)]);
-    hash.update(Sha256::digest(processor().as_bytes()));
-    hash.finalize().into()
 }
 
 /// What the kernel says of the first processor's features.

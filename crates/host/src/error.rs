@@ -18,11 +18,12 @@ pub enum Error {
     /// The program of a worker is not the one that was built.
     #[error("the worker's program is not the one that this command was built with; build it anew")]
     Image,
-    /// Starting a confined program changes the handlers of signals of the whole process while it lives.
-    #[error(
-        "there is a worker or a preparation in this process already, and only one can be; end it first"
-    )]
-    Busy,
+    /// A pool has as much to do as it takes on.
+    #[error("{0} has as many requests waiting as it may; ask again later")]
+    Full(&'static str),
+    /// A pool takes nothing more.
+    #[error("the pool is closed")]
+    Closed,
     /// The kernel cannot tell what an outcome needs.
     #[error(
         "this kernel cannot tell how a process of another parent ended: Linux 6.15 or later is needed"

@@ -79,11 +79,12 @@ pub(crate) fn read(message: &[u8]) -> Option<Frame<'_>> {
     })
 }
 
-/// Where a job's process writes. Small pieces are gathered.
+/// Where a job's process writes. Small pieces are gathered, unless somebody listens while it runs.
 #[derive(Debug)]
 pub struct Results {
     to: OwnedFd,
     pieces: [Vec<u8>; 2],
+    at_once: bool,
 }
 
 impl AsFd for Results {
@@ -93,7 +94,7 @@ impl AsFd for Results {
 }
 
 impl Results {
-    pub(crate) fn new(to: OwnedFd) -> Results {
+    pub(crate) fn new(to: OwnedFd, at_once: bool) -> Results {
         let piece = |kind| {
             let mut piece = Vec::with_capacity(MOST);
             piece.push(kind);
@@ -102,6 +103,7 @@ impl Results {
         Results {
             to,
             pieces: [piece(STDOUT), piece(STDERR)],
+            at_once,
         }
     }
 
@@ -125,7 +127,10 @@ impl Results {
                 self.flush(which)?;
             }
         }
-        Ok(())
+        match self.at_once {
+            true => self.flush(which),
+            false => Ok(()),
+        }
     }
 
     fn flush(&mut self, which: usize) -> Result<(), portcullis_sys::Error> {

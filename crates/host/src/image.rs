@@ -3,9 +3,7 @@
 use std::fs::{File, Permissions};
 use std::io::{Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
-use portcullis_sandbox::Program;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use sha2::{Digest as _, Sha256};
 
@@ -28,12 +26,12 @@ pub struct Image {
 
 impl Image {
     /// The program, sealed in memory and hashed there: what is executed is what was hashed.
-    pub(crate) fn seal(&self) -> Result<Program, Error> {
+    pub(crate) fn seal(&self) -> Result<File, Error> {
         let file = sealed(self.name, self.bytes, true)?;
-        if sha256(&file)? != self.sha256 {
-            return Err(Error::Image);
+        match sha256(&file)? == self.sha256 {
+            true => Ok(file),
+            false => Err(Error::Image),
         }
-        Ok(Program::from_file(file, Path::new(self.name))?)
     }
 }
 

@@ -1,6 +1,11 @@
 //! What is asked for.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::artifact::Artifact;
 use crate::limits::Limits;
+use crate::schedule::Priority;
 
 /// One job: the same artifact may be run with many.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -13,4 +18,36 @@ pub struct Job {
     pub environment: Vec<String>,
     /// What it may use.
     pub limits: Limits,
+}
+
+/// A job for a [`Pool`](crate::Pool), and on whose behalf.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Who asks. A worker sees artifacts and jobs of one tenant only.
+    pub tenant: String,
+    /// What is run.
+    pub artifact: Arc<Artifact>,
+    /// With what.
+    pub job: Job,
+    /// Before whom it goes.
+    pub priority: Priority,
+    /// When its result is of no use any more: it is not begun then, or ended.
+    pub deadline: Option<Instant>,
+    /// What it writes is passed on while it runs ([`Pending::output`](crate::Pending::output)), instead of being kept
+    /// until its end.
+    pub streams: bool,
+}
+
+impl Request {
+    /// Of `tenant`, as it comes, for as long as its own limits let it.
+    pub fn new(tenant: impl Into<String>, artifact: Arc<Artifact>, job: Job) -> Request {
+        Request {
+            tenant: tenant.into(),
+            artifact,
+            job,
+            priority: Priority::default(),
+            deadline: None,
+            streams: false,
+        }
+    }
 }

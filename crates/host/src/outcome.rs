@@ -68,7 +68,45 @@ impl Limit {
     }
 }
 
+impl JobError {
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            JobError::Exit(_) => "exit",
+            JobError::Trap(_) => "trap",
+            JobError::Crash(_) => "crash",
+            JobError::NoResult => "no_result",
+            JobError::Refused(_) => "refused",
+        }
+    }
+}
+
 impl Outcome {
+    /// The name of what it is within its class, where there are several.
+    pub const fn kind(&self) -> Option<&'static str> {
+        match self {
+            Outcome::JobError(error) => Some(error.name()),
+            Outcome::Limit(limit) => Some(limit.name()),
+            Outcome::Denied { layer } => Some(layer),
+            Outcome::Ok | Outcome::Ambiguous(_) | Outcome::Infra(_) => None,
+        }
+    }
+
+    /// What else there is to say: of its texts, those of traps and refusals are the job's and its engine's.
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Outcome::JobError(JobError::Exit(code)) => Some(format!("code {code}")),
+            Outcome::JobError(JobError::Crash(signal)) => Some(format!("signal {signal}")),
+            Outcome::JobError(JobError::Trap(text) | JobError::Refused(text))
+            | Outcome::Ambiguous(text)
+            | Outcome::Infra(text) => Some(text.clone()),
+            Outcome::Ok
+            | Outcome::JobError(JobError::NoResult)
+            | Outcome::Limit(_)
+            | Outcome::Denied { .. } => None,
+        }
+    }
+
     /// The name of the class.
     pub const fn class(&self) -> &'static str {
         match self {
@@ -95,6 +133,8 @@ pub struct Evidence {
     pub ended_for_memory: u64,
     /// The worker went away first, and took the job with it.
     pub worker_gone: bool,
+    /// The host ended it because nobody wants its result any more, or was about to.
+    pub called_off: bool,
     /// Its own last word; `None` when there was none, or what it wrote is no result.
     pub said: Option<Said>,
 }
@@ -117,6 +157,9 @@ pub fn judge(evidence: &Evidence) -> Outcome {
         }
         (End::Signaled(libc::SIGKILL), None) if evidence.worker_gone => {
             Outcome::Ambiguous("its worker ended before it".to_owned())
+        }
+        (End::Signaled(libc::SIGKILL), None) if evidence.called_off => {
+            Outcome::Ambiguous("it was called off".to_owned())
         }
         (End::Signaled(libc::SIGKILL), None) => {
             Outcome::Ambiguous("it was killed, and not by the host".to_owned())
@@ -180,7 +223,7 @@ mod tests {
         #[test]
         fn words_buy_no_second_try(end in end(), over in over(), one in word(), other in word()) {
             let class = |said| {
-                let evidence = Evidence { end, over, malformed: false, ended_for_memory: 0, worker_gone: false, said };
+                let evidence = Evidence { end, over, malformed: false, ended_for_memory: 0, worker_gone: false, called_off: false, said };
                 judge(&evidence)
             };
             let again = |o: &Outcome| matches!(o, Outcome::Ambiguous(_) | Outcome::Infra(_));
@@ -191,7 +234,7 @@ mod tests {
         /// "denied" is the filter's signal and nothing else.
         #[test]
         fn denied_needs_its_signal(end in end(), over in over(), said in word(), memory in 0..3_u64) {
-            let evidence = Evidence { end, over, malformed: false, ended_for_memory: memory, worker_gone: false, said };
+            let evidence = Evidence { end, over, malformed: false, ended_for_memory: memory, worker_gone: false, called_off: false, said };
             let denied = matches!(judge(&evidence), Outcome::Denied { .. });
             prop_assert_eq!(denied, end == Some(End::Signaled(libc::SIGSYS)));
         }
@@ -199,7 +242,7 @@ mod tests {
         /// Over a limit, and seen to be so, nothing is "ok".
         #[test]
         fn over_a_limit_is_never_ok(end in end(), limit in over(), said in word()) {
-            let evidence = Evidence { end, over: limit, malformed: false, ended_for_memory: 0, worker_gone: false, said };
+            let evidence = Evidence { end, over: limit, malformed: false, ended_for_memory: 0, worker_gone: false, called_off: false, said };
             prop_assert!(limit.is_none() || judge(&evidence) != Outcome::Ok);
         }
     }

@@ -3,14 +3,13 @@
 use std::os::unix::net::UnixStream;
 
 use portcullis_sandbox::{
-    Followed, Group, LayerName, Limits as Bounds, Observer, Outcome, Root, launch,
+    Followed, Group, LayerName, Limits as Bounds, Observer, Outcome, Root, launch_embedded,
 };
 
 use crate::error::Error;
-use crate::filter;
 use crate::image::Image;
+use crate::template::{Inherited, Template, ended, released};
 use crate::wire::{self, Answer, MOST_BODY, Order};
-use crate::worker::{Inherited, Started, alone, ended, released};
 
 /// What is to be prepared, and how.
 #[derive(Clone, Copy, Debug)]
@@ -30,17 +29,16 @@ pub fn prepare(
     wanted: &Preparation<'_>,
     without: &[LayerName],
 ) -> Result<Vec<u8>, Error> {
-    let _alone = alone()?;
-    let (started, plan) = Started::plan(image, wanted.bounds, without)?;
+    let template = Template::new(image, wanted.bounds, without)?;
+    let start = template.start()?;
     // How long it takes is a matter of the limits.
-    started.control.set_read_timeout(None)?;
-    let (armed, _) = filter::of_worker(image.policy)?;
+    start.control.set_read_timeout(None)?;
     let mut asking = Asking {
-        control: &started.control,
-        theirs: Some(started.theirs),
+        control: &start.control,
+        theirs: Some(start.theirs),
         wanted,
     };
-    let verdict = launch(&plan, || Ok(armed), &mut asking)?;
+    let verdict = launch_embedded(&start.plan, || template.filter(), &mut asking)?;
     match (verdict.outcome, verdict.report) {
         (_, Ok(artifact)) => Ok(artifact),
         (Outcome::Limit(limit), _) => Err(Error::TooLarge(limit)),

@@ -12,10 +12,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 
 use crate::error::Error;
-use crate::frame::{self, Frame, Said};
+use crate::frame;
 use crate::job::Job;
+use crate::leash::Leash;
 use crate::limits::Limits;
-use crate::outcome::{Evidence, Limit, Outcome, judge};
+use crate::outcome::{Evidence, JobError, Limit, Outcome, judge};
+use crate::output::{Listener, Seen};
 use crate::wire::{self, Answer, Message, Order};
 
 /// A job that was run.
@@ -23,9 +25,9 @@ use crate::wire::{self, Answer, Message, Order};
 pub struct Done {
     /// The class.
     pub outcome: Outcome,
-    /// What it wrote to standard output, up to its limit.
+    /// What it wrote to standard output, up to its limit; nothing when it was passed on.
     pub stdout: Vec<u8>,
-    /// What it wrote to standard error, up to its limit.
+    /// What it wrote to standard error, in the same way.
     pub stderr: Vec<u8>,
     /// How its process ended, from the kernel.
     pub end: Option<End>,
@@ -38,10 +40,24 @@ pub struct Done {
 }
 
 impl Done {
-    /// One that never began, because of the host.
-    pub(crate) fn not_begun(reason: String) -> Done {
+    /// One that did not come to an end of its own, because of the host.
+    pub(crate) fn failed(reason: String) -> Done {
+        Done::without_process(Outcome::Infra(reason))
+    }
+
+    /// One that nobody wanted any more before it was begun.
+    pub(crate) fn called_off() -> Done {
+        Done::without_process(Outcome::Ambiguous("it was called off".to_owned()))
+    }
+
+    /// One whose artifact the engine does not take.
+    pub(crate) fn refused(reason: String) -> Done {
+        Done::without_process(Outcome::JobError(JobError::Refused(reason)))
+    }
+
+    fn without_process(outcome: Outcome) -> Done {
         Done {
-            outcome: Outcome::Infra(reason),
+            outcome,
             stdout: Vec::new(),
             stderr: Vec::new(),
             end: None,
@@ -70,14 +86,20 @@ pub(crate) struct Bench<'a> {
     pub(crate) ended_for_memory: &'a dyn Fn() -> u64,
 }
 
-/// Runs `job`. An error means that the worker is of no use any more; the job may have begun.
-pub(crate) fn run(bench: &Bench<'_>, job: &Job) -> Result<Done, Error> {
+/// Runs `job` until its end, or until `leash` is pulled; `true`: the worker can have another one. An error means that it
+/// cannot, and that the job may have begun.
+pub(crate) fn run(
+    bench: &Bench<'_>,
+    job: &Job,
+    leash: &Leash,
+    listener: Option<&Listener>,
+) -> Result<(Done, bool), Error> {
     let memory_before = (bench.ended_for_memory)();
     let began = Instant::now();
-    let (handle, results) = start(bench, job)?;
+    let (handle, results) = start(bench, job, listener.is_some())?;
     let handle = match handle {
         Ok(handle) => handle,
-        Err(reason) => return Ok(Done::not_begun(reason)),
+        Err(reason) => return Ok((Done::failed(reason), true)),
     };
     let pid = match pidfd::known(handle.as_fd())? {
         Known::There { pid, parent } if parent == bench.worker => pid,
@@ -89,13 +111,22 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job) -> Result<Done, Error> {
     };
     // Where memory is short, the job goes and its worker stays.
     prefer(pid);
-    let mut seen = Seen::new(&job.limits);
-    let worker_gone = follow(bench, &handle, pid, &results, began, &job.limits, &mut seen)?;
+    let mut seen = Seen::new(&job.limits, leash, listener);
+    leash.hold(handle.as_fd())?;
+    let clock = Clock {
+        pid,
+        began,
+        limits: &job.limits,
+    };
+    let followed = follow(bench, &handle, &results, &clock, leash, &mut seen);
+    leash.let_go();
+    let gone_first = followed?;
     let wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let cpu_ns = pidfd::cpu_ns(pid).unwrap_or(0);
-    let peak_memory_bytes = match worker_gone {
-        true => 0,
-        false => reap(bench)?,
+    // A worker that is killed can be outlived by its job for a moment, and that by its worker's init.
+    let reaped = match gone_first {
+        true => None,
+        false => reap(bench).ok(),
     };
     let end = match pidfd::known(handle.as_fd()) {
         Ok(Known::Gone(end)) => Some(end),
@@ -107,25 +138,28 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job) -> Result<Done, Error> {
         end,
         over: seen.over.or(over_cpu.then_some(Limit::Cpu)),
         ended_for_memory: (bench.ended_for_memory)().saturating_sub(memory_before),
-        worker_gone,
+        worker_gone: reaped.is_none(),
+        called_off: leash.is_pulled(),
         malformed: seen.malformed,
         said: seen.said,
     };
-    Ok(Done {
+    let [stdout, stderr] = seen.kept;
+    let done = Done {
         outcome: judge(&evidence),
-        stdout: seen.outputs.0,
-        stderr: seen.outputs.1,
+        stdout,
+        stderr,
         end,
         cpu_ns,
         wall_ns,
-        peak_memory_bytes,
-    })
+        peak_memory_bytes: reaped.unwrap_or(0),
+    };
+    Ok((done, reaped.is_some()))
 }
 
 /// A handle to the job's process, or why there is none; and where its results come.
 type Started = (Result<OwnedFd, String>, OwnedFd);
 
-fn start(bench: &Bench<'_>, job: &Job) -> Result<Started, Error> {
+fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> {
     let (results, theirs) = rustix::net::socketpair(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -138,6 +172,7 @@ fn start(bench: &Bench<'_>, job: &Job) -> Result<Started, Error> {
         environment: job.environment.clone(),
         memory: job.limits.memory,
         fuel: job.limits.fuel,
+        at_once,
     };
     wire::send(bench.control, &order, &job.input, Some(theirs.as_fd()))?;
     drop(theirs);
@@ -180,73 +215,41 @@ fn reap(bench: &Bench<'_>) -> Result<u64, Error> {
     }
 }
 
-/// What came from the job, within its bounds.
-struct Seen {
-    outputs: (Vec<u8>, Vec<u8>),
-    most: usize,
-    over: Option<Limit>,
-    malformed: bool,
-    said: Option<Said>,
+/// What a job's limits of time are held against.
+struct Clock<'a> {
+    pid: i32,
+    began: Instant,
+    limits: &'a Limits,
 }
 
-impl Seen {
-    fn new(limits: &Limits) -> Seen {
-        Seen {
-            outputs: (Vec::new(), Vec::new()),
-            most: usize::try_from(limits.output).unwrap_or(usize::MAX),
-            over: None,
-            malformed: false,
-            said: None,
-        }
-    }
-
-    /// Takes one message. False when no more is taken.
-    fn take(&mut self, message: &[u8]) -> bool {
-        // Nothing comes after the last word.
-        let frame = frame::read(message).filter(|_| self.said.is_none());
-        let (output, bytes) = match frame {
-            None => {
-                self.malformed = true;
-                return false;
-            }
-            Some(Frame::Last(said)) => {
-                self.said = Some(said);
-                return true;
-            }
-            Some(Frame::Stdout(bytes)) => (&mut self.outputs.0, bytes),
-            Some(Frame::Stderr(bytes)) => (&mut self.outputs.1, bytes),
-        };
-        let room = self.most - output.len();
-        output.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        if bytes.len() > room {
-            self.over.get_or_insert(Limit::Output);
-            return false;
-        }
-        true
-    }
-}
-
-/// Until the job's process has ended, by itself or because it was over a limit. Whether the worker went first.
+/// Until the job's process has ended, by itself or because it was over a limit or called off. Whether the worker went
+/// first.
 fn follow(
     bench: &Bench<'_>,
     handle: &OwnedFd,
-    pid: i32,
     results: &OwnedFd,
-    began: Instant,
-    limits: &Limits,
-    seen: &mut Seen,
+    clock: &Clock<'_>,
+    leash: &Leash,
+    seen: &mut Seen<'_>,
 ) -> Result<bool, Error> {
     let mut message = vec![0; frame::MOST + 1];
     let mut hears = true;
     let mut killed = false;
     loop {
-        let next = match time_left(pid, began, limits) {
+        let mut next = match clock.left() {
             Ok(left) => left,
             Err(limit) => {
                 seen.over.get_or_insert(limit);
                 Duration::MAX
             }
         };
+        if let Some(until) = leash.until() {
+            next = next.min(until.saturating_duration_since(Instant::now()));
+            if next.is_zero() {
+                leash.pull();
+            }
+        }
+        killed |= leash.is_pulled();
         if !killed && (seen.over.is_some() || seen.malformed) {
             // Fails only when it has ended by itself.
             let _ = process::signal_process(handle.as_fd(), libc::SIGKILL);
@@ -295,14 +298,16 @@ fn follow(
     }
 }
 
-/// Until when the job need not be looked at, or which limit it is over. It has one thread, so its processor time
-/// goes no faster than the clock.
-fn time_left(pid: i32, began: Instant, limits: &Limits) -> Result<Duration, Limit> {
-    let wall = limits.wall.checked_sub(began.elapsed());
-    let wall = wall.filter(|left| !left.is_zero()).ok_or(Limit::Wall)?;
-    // It may just have gone: its handle tells.
-    let used = Duration::from_nanos(pidfd::cpu_ns(pid).unwrap_or(0));
-    let cpu = limits.cpu.checked_sub(used);
-    let cpu = cpu.filter(|left| !left.is_zero()).ok_or(Limit::Cpu)?;
-    Ok(wall.min(cpu))
+impl Clock<'_> {
+    /// Until when the job need not be looked at, or which limit it is over. It has one thread, so its processor time
+    /// goes no faster than the clock.
+    fn left(&self) -> Result<Duration, Limit> {
+        let wall = self.limits.wall.checked_sub(self.began.elapsed());
+        let wall = wall.filter(|left| !left.is_zero()).ok_or(Limit::Wall)?;
+        // It may just have gone: its handle tells.
+        let used = Duration::from_nanos(pidfd::cpu_ns(self.pid).unwrap_or(0));
+        let cpu = self.limits.cpu.checked_sub(used);
+        let cpu = cpu.filter(|left| !left.is_zero()).ok_or(Limit::Cpu)?;
+        Ok(wall.min(cpu))
+    }
 }

@@ -75,6 +75,8 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
         let answered = match (head, descriptor) {
             (Order::Load { filter: given }, Some(artifact)) => {
                 filter = instructions(&given);
+                // One that is not taken leaves none.
+                loaded = None;
                 match engine.load(File::from(artifact)) {
                     Ok(it) => {
                         loaded = Some(it);
@@ -89,6 +91,7 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
                     environment,
                     memory,
                     fuel,
+                    at_once,
                 },
                 Some(results),
             ) => {
@@ -101,7 +104,15 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
                     fuel,
                 };
                 let started = match spawn::clone_alone() {
-                    Ok(Side::Child) => child(&engine, loaded, task, &filter, &results),
+                    Ok(Side::Child) => {
+                        let ready = results_of(&results, &filter);
+                        let Ok(kept) = ready else {
+                            // Nothing was run, and no last word is said.
+                            process::exit_now(1)
+                        };
+                        engine.run(loaded, task, Results::new(kept, at_once));
+                        process::exit_now(0)
+                    }
                     Ok(Side::Parent(pid, handle)) => Ok((pid, handle)),
                     Err(error) => Err(error),
                 };
@@ -187,20 +198,9 @@ fn watch(control: &UnixStream, pid: i32, handle: &OwnedFd) -> std::io::Result<()
     answer(control, &Answer::Reaped { peak_memory })
 }
 
-/// The job's process.
-fn child<E: Engine>(
-    engine: &E,
-    loaded: &E::Loaded,
-    task: Task,
-    filter: &[SockFilter],
-    results: &OwnedFd,
-) -> ! {
-    let ready = process::keep_only(results.as_fd(), RESULTS)
-        .and_then(|kept| seccomp::install(filter).map(|()| kept));
-    let Ok(kept) = ready else {
-        // Nothing was run, and no last word is said.
-        process::exit_now(1)
-    };
-    engine.run(loaded, task, Results::new(kept));
-    process::exit_now(0)
+/// Leaves a job's process its results and nothing else, behind its filter.
+fn results_of(results: &OwnedFd, filter: &[SockFilter]) -> Result<OwnedFd, portcullis_sys::Error> {
+    let kept = process::keep_only(results.as_fd(), RESULTS)?;
+    seccomp::install(filter)?;
+    Ok(kept)
 }

@@ -26,12 +26,14 @@ pub(crate) type Instruction = (u16, u8, u8, u32);
 pub(crate) enum Order {
     /// Take the artifact, a descriptor, and the filter under which jobs are to run.
     Load { filter: Vec<Instruction> },
-    /// Run a job. Its input is the body, where its results go a descriptor.
+    /// Run a job. Its input is the body, where its results go a descriptor; with `at_once` what it writes is not
+    /// gathered.
     Run {
         arguments: Vec<String>,
         environment: Vec<String>,
         memory: u64,
         fuel: Option<u64>,
+        at_once: bool,
     },
     /// The job has ended and was looked at.
     Reap,

@@ -1,11 +1,13 @@
 //! The WebAssembly engine of the job host: two static programs and what each of them may call.
 //!
 //! Nothing of the engine itself is in the host's process. `portcullis-wasm-prepare` (feature `prepare`) has the
-//! compiler and no runtime, `portcullis-wasm-execute` (feature `execute`) the runtime and no compiler; who carries
-//! them makes [`Image`]s of their files.
+//! compiler and no runtime, `portcullis-wasm-execute` (feature `execute`) the runtime and no compiler. With the feature
+//! `carried` both are built along, and are there as [`Image`]s.
 
 #[cfg(feature = "execute")]
 mod artifact;
+#[cfg(feature = "carried")]
+pub mod carried;
 #[cfg(feature = "prepare")]
 mod compile;
 #[cfg(feature = "execute")]

@@ -1,5 +1,6 @@
 //! What was typed for `job`.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -20,7 +21,7 @@ pub(crate) struct JobArgs {
 pub(crate) enum JobVerb {
     /// Prepare a module: compile it, in a process of its own under limits, and keep the result
     Prepare(PrepareArgs),
-    /// Run a module as one job, in a process of its own, and say how it ended
+    /// Run a module as a job, in a process of its own, and say how it ended; on several inputs as a job for each
     Run(JobRunArgs),
 }
 
@@ -57,9 +58,16 @@ pub(crate) struct JobRunArgs {
     /// The module, of WebAssembly with WASI preview 1
     #[arg(value_name = "MODULE")]
     pub(crate) module: PathBuf,
-    /// The job's standard input; `-` is this command's own. Without it the input is empty
+    /// The job's standard input; `-` is this command's own. Without it the input is empty. Given several times, there is
+    /// a job for each, and what they come to is told in this order
     #[arg(long, value_name = "FILE")]
-    pub(crate) input: Option<PathBuf>,
+    pub(crate) input: Vec<PathBuf>,
+    /// How many of several jobs run at the same time [default: as many as there are processors]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroU32>,
+    /// Write to FILE what was done in numbers, as Prometheus reads them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metrics: Option<PathBuf>,
     /// Bound what the job uses: cpu=10s, wall=40s, memory=256M, output=16M, fuel=1000000, separated by commas
     /// (repeatable)
     #[arg(long, value_name = "LIMITS")]
@@ -70,7 +78,7 @@ pub(crate) struct JobRunArgs {
     #[command(flatten)]
     pub(crate) preparing: PreparingArgs,
     /// How the outcome is written: as text to standard error behind what the job wrote, or as JSON to standard
-    /// output with it
+    /// output with it; of several jobs a line each
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
     /// The job's arguments

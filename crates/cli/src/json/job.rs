@@ -1,6 +1,8 @@
 //! `job run --format json`: the document `portcullis.job`, version 1; `job prepare`: `portcullis.artifact`.
 
-use portcullis_host::{Done, Enforced, Found, JobError, Outcome};
+use std::path::Path;
+
+use portcullis_host::{Done, Enforced, Found, JobError, Outcome, Tried};
 use portcullis_sys::wait::End;
 use serde::Serialize;
 
@@ -9,6 +11,9 @@ use serde::Serialize;
 pub(crate) struct Document {
     schema: &'static str,
     version: u32,
+    /// Of one of several: what it read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<String>,
     /// The class: ok, job_error, limit, denied, ambiguous, infra.
     outcome: &'static str,
     /// Of `job_error`: exit, trap, crash, no_result, refused.
@@ -28,6 +33,8 @@ pub(crate) struct Document {
     /// What the kernel recorded.
     record: Record,
     usage: Usage,
+    /// Each time that it was begun; the last is what is told here.
+    tries: Vec<Try>,
     stdout: Stream,
     stderr: Stream,
     enforced: Vec<Layer>,
@@ -48,6 +55,14 @@ struct Usage {
     cpu_ns: u64,
     wall_ns: u64,
     peak_memory_bytes: u64,
+}
+
+#[derive(Serialize, Debug)]
+struct Try {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    wall_ns: u64,
 }
 
 /// What the job wrote.
@@ -73,10 +88,18 @@ struct Missing {
 
 impl Document {
     /// Of a job that was run under `enforced`.
-    pub(crate) fn new(done: &Done, enforced: &Enforced) -> Document {
+    pub(crate) fn new(
+        done: &Done,
+        tried: &[Tried],
+        input: Option<&Path>,
+        enforced: Option<&Enforced>,
+    ) -> Document {
+        let layers = enforced.map_or(&[][..], |e| &e.layers);
+        let missing = enforced.map_or(&[][..], |e| &e.missing);
         let mut document = Document {
             schema: "portcullis.job",
             version: 1,
+            input: input.map(|path| path.to_string_lossy().into_owned()),
             outcome: done.outcome.class(),
             error: None,
             limit: None,
@@ -89,10 +112,10 @@ impl Document {
                 wall_ns: done.wall_ns,
                 peak_memory_bytes: done.peak_memory_bytes,
             },
+            tries: tried.iter().map(Try::of).collect(),
             stdout: Stream::of(&done.stdout),
             stderr: Stream::of(&done.stderr),
-            enforced: enforced
-                .layers
+            enforced: layers
                 .iter()
                 .map(|l| Layer {
                     layer: l.layer,
@@ -101,8 +124,7 @@ impl Document {
                     detail: l.detail.clone(),
                 })
                 .collect(),
-            not_enforced: enforced
-                .missing
+            not_enforced: missing
                 .iter()
                 .map(|m| Missing {
                     layer: m.layer,
@@ -113,10 +135,11 @@ impl Document {
         match &done.outcome {
             Outcome::Ok => document.exit_code = Some(0),
             Outcome::JobError(error) => {
-                let (name, code, detail) = of_error(error);
-                document.error = Some(name);
-                document.exit_code = code;
-                document.detail = detail;
+                document.error = Some(error.name());
+                match error {
+                    JobError::Exit(code) => document.exit_code = Some(*code),
+                    _ => document.detail = done.outcome.detail(),
+                }
             }
             Outcome::Limit(limit) => document.limit = Some(limit.name()),
             Outcome::Denied { layer } => document.layer = Some(layer),
@@ -126,13 +149,13 @@ impl Document {
     }
 }
 
-fn of_error(error: &JobError) -> (&'static str, Option<i32>, Option<String>) {
-    match error {
-        JobError::Exit(code) => ("exit", Some(*code), None),
-        JobError::Trap(what) => ("trap", None, Some(what.clone())),
-        JobError::Crash(signal) => ("crash", None, Some(format!("signal {signal}"))),
-        JobError::NoResult => ("no_result", None, None),
-        JobError::Refused(why) => ("refused", None, Some(why.clone())),
+impl Try {
+    fn of(tried: &Tried) -> Try {
+        Try {
+            outcome: tried.outcome.class(),
+            detail: tried.outcome.detail(),
+            wall_ns: tried.wall_ns,
+        }
     }
 }
 

@@ -1,16 +1,20 @@
 //! `portcullis job`: modules as jobs, each in a process of its own.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use portcullis_host::{
-    Artifact, Cache, Done, Error, Found, Job, JobError, Limits, Outcome, Preparation, Worker,
+    Artifact, Cache, Done, Error, Finished, Found, Job, JobError, Limits, Outcome, Pool,
+    Preparation, Request, Settings,
 };
 use portcullis_sandbox::Limits as Bounds;
-use portcullis_wasm::{execute_image, prepare_image};
+use portcullis_wasm::carried;
 
 use crate::args::{Format, JobArgs, JobRunArgs, JobVerb, PrepareArgs, PreparingArgs};
 use crate::cache::store;
@@ -18,11 +22,6 @@ use crate::exit::Exit;
 use crate::json::job::{Artifact as ArtifactDocument, Document};
 use crate::neutral;
 use crate::output::{Output, say};
-
-/// The programs that this command carries.
-mod carried {
-    include!(concat!(env!("OUT_DIR"), "/workers.rs"));
-}
 
 /// The largest module and the largest input that are read.
 const MOST: u64 = 64 << 20;
@@ -65,38 +64,109 @@ fn prepare(typed: &PrepareArgs) -> Result<Exit> {
 
 fn run(typed: &JobRunArgs) -> Result<Exit> {
     let limits = Limits::of(&typed.limit);
-    let input = match &typed.input {
-        None => Vec::new(),
-        Some(path) if path.as_os_str() == "-" => read(io::stdin().lock(), Path::new("-"))?,
-        Some(path) => read(open(path)?, path)?,
-    };
     let (artifact, _) = artifact(&typed.module, &typed.preparing, limits.fuel.is_some())?;
-    let name = typed.module.file_name().unwrap_or_default();
-    let mut arguments = vec![name.to_string_lossy().into_owned()];
-    arguments.extend(typed.arguments.iter().cloned());
-    let job = Job {
-        input,
-        arguments,
-        environment: typed.env.clone(),
-        limits,
+    let artifact = Arc::new(artifact);
+    let inputs: Vec<Option<&Path>> = match &typed.input[..] {
+        [] => vec![None],
+        all => all.iter().map(|path| Some(path.as_path())).collect(),
     };
-    let image = execute_image(carried::EXECUTE, carried::EXECUTE_SHA256);
-    let without = &typed.preparing.allow_insecure;
+    let several = inputs.len() > 1;
+    let mut settings = Settings::new(carried::execute());
+    let workers = &mut settings.sizes.workers;
+    *workers = match several {
+        true => typed.jobs.unwrap_or(*workers),
+        false => NonZeroU32::MIN,
+    };
+    // So that none of them waits for an input to be read, and few are read.
+    let ahead = workers.get() as usize * 2;
+    let largest = inputs.iter().copied().map(size).max().unwrap_or(0);
     // The worker's own, the engine's, the input's copies, and what the job may have.
     let memory = limits
         .memory
         .saturating_add(64 << 20)
         .saturating_add(artifact.length().saturating_mul(2))
-        .saturating_add((job.input.len() as u64).saturating_mul(4));
-    let mut worker = Worker::start(&image, artifact, Some(memory), without)?;
-    let enforced = worker.enforced().clone();
-    let done = worker.run(job)?;
+        .saturating_add(largest.saturating_mul(4));
+    settings.memory = Some(memory);
+    settings.without.clone_from(&typed.preparing.allow_insecure);
+    let pool = Pool::new(settings)?;
+    let mut inputs = inputs.into_iter();
+    let mut waiting = VecDeque::new();
+    let mut exits = Vec::new();
+    loop {
+        while waiting.len() < ahead
+            && let Some(input) = inputs.next()
+        {
+            let job = job_on(typed, limits, input)?;
+            let pending = pool.submit(Request::new("", Arc::clone(&artifact), job))?;
+            waiting.push_back((input, pending));
+        }
+        let Some((input, pending)) = waiting.pop_front() else {
+            break;
+        };
+        let finished = pending.wait();
+        let input = input.filter(|_| several);
+        exits.push(show(typed, input, &finished, &pool)?);
+    }
+    if let Some(path) = &typed.metrics {
+        Output::from_option(Some(path.clone())).write_text(&pool.metrics().to_string())?;
+    }
+    Ok(match &exits[..] {
+        [one] => *one,
+        all if all.contains(&Exit::RunFailed) => Exit::RunFailed,
+        all if all.iter().all(|exit| *exit == Exit::Success) => Exit::Success,
+        _ => Exit::Findings,
+    })
+}
+
+/// How much there may be to read.
+fn size(input: Option<&Path>) -> u64 {
+    let size = |path: &Path| match path.metadata() {
+        Ok(found) if found.is_file() => found.len().min(MOST),
+        _ => MOST,
+    };
+    input.map_or(0, size)
+}
+
+fn job_on(typed: &JobRunArgs, limits: Limits, input: Option<&Path>) -> Result<Job> {
+    let name = typed.module.file_name().unwrap_or_default();
+    let mut arguments = vec![name.to_string_lossy().into_owned()];
+    arguments.extend(typed.arguments.iter().cloned());
+    Ok(Job {
+        input: match input {
+            None => Vec::new(),
+            Some(path) if path.as_os_str() == "-" => read(io::stdin().lock(), path)?,
+            Some(path) => read(open(path)?, path)?,
+        },
+        arguments,
+        environment: typed.env.clone(),
+        limits,
+    })
+}
+
+/// Shows what a job came to; `input` tells it apart from others.
+fn show(
+    typed: &JobRunArgs,
+    input: Option<&Path>,
+    finished: &Finished,
+    pool: &Pool,
+) -> Result<Exit> {
+    let Some(done) = finished.done() else {
+        bail!("the job was called off");
+    };
     match typed.format {
-        Format::Json => Output::Stdout.write_json(&Document::new(&done, &enforced))?,
+        Format::Json => {
+            // Of a worker that could not be started nothing is known but what others had.
+            let enforced = finished.enforced.clone().or_else(|| pool.enforced());
+            let document = Document::new(done, &finished.tried, input, enforced.as_deref());
+            match input {
+                Some(_) => Output::Stdout.write_json_line(&document)?,
+                None => Output::Stdout.write_json(&document)?,
+            }
+        }
         Format::Text => {
             Output::Stdout.write_bytes(&done.stdout)?;
             io::stderr().write_all(&done.stderr)?;
-            tell(&done);
+            tell(done, input);
         }
     }
     Ok(exit(&done.outcome))
@@ -118,7 +188,7 @@ fn artifact(module: &Path, typed: &PreparingArgs, metered: bool) -> Result<(Arti
         "neither XDG_CACHE_HOME nor HOME is an absolute path: there is no place for artifacts",
     )?;
     let cache = Cache::open(&directory.join("artifacts"), typed.cache_size)?;
-    let image = prepare_image(carried::PREPARE, carried::PREPARE_SHA256);
+    let image = carried::prepare();
     let wanted = Preparation {
         module: &bytes,
         metered,
@@ -144,7 +214,7 @@ fn read(from: impl io::Read, path: &Path) -> Result<Vec<u8>> {
 }
 
 /// One line about an end that is not "ok".
-fn tell(done: &Done) {
+fn tell(done: &Done, input: Option<&Path>) {
     let text = match &done.outcome {
         Outcome::Ok | Outcome::JobError(JobError::Exit(_)) => return,
         Outcome::JobError(JobError::Trap(what)) => format!("trap: {}", neutral::text(what)),
@@ -160,7 +230,8 @@ fn tell(done: &Done) {
         Outcome::Ambiguous(why) => format!("may have ended for any reason: {why}"),
         Outcome::Infra(why) => format!("could not be run: {why}"),
     };
-    say(&format!("the job {text}"));
+    let on = input.map(|path| format!(" on {}", neutral::path(path)));
+    say(&format!("the job{} {text}", on.unwrap_or_default()));
 }
 
 fn exit(outcome: &Outcome) -> Exit {

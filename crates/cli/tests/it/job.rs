@@ -132,6 +132,51 @@ fn input_arguments_and_environment_arrive() {
 }
 
 #[test]
+fn several_inputs_are_a_job_each() {
+    let jobs = Jobs::new();
+    // Ends with the code that its input begins with, less 48, and writes the input.
+    let code = r#"(func (export "_start")
+      (i32.store (i32.const 0) (i32.const 1024))
+      (i32.store (i32.const 4) (i32.const 60000))
+      (drop (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+      (call $write (i32.const 1024) (i32.load (i32.const 8)))
+      (call $exit (i32.sub (i32.load8_u (i32.const 1024)) (i32.const 48))))"#;
+    let mut words = vec!["--jobs", "2", "--metrics", "metrics"];
+    let names = ["0a", "3b", "0c", "0d", "0e", "0f", "0g"];
+    for name in names {
+        fs::write(jobs.place.at(name), format!("{name}\n")).unwrap();
+        words.extend(["--input", name]);
+    }
+    let done = jobs.run(code, &words);
+    let all = names.map(|name| format!("{name}\n")).concat();
+    assert_eq!((done.code, done.stdout), (1, all), "{}", done.stderr);
+    let metrics = fs::read_to_string(jobs.place.at("metrics")).unwrap();
+    for (end, count) in [("ok", 6), ("job_error", 1)] {
+        let line = format!("portcullis_pool_ended_total{{end=\"{end}\"}} {count}");
+        assert!(metrics.lines().any(|l| l == line), "{metrics}");
+    }
+    // In the same order as documents, a line each.
+    words.extend(["--format", "json"]);
+    let done = jobs.run(code, &words);
+    let lines: Vec<&str> = done.stdout.lines().collect();
+    assert_eq!(lines.len(), names.len(), "{}", done.stdout);
+    for (line, name) in lines.iter().zip(names) {
+        let document: Value = serde_json::from_str(line).unwrap();
+        let schema = schema("job");
+        let mut wrong = Vec::new();
+        against(&schema, &schema, &document, "", &mut wrong);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        assert_eq!(document["input"], name);
+        assert_eq!(document["tries"].as_array().unwrap().len(), 1);
+        let ok = name.starts_with('0');
+        assert_eq!(document["outcome"] == "ok", ok, "{document}");
+    }
+    // What all of them come to without a failure.
+    let done = jobs.run(code, &["--input", "0a", "--input", "0c"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+}
+
+#[test]
 fn each_end_has_its_class_and_code() {
     let jobs = Jobs::new();
     let start = |body: &str| format!(r#"(func (export "_start") {body})"#);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use portcullis_host::{Artifact, Error, JobError, Limit, Outcome, Worker};
+use portcullis_host::{JobError, Limit, Outcome};
 use portcullis_sys::wait::End;
 
-use crate::puppet::{Puppet, image};
+use crate::puppet::{Puppets, artifact};
 
 const SIGSYS: End = End::Signaled(31);
 const SIGKILL: End = End::Signaled(9);
@@ -66,32 +66,32 @@ const LIARS: &[&str] = &["lie", "long", "empty", "after"];
 
 #[test]
 fn each_kind_of_job_comes_to_its_class() {
-    let mut puppet = Puppet::start();
+    let puppets = Puppets::start();
     for (what, outcome, end) in CASES {
-        let done = puppet.run(what);
+        let done = puppets.run(what);
         assert_eq!(&done.outcome, outcome, "{what}: {done:?}");
         assert_eq!(done.end, Some(*end), "{what}");
-        good(&mut puppet, what);
+        good(&puppets, what);
     }
 }
 
 #[test]
 fn what_is_no_result_is_none() {
-    let mut puppet = Puppet::start();
+    let puppets = Puppets::start();
     for what in LIARS {
-        let done = puppet.run(what);
+        let done = puppets.run(what);
         match done.outcome {
             Outcome::JobError(JobError::NoResult) => {}
             // It was ended for what it said, by the host and for no limit.
             Outcome::Ambiguous(_) => panic!("{what} bought a second try: {done:?}"),
             other => panic!("{what}: {other:?}"),
         }
-        good(&mut puppet, what);
+        good(&puppets, what);
     }
 }
 
-fn good(puppet: &mut Puppet, after: &str) {
-    let done = puppet.run("echo");
+fn good(puppets: &Puppets, after: &str) {
+    let done = puppets.run("echo");
     assert_eq!(done.outcome, Outcome::Ok, "after {after}");
     assert_eq!(done.stdout, b"input", "after {after}");
     assert_eq!(done.stderr, b"artifact", "after {after}");
@@ -99,50 +99,43 @@ fn good(puppet: &mut Puppet, after: &str) {
 
 #[test]
 fn what_is_measured_is_the_job() {
-    let mut puppet = Puppet::start();
-    let done = puppet.run("spin");
+    let puppets = Puppets::start();
+    let done = puppets.run("spin");
     let cpu = Duration::from_nanos(done.cpu_ns);
     assert!(cpu >= Duration::from_millis(200), "{cpu:?}");
     assert!(done.wall_ns >= done.cpu_ns);
     assert!(done.peak_memory_bytes > 0);
-    let done = puppet.run("flood");
+    let done = puppets.run("flood");
     assert_eq!(done.stdout.len(), 1 << 20);
 }
 
 #[test]
 fn the_clock_ends_what_the_processor_does_not() {
-    let mut puppet = Puppet::start();
-    let mut job = Puppet::job("spin");
-    job.limits.cpu = Duration::from_secs(100);
-    job.limits.wall = Duration::from_millis(50);
-    let done = puppet.worker.run(job).unwrap();
+    let puppets = Puppets::start();
+    let mut request = puppets.request("spin");
+    request.job.limits.cpu = Duration::from_secs(100);
+    request.job.limits.wall = Duration::from_millis(50);
+    let done = puppets.done(request);
     assert_eq!(done.outcome, Outcome::Limit(Limit::Wall));
     assert!(done.wall_ns >= 50_000_000);
 }
 
 #[test]
 fn an_artifact_that_the_engine_does_not_take_is_told() {
-    match Puppet::with(b"bad", None) {
-        Err(Error::Refused(why)) => assert_eq!(why, "a bad artifact"),
-        Err(other) => panic!("{other}"),
-        Ok(_) => panic!("it was taken"),
-    }
-}
-
-#[test]
-fn a_second_worker_is_refused_while_there_is_one() {
-    let puppet = Puppet::start();
-    let artifact = Artifact::trusted(b"artifact").unwrap();
-    let second = Worker::start(&image(), artifact, None, &[]);
-    assert!(matches!(second, Err(Error::Busy)));
-    drop(puppet);
-    assert_eq!(Puppet::start().run("echo").outcome, Outcome::Ok);
+    let puppets = Puppets::start();
+    let mut request = puppets.request("echo");
+    request.artifact = artifact(b"bad");
+    let refused = Outcome::JobError(JobError::Refused("a bad artifact".to_owned()));
+    // It is asked for anew each time, and what was loaded before it is not taken for it.
+    assert_eq!(puppets.done(request.clone()).outcome, refused);
+    good(&puppets, "a bad artifact");
+    assert_eq!(puppets.done(request).outcome, refused);
 }
 
 #[test]
 fn every_layer_holds() {
-    let puppet = Puppet::start();
-    let enforced = puppet.worker.enforced();
+    let puppets = Puppets::start();
+    let enforced = puppets.pool.enforced().unwrap();
     let layers: Vec<&str> = enforced.layers.iter().map(|l| l.layer).collect();
     for layer in [
         "seccomp",

@@ -1,5 +1,8 @@
 //! Workers and their jobs from outside: jobs of a program that does what it is told, behind the filters of the real
 //! engine.
 
+mod faults;
 mod jobs;
+mod pool;
 mod puppet;
+mod soak;

@@ -1,15 +1,13 @@
-//! The program `examples/puppet.rs`, linked statically, and a worker of it.
+//! The program `examples/puppet.rs`, linked statically, and pools of it.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use portcullis_host::{Artifact, Done, Error, Image, Job, Limits, Worker};
+use portcullis_host::{Artifact, Done, Image, Job, Limits, Pool, Reply, Request, Settings};
 use sha2::{Digest as _, Sha256};
-
-/// One worker at a time: starting one changes the handlers of signals of this process.
-static ONE: Mutex<()> = Mutex::new(());
 
 /// The program.
 pub(crate) fn image() -> Image {
@@ -45,42 +43,96 @@ fn built() -> PathBuf {
     directory.join(target).join("worker/examples/puppet")
 }
 
-/// A worker, while nobody else has one.
-pub(crate) struct Puppet {
-    pub(crate) worker: Worker,
-    _one: MutexGuard<'static, ()>,
+/// Whoever looks for the processes of its workers is alone in this process.
+static WORKERS: RwLock<()> = RwLock::new(());
+
+enum Company {
+    Others(#[expect(dead_code, reason = "held")] RwLockReadGuard<'static, ()>),
+    Nobody(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'static, ()>),
 }
 
-impl Puppet {
-    pub(crate) fn start() -> Puppet {
-        Puppet::with(b"artifact", Some(256 << 20)).unwrap()
+/// What ends only when it is called off.
+pub(crate) const ENDLESS: Duration = Duration::from_secs(1000);
+
+/// A pool of the program, for jobs of one tenant unless they say so.
+pub(crate) struct Puppets {
+    pub(crate) pool: Pool,
+    artifact: Arc<Artifact>,
+    /// Let go after the pool.
+    _company: Company,
+}
+
+impl Puppets {
+    pub(crate) fn start() -> Puppets {
+        Puppets::with(settings(1))
     }
 
-    pub(crate) fn with(artifact: &[u8], memory: Option<u64>) -> Result<Puppet, Error> {
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let artifact = Artifact::trusted(artifact)?;
-        Ok(Puppet {
-            worker: Worker::start(&image(), artifact, memory, &[])?,
-            _one: one,
-        })
+    pub(crate) fn with(settings: Settings) -> Puppets {
+        let others = WORKERS.read().unwrap_or_else(PoisonError::into_inner);
+        Puppets::among(Company::Others(others), settings)
     }
 
-    /// A job that does `what`, with limits that only what is endless reaches.
-    pub(crate) fn job(what: &str) -> Job {
-        Job {
-            input: b"input".to_vec(),
-            arguments: vec![what.to_owned()],
-            environment: Vec::new(),
-            limits: Limits {
-                cpu: Duration::from_millis(200),
-                wall: Duration::from_secs(600),
-                output: 1 << 20,
-                ..Limits::default()
-            },
+    /// No other worker is a descendant of this process.
+    pub(crate) fn alone(settings: Settings) -> Puppets {
+        let nobody = WORKERS.write().unwrap_or_else(PoisonError::into_inner);
+        Puppets::among(Company::Nobody(nobody), settings)
+    }
+
+    fn among(company: Company, settings: Settings) -> Puppets {
+        Puppets {
+            pool: Pool::new(settings).unwrap(),
+            artifact: artifact(b"artifact"),
+            _company: company,
         }
     }
 
-    pub(crate) fn run(&mut self, what: &str) -> Done {
-        self.worker.run(Puppet::job(what)).unwrap()
+    pub(crate) fn request(&self, what: &str) -> Request {
+        Request::new("tenant", Arc::clone(&self.artifact), job(what))
+    }
+
+    /// [`request`](Puppets::request), without an end of its own.
+    pub(crate) fn endless(&self, what: &str) -> Request {
+        let mut request = self.request(what);
+        request.job.limits.cpu = ENDLESS;
+        request.job.limits.wall = ENDLESS;
+        request
+    }
+
+    pub(crate) fn run(&self, what: &str) -> Done {
+        self.done(self.request(what))
+    }
+
+    pub(crate) fn done(&self, request: Request) -> Done {
+        let finished = self.pool.run(request).unwrap();
+        match finished.reply {
+            Reply::Done(done) => done,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub(crate) fn settings(workers: u32) -> Settings {
+    let mut settings = Settings::new(image());
+    settings.sizes.workers = NonZeroU32::new(workers).unwrap();
+    settings.memory = Some(256 << 20);
+    settings
+}
+
+pub(crate) fn artifact(bytes: &[u8]) -> Arc<Artifact> {
+    Arc::new(Artifact::trusted(bytes).unwrap())
+}
+
+/// A job that does `what`, with limits that only what is endless reaches.
+pub(crate) fn job(what: &str) -> Job {
+    Job {
+        input: b"input".to_vec(),
+        arguments: vec![what.to_owned()],
+        environment: Vec::new(),
+        limits: Limits {
+            cpu: Duration::from_millis(200),
+            wall: Duration::from_secs(600),
+            output: 1 << 20,
+            ..Limits::default()
+        },
     }
 }

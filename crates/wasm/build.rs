@@ -1,16 +1,16 @@
-//! Builds the worker programs that the command carries (feature `wasm`): static, in a build directory of their own,
-//! because they are built for another C library form and with other settings than what carries them.
+//! Builds the worker programs that are carried (feature `carried`): static, in a build directory of their own, because
+//! they are built for another C library form and with other settings than what carries them.
 
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    #[cfg(feature = "wasm")]
+    #[cfg(feature = "carried")]
     carried::build()?;
     Ok(())
 }
 
-#[cfg(feature = "wasm")]
+#[cfg(feature = "carried")]
 mod carried {
     use std::env;
     use std::error::Error;
@@ -21,7 +21,7 @@ mod carried {
 
     use sha2::{Digest as _, Sha256};
 
-    /// The feature of `portcullis-wasm` that makes each program, which is also the end of its name.
+    /// The feature that makes each program, which is also the end of its name.
     const PROGRAMS: [&str; 2] = ["execute", "prepare"];
     /// Its sources, and those of all that it is made of.
     const CRATES: [&str; 7] = ["abi", "bpf", "host", "policy", "sandbox", "sys", "wasm"];
@@ -52,11 +52,11 @@ mod carried {
             writeln!(text, "/// `portcullis-wasm-{program}`.")?;
             writeln!(
                 text,
-                "pub(crate) const {name}: &[u8] = include_bytes!({:?});",
+                "const {name}: &[u8] = include_bytes!({:?});",
                 carried.display()
             )?;
             writeln!(text, "/// Its SHA-256 when it was built.")?;
-            writeln!(text, "pub(crate) const {name}_SHA256: [u8; 32] = {hash:?};")?;
+            writeln!(text, "const {name}_SHA256: [u8; 32] = {hash:?};")?;
         }
         fs::write(out.join("workers.rs"), text)?;
         Ok(())

@@ -1,0 +1,73 @@
+//! How a job is called off while it runs.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use portcullis_sys::process;
+
+use crate::error::Error;
+
+/// Ends one attempt when somebody pulls, or when its time has come; also one that is not there yet.
+#[derive(Debug, Default)]
+pub(crate) struct Leash {
+    until: Option<Instant>,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    pulled: bool,
+    /// The job's process.
+    handle: Option<OwnedFd>,
+}
+
+impl Leash {
+    /// One that is pulled at `until` by who looks at [`Leash::until`].
+    pub(crate) fn new(until: Option<Instant>) -> Leash {
+        Leash {
+            until,
+            held: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Kills the job, or sees to it that it is killed when it begins.
+    pub(crate) fn pull(&self) {
+        let mut held = self.held();
+        held.pulled = true;
+        if let Some(handle) = &held.handle {
+            // Fails only when it has ended.
+            let _ = process::signal_process(handle.as_fd(), libc::SIGKILL);
+        }
+    }
+
+    pub(crate) fn is_pulled(&self) -> bool {
+        self.held().pulled
+    }
+
+    /// Takes hold of the job's process.
+    pub(crate) fn hold(&self, process: BorrowedFd<'_>) -> Result<(), Error> {
+        let handle = process.try_clone_to_owned()?;
+        let mut held = self.held();
+        held.handle = Some(handle);
+        let pulled = held.pulled;
+        drop(held);
+        if pulled {
+            self.pull();
+        }
+        Ok(())
+    }
+
+    /// The job has ended.
+    pub(crate) fn let_go(&self) {
+        self.held().handle = None;
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,202 @@
+//! Where one worker of a pool lives after another: the thread that is the parent of their namespaces, follows each, and
+//! talks to it. Everything of a worker ends with that thread.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use portcullis_sandbox::{Followed, Group, Observer, Root, launch_embedded};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::artifact::Artifact;
+use crate::error::Error;
+use crate::pool::{Assignment, Enforced, Shared};
+use crate::running::{self, Bench, Done};
+use crate::template::{Inherited, Start, Template, ended, released};
+use crate::wire::{self, Answer, Instruction, Message, Order};
+
+/// One place for a worker.
+pub(crate) struct Slot {
+    pub(crate) number: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) template: Arc<Template>,
+    /// The filter of jobs.
+    pub(crate) jobs: Arc<Vec<Instruction>>,
+    /// After how many jobs a worker is replaced, so that the layout of its memory and its canaries change.
+    pub(crate) lifetime: u32,
+}
+
+/// Why there is no worker any more.
+enum Over {
+    /// It ran as many jobs as one may.
+    Worn,
+    /// What is next is of another tenant.
+    Moved,
+    /// It ended by itself, or was of no use any more.
+    Died,
+    /// There is nothing more to do.
+    Closed,
+}
+
+impl Slot {
+    /// Its life: until the pool is closed.
+    pub(crate) fn live(self) {
+        let mut next = None;
+        loop {
+            // Nobody waits for a worker that could not be started: the next to need one tries again.
+            match self.worker(&mut next) {
+                Ok(Over::Worn) => self.shared.count(|counts| counts.recycled += 1),
+                Ok(Over::Moved) => {}
+                Ok(Over::Died) => self.shared.count(|counts| counts.died += 1),
+                Ok(Over::Closed) => return,
+                Err(error) => {
+                    if let Some(assignment) = next.take() {
+                        let done = Done::failed(error.to_string());
+                        self.shared.ended(self.number, &assignment, done, None);
+                    }
+                    self.shared.failed(self.number, error);
+                    self.shared.free(self.number, true);
+                    next = self.shared.next(self.number);
+                    if next.is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// One worker, from its start to its end. `next` is what it begins with, and what it left to the one after it.
+    fn worker(&self, next: &mut Option<Box<Assignment>>) -> Result<Over, Error> {
+        let Start {
+            plan,
+            control,
+            theirs,
+        } = self.template.start()?;
+        let mut keeper = Keeper {
+            slot: self,
+            control: &control,
+            theirs: Some(theirs),
+            next,
+            tenant: None,
+            enforced: Arc::new(Enforced {
+                layers: plan.enforced(),
+                missing: plan.not_enforced(),
+            }),
+        };
+        let template = &self.template;
+        Ok(launch_embedded(&plan, || template.filter(), &mut keeper)?.report)
+    }
+}
+
+/// Follows a worker instead of a tracer: lets it go, and gives it jobs as long as it is fit for them.
+struct Keeper<'a> {
+    slot: &'a Slot,
+    control: &'a UnixStream,
+    /// The program's ends: open here until it has them, so that its end is seen.
+    theirs: Option<Inherited>,
+    next: &'a mut Option<Box<Assignment>>,
+    /// Whom it belongs to.
+    tenant: Option<Arc<str>>,
+    enforced: Arc<Enforced>,
+}
+
+impl Observer for Keeper<'_> {
+    type Report = Over;
+
+    fn follow(&mut self, root: Root<'_>) -> Result<Followed<Over>, portcullis_sys::Error> {
+        let first = released(&root)?;
+        drop(self.theirs.take());
+        let over = self.serve(&root, &first);
+        ended(&root, over)
+    }
+}
+
+impl Keeper<'_> {
+    fn serve(&mut self, root: &Root<'_>, first: &OwnedFd) -> Over {
+        let Slot { number, shared, .. } = self.slot;
+        shared.started(*number, &self.enforced);
+        let memory = || root.group.map_or(0, Group::ended_for_memory);
+        let bench = Bench {
+            control: self.control,
+            worker: root.pid,
+            first: first.as_fd(),
+            ended_for_memory: &memory,
+        };
+        let mut loaded = None;
+        let mut left = self.slot.lifetime;
+        loop {
+            if self.next.is_none() {
+                shared.free(*number, self.tenant.is_none());
+            }
+            let Some(assignment) = self.next.take().or_else(|| shared.next(*number)) else {
+                return Over::Closed;
+            };
+            let tenant = self.tenant.get_or_insert_with(|| assignment.tenant.clone());
+            let moved = *tenant != assignment.tenant;
+            if moved || is_gone(first) {
+                *self.next = Some(assignment);
+                return if moved { Over::Moved } else { Over::Died };
+            }
+            let ran = self.run(&bench, &assignment, &mut loaded);
+            let (done, fit) = ran.unwrap_or_else(|e| (Done::failed(e.to_string()), false));
+            shared.ended(*number, &assignment, done, Some(&self.enforced));
+            left -= 1;
+            match (fit, left) {
+                (false, _) => return Over::Died,
+                (true, 0) => return Over::Worn,
+                (true, _) => {}
+            }
+        }
+    }
+
+    /// `false`, or an error: the worker is of no use any more.
+    fn run(
+        &self,
+        bench: &Bench<'_>,
+        assignment: &Assignment,
+        loaded: &mut Option<Arc<Artifact>>,
+    ) -> Result<(Done, bool), Error> {
+        let leash = &assignment.leash;
+        if leash.is_pulled() {
+            return Ok((Done::called_off(), true));
+        }
+        let artifact = &assignment.artifact;
+        let same = |loaded: &Arc<Artifact>| Arc::ptr_eq(loaded, artifact);
+        if !loaded.as_ref().is_some_and(same) {
+            *loaded = None;
+            if let Err(why) = self.load(artifact)? {
+                return Ok((Done::refused(why), true));
+            }
+            *loaded = Some(Arc::clone(artifact));
+        }
+        running::run(bench, &assignment.job, leash, assignment.listener.as_ref())
+    }
+
+    /// Gives the worker an artifact; it may not be one for its engine.
+    fn load(&self, artifact: &Artifact) -> Result<Result<(), String>, Error> {
+        let order = Order::Load {
+            filter: self.slot.jobs.to_vec(),
+        };
+        wire::send(self.control, &order, &[], Some(artifact.open()?.as_fd()))?;
+        let answer = wire::receive(self.control, 0)?;
+        match answer.map(|Message { head, .. }| head) {
+            Some(Answer::Loaded) => Ok(Ok(())),
+            Some(Answer::Refused(why)) => Ok(Err(why)),
+            Some(_) => Err(Error::Worker("answered something else".to_owned())),
+            None => Err(Error::Worker(
+                "ended while it was given an artifact".to_owned(),
+            )),
+        }
+    }
+}
+
+/// Whether the process of `handle` has ended.
+fn is_gone(handle: &OwnedFd) -> bool {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut one = [PollFd::new(handle, PollFlags::IN)];
+    // What cannot be asked is found out by talking to it.
+    matches!(poll(&mut one, Some(&now)), Ok(1))
+}

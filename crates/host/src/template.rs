@@ -1,0 +1,132 @@
+//! What every worker of one image is started from: its program sealed and hashed once, its filters proved once.
+
+use std::fs::File;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use portcullis_sandbox::{
+    ArmedFilter, Confinement, Features, Filter, Followed, LayerName, Limits, Mode, Plan, Program,
+    Root, Spec, Unlisted,
+};
+use portcullis_sys::wait::{self, Change, End, Usage};
+use portcullis_sys::{process, ptrace};
+
+use crate::error::Error;
+use crate::filter;
+use crate::image::Image;
+use crate::running::PATIENCE;
+
+/// An image, ready to be started any number of times.
+pub(crate) struct Template {
+    name: &'static str,
+    /// Memory that nobody can change: one start cannot spoil it for the next.
+    program: File,
+    filter: Filter,
+    allowed: usize,
+    bounds: Limits,
+    without: Vec<LayerName>,
+}
+
+/// The program's end of the talk, and what stands for its standard streams.
+pub(crate) type Inherited = (UnixStream, OwnedFd);
+
+/// One start of a template.
+pub(crate) struct Start {
+    pub(crate) plan: Plan,
+    /// The host's end of the talk.
+    pub(crate) control: UnixStream,
+    /// What the program inherits: open here until it has it, so that its end is seen.
+    pub(crate) theirs: Inherited,
+}
+
+impl Template {
+    /// Of `image`, whose programs `bounds` bounds; `without` names layers that are left out.
+    pub(crate) fn new(
+        image: &Image,
+        bounds: Limits,
+        without: &[LayerName],
+    ) -> Result<Template, Error> {
+        let (filter, allowed) = filter::of_worker(image.policy)?;
+        Ok(Template {
+            name: image.name,
+            program: image.seal()?,
+            filter,
+            allowed,
+            bounds,
+            without: without.to_vec(),
+        })
+    }
+
+    /// Its filter, with the secret of one start.
+    pub(crate) fn filter(&self) -> Result<ArmedFilter, portcullis_sandbox::Error> {
+        self.filter.arm()
+    }
+
+    /// An empty root, no network, and only the host to talk to.
+    pub(crate) fn start(&self) -> Result<Start, Error> {
+        let (control, theirs) = UnixStream::pair()?;
+        control.set_read_timeout(Some(PATIENCE))?;
+        control.set_write_timeout(Some(PATIENCE))?;
+        let path = "/dev/null";
+        let null = File::options().read(true).write(true).open(path);
+        let null = OwnedFd::from(null.map_err(|reason| Error::File {
+            path: path.into(),
+            reason,
+        })?);
+        let mut keep = vec![theirs.as_raw_fd(), null.as_raw_fd()];
+        let mut arguments = vec![self.name.into()];
+        arguments.extend(keep.iter().map(|fd| fd.to_string().into()));
+        keep.sort_unstable();
+        let mut confinement = Confinement::new("/".into());
+        confinement.empty = true;
+        confinement.without.extend(self.without.iter().copied());
+        confinement.limits = self.bounds;
+        let spec = Spec {
+            program: Program::from_file(self.program.try_clone()?, Path::new(self.name))?,
+            arguments,
+            environment: Vec::new(),
+            mode: Mode::Enforce,
+            traced: false,
+            allowed: self.allowed,
+            mapped: Vec::new(),
+            unlisted: Unlisted::Refuse,
+            standard: [const { None }; 3],
+            keep,
+            confinement,
+        };
+        Ok(Start {
+            plan: Plan::new(spec, &Features::probe())?,
+            control,
+            theirs: (theirs, null),
+        })
+    }
+}
+
+/// Lets the program go that stands at its exec stop; a handle to the first process of its namespaces. That its
+/// executable is the sealed one was compared at the stop, and it is static: nothing else can be mapped.
+pub(crate) fn released(root: &Root<'_>) -> Result<OwnedFd, portcullis_sys::Error> {
+    ptrace::detach(root.pid, 0)?;
+    process::handle(root.init.unwrap_or(root.pid))
+}
+
+/// Ends what is left of a program, and reaps it.
+pub(crate) fn ended<R>(root: &Root<'_>, report: R) -> Result<Followed<R>, portcullis_sys::Error> {
+    let first = root.init.unwrap_or(root.pid);
+    process::kill_unreaped(first)?;
+    let (end, usage) = loop {
+        match wait::next_of(first)? {
+            Some((_, Change::Ended(end, usage))) => break (end, usage),
+            Some((_, Change::Stopped(_))) => {}
+            None => break (End::Signaled(libc::SIGKILL), Usage::default()),
+        }
+    };
+    Ok(Followed {
+        end,
+        denied: false,
+        own_filter: false,
+        refused: None,
+        usage,
+        report,
+    })
+}

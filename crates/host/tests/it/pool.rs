@@ -1,0 +1,233 @@
+//! Many requests at once: whose turn it is, what is called off, and what becomes of workers.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portcullis_host::{Error, Outcome, Piece, Priority, Reply, Stream};
+
+use crate::puppet::{ENDLESS, Puppets, artifact, settings};
+
+#[test]
+fn several_workers_run_jobs_of_several_tenants() {
+    let puppets = Puppets::with(settings(3));
+    let all: Vec<_> = (0..60)
+        .map(|number| {
+            let mut request = puppets.request("echo");
+            request.tenant = format!("tenant {}", number % 3);
+            request.job.input = number.to_string().into_bytes();
+            (number, puppets.pool.submit(request).unwrap())
+        })
+        .collect();
+    for (number, pending) in all {
+        let finished = pending.wait();
+        let done = finished.done().unwrap();
+        assert_eq!(done.outcome, Outcome::Ok);
+        assert_eq!(done.stdout, number.to_string().as_bytes());
+        assert_eq!(*finished.tenant, format!("tenant {}", number % 3));
+        assert!(finished.enforced.unwrap().missing.is_empty());
+    }
+    assert_eq!(puppets.pool.metrics().ended("ok"), 60);
+}
+
+#[test]
+fn a_worker_sees_one_tenant_only() {
+    let puppets = Puppets::start();
+    let started = || puppets.pool.metrics().started;
+    let before = started();
+    for (tenant, more) in [("a", 0), ("a", 0), ("b", 1), ("b", 1), ("a", 2)] {
+        let mut request = puppets.request("echo");
+        request.tenant = tenant.to_owned();
+        assert_eq!(puppets.done(request).outcome, Outcome::Ok);
+        assert_eq!(started() - before, more, "after {tenant}");
+    }
+    // Another artifact of the same tenant needs none.
+    let mut request = puppets.request("echo");
+    request.tenant = "a".to_owned();
+    request.artifact = artifact(b"other");
+    assert_eq!(puppets.done(request).stderr, b"other");
+    assert_eq!(started() - before, 2);
+}
+
+#[test]
+fn what_is_called_off_is_gone() {
+    let puppets = Puppets::start();
+    let runs = puppets.pool.submit(puppets.endless("spin")).unwrap();
+    let waits = puppets.pool.submit(puppets.request("echo")).unwrap();
+    waits.cancel();
+    assert_eq!(waits.wait().reply, Reply::Cancelled);
+    runs.cancel();
+    let finished = runs.wait();
+    assert_eq!(finished.reply, Reply::Cancelled);
+    // The same worker goes on.
+    assert_eq!(puppets.run("echo").outcome, Outcome::Ok);
+    let metrics = puppets.pool.metrics();
+    assert_eq!((metrics.started, metrics.ended("cancelled")), (1, 2));
+    // Nobody asks for it any more.
+    drop(puppets.pool.submit(puppets.endless("spin")).unwrap());
+    assert_eq!(puppets.run("echo").outcome, Outcome::Ok);
+    assert_eq!(puppets.pool.metrics().ended("cancelled"), 3);
+}
+
+#[test]
+fn after_its_deadline_nothing_of_a_request_counts() {
+    let puppets = Puppets::start();
+    let soon = || Some(Instant::now() + Duration::from_millis(50));
+    let mut endless = puppets.endless("spin");
+    endless.deadline = soon();
+    let mut behind = puppets.request("echo");
+    behind.deadline = soon();
+    let (endless, behind) = (
+        puppets.pool.submit(endless).unwrap(),
+        puppets.pool.submit(behind).unwrap(),
+    );
+    assert_eq!(endless.wait().reply, Reply::Late);
+    assert_eq!(behind.wait().reply, Reply::Late);
+    assert_eq!(puppets.run("echo").outcome, Outcome::Ok);
+    // Nobody waits for this one: it is ended all the same.
+    let mut endless = puppets.endless("spin");
+    endless.deadline = soon();
+    let pending = puppets.pool.submit(endless).unwrap();
+    assert_eq!(puppets.run("echo").outcome, Outcome::Ok);
+    assert_eq!(pending.wait().reply, Reply::Late);
+}
+
+#[test]
+fn a_queue_has_an_end() {
+    let mut settings = settings(1);
+    settings.sizes.queue = 3;
+    settings.sizes.tenant_queue = 2;
+    let puppets = Puppets::with(settings);
+    let runs = puppets.pool.submit(puppets.endless("spin")).unwrap();
+    let submit = |tenant: &str| {
+        let mut request = puppets.request("echo");
+        request.tenant = tenant.to_owned();
+        puppets.pool.submit(request)
+    };
+    let taken = [submit("a"), submit("a"), submit("b")].map(Result::unwrap);
+    let refused = [submit("a"), submit("b")].map(|r| r.map(drop).unwrap_err());
+    assert!(refused.iter().all(|e| matches!(e, Error::Full(_))));
+    runs.cancel();
+    for pending in taken {
+        assert_eq!(pending.wait().end(), "ok");
+    }
+    assert_eq!(puppets.pool.metrics().refused, 2);
+    // What is too large for a worker is told before it is given one.
+    let mut request = puppets.request("echo");
+    request.job.arguments.push("x".repeat(200 << 10));
+    assert!(matches!(
+        puppets.pool.submit(request),
+        Err(Error::Long { .. })
+    ));
+    assert_eq!(puppets.run("echo").outcome, Outcome::Ok);
+}
+
+#[test]
+fn turns_follow_priorities_and_tenants() {
+    let ends = Arc::new(Mutex::new(Vec::new()));
+    let mut settings = settings(1);
+    let told = Arc::clone(&ends);
+    settings.on_end = Some(Box::new(move |finished| {
+        told.lock().unwrap().push(finished.id);
+    }));
+    let puppets = Puppets::with(settings);
+    let runs = puppets.pool.submit(puppets.endless("spin")).unwrap();
+    let submit = |priority| {
+        let mut request = puppets.request("echo");
+        request.priority = priority;
+        puppets.pool.submit(request).unwrap()
+    };
+    let low = submit(Priority::Low);
+    let normal = [submit(Priority::Normal), submit(Priority::Normal)];
+    let high = submit(Priority::High);
+    let expected = [
+        runs.id(),
+        high.id(),
+        normal[0].id(),
+        normal[1].id(),
+        low.id(),
+    ];
+    runs.cancel();
+    drop(runs);
+    for pending in [low, high].into_iter().chain(normal) {
+        pending.wait();
+    }
+    assert_eq!(*ends.lock().unwrap(), expected);
+}
+
+#[test]
+fn a_tenant_has_no_more_than_its_share() {
+    let mut settings = settings(2);
+    settings.sizes.tenant_jobs = 1;
+    let puppets = Puppets::with(settings);
+    let first = puppets.pool.submit(puppets.endless("spin")).unwrap();
+    let second = puppets.pool.submit(puppets.request("echo")).unwrap();
+    // There is a worker for it, and it is not for this tenant.
+    let mut other = puppets.request("echo");
+    other.tenant = "other".to_owned();
+    assert_eq!(puppets.done(other).outcome, Outcome::Ok);
+    let metrics = puppets.pool.metrics();
+    assert_eq!((metrics.running, metrics.waiting), (1, 1));
+    first.cancel();
+    assert_eq!(second.wait().end(), "ok");
+}
+
+#[test]
+fn a_worn_worker_is_replaced() {
+    let mut settings = settings(1);
+    settings.lifetime = NonZeroU32::new(3).unwrap();
+    let puppets = Puppets::with(settings);
+    for _ in 0..7 {
+        assert_eq!(puppets.run("echo").outcome, Outcome::Ok);
+    }
+    puppets.pool.drain();
+    let metrics = puppets.pool.metrics();
+    assert_eq!((metrics.recycled, metrics.died), (2, 0));
+    let late = puppets.pool.submit(puppets.request("echo"));
+    assert!(matches!(late, Err(Error::Closed)));
+}
+
+#[test]
+fn what_a_job_writes_is_passed_on_while_it_runs() {
+    let puppets = Puppets::start();
+    let mut request = puppets.request("flood");
+    request.streams = true;
+    request.job.limits.cpu = ENDLESS;
+    request.job.limits.output = 3 << 20;
+    let mut pending = puppets.pool.submit(request).unwrap();
+    let pieces = pending.output().unwrap();
+    // The first piece comes from a job that runs.
+    let Piece {
+        attempt,
+        stream,
+        bytes,
+    } = pieces.recv().unwrap();
+    assert_eq!((attempt, stream), (1, Stream::Stdout));
+    let rest: usize = pieces.iter().map(|piece| piece.bytes.len()).sum();
+    let finished = pending.wait();
+    assert_eq!(finished.end(), "limit");
+    assert_eq!(bytes.len() + rest, 3 << 20);
+    assert!(finished.done().unwrap().stdout.is_empty());
+    let line = finished.to_string();
+    assert!(
+        line.contains(" end=limit ") && line.contains(" kind=output "),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_a_job_says_cannot_forge_a_line_of_the_log() {
+    let puppets = Puppets::start();
+    let mut request = puppets.request("\nend=ok \u{202e}\u{1b}[2J\"");
+    request.tenant = "a\nb".to_owned();
+    let line = puppets.pool.run(request).unwrap().to_string();
+    assert!(
+        !line.chars().any(|c| c.is_control() || c == '\u{202e}'),
+        "{line}"
+    );
+    assert!(line.contains(r#"tenant="a\nb" end=job_error"#), "{line}");
+    assert!(
+        line.ends_with(r#"detail="\nend=ok \u{202e}\u{1b}[2J\"""#),
+        "{line}"
+    );
+}

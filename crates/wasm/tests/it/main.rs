@@ -1,0 +1,4 @@
+//! The engine through the library of the host.
+
+mod examples;
+mod module;
