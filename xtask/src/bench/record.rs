@@ -26,7 +26,7 @@ struct Row {
     name: &'static str,
     /// For sh.
     script: &'static str,
-    /// What its recording may cost (issue 6), as a multiple of native.
+    /// What its recording may cost, as a multiple of native.
     aim: Option<f64>,
     /// It would take those that stop at each call a minute.
     is_long: bool,

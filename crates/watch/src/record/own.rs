@@ -25,10 +25,10 @@ impl OwnFilters {
         self.0.push(program);
     }
 
-    /// What they answer to a call, when that is no permission: the strictest answer counts (seccomp(2)). A
-    /// supervisor's answer is not known.
+    /// What they answer to a call, when that is no permission: the strictest answer counts, of equal ones that of the
+    /// newest filter (seccomp(2)). A supervisor's answer is not known.
     pub(super) fn denial(&self, call: &Call) -> Option<Action> {
-        let answers = self.0.iter().map(|program| run(program, call));
+        let answers = self.0.iter().rev().map(|program| run(program, call));
         // The kernel compares them as signed numbers (`seccomp_run_filters`).
         let strictest = answers.min_by_key(|answer| (answer & 0xffff_0000).cast_signed())?;
         let answer = Action::from_code(strictest);
@@ -99,6 +99,7 @@ mod tests {
             (Action::Notify, None),
             (Action::Errno(13), Some(Action::Errno(13))),
             (Action::Allow, Some(Action::Errno(13))),
+            (Action::Errno(1), Some(Action::Errno(1))),
             (Action::KillThread, Some(Action::KillThread)),
             (Action::KillProcess, Some(Action::KillProcess)),
         ] {
