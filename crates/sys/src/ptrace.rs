@@ -24,6 +24,10 @@ impl Options {
             | libc::PTRACE_O_TRACEEXEC) as i64,
     );
 
+    /// One task, without what it creates: calls that can be told from signals, and its end with its tracer.
+    pub const ALONE: Options =
+        Options((libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACESYSGOOD) as i64);
+
     /// What a recorder needs: the same without exits, which cost a stop and tell it nothing.
     pub const RECORDER: Options = Options(Options::LAUNCHER.0 & !(libc::PTRACE_O_TRACEEXIT as i64));
 }

@@ -4,23 +4,29 @@
 //! The calls fail by a filter of the launcher, which those inherit whom it creates. A process that adopts
 //! orphans starts the launchers and waits until no descendant is left.
 
-use std::path::Path;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use portcullis_abi::Arch;
-use portcullis_sandbox::{Confinement, Outcome};
+use portcullis_sandbox::{ArmedFilter, Confinement, Cookie, Outcome, Program, launch};
+use portcullis_sys::ptrace::{self, Options};
 use portcullis_sys::seccomp::RET_KILL_PROCESS;
+use portcullis_sys::wait::{self, Change, End, Stop, event};
 use portcullis_sys::{process, seccomp};
 use portcullis_watch::Action;
 
+use crate::confined::can_group;
 use crate::filter::Denied;
-use crate::harness::{self, Case, build};
+use crate::harness::{self, Case, Tracing, build};
 
 const PROGRAM: &str = "PORTCULLIS_TEST_FAULTS_PROGRAM";
 /// The number of the call, and what is answered.
 const FAULT: &str = "PORTCULLIS_TEST_FAULT";
+/// What is answered to each call in turn.
+const ANSWERS: &str = "PORTCULLIS_TEST_FAULT_ANSWERS";
 
 /// `SECCOMP_RET_ERRNO`.
 const RET_ERRNO: u32 = 0x0005_0000;
@@ -132,12 +138,13 @@ fn as_adopter() {
     let own = std::env::current_exe().unwrap();
     let mut wrong = Vec::new();
     let mut ran = 0;
+    let answers = std::env::var(ANSWERS).unwrap();
     for name in LAYERS.iter().chain(OTHERS) {
         // Not every architecture has each.
         let Some(number) = Arch::NATIVE.number(name) else {
             continue;
         };
-        for answer in [RET_KILL_PROCESS, RET_ERRNO | libc::EPERM as u32] {
+        for answer in answers.split(' ') {
             let mut launcher = Command::new(&own)
                 .args(["--exact", "faults::as_faulty_launcher", "--ignored"])
                 .env(PROGRAM, &program)
@@ -151,20 +158,52 @@ fn as_adopter() {
             if LAYERS.contains(name) && !is_spared(name) && code == Some(RAN) {
                 wrong.push(format!("{name}: the program ran without what it makes"));
             }
-            // Whoever is left is this process's now. It is not waited for in vain: who starts this does not
-            // wait for ever.
-            while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::empty()) {}
+            reap_all();
         }
     }
     // A call that nobody makes is no fault.
-    assert!(ran < LAYERS.len() + OTHERS.len(), "{ran} of them ran");
+    let most = (LAYERS.len() + OTHERS.len()) * answers.split(' ').count() / 2;
+    assert!(ran < most, "{ran} of them ran");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(mounts(), before);
     process::exit_now(REFUSED);
 }
 
+/// Whoever a launcher left is this process's now. It is not waited for in vain: who starts this does not wait for
+/// ever.
+fn reap_all() {
+    while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::empty()) {}
+}
+
 #[test]
 fn nothing_is_left_of_a_launch_that_fails() {
+    adopt(
+        "faults::as_adopter",
+        &[RET_KILL_PROCESS, error(libc::EPERM)],
+    );
+}
+
+/// What the kernel says for want of memory, of tasks, and of room.
+#[test]
+fn nothing_is_left_of_a_launch_that_lacks_something() {
+    let lacks = [libc::ENOMEM, libc::EAGAIN, libc::ENOSPC];
+    adopt("faults::as_adopter", &lacks.map(error));
+}
+
+/// The launcher stands still at each of its calls, as one that is stopped, while what it has started goes on as far as
+/// it can; then it is killed.
+#[test]
+fn nothing_is_left_of_a_launcher_that_is_stopped_and_killed() {
+    adopt("faults::as_killer", &[]);
+}
+
+fn error(number: i32) -> u32 {
+    RET_ERRNO | number.unsigned_abs()
+}
+
+/// Has a process that adopts do what `way` says.
+fn adopt(way: &str, answers: &[u32]) {
+    let answers: Vec<String> = answers.iter().map(u32::to_string).collect();
     let built = build("attempt", &[]);
     // Who has no root either can read it there.
     let directory = built.directory.path();
@@ -175,8 +214,9 @@ fn nothing_is_left_of_a_launch_that_fails() {
     .unwrap();
     let mut adopter = Command::new(std::env::current_exe().unwrap());
     adopter
-        .args(["--exact", "faults::as_adopter", "--ignored", "--nocapture"])
+        .args(["--exact", way, "--ignored", "--nocapture"])
         .env(PROGRAM, &built.path)
+        .env(ANSWERS, answers.join(" "))
         .stdout(Stdio::null());
     let adopter = adopter.spawn().unwrap();
     let handle = process::handle(adopter.id().cast_signed()).unwrap();
@@ -189,6 +229,135 @@ fn nothing_is_left_of_a_launch_that_fails() {
             panic!("a process of a launch that failed is still there");
         }
     }
+}
+
+/// Not a test: says which thread launches, and launches when it is told.
+#[test]
+#[ignore = "started by another test"]
+fn as_watched_launcher() {
+    let Ok(program) = std::env::var(PROGRAM) else {
+        return;
+    };
+    let program = Path::new(&program);
+    let mut case = Case::new(program, Denied::kill(&[])).arguments(&["number"]);
+    case.confinement = bounded();
+    let plan = case.plan(Program::open(program).unwrap()).unwrap();
+    let cookie = Cookie::random().unwrap();
+    let filter = case.denied.program(cookie.value());
+    let filter = ArmedFilter::new(filter, cookie).unwrap();
+    let mut observer = Tracing {
+        mode: portcullis_watch::Mode::Enforce,
+        denied: &case.denied,
+    };
+    let own = rustix::thread::gettid();
+    writeln!(std::io::stdout(), "thread {}", own.as_raw_nonzero()).unwrap();
+    std::io::stdin().read_exact(&mut [0]).unwrap();
+    let verdict = launch(&plan, filter, &mut observer).unwrap();
+    process::exit_now(verdict.exit_code());
+}
+
+/// With a group, where one can be made.
+fn bounded() -> Confinement {
+    let mut confinement = Confinement::new("/".into());
+    if can_group("processes=20") {
+        confinement.limits = "processes=20".parse().unwrap();
+    }
+    confinement
+}
+
+/// Starts a launcher, which is killed at its call number `calls` after the beginning of the launch; `false` when it
+/// ended before.
+fn killed_at(program: &str, calls: usize) -> bool {
+    let mut launcher = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "faults::as_watched_launcher",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(PROGRAM, program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The test harness prints lines of its own before it.
+    let mut lines = BufReader::new(launcher.stdout.take().unwrap()).lines();
+    let thread = lines.find_map(|line| line.unwrap().split_once("thread ")?.1.parse().ok());
+    let thread = thread.expect("a launcher that begins");
+    ptrace::seize(thread, Options::ALONE).unwrap();
+    ptrace::interrupt(thread).unwrap();
+    let stopped = wait::next_of(thread).unwrap().unwrap().1;
+    assert!(matches!(
+        stopped,
+        Change::Stopped(Stop::Event(event::STOP, _))
+    ));
+    ptrace::resume_to_syscall(thread, 0).unwrap();
+    launcher.stdin.take().unwrap().write_all(b"g").unwrap();
+    // Each call stops it twice.
+    let mut left = 2 * calls;
+    let end = loop {
+        let stop = match wait::next_of(thread).unwrap().unwrap().1 {
+            Change::Ended(end, _) => break end,
+            Change::Stopped(stop) => stop,
+        };
+        match stop {
+            Stop::Syscall if left == 0 => launcher.kill().unwrap(),
+            Stop::Signal(signal) => ptrace::resume_to_syscall(thread, signal).unwrap(),
+            stop => {
+                left -= usize::from(stop == Stop::Syscall);
+                ptrace::resume_to_syscall(thread, 0).unwrap();
+            }
+        }
+    };
+    launcher.wait().unwrap();
+    match end {
+        End::Signaled(libc::SIGKILL) => true,
+        end => {
+            assert_eq!(end, End::Exited(RAN));
+            false
+        }
+    }
+}
+
+/// Not a test: ends a launcher at each of its calls, adopts whom it leaves, and waits for all.
+#[test]
+#[ignore = "started by another test"]
+fn as_killer() {
+    let Ok(program) = std::env::var(PROGRAM) else {
+        return;
+    };
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let before = mounts();
+    let mut calls = 0;
+    while killed_at(&program, calls) {
+        reap_all();
+        calls += 1;
+    }
+    reap_all();
+    assert!(calls > 50, "a launch of {calls} calls");
+    assert_eq!(mounts(), before);
+    // The last launch removed the groups of those that were killed.
+    assert_eq!(groups_of_nobody(), Vec::<PathBuf>::new());
+    process::exit_now(REFUSED);
+}
+
+/// Control groups of launchers that are gone.
+fn groups_of_nobody() -> Vec<PathBuf> {
+    let below = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let trees = below("/sys/fs/cgroup".into()).map(|entry| entry.path());
+    let all = trees.chain(["/sys/fs/cgroup".into()]).flat_map(below);
+    let gone = |path: &PathBuf| {
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let maker = name
+            .strip_prefix("portcullis-")
+            .and_then(|rest| rest.split('-').next());
+        maker.is_some_and(|pid| !Path::new("/proc").join(pid).exists())
+    };
+    all.map(|entry| entry.path()).filter(gone).collect()
 }
 
 /// Signals at every moment of the set-up, which interrupt whatever the launcher waits in.
