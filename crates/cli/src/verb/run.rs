@@ -17,9 +17,10 @@ use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use portcullis_abi::{Arch, ResidualKind, SyscallSet};
 use portcullis_policy::{Policy, Ramp};
 use portcullis_sandbox::{
@@ -27,6 +28,8 @@ use portcullis_sandbox::{
     launch,
 };
 use portcullis_watch::{Audit, Record};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 
 use crate::analysis::Wanted;
 use crate::args::RunArgs;
@@ -80,7 +83,7 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
     portcullis_sys::process::set_dumpable(false).context("making the launcher unreadable")?;
     let mut verdict_file = match &typed.verdict {
         Some(path) => Some(
-            File::create(path)
+            verdict_at(path)
                 .with_context(|| format!("opening the verdict {}", neutral::path(path)))?,
         ),
         None => None,
@@ -178,6 +181,30 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
         write(file, &document)?;
     }
     Ok(exit(&verdict))
+}
+
+/// Opens the file of a verdict. What was confined in its directory before may have left a link there, which would
+/// lead to another file of the user's, or a pipe, in which the launcher would wait for a reader. Descriptors are
+/// links by nature.
+fn verdict_at(path: &Path) -> Result<File> {
+    let descriptor = path.starts_with("/dev") || path.starts_with("/proc");
+    let flags = match descriptor {
+        true => OFlags::empty(),
+        false => OFlags::NOFOLLOW | OFlags::NONBLOCK,
+    };
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    options.custom_flags(flags.bits().cast_signed());
+    const LEFT: &str = "which a program that could write there may have left: name another file";
+    let opened = options.open(path);
+    let opened = opened.map_err(|e| match Errno::from_io_error(&e) {
+        Some(Errno::LOOP) => anyhow!("it is a symbolic link, {LEFT}"),
+        Some(Errno::NXIO) => anyhow!("it is a named pipe from which nobody reads, {LEFT}"),
+        _ => e.into(),
+    })?;
+    let waits = fcntl_getfl(&opened)? - OFlags::NONBLOCK;
+    fcntl_setfl(&opened, waits)?;
+    Ok(opened)
 }
 
 /// Puts a verdict into its file, in place of what is there.
