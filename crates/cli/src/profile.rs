@@ -143,11 +143,19 @@ impl Profile {
                 }
             }
         }
-        self.net = self.net.max(other.net);
+        self.net = wider(self.net.take(), other.net);
         self.limits.merge(other.limits);
         self.follow_exec |= other.follow_exec;
         self.allow.extend(other.allow);
         self.policy = other.policy.or(self.policy.take());
+    }
+}
+
+/// The wider network of two that may be there.
+fn wider(one: Option<NetworkArg>, other: Option<NetworkArg>) -> Option<NetworkArg> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.wider(other)),
+        (one, other) => one.or(other),
     }
 }
 
@@ -164,7 +172,7 @@ pub(crate) fn apply(typed: &mut RunArgs) -> Result<Option<PolicySource>> {
     // What is not there needs no hiding.
     let hidden = all(profile.hide)?.into_iter().filter(|path| path.exists());
     options.hide.splice(0..0, hidden);
-    options.net = options.net.max(profile.net);
+    options.net = wider(options.net.take(), profile.net);
     options.limit.insert(0, profile.limits);
     typed.allow.splice(0..0, profile.allow);
     if let Some(file) = &typed.policy {

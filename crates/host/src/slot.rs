@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use portcullis_sandbox::{Followed, Group, Observer, Root, launch_embedded};
+use portcullis_sandbox::{Followed, Group, LayerName, Missing, Observer, Root, launch_embedded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::artifact::Artifact;
@@ -72,6 +72,10 @@ impl Slot {
             control,
             theirs,
         } = self.template.start()?;
+        let mut missing = plan.not_enforced();
+        // What bounds the worker alone is not all: each job has bounds of its own.
+        let bounds = |layer: &Missing| layer.layer == LayerName::Limits.name();
+        missing.retain(|layer| !(self.template.bounds_memory() && bounds(layer)));
         let mut keeper = Keeper {
             slot: self,
             control: &control,
@@ -80,7 +84,7 @@ impl Slot {
             tenant: None,
             enforced: Arc::new(Enforced {
                 layers: plan.enforced(),
-                missing: plan.not_enforced(),
+                missing,
             }),
         };
         let template = &self.template;

@@ -58,6 +58,11 @@ impl Template {
         })
     }
 
+    /// The memory of its programs is bounded.
+    pub(crate) fn bounds_memory(&self) -> bool {
+        self.bounds.memory.is_some()
+    }
+
     /// Its filter, with the secret of one start.
     pub(crate) fn filter(&self) -> Result<ArmedFilter, portcullis_sandbox::Error> {
         self.filter.arm()

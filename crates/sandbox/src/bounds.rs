@@ -128,7 +128,11 @@ impl Bounds {
             self.groups.push((place, Some(most)));
         } else if single {
             self.resources.push((Resource::AddressSpace, most));
-            self.tell("RLIMIT_AS", ONE, format!("{detail} of address space"));
+            self.tell(
+                "RLIMIT_AS",
+                ONE,
+                format!("{detail} of address space; files in private places are not counted"),
+            );
         } else {
             return Err(no_mechanism("memory", PER_PROCESS));
         }
@@ -144,9 +148,10 @@ impl Bounds {
         });
     }
 
-    /// Whether nothing is bounded.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.layers.is_empty()
+    /// Whether all memory of the run is counted, and not that of a process alone.
+    pub(crate) fn counts_memory(&self) -> bool {
+        let mut groups = self.groups.iter();
+        groups.any(|(place, _)| place.controller == Controller::Memory)
     }
 
     /// For the verdict.

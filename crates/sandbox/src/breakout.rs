@@ -7,13 +7,14 @@
 
 use std::os::fd::AsFd as _;
 
+use portcullis_sys::namespace::Namespaces;
 use portcullis_sys::seccomp::{self, SockFilter};
 use portcullis_sys::signal::Forwarding;
 use portcullis_sys::wait::{self, Change, End};
 use portcullis_sys::{channel, process};
 
 use crate::attempt::Step;
-use crate::breakout_table::{self, Attempt};
+use crate::breakout_table::{self, Attempt, When};
 use crate::child::{COMPLAINT, LONGEST};
 use crate::confinement::{Confinement, Network};
 use crate::error::Error;
@@ -21,6 +22,7 @@ use crate::features::Features;
 use crate::layer::LayerName;
 use crate::limits::Limits;
 use crate::plan::{Mode, Plan, Spec};
+use crate::rules::Rules;
 use crate::secret::{ArmedFilter, Cookie};
 use crate::started::{For, complaint, prepare};
 use crate::witness::Witness;
@@ -72,7 +74,16 @@ pub fn prove(
     filtered: Option<&Filtered<'_>>,
 ) -> Result<Tried, Error> {
     let stage = Stage::new()?;
-    let sibling = stage.sibling(plan, plan.confinement.clone(), features)?;
+    // Each limit is tried for itself, but for that of processes, which attempts at other layers are not to break.
+    let under = |limits| {
+        let mut confinement = plan.confinement.clone();
+        confinement.limits = limits;
+        stage.sibling(plan, confinement, features)
+    };
+    let sibling = under(Limits {
+        processes: plan.confinement.limits.processes,
+        ..Limits::default()
+    })?;
     let mut tried = Tried {
         attempts: 0,
         surprises: Vec::new(),
@@ -82,6 +93,10 @@ pub fn prove(
             let came = stage.attempt(&sibling, &attempt)?;
             tried.note(&attempt, came, attempt.fails_as_it_must(came));
         }
+    }
+    for attempt in stage.attempts_at_limits(plan) {
+        let came = stage.attempt(&under(attempt.limits)?, &attempt)?;
+        tried.note(&attempt, came, attempt.fails_as_it_must(came));
     }
     if let Some(filtered) = filtered.filter(|_| plan.mode == Mode::Enforce) {
         through_filter(&stage, &sibling, filtered, &mut tried)?;
@@ -163,8 +178,12 @@ impl Stage {
         breakout_table::of_layers(&self.witness)
     }
 
-    /// The plan of a sibling: that of `plan` under `confinement`, with what attempts try to reach in it. Of the
-    /// limits only that of processes is kept: how the others end a program is no way out.
+    /// Every attempt at the limits of `plan`. That of time is not among them: it is kept by the launcher's clock.
+    pub fn attempts_at_limits(&self, plan: &Plan) -> Vec<Attempt> {
+        breakout_table::of_limits(&plan.confinement.limits, plan.bounds.counts_memory())
+    }
+
+    /// The plan of a sibling: that of `plan` under `confinement`, with what attempts try to reach in it.
     pub fn sibling(
         &self,
         plan: &Plan,
@@ -174,10 +193,6 @@ impl Stage {
         confinement.read.push(self.witness.shown().to_owned());
         confinement.hide.push(self.witness.hidden().to_owned());
         confinement.hide.push(self.witness.masked());
-        confinement.limits = Limits {
-            processes: confinement.limits.processes,
-            ..Limits::default()
-        };
         let spec = Spec {
             mode: plan.mode,
             allowed: plan.allowed,
@@ -244,26 +259,56 @@ impl Attempt {
     pub fn is_closed(&self, plan: &Plan) -> bool {
         self.layers.iter().any(|layer| match layer {
             LayerName::Network => {
-                plan.confinement.has(LayerName::Network)
-                    && plan.confinement.network != Network::Host
+                let given = &plan.confinement;
+                let closed = match given.network {
+                    Network::None | Network::Loopback => true,
+                    Network::Ports => self.port.is_some_and(|port| !given.ports.contains(&port)),
+                    Network::Host => false,
+                };
+                given.has(LayerName::Network) && closed
             }
             LayerName::Ids => plan.users.range.is_some(),
             LayerName::Landlock => {
-                let scoped = !self.scoped || plan.landlock.as_ref().is_some_and(|l| l.abi >= 6);
-                plan.landlock.is_some() && scoped
+                let enough = |rules: &Rules| match &self.landlock {
+                    When::Always => true,
+                    When::Scopes => rules.handled.scopes != 0,
+                    When::Writes(path) => !rules.allow_writing(path),
+                    When::Unprivileged => !plan.users.root || plan.namespaces != Namespaces::NONE,
+                };
+                plan.landlock.as_ref().is_some_and(enough)
             }
+            LayerName::Limits => plan.confinement.limits.bound(&self.limits),
             layer => plan.confinement.has(*layer),
         })
     }
 
     /// Whether `came` is how a layer stops it.
     pub fn fails_as_it_must(&self, came: Came) -> bool {
-        matches!(came, Came::Failed(errno) if self.stops.contains(&errno))
+        match came {
+            Came::Out => false,
+            Came::Failed(errno) => self.stops.contains(&errno),
+            Came::Killed(signal) => self.ends == Some(signal),
+        }
     }
 
-    /// `confinement` without the layers that stop it, and without what these are made of or hold up.
+    /// `confinement` without the layers that stop it, and without what these are made of or hold up. An attempt at
+    /// a limit has twice as much instead, which bounds it should it do more than it is meant to.
     pub fn control(&self, mut confinement: Confinement) -> Confinement {
-        confinement.without.extend(self.layers);
+        if self.layers == [LayerName::Limits] {
+            confinement.limits = self.limits.doubled();
+            return confinement;
+        }
+        self.without(confinement, None)
+    }
+
+    /// `confinement` in which `layer` alone stops it, of those that do.
+    pub fn against(&self, confinement: Confinement, layer: LayerName) -> Confinement {
+        self.without(confinement, Some(layer))
+    }
+
+    fn without(&self, mut confinement: Confinement, but: Option<LayerName>) -> Confinement {
+        let left_out = self.layers.iter().filter(|layer| but != Some(**layer));
+        confinement.without.extend(left_out);
         if confinement.without.contains(&LayerName::Namespaces) {
             confinement.limits = Limits::default();
             let made_of_them = [LayerName::Ids, LayerName::Filesystem, LayerName::Network];

@@ -2,13 +2,15 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use portcullis_sys::ipc;
 
 use crate::attempt::{LAST, Step};
-use crate::init::{INOTIFY_INSTANCES, PTYS};
+use crate::init::{INOTIFY_INSTANCES, PTYS, QUEUES};
 use crate::layer::LayerName::{self, Filesystem, Ids, Landlock, Namespaces, Network};
+use crate::limits::Limits;
+use crate::sockets::WAYS;
 use crate::witness::Witness;
 
 /// One way out.
@@ -21,14 +23,32 @@ pub struct Attempt {
     _memory: Vec<Box<[u8]>>,
     /// The error numbers with which it may fail.
     pub(crate) stops: &'static [i32],
+    /// The signal that may end it instead.
+    pub(crate) ends: Option<i32>,
     /// The layers each of which is enough to stop it.
     pub layers: &'static [LayerName],
-    /// Of Landlock: it takes scopes (ABI 6).
-    pub(crate) scoped: bool,
+    /// When Landlock is one of these.
+    pub(crate) landlock: When,
     /// Without the layers only root would get through.
     pub root: bool,
     /// Without the layers it gets through.
     pub controlled: bool,
+    /// Of the network: the TCP port that it connects to.
+    pub(crate) port: Option<u16>,
+    /// Of the limits: what bounds the sibling that makes it.
+    pub limits: Limits,
+}
+
+/// When Landlock stops an attempt by itself.
+#[derive(Debug)]
+pub(crate) enum When {
+    Always,
+    /// It has scopes (ABI 6).
+    Scopes,
+    /// No rule allows to write there.
+    Writes(PathBuf),
+    /// Who tries has no capability to look at every process (`may_access_mm`; seen on Linux 6.18).
+    Unprivileged,
 }
 
 /// What the steps of an attempt are made of.
@@ -110,10 +130,13 @@ pub(crate) fn of_layers(witness: &Witness) -> Vec<Attempt> {
             steps: steps(&mut memory),
             _memory: memory.0,
             stops,
+            ends: None,
             layers,
-            scoped: false,
+            landlock: When::Always,
             root: false,
             controlled: true,
+            limits: Limits::default(),
+            port: None,
         });
     };
     let launcher = u64::from(std::process::id());
@@ -179,6 +202,27 @@ pub(crate) fn of_layers(witness: &Witness) -> Vec<Attempt> {
         },
     );
     add(
+        "a pipe in the machine's /tmp is written to",
+        &[Filesystem],
+        GONE,
+        &|m| {
+            let pipe = m.path(witness.private_at("pipe"));
+            vec![open(pipe, libc::O_WRONLY | libc::O_NONBLOCK)]
+        },
+    );
+    add(
+        "a link of its own is followed out",
+        &[Filesystem, Landlock],
+        READ_ONLY,
+        &|m| {
+            let (file, link) = (m.path(witness.shown_at("file")), m.path(witness.link()));
+            vec![
+                call(libc::SYS_symlinkat, &[file, HERE, link]),
+                open(link, libc::O_WRONLY),
+            ]
+        },
+    );
+    add(
         "an abstract socket is connected",
         &[Network, Landlock],
         &[libc::ECONNREFUSED, libc::EPERM],
@@ -190,7 +234,7 @@ pub(crate) fn of_layers(witness: &Witness) -> Vec<Attempt> {
     add(
         "a port of the machine is connected",
         &[Network],
-        &[libc::ENETUNREACH, libc::ECONNREFUSED],
+        &[libc::ENETUNREACH, libc::ECONNREFUSED, libc::EACCES],
         &|m| connect(m, libc::AF_INET, &loopback(witness.port)),
     );
     add(
@@ -234,6 +278,15 @@ pub(crate) fn of_layers(witness: &Witness) -> Vec<Attempt> {
             vec![Step::Repeat(INOTIFY_INSTANCES + 1, number, [0; 6])]
         },
     );
+    if Path::new("/proc/sys/fs/mqueue").exists() {
+        add(
+            "its user's message queues are used up",
+            // For Landlock a queue is a file, in a place about which there is no rule.
+            &[Namespaces, Landlock],
+            &[libc::EMFILE, libc::EACCES],
+            &|m| queues(m, &witness.name),
+        );
+    }
     add(
         "the machine's terminals are used up",
         &[Filesystem],
@@ -261,9 +314,141 @@ pub(crate) fn of_layers(witness: &Witness) -> Vec<Attempt> {
     of_root(witness, launcher, &mut attempts);
     of_init(&mut attempts);
     for attempt in &mut attempts {
-        attempt.scoped = ["an abstract", "the launcher"]
-            .iter()
-            .any(|scope| attempt.name.starts_with(scope));
+        match attempt.name {
+            "an abstract socket is connected" | "the launcher is signalled" => {
+                attempt.landlock = When::Scopes;
+            }
+            "the launcher's environment is read" => attempt.landlock = When::Unprivileged,
+            "a file is opened to be written"
+            | "a file is made"
+            | "a link of its own is followed out" => {
+                attempt.landlock = When::Writes(witness.shown().to_owned());
+            }
+            "a port of the machine is connected" => attempt.port = Some(witness.port),
+            _ => {}
+        }
+    }
+    attempts
+}
+
+/// More message queues than half of what a user has, each without a name as soon as it is there. A queue takes its
+/// messages' bytes and a few for each message (getrlimit(2), `RLIMIT_MSGQUEUE`).
+fn queues(memory: &mut Memory, name: &str) -> Vec<Step> {
+    const MESSAGES: i64 = 10;
+    const BYTES: i64 = 8192;
+    let count = QUEUES / (MESSAGES * BYTES).unsigned_abs() + 1;
+    // `struct mq_attr`: its flags, what it holds, how long a message is, and what stands in it now.
+    let attributes = [0, MESSAGES, BYTES, 0, 0, 0, 0, 0].map(i64::to_ne_bytes);
+    let attributes = memory.bytes(attributes.as_flattened());
+    let flags = (libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC) as u64;
+    let one = |number| {
+        let name = memory.path(format!("{name}-{number}"));
+        [
+            call(libc::SYS_mq_open, &[name, flags, 0o600, attributes]),
+            call(libc::SYS_mq_unlink, &[name]),
+        ]
+    };
+    (0..count).flat_map(one).collect()
+}
+
+/// The most that an attempt at a limit takes, where the plan's own limit is wider: it shows as much, and a machine
+/// does not notice.
+const PROCESSES: u64 = 32;
+const MEMORY: u64 = 16 << 20;
+const FILES: u64 = 64;
+const FILE_SIZE: u64 = 1 << 20;
+/// What an empty file takes in memory at the least: an inode of tmpfs and its name, of about 700 and 190 bytes. It
+/// takes less than twice this.
+const EMPTY_FILE: u64 = 640;
+
+/// Every attempt at `limits`, each under one of them alone. `grouped`: memory is counted by a control group.
+pub(crate) fn of_limits(limits: &Limits, grouped: bool) -> Vec<Attempt> {
+    let mut attempts = Vec::new();
+    let mut add = |name, limits, stops, ends, steps: &dyn Fn(&mut Memory) -> Vec<Step>| {
+        let mut memory = Memory::default();
+        attempts.push(Attempt {
+            name,
+            steps: steps(&mut memory),
+            _memory: memory.0,
+            stops,
+            ends,
+            layers: &[LayerName::Limits],
+            landlock: When::Always,
+            root: false,
+            controlled: true,
+            limits,
+            port: None,
+        });
+    };
+    let none = Limits::default();
+    if let Some(most) = limits.processes {
+        let most = most.min(PROCESSES);
+        let own = Limits {
+            processes: Some(most),
+            ..none
+        };
+        add(
+            "more processes are made",
+            own,
+            &[libc::EAGAIN],
+            None,
+            &|_| vec![Step::Processes(most as u32)],
+        );
+    }
+    if let Some(most) = limits.files {
+        let most = most.min(FILES);
+        let own = Limits {
+            files: Some(most),
+            ..none
+        };
+        add("more files are opened", own, &[libc::EMFILE], None, &|m| {
+            let arguments = six(&[HERE, m.path("/"), libc::O_PATH as u64]);
+            vec![Step::Repeat(most as u32, libc::SYS_openat, arguments)]
+        });
+    }
+    if let Some(most) = limits.file_size {
+        let most = most.min(FILE_SIZE);
+        let own = Limits {
+            file_size: Some(most),
+            ..none
+        };
+        add(
+            "a longer file is written",
+            own,
+            &[libc::EFBIG],
+            Some(libc::SIGXFSZ),
+            &|m| {
+                vec![
+                    open(m.path(PRIVATE), libc::O_TMPFILE | libc::O_WRONLY),
+                    call(libc::SYS_pwrite64, &[LAST, m.bytes(&[0]), 1, most]),
+                ]
+            },
+        );
+    }
+    let Some(most) = limits.memory else {
+        return attempts;
+    };
+    let most = most.min(MEMORY);
+    let own = Limits {
+        memory: Some(most),
+        // Where a process is what is counted there is one (`Bounds::memory`).
+        processes: limits.processes.filter(|_| !grouped),
+        ..none
+    };
+    // Half as much again: what the control has room for.
+    let more = (most + most / 2) as usize;
+    let (stops, ends) = (&[libc::ENOMEM], Some(libc::SIGKILL));
+    add("more memory is used", own, stops, ends, &|_| {
+        vec![Step::Memory(more)]
+    });
+    if grouped {
+        add("pipes are filled with more", own, stops, ends, &|_| {
+            vec![Step::Pipes(more)]
+        });
+        add("files take more without content", own, stops, ends, &|m| {
+            let place = open(m.path(PRIVATE), libc::O_RDONLY | libc::O_DIRECTORY);
+            vec![place, Step::Files((most / EMPTY_FILE + 1) as u32)]
+        });
     }
     attempts
 }
@@ -277,10 +462,13 @@ fn of_root(witness: &Witness, launcher: u64, attempts: &mut Vec<Attempt>) {
             steps: steps(&mut memory),
             _memory: memory.0,
             stops,
+            ends: None,
             layers,
-            scoped: false,
+            landlock: When::Always,
             root: true,
             controlled: true,
+            limits: Limits::default(),
+            port: None,
         });
     };
     const OUTSIDE: &[i32] = &[libc::ENOENT, libc::EACCES, libc::EPERM];
@@ -401,10 +589,13 @@ fn of_init(attempts: &mut Vec<Attempt>) {
             steps: steps(&mut memory),
             _memory: memory.0,
             stops: DENIED,
+            ends: None,
             layers: &[Namespaces],
-            scoped: false,
+            landlock: When::Always,
             root: false,
             controlled: false,
+            limits: Limits::default(),
+            port: None,
         });
     };
     add("its init is traced", &|_| {
@@ -443,10 +634,13 @@ pub(crate) fn of_filter() -> Vec<Attempt> {
             steps: vec![step],
             _memory: Vec::new(),
             stops: &[],
+            ends: None,
             layers: &[],
-            scoped: false,
+            landlock: When::Always,
             root: false,
             controlled: true,
+            limits: Limits::default(),
+            port: None,
         });
     };
     // Where a pointer is asked for there is none: what the kernel lets in fails there. The last two are TIOCSTI
@@ -527,6 +721,13 @@ pub(crate) fn of_filter() -> Vec<Attempt> {
         "the kernel's ciphers are asked",
         call(libc::SYS_socket, &[libc::AF_ALG as u64, stream, 0]),
     );
+    let native = portcullis_abi::Arch::NATIVE;
+    for (name, call, arguments) in WAYS {
+        // What is a ring is above.
+        if let Some(number) = native.number(call).filter(|_| call != "io_uring_setup") {
+            add(name, Step::Call(number.0.into(), arguments));
+        }
+    }
     add(
         "its terminal is typed into",
         call(libc::SYS_ioctl, &[0, 0x5412, NOWHERE]),
@@ -561,7 +762,8 @@ impl Attempt {
             ),
             #[cfg(target_arch = "x86_64")]
             Some(Step::Int80(number)) => (0x4000_0003, *number, [0; 6]),
-            None => (NATIVE, u32::MAX, [0; 6]),
+            // Of the layers alone.
+            _ => (NATIVE, u32::MAX, [0; 6]),
         }
     }
 }

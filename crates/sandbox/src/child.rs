@@ -356,6 +356,9 @@ fn restrict(rules: &Rules, audited: bool) -> Result<(), Error> {
         };
         landlock::allow(ruleset.as_fd(), place.as_fd(), *access)?;
     }
+    for port in &rules.ports {
+        landlock::allow_connect(ruleset.as_fd(), *port)?;
+    }
     for (descriptor, access) in &rules.descriptors {
         // SAFETY: 0, 1 and 2, which were found open and stay so until the exec.
         let descriptor = unsafe { BorrowedFd::borrow_raw(*descriptor) };

@@ -30,6 +30,8 @@ pub struct Confinement {
     pub runtime: Option<PathBuf>,
     /// The network.
     pub network: Network,
+    /// Of [`Network::Ports`]: those to which it may connect.
+    pub ports: Vec<u16>,
     /// Bounds on what it consumes.
     pub limits: Limits,
 }
@@ -42,6 +44,9 @@ pub enum Network {
     None,
     /// A loopback device of its own.
     Loopback,
+    /// Of the machine's, connections by TCP to some ports, at every address, and nothing else. The filter has to stop
+    /// what Landlock does not see: its policy is one of [`Network::narrow`].
+    Ports,
     /// The machine's.
     Host,
 }
@@ -68,6 +73,7 @@ impl Confinement {
             homes: Vec::new(),
             runtime: None,
             network: Network::None,
+            ports: Vec::new(),
             limits: Limits::default(),
         }
     }

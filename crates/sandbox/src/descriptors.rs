@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
-use portcullis_sys::process;
+use portcullis_sys::{channel, process};
 use rustix::fs::{FileType, Mode, OFlags};
 
 use crate::error::Error;
@@ -27,6 +27,28 @@ pub(crate) fn of_program(
         }
     }
     Ok(found)
+}
+
+/// Refuses sockets that could reach another machine, whatever they may be connected to afterwards: Landlock looks at
+/// those of TCP alone.
+pub(crate) fn refuse_sockets(keep: &[i32], standard: &[Option<OwnedFd>; 3]) -> Result<(), Error> {
+    let given = (0..).zip(standard);
+    let given =
+        given.map(|(number, given)| (number, given.as_ref().map_or(number, AsRawFd::as_raw_fd)));
+    for (number, own) in given.chain(keep.iter().map(|number| (*number, *number))) {
+        refuse_socket(number, own)?;
+    }
+    Ok(())
+}
+
+/// The same of `own`, which the program has as `number`.
+pub(crate) fn refuse_socket(number: i32, own: i32) -> Result<(), Error> {
+    match channel::family(own) {
+        Some(family) if family != libc::AF_UNIX => Err(Error::Invalid(format!(
+            "descriptor {number} is a socket of a network, for which rules about ports do not hold; give the program a pipe"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Opens root's pipes among the standard descriptors to every user: programs open them again by their names

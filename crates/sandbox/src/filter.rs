@@ -6,6 +6,7 @@ use portcullis_sys::seccomp::SockFilter;
 
 use crate::error::Error;
 use crate::secret::{ArmedFilter, Cookie};
+use crate::sockets;
 
 /// A policy as a filter: compiled and proved once, filled and proved again for each start.
 ///
@@ -66,6 +67,6 @@ impl ArmedFilter {
             jf: i.jf,
             k: i.k,
         }));
-        ArmedFilter::new(filter, cookie)
+        Ok(ArmedFilter::new(filter, cookie)?.leaving(sockets::around(policy)))
     }
 }

@@ -9,6 +9,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
+use portcullis_sys::limit::{self, Resource};
 use portcullis_sys::mount::{self, Attributes};
 use portcullis_sys::namespace::{self, Namespaces};
 use portcullis_sys::{Error, channel, ipc, process, wait};
@@ -78,6 +79,8 @@ fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
 
 /// How many inotify instances a program may have: a user has 128 in all by default (inotify(7)).
 pub(crate) const INOTIFY_INSTANCES: u32 = 64;
+/// Bytes of POSIX message queues; a user has 819200 by default (getrlimit(2)).
+pub(crate) const QUEUES: u64 = 400 << 10;
 /// How many terminals of its own; the machine has 4096 (`kernel.pty.max`).
 pub(crate) const PTYS: u32 = 256;
 
@@ -89,6 +92,7 @@ fn bound() -> Result<(), Error> {
         Err(e) if e.errno() == libc::ENOENT => {}
         other => other?,
     }
+    limit::set(Resource::MessageQueues, QUEUES)?;
     ipc::leave_session()
 }
 

@@ -44,6 +44,7 @@ mod reader;
 mod relay;
 mod rules;
 mod secret;
+mod sockets;
 mod standard;
 mod started;
 mod subids;

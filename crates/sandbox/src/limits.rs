@@ -28,6 +28,50 @@ impl Limits {
         *self == Limits::default()
     }
 
+    /// Whether all that `other` bounds is bounded by as little.
+    pub(crate) fn bound(&self, other: &Limits) -> bool {
+        fn within<T: Ord>(own: Option<T>, other: Option<T>) -> bool {
+            other.is_none_or(|other| own.is_some_and(|own| own <= other))
+        }
+        within(self.cpu, other.cpu)
+            && within(self.wall, other.wall)
+            && within(self.memory, other.memory)
+            && within(self.processes, other.processes)
+            && within(self.files, other.files)
+            && within(self.file_size, other.file_size)
+            && within(self.output, other.output)
+    }
+
+    /// Twice as much of everything that is bounded.
+    pub(crate) fn doubled(&self) -> Limits {
+        let time = |own: Option<Duration>| own.map(|own| own.saturating_mul(2));
+        let count = |own: Option<u64>| own.map(|own| own.saturating_mul(2));
+        Limits {
+            cpu: time(self.cpu),
+            wall: time(self.wall),
+            memory: count(self.memory),
+            processes: count(self.processes),
+            files: count(self.files),
+            file_size: count(self.file_size),
+            output: count(self.output),
+        }
+    }
+
+    /// What is not bounded, by its names.
+    pub(crate) fn unbounded(&self) -> Vec<&'static str> {
+        let bounded = [
+            ("cpu", self.cpu.is_some()),
+            ("wall", self.wall.is_some()),
+            ("memory", self.memory.is_some()),
+            ("processes", self.processes.is_some()),
+            ("files", self.files.is_some()),
+            ("file-size", self.file_size.is_some()),
+            ("output", self.output.is_some()),
+        ];
+        let unbounded = bounded.into_iter().filter(|(_, bounded)| !bounded);
+        unbounded.map(|(name, _)| name).collect()
+    }
+
     /// Takes over what `other` bounds.
     pub fn merge(&mut self, other: Limits) {
         self.cpu = other.cpu.or(self.cpu);

@@ -136,6 +136,10 @@ impl Plan {
         let Wish::Reach(address) = wish else {
             return Says::Nothing;
         };
+        if self.has_ports() {
+            // Which port it is decides.
+            return Says::Unknown;
+        }
         if !self.namespaces.has(Namespaces::NET) {
             return Says::Nothing;
         }

@@ -16,7 +16,7 @@ use crate::identity::Program;
 use crate::layer::LayerName;
 use crate::mapped::{MappedFile, Unlisted};
 use crate::modules::{Directory, Modules};
-use crate::rules::Rules;
+use crate::rules::{PORTS, Rules};
 use crate::users::Users;
 use crate::verdict::{Layer, Missing};
 use crate::view::{Shown, View};
@@ -138,10 +138,18 @@ impl Plan {
         let descriptors = descriptors::of_program(&spec.keep, &spec.standard, mounts)?;
         let landlock = match &view {
             Some(view) if confinement.has(LayerName::Landlock) => {
-                Some(Rules::new(view, features.landlock()?, &descriptors))
+                let rules = Rules::new(view, features.landlock()?, &descriptors);
+                Some(match confinement.network {
+                    Network::Ports => rules.with_ports(&confinement.ports),
+                    _ => rules,
+                })
             }
             _ => None,
         };
+        if confinement.network == Network::Ports {
+            ports(&confinement, spec.mode, features)?;
+            descriptors::refuse_sockets(&spec.keep, &spec.standard)?;
+        }
         Ok(Plan {
             bounds: Bounds::new(&confinement, &users, namespaces)?,
             confinement,
@@ -246,8 +254,19 @@ impl Plan {
         let network = match self.confinement.network {
             Network::None => "none",
             Network::Loopback => "a loopback device of its own",
-            Network::Host => "",
+            Network::Ports | Network::Host => "",
         };
+        if self.has_ports() {
+            layers.push(Layer {
+                layer: LayerName::Network.name(),
+                mechanism: "landlock, and kinds of sockets by seccomp",
+                scope: ALL,
+                detail: format!(
+                    "the machine's, TCP connections to the ports {:?} alone",
+                    self.confinement.ports
+                ),
+            });
+        }
         if self.namespaces.has(Namespaces::NET) {
             layers.push(Layer {
                 layer: LayerName::Network.name(),
@@ -277,6 +296,11 @@ impl Plan {
         self.mounted().map_or(as_it_is, |view| view.shown(path))
     }
 
+    /// It may connect to some ports, and do nothing else with the machine's network.
+    pub(crate) fn has_ports(&self) -> bool {
+        self.confinement.network == Network::Ports
+    }
+
     /// What is mounted for the program.
     pub(crate) fn mounted(&self) -> Option<&View> {
         let view = self.view.as_ref();
@@ -294,13 +318,14 @@ impl Plan {
             });
         }
         for layer in LayerName::ALL {
+            let unbounded = self.confinement.limits.unbounded();
+            let limits = format!("not bounded: {} (--limit)", unbounded.join(", "));
             let (reason, surprises) = match layer {
                 // Nobody else has more than his own id.
                 LayerName::Ids if !self.users.root => continue,
                 _ if !self.confinement.has(layer) => ("left out (--allow-insecure)", true),
-                LayerName::Limits if self.bounds.is_empty() => {
-                    ("none was asked for (--limit)", false)
-                }
+                LayerName::Limits if unbounded.is_empty() => continue,
+                LayerName::Limits => (limits.as_str(), false),
                 LayerName::Network if self.confinement.network == Network::Host => {
                     ("--net shares the machine's", false)
                 }
@@ -351,9 +376,30 @@ impl fmt::Display for Plan {
     }
 }
 
+/// Rules about ports are kept by Landlock, and by a filter for what that does not see.
+fn ports(wanted: &Confinement, mode: Mode, features: &Features) -> Result<(), Error> {
+    let refuse = |reason: &str| {
+        Err(Error::Layer {
+            layer: LayerName::Network,
+            reason: format!("rules about ports {reason}"),
+            help: String::new(),
+        })
+    };
+    match wanted {
+        _ if !wanted.has(LayerName::Network) => Err(Error::Invalid(
+            "rules about ports are asked for and left out at the same time".to_owned(),
+        )),
+        _ if mode == Mode::Observe => refuse("need the filter, which observing leaves out"),
+        _ if !wanted.has(LayerName::Landlock) => refuse("are made of Landlock, which was left out"),
+        _ if features.landlock()? < PORTS => refuse("need Linux 6.7 (Landlock ABI 4)"),
+        _ => Ok(()),
+    }
+}
+
 /// The namespaces that `wanted` needs, or why that cannot be.
 fn namespaces(wanted: &Confinement, users: &Users) -> Result<Namespaces, Error> {
-    let network = wanted.has(LayerName::Network) && wanted.network != Network::Host;
+    let apart = [Network::None, Network::Loopback].contains(&wanted.network);
+    let network = wanted.has(LayerName::Network) && apart;
     if !wanted.has(LayerName::Namespaces) {
         let needs = [
             (users.range.is_some(), LayerName::Ids),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use portcullis_sys::limit::Resource;
 use portcullis_sys::{channel, process};
 
 use crate::command::following;
-use crate::descriptors::open_pipe;
+use crate::descriptors::{open_pipe, refuse_socket};
 use crate::error::Error;
 use crate::job::{Job, Running};
 use crate::launch::{Observer, judge, let_go, until_exec};
@@ -61,6 +61,8 @@ struct Parked<R> {
     program: OwnedFd,
     /// The first of its processes.
     first: OwnedFd,
+    /// There are rules about ports.
+    ports: bool,
     /// When its job was sent.
     began: Arc<Mutex<Option<Instant>>>,
     verdict: mpsc::Receiver<Result<Verdict<R>, Error>>,
@@ -129,8 +131,15 @@ impl<R: Send + 'static> Pool<R> {
         let given = all(given)?;
         standard::refuse_places(&given)?;
         given.iter().for_each(|given| open_pipe(given.as_fd()));
+        let refuse_sockets = || {
+            let mut all = (0..).zip(&given);
+            all.try_for_each(|(number, given)| refuse_socket(number, given.as_raw_fd()))
+        };
         let mut state = self.shared.lock();
         loop {
+            if state.parked.front().is_some_and(|parked| parked.ports) {
+                refuse_sockets()?;
+            }
             let Some(parked) = state.parked.pop_front() else {
                 if let Some(failure) = self.shared.failure(&mut state) {
                     return Err(failure);
@@ -297,6 +306,7 @@ fn park<R>(plan: &Plan, filter: ArmedFilter) -> Result<Made<R>, Error> {
         hears,
         program,
         first,
+        ports: plan.has_ports(),
         began: Arc::default(),
         verdict,
     };

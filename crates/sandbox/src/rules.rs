@@ -18,6 +18,8 @@ pub(crate) struct Rules {
     pub(crate) paths: Vec<(CString, FileAccess)>,
     /// Standard descriptors, which a program may open again by name (`/dev/stdout`).
     pub(crate) descriptors: Vec<(i32, FileAccess)>,
+    /// TCP ports to which it may connect, where the network is handled.
+    pub(crate) ports: Vec<u16>,
 }
 
 /// `LANDLOCK_ACCESS_FS_*` of `linux/landlock.h`.
@@ -32,6 +34,8 @@ pub(crate) const SCOPES: u64 = 3;
 
 /// `LANDLOCK_ACCESS_NET_BIND_TCP` and `LANDLOCK_ACCESS_NET_CONNECT_TCP`.
 const NET: u64 = 3;
+/// The first ABI that has them.
+pub(crate) const PORTS: u32 = 4;
 
 /// The newest ABI whose accesses are handled here: newer kernels do what they do for this one.
 pub(crate) const NEWEST: u32 = 7;
@@ -91,7 +95,15 @@ impl Rules {
             },
             descriptors: descriptors.collect(),
             paths,
+            ports: Vec::new(),
         }
+    }
+
+    /// The same for who may bind no TCP port, and connect to these alone.
+    pub(crate) fn with_ports(mut self, ports: &[u16]) -> Rules {
+        self.handled.net = NET;
+        self.ports = ports.to_owned();
+        self
     }
 }
 
@@ -115,11 +127,12 @@ impl Rules {
             abi,
             handled: Handled {
                 files: files(abi),
-                net: if abi >= 4 { NET } else { 0 },
+                net: if abi >= PORTS { NET } else { 0 },
                 scopes: if abi >= 6 { SCOPES } else { 0 },
             },
             paths: Vec::new(),
             descriptors: Vec::new(),
+            ports: Vec::new(),
         }
     }
 

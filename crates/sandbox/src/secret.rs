@@ -58,6 +58,7 @@ impl Drop for Cookie {
 pub struct ArmedFilter {
     instructions: Vec<SockFilter>,
     cookie: Cookie,
+    around_ports: Option<&'static str>,
 }
 
 impl ArmedFilter {
@@ -66,6 +67,7 @@ impl ArmedFilter {
         let armed = ArmedFilter {
             instructions,
             cookie,
+            around_ports: Some("what it answers was not proved"),
         };
         if armed.instructions.is_empty() || armed.instructions.len() > MAX_INSTRUCTIONS {
             return Err(Error::Invalid(format!(
@@ -74,6 +76,17 @@ impl ArmedFilter {
             )));
         }
         Ok(armed)
+    }
+
+    /// The same of a policy that was proved to be what it says, and leaves this way around rules about ports open.
+    pub(crate) fn leaving(self, around_ports: Option<&'static str>) -> ArmedFilter {
+        let mut filter = self;
+        filter.around_ports = around_ports;
+        filter
+    }
+
+    pub(crate) fn around_ports(&self) -> Option<&'static str> {
+        self.around_ports
     }
 
     /// How many instructions it has.

@@ -32,6 +32,7 @@ use crate::proof;
 use crate::relay::Relay;
 use crate::rules::Rules;
 use crate::secret::{ArmedFilter, Cookie};
+use crate::sockets;
 use crate::trees;
 
 /// Makes what `plan` says without executing the program: whether this machine can give it. Namespaces, mounts
@@ -43,7 +44,7 @@ pub fn rehearse(plan: &Plan) -> Result<(), Error> {
         k: seccomp::RET_ALLOW,
         ..SockFilter::default()
     }];
-    let filter = || ArmedFilter::new(instructions, Cookie::random()?);
+    let filter = || Ok::<_, Error>(ArmedFilter::new(instructions, Cookie::random()?)?.leaving(None));
     let forwarding = Forwarding::install()?;
     let started = prepare(plan, filter, For::Command(&forwarding), None)?;
     seize(plan, started.pid)
@@ -235,6 +236,9 @@ pub(crate) fn prepare<L: Into<Last>>(
     }
     // The child has its mounts to make meanwhile. Here the filter is wiped at once.
     let Last { filter, audited } = last()?.into();
+    if attempt.is_none() {
+        sockets::hold(plan, &filter)?;
+    }
     let audited = audited && plan.landlock.as_ref().is_some_and(Rules::can_be_audited);
     started.handed.give(&filter, audited);
     drop(filter);

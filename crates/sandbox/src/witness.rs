@@ -4,6 +4,7 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use portcullis_sys::ipc::{self, Key, Queue};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 
 use crate::error::Error;
 
@@ -29,6 +31,7 @@ pub(crate) struct Witness {
     _pathname: UnixListener,
     _abstract: UnixListener,
     _tcp: TcpListener,
+    _pipe: OwnedFd,
 }
 
 impl Witness {
@@ -44,6 +47,7 @@ impl Witness {
         };
         // What a launcher of the same number left behind when it was killed.
         let _ = fs::remove_dir_all(&directory);
+        let _ = fs::remove_file(directory.with_extension("link"));
         make(&directory, name).map_err(failed)
     }
 
@@ -82,9 +86,14 @@ impl Witness {
         &self.shared
     }
 
+    /// Where there is nothing, in a directory in which everybody can make something.
+    pub(crate) fn link(&self) -> PathBuf {
+        self.directory.with_extension("link")
+    }
+
     /// Removes what an attempt made that got through.
     pub(crate) fn renew(&self) -> Result<(), Error> {
-        for path in [self.shown_at("new"), self.private_at("new")] {
+        for path in [self.shown_at("new"), self.private_at("new"), self.link()] {
             match fs::remove_file(&path) {
                 Err(reason) if reason.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::Read { path, reason });
@@ -121,6 +130,11 @@ fn make(directory: &Path, name: String) -> io::Result<Witness> {
     let address = SocketAddr::from_abstract_name(&name)?;
     let pathname = UnixListener::bind(private.join("socket"))?;
     fs::set_permissions(private.join("socket"), Permissions::from_mode(0o777))?;
+    let pipe = private.join("pipe");
+    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::empty(), 0)?;
+    fs::set_permissions(&pipe, Permissions::from_mode(0o777))?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let pipe = rustix::fs::open(&pipe, flags, Mode::empty())?;
     // By its number: a text would bring the lookup of names.
     let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(Witness {
@@ -135,6 +149,7 @@ fn make(directory: &Path, name: String) -> io::Result<Witness> {
         _pathname: pathname,
         _abstract: UnixListener::bind_addr(&address)?,
         _tcp: tcp,
+        _pipe: pipe,
         directory: directory.to_owned(),
         shown,
         hidden,
@@ -148,5 +163,6 @@ impl Drop for Witness {
         // What cannot be removed is found, and removed, by the next of its name.
         let _ = fs::remove_dir_all(&self.directory);
         let _ = fs::remove_file(&self.shared);
+        let _ = fs::remove_file(self.link());
     }
 }

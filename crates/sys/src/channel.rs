@@ -31,6 +31,23 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Error> {
     Ok((hears, other))
 }
 
+/// The family of the socket that `descriptor` is open for; nothing where it is no socket, or closed.
+pub fn family(descriptor: i32) -> Option<i32> {
+    let mut family: libc::c_int = 0;
+    let mut length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the kernel writes one integer and its length.
+    let value = unsafe {
+        libc::getsockopt(
+            descriptor,
+            libc::SOL_SOCKET,
+            libc::SO_DOMAIN,
+            (&raw mut family).cast(),
+            &raw mut length,
+        )
+    };
+    (value == 0).then_some(family)
+}
+
 /// The next message: its length (0 when the other end is closed) and the number of the process that sent it,
 /// as it is in the caller's namespace (unix(7)).
 pub fn hear(from: BorrowedFd<'_>, into: &mut [u8]) -> Result<(usize, i32), Error> {

@@ -29,6 +29,9 @@ pub struct Handled {
 
 const CREATE_RULESET_VERSION: u32 = 1;
 const RULE_PATH_BENEATH: u32 = 1;
+const RULE_NET_PORT: u32 = 2;
+/// `LANDLOCK_ACCESS_NET_CONNECT_TCP`.
+const CONNECT_TCP: NetAccess = 1 << 1;
 
 /// The newest ABI that the kernel knows; an error when it has no Landlock (ENOSYS) or it is not switched on
 /// (EOPNOTSUPP).
@@ -90,6 +93,23 @@ pub fn allow(
             ruleset.as_raw_fd(),
             RULE_PATH_BENEATH,
             &raw const rule,
+            0,
+        )
+    };
+    check("landlock_add_rule", value).map(drop)
+}
+
+/// Allows to connect to `port` by TCP (ABI 4). May be called by a child before its exec.
+pub fn allow_connect(ruleset: BorrowedFd<'_>, port: u16) -> Result<(), Error> {
+    // `struct landlock_net_port_attr`: accesses, and the port as a number of 64 bits.
+    let rule = [CONNECT_TCP, u64::from(port)];
+    // SAFETY: the structure of this type of rule, which lives.
+    let value = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_add_rule,
+            ruleset.as_raw_fd(),
+            RULE_NET_PORT,
+            rule.as_ptr(),
             0,
         )
     };

@@ -12,6 +12,8 @@ pub enum Resource {
     Cpu,
     /// `RLIMIT_FSIZE`, in bytes.
     FileSize,
+    /// `RLIMIT_MSGQUEUE`: bytes of the user's POSIX message queues, in the user namespace from Linux 5.14 on.
+    MessageQueues,
     /// `RLIMIT_NOFILE`: one more than the highest descriptor.
     Files,
     /// `RLIMIT_NPROC`: tasks of the user in the user namespace.
@@ -25,6 +27,7 @@ pub fn set(resource: Resource, most: u64) -> Result<(), Error> {
         Resource::AddressSpace => libc::RLIMIT_AS,
         Resource::Cpu => libc::RLIMIT_CPU,
         Resource::FileSize => libc::RLIMIT_FSIZE,
+        Resource::MessageQueues => libc::RLIMIT_MSGQUEUE,
         Resource::Files => libc::RLIMIT_NOFILE,
         Resource::Processes => libc::RLIMIT_NPROC,
     };

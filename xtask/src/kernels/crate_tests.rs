@@ -54,6 +54,8 @@ const NEEDS: &[(&str, Feature)] = &[
     ("it::pool::", Feature::MountSetattr),
     ("it::pool::", Feature::Landlock),
     ("it::pool::", Feature::Userns),
+    ("it::ports::", Feature::MountSetattr),
+    ("it::ports::", Feature::Userns),
     ("it::confined::", Feature::MountSetattr),
     ("it::confined::", Feature::Landlock),
     ("it::confined::", Feature::Userns),
@@ -111,7 +113,19 @@ const NEEDS: &[(&str, Feature)] = &[
 const ALIKE: &[&str] = &[
     "it::breakout::",
     "it::faults::a_storm_of_signals_disturbs_no_launch",
+    "it::faults::nothing_is_left_of_a_launch_that_lacks_something",
+    "it::faults::nothing_is_left_of_a_launcher_that_is_stopped_and_killed",
 ];
+
+/// The same of a level that is not the first.
+const LEVELS: &[(&str, Need)] = &[(
+    "it::ports::",
+    // Rules about TCP ports.
+    Need {
+        feature: Feature::Landlock,
+        level: 4,
+    },
+)];
 
 /// Adds the tests of an architecture, and what they read.
 pub(crate) fn provide(arch: Arch, files: &mut Files) -> Result<()> {
@@ -242,12 +256,18 @@ fn one(program: &str, prefix: &str, test: &str) -> Case {
 }
 
 fn needs(prefix: &str, test: &str) -> Vec<Need> {
-    let of = |(name, _): &&(&str, Feature)| match name.strip_prefix(prefix) {
+    let of = |name: &str| match name.strip_prefix(prefix) {
         Some(file) if file.ends_with("::") => test.starts_with(file),
         name => name == Some(test),
     };
-    let needs = NEEDS.iter().filter(of);
-    needs.map(|(_, feature)| Need::from(*feature)).collect()
+    let needs = NEEDS
+        .iter()
+        .map(|(name, feature)| (*name, Need::from(*feature)));
+    let needs = needs.chain(LEVELS.iter().copied());
+    needs
+        .filter(|(name, _)| of(name))
+        .map(|(_, need)| need)
+        .collect()
 }
 
 /// One test ran and passed: none that was ignored, filtered out or misnamed looks like this.

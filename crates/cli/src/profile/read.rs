@@ -128,12 +128,11 @@ fn paths(top: Section<'_>, key: &str) -> Result<Vec<PathBuf>, Mistake> {
 }
 
 fn net(top: Section<'_>) -> Result<Option<NetworkArg>, Mistake> {
-    let net = top.text("net")?.map(|(text, word)| match text {
-        "host" => Ok(NetworkArg::Host),
-        "loopback" => Ok(NetworkArg::Loopback),
-        _ => Err(word.mistake("`net` is \"host\" or \"loopback\"; without it there is none")),
-    });
-    net.transpose()
+    let read = |(text, word): (&str, Word<'_>)| {
+        let net: Result<NetworkArg, String> = text.parse();
+        net.map_err(|why| word.mistake(why))
+    };
+    top.text("net")?.map(read).transpose()
 }
 
 fn limits(top: Section<'_>) -> Result<Limits, Mistake> {

@@ -7,7 +7,6 @@ use portcullis_sandbox::Limits;
 
 use super::read::{SCHEMA, VERSION};
 use super::{PolicySource, Profile};
-use crate::args::NetworkArg;
 
 /// The text that means `profile`.
 pub(crate) fn write(profile: &Profile) -> String {
@@ -34,10 +33,8 @@ pub(crate) fn write(profile: &Profile) -> String {
     if profile.follow_exec {
         line("follow-exec", "true".to_owned());
     }
-    match profile.net {
-        Some(NetworkArg::Host) => line("net", quoted("host")),
-        Some(NetworkArg::Loopback) => line("net", quoted("loopback")),
-        None => {}
+    if let Some(net) = &profile.net {
+        line("net", quoted(&net.to_string()));
     }
     let limits = limits(&profile.limits);
     if !limits.is_empty() {

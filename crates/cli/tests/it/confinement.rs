@@ -67,6 +67,51 @@ fn a_verdict_is_not_where_the_program_writes() {
     assert!(!place.at("new").exists());
 }
 
+/// A program that may write a tree leaves traps there for what is written there after it.
+#[test]
+fn a_verdict_goes_through_no_link_and_waits_for_no_reader() {
+    let place = Place::new();
+    let program = writer(&place);
+    fs::create_dir(place.at("data")).unwrap();
+    fs::write(place.at("mine"), "mine").unwrap();
+    std::os::unix::fs::symlink(place.at("mine"), place.at("data/link")).unwrap();
+    let pipe = place.at("data/pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    for (trap, told) in [("data/link", "symbolic link"), ("data/pipe", "named pipe")] {
+        let words = [
+            "run",
+            "--verdict",
+            trap,
+            "--",
+            &program,
+            "/dev/null",
+            "text",
+        ];
+        let done = place.portcullis(&words).expect(125);
+        assert!(done.stderr.contains(told), "{}", done.stderr);
+    }
+    assert_eq!(fs::read_to_string(place.at("mine")).unwrap(), "mine");
+    let words = [
+        "run",
+        "--verdict",
+        "data/verdict",
+        "--",
+        &program,
+        "/dev/null",
+        "text",
+    ];
+    place.portcullis(&words).expect(0);
+    let verdict = fs::read(place.at("data/verdict")).unwrap();
+    let verdict: Value = serde_json::from_slice(&verdict).unwrap();
+    assert_eq!(verdict["outcome"], "exited");
+    // Nothing bounds it, and that is told.
+    let missing = verdict["not_enforced"].as_array().unwrap();
+    assert_eq!(missing[0]["layer"], "limits");
+    let reason = missing[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("memory, processes"), "{reason}");
+}
+
 #[test]
 fn the_cache_is_hidden_even_in_a_tree_that_is_written() {
     let place = Place::new();
@@ -123,6 +168,10 @@ fn ways_out_are_tried_before_the_start() {
     let words = ["run", "--prove", "--", &program, "/dev/shm/new", "text"];
     let done = place.portcullis(&words).expect(0);
     assert!(done.stderr.contains("none leads out"), "{}", done.stderr);
+    let limited = [&["run", "--limit", "files=99,file-size=1M"], &words[1..]].concat();
+    let more = place.portcullis(&limited).expect(0);
+    assert!(more.stderr.contains("none leads out"), "{}", more.stderr);
+    assert_ne!(done.stderr, more.stderr);
 }
 
 #[test]
@@ -269,4 +318,70 @@ fn without_namespaces_a_program_is_refused_and_the_cause_is_told() {
     assert_eq!(document["default"], false);
     fits_schema(&document);
     under(&["doctor", "--level", "full"]).expect(1);
+}
+
+/// Connects by TCP to the port that it is told, or sends it a datagram; tells the number of the error.
+const CONNECTS: &str = r#"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+int main(int argc, char **argv) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1])),
+                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  int made = socket(AF_INET, argc > 2 ? SOCK_DGRAM : SOCK_STREAM, 0);
+  return made < 0 || connect(made, (struct sockaddr *)&to, sizeof to) ? errno : 0;
+}
+"#;
+
+#[test]
+fn one_port_is_given_and_others_are_denied_and_told() {
+    let place = Place::new();
+    let program = place.compile("connects", CONNECTS, &["-static"]);
+    let program = program.display().to_string();
+    let listen = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (given, other) = (listen(), listen());
+    let port = |listens: &std::net::TcpListener| listens.local_addr().unwrap().port().to_string();
+    let [given, other] = [port(&given), port(&other)];
+    let net = format!("tcp-connect={given}");
+    let refused = rustix::io::Errno::ACCESS.raw_os_error();
+    let run = |words: &[&str]| {
+        let run = [
+            "run",
+            "--net",
+            &net,
+            "--verdict",
+            "verdict.json",
+            "--",
+            &program,
+        ];
+        place.portcullis(&[&run, words].concat())
+    };
+    run(&[&given]).expect(0);
+    let verdict: Value =
+        serde_json::from_slice(&fs::read(place.at("verdict.json")).unwrap()).unwrap();
+    let layers = verdict["enforced"].as_array().unwrap();
+    let network = layers
+        .iter()
+        .find(|layer| layer["layer"] == "network")
+        .unwrap();
+    assert!(
+        network["detail"].as_str().unwrap().contains(&given),
+        "{network}"
+    );
+    run(&[&other]).expect(refused);
+    let done = run(&[&given, "datagram"]).expect(refused);
+    assert!(done.stderr.contains("denied: socket"), "{}", done.stderr);
+    for (net, told) in [
+        ("tcp-bind=80", "listen"),
+        ("tcp-connect=example.org:80", "hosts"),
+    ] {
+        let words = ["run", "--net", net, "--", &program, &given];
+        let done = place.portcullis(&words).expect(2);
+        assert!(done.stderr.contains(told), "{}", done.stderr);
+    }
+    let words = ["run", "--prove", "--net", &net, "--", &program, &given];
+    let done = place.portcullis(&words).expect(0);
+    assert!(done.stderr.contains("none leads out"), "{}", done.stderr);
 }

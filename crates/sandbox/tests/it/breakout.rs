@@ -8,6 +8,7 @@ use portcullis_sandbox::{
     Plan, Program, Stage, prove,
 };
 
+use crate::confined::can_group;
 use crate::filter::{Denied, number};
 use crate::harness::{self, Case, build};
 
@@ -39,9 +40,49 @@ pub(crate) fn try_all(program: &Path) {
                 wrong.push(format!("control of {:?}: {control:?}", attempt.name));
             }
         }
+        // Each of the layers is enough, where it can be had without the others.
+        for layer in attempt.layers {
+            let alone = attempt.against(confined.clone(), *layer);
+            let alone = if alone.has(*layer) {
+                sibling(alone)
+            } else {
+                continue;
+            };
+            let came = stage.attempt(&alone, &attempt).unwrap();
+            if attempt.is_closed(&alone) && !attempt.fails_as_it_must(came) {
+                wrong.push(format!("{:?} against {layer}: {came:?}", attempt.name));
+            }
+        }
         let came = stage.attempt(&closed, &attempt).unwrap();
         if !attempt.is_closed(&closed) || !attempt.fails_as_it_must(came) {
             wrong.push(format!("{:?}: {came:?}", attempt.name));
+        }
+    }
+    for limits in ["processes=20", "files=20", "file-size=4K", "memory=64M"] {
+        let mut bounded = confined.clone();
+        bounded.limits = limits.parse().unwrap();
+        let given = match plan(program, bounded.clone()) {
+            Err(Error::Layer { layer, .. }) => {
+                assert_eq!(layer, LayerName::Limits);
+                assert!(!can_group(limits), "{limits}");
+                continue;
+            }
+            given => given.unwrap(),
+        };
+        let attempts = stage.attempts_at_limits(&given);
+        assert!(!attempts.is_empty(), "{limits}");
+        for attempt in attempts {
+            let open = sibling(attempt.control(bounded.clone()));
+            let control = stage.attempt(&open, &attempt).unwrap();
+            if attempt.is_closed(&open) || control != Came::Out {
+                wrong.push(format!("control of {:?}: {control:?}", attempt.name));
+            }
+            bounded.limits = attempt.limits;
+            let closed = sibling(bounded.clone());
+            let came = stage.attempt(&closed, &attempt).unwrap();
+            if !attempt.is_closed(&closed) || !attempt.fails_as_it_must(came) {
+                wrong.push(format!("{:?}: {came:?}", attempt.name));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -90,6 +131,29 @@ fn a_plan_is_proved_and_a_filter_that_does_not_do_what_it_says_is_found() {
     let dead = Denied::kill(&[number("exit_group")]);
     let tried = proved(&built.path, &dead, &dead);
     assert!(tried.surprises[0].contains("end"), "{tried:?}");
+}
+
+/// Each limit is a way that is closed, and is tried.
+#[test]
+fn limits_are_proved() {
+    let built = build("attempt", &[]);
+    let attempts = |limits: &str| {
+        let _turn = harness::turn();
+        let mut confined = Confinement::new("/".into());
+        if !limits.is_empty() {
+            confined.limits = limits.parse().unwrap();
+        }
+        prove(
+            &plan(&built.path, confined).unwrap(),
+            &Features::probe(),
+            None,
+        )
+        .unwrap()
+    };
+    let without = attempts("");
+    let with = attempts("files=100,file-size=1G");
+    assert_eq!(with.surprises, Vec::<String>::new());
+    assert_eq!(with.attempts, without.attempts + 2);
 }
 
 /// What is left out is no way that the plan closes.

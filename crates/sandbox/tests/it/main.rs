@@ -14,4 +14,5 @@ mod harness;
 mod launcher;
 mod observe;
 mod pool;
+mod ports;
 mod start;

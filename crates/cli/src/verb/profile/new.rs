@@ -128,7 +128,7 @@ fn drawn_up(typed: &NewArgs, file: &Path, seen: &Seen, ending: &Ending) -> Resul
     let plan = plan(&places, file)?;
     let mut profile = Profile {
         about: format!("{name}, made of one run"),
-        net: seen.network,
+        net: seen.network.clone(),
         limits: limits(seen, ending, file, &places),
         ..Profile::default()
     };

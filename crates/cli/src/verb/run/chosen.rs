@@ -125,7 +125,7 @@ impl Chosen {
         let lengths = self.policy.tables.iter().map(|table| table.rules.len());
         let before: Vec<usize> = lengths.collect();
         self.policy = confinement::without_typing(self.policy, traced);
-        self.policy = confinement::with_families(self.policy, options, traced);
+        self.policy = confinement::with_sockets(self.policy, options, traced);
         for (index, (table, before)) in self.policy.tables.iter().zip(before).enumerate() {
             for _ in before..table.rules.len() {
                 if let Some(file) = &mut self.file {

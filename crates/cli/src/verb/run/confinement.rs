@@ -32,7 +32,7 @@ pub(super) fn wanted(typed: &RunArgs, set: &SyscallSet) -> Result<Confinement> {
     wanted.parts.extend(typed.closure.plugins.iter().cloned());
     wanted.homes = homes();
     wanted.runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    wanted.network = network(options);
+    (wanted.network, wanted.ports) = network(options);
     let mut limits = Limits::default();
     options.limit.iter().for_each(|more| limits.merge(*more));
     wanted.limits = limits;
@@ -67,11 +67,13 @@ fn homes() -> Vec<PathBuf> {
     homes
 }
 
-fn network(options: &ConfinementArgs) -> Network {
-    match options.net {
-        None => Network::None,
-        Some(NetworkArg::Loopback) => Network::Loopback,
-        Some(NetworkArg::Host) => Network::Host,
+/// The network, and the ports to which it leads.
+fn network(options: &ConfinementArgs) -> (Network, Vec<u16>) {
+    match &options.net {
+        None => (Network::None, Vec::new()),
+        Some(NetworkArg::Loopback) => (Network::Loopback, Vec::new()),
+        Some(NetworkArg::Ports(ports)) => (Network::Ports, ports.clone()),
+        Some(NetworkArg::Host) => (Network::Host, Vec::new()),
     }
 }
 
@@ -96,7 +98,7 @@ fn outside(tree: &Path, typed: &RunArgs) -> Result<()> {
 const TYPING: [u64; 2] = [0x5412, 0x541c];
 
 /// `policy`, in which a program does not type into its terminal: the shell that started it would read that after
-/// its end. `traced` as below.
+/// its end. `traced`: libraries that are loaded later may add the calls.
 pub(super) fn without_typing(mut policy: Policy, traced: bool) -> Policy {
     for table in &mut policy.tables {
         let Some(number) = table.arch.number("ioctl") else {
@@ -122,41 +124,10 @@ pub(super) fn without_typing(mut policy: Policy, traced: bool) -> Policy {
     policy
 }
 
-/// The families of sockets that stay in a network namespace, or in a network that is not there: `AF_UNIX`,
-/// `AF_INET`, `AF_INET6`, `AF_NETLINK` (address_families(7)).
-const FAMILIES: [u64; 4] = [1, 2, 10, 16];
-
-/// Calls whose first argument is a family.
-const MAKES_SOCKETS: [&str; 2] = ["socket", "socketpair"];
-
-/// `policy`, in which a program without the machine's network makes sockets of few families only: others cross
-/// network namespaces (`AF_VSOCK`) or are doors of the kernel of their own. `traced`: libraries that are loaded
-/// later may add the calls.
-pub(super) fn with_families(mut policy: Policy, options: &ConfinementArgs, traced: bool) -> Policy {
-    if options.net == Some(NetworkArg::Host) || options.allow_insecure.contains(&LayerName::Network)
-    {
+/// `policy`, in which a program makes only sockets of the network that it is given. `traced` as above.
+pub(super) fn with_sockets(policy: Policy, options: &ConfinementArgs, traced: bool) -> Policy {
+    if options.allow_insecure.contains(&LayerName::Network) {
         return policy;
     }
-    for table in &mut policy.tables {
-        for number in MAKES_SOCKETS
-            .iter()
-            .filter_map(|name| table.arch.number(name))
-        {
-            let allows = |rule: &Rule| rule.action.permits() && rule.calls.contains(number.0);
-            if traced || table.rules.iter().any(allows) {
-                let rule = Rule {
-                    calls: number.into(),
-                    conditions: vec![Condition {
-                        index: 0,
-                        width: Width::W32,
-                        op: Op::NotIn(FAMILIES.map(|family| (family, family)).into()),
-                    }],
-                    action: Action::Errno(Errno::AFNOSUPPORT.raw_os_error().unsigned_abs() as u16),
-                    provenance: vec![Provenance::Note("no network was given".to_owned())],
-                };
-                table.rules.insert(0, rule);
-            }
-        }
-    }
-    policy
+    network(options).0.narrow(policy, traced)
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,29 @@ static int result(long value) { return value == -1 ? errno : 0; }
 
 static int opens(const char *path, int flags) { return result(open(path, flags | O_CLOEXEC, 0600)); }
 
-static int calls_port(const char *port) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(port)),
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  return result(connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&address, sizeof address));
+static struct sockaddr_in at(const char *port) {
+  return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(port)),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+/* With a socket of this kind. */
+static int calls_port(const char *port, int kind, int protocol) {
+  struct sockaddr_in address = at(port);
+  int made = socket(AF_INET, kind, protocol);
+  return made < 0 ? errno : result(connect(made, (struct sockaddr *)&address, sizeof address));
+}
+
+/* What is sent makes the connection. */
+static int sends_to(const char *port, const char *by) {
+  struct sockaddr_in address = at(port);
+  struct iovec part = {"x", 1};
+  struct mmsghdr message = {{&address, sizeof address, &part, 1, NULL, 0, 0}, 0};
+  int made = socket(AF_INET, SOCK_STREAM, 0);
+  if (!strcmp(by, "sendto"))
+    return result(sendto(made, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&address, sizeof address));
+  if (!strcmp(by, "sendmsg"))
+    return result(sendmsg(made, &message.msg_hdr, MSG_FASTOPEN));
+  return result(sendmmsg(made, &message, 1, MSG_FASTOPEN));
 }
 
 /* A daemon of its own session that would still be there after the program, with a file locked; stopped, if so. */
@@ -54,7 +74,19 @@ int main(int argc, char **argv) {
   if (IS("create"))
     return opens(where, O_WRONLY | O_CREAT);
   if (IS("tcp"))
-    return calls_port(where);
+    return calls_port(where, SOCK_STREAM, 0);
+  if (IS("udp"))
+    return calls_port(where, SOCK_DGRAM, 0);
+  if (IS("mptcp"))
+    return calls_port(where, SOCK_STREAM, 262);
+  if (IS("sendto") || IS("sendmsg") || IS("sendmmsg"))
+    return sends_to(where, what);
+  if (IS("put-off")) {
+    int on = 1;
+    return result(setsockopt(socket(AF_INET, SOCK_STREAM, 0), IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on));
+  }
+  if (IS("listen"))
+    return result(listen(socket(AF_INET, SOCK_STREAM, 0), 1));
   if (IS("bind")) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int listens = socket(AF_INET, SOCK_STREAM, 0);
