@@ -35,8 +35,6 @@ pub(crate) struct Prepared<'a> {
     pub(crate) open: &'a [i32],
     /// All that its init needs open while it stands still: those, and what becomes standard streams.
     pub(crate) held: &'a [i32],
-    /// What its standard output and error are instead.
-    pub(crate) relayed: Option<&'a [OwnedFd; 2]>,
     pub(crate) mask: &'a Mask,
     /// The dispositions to restore; without them handlers are taken away.
     pub(crate) signals: Option<&'a Before>,
@@ -281,13 +279,6 @@ fn prepare(prepared: &Prepared<'_>) -> Result<u64, Failure> {
     }
     meet(prepared, READY)?;
     let cookie = prepared.handed.cookie();
-    if let Some([output, error]) = prepared.relayed {
-        for (end, number) in [(output, 1), (error, 2)] {
-            process::replace(end.as_fd(), number)
-                .and_then(|()| process::keep_on_exec(number))
-                .map_err(|e| (4, e))?;
-        }
-    }
     process::no_new_privileges().map_err(|e| (3, e))?;
     for (number, given) in (0..).zip(&prepared.standard) {
         if let Some(given) = given {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_sys::ptrace;
@@ -18,6 +19,7 @@ use crate::handed::EXECUTING;
 use crate::identity::Identity;
 use crate::mapped;
 use crate::plan::Plan;
+use crate::relay::Relay;
 use crate::started::{For, Last, Started, complaint, prepare, seize};
 use crate::verdict::{Outcome, Reached, Usage, Verdict};
 use crate::watchdog::{self, Fired};
@@ -134,8 +136,9 @@ pub(crate) fn judge<O: Observer>(
         group: started.group.as_ref(),
         check: &|pid| mapped::compare(pid, &plan.program, &plan.mapped, plan.unlisted),
     };
-    let fired = Fired::default();
-    let followed = watched(plan, started, began, &fired, || observer.follow(root))?;
+    let fired = Arc::new(Fired::default());
+    let relay = started.relay.take();
+    let followed = watched(plan, (started, relay), began, &fired, || observer.follow(root))?;
     let below = started.hear_alone()?;
     let wall = began.elapsed();
 
@@ -192,13 +195,13 @@ fn reached(group: &Group, outcome: &Outcome) -> Vec<Reached> {
 /// Does `follow` while the limits of time are watched and output is passed on, if there are any.
 fn watched<T>(
     plan: &Plan,
-    started: &Started,
+    (started, relay): (&Started, Option<Relay>),
     began: Instant,
-    fired: &Fired,
+    fired: &Arc<Fired>,
     follow: impl FnOnce() -> Result<T, portcullis_sys::Error>,
 ) -> Result<T, Error> {
     let timed = plan.bounds.wall.is_some() || plan.bounds.cpu.is_some();
-    if !timed && started.relay.is_none() {
+    if !timed && relay.is_none() {
         return Ok(follow()?);
     }
     let (stop, stopped) = process::pipe()?;
@@ -208,13 +211,26 @@ fn watched<T>(
         if timed {
             scope.spawn(|| watchdog::watch(&plan.bounds, group, began, &first, &stop, fired));
         }
-        if let (Some(relay), Some(most)) = (&started.relay, plan.bounds.output) {
-            let (first, stop) = (&first, &stop);
-            scope.spawn(move || relay.pass_on(most, first, stop, fired));
-        }
+        let passing = match (relay, plan.bounds.output) {
+            (Some(relay), Some(most)) => {
+                let (first, stop) = (copy(&first)?, copy(&stop)?);
+                Some(relay.begin(most, first, stop, Arc::clone(fired))?)
+            }
+            _ => None,
+        };
         let followed = follow();
         drop(stopped);
+        if let Some(passing) = passing {
+            passing.finish();
+        }
         Ok(followed?)
+    })
+}
+
+fn copy(descriptor: &OwnedFd) -> Result<OwnedFd, Error> {
+    descriptor.try_clone().map_err(|reason| Error::Read {
+        path: "a descriptor".into(),
+        reason,
     })
 }
 

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::job::{Job, Running};
 use crate::launch::{Observer, judge, let_go, until_exec};
 use crate::plan::Plan;
+use crate::relay::Relay;
 use crate::secret::ArmedFilter;
 use crate::standard::{self, all, streams};
 use crate::started::{For, Started, inside, prepare};
@@ -63,9 +64,20 @@ struct Parked<R> {
     first: OwnedFd,
     /// There are rules about ports.
     ports: bool,
-    /// When its job was sent.
-    began: Arc<Mutex<Option<Instant>>>,
+    /// What its job writes is counted.
+    counts: bool,
+    /// What it was told.
+    told: Arc<Mutex<Told>>,
     verdict: mpsc::Receiver<Result<Verdict<R>, Error>>,
+}
+
+/// What a sandbox was told.
+#[derive(Debug, Default)]
+struct Told {
+    /// When its job was sent.
+    at: Option<Instant>,
+    /// What is between its streams and those of its job.
+    relay: Option<Relay>,
 }
 
 impl<R: Send + 'static> Pool<R> {
@@ -148,8 +160,18 @@ impl<R: Send + 'static> Pool<R> {
                 continue;
             };
             drop(state);
-            *lock(&parked.began) = Some(Instant::now());
-            let [input, output, error] = given.each_ref().map(AsFd::as_fd);
+            let [input, mut output, mut error] = given.each_ref().map(AsFd::as_fd);
+            let (relay, relayed) = match parked.counts {
+                true => Some(Relay::between(output, error, false)?).unzip(),
+                false => (None, None),
+            };
+            if let Some([written, complained]) = &relayed {
+                (output, error) = (written.as_fd(), complained.as_fd());
+            }
+            *lock(&parked.told) = Told {
+                at: Some(Instant::now()),
+                relay,
+            };
             let carried = [parked.program.as_fd(), input, output, error];
             match channel::send(parked.hears.as_fd(), &message, carried) {
                 Ok(()) => return Ok(Running::new(parked.first, parked.verdict, ends)),
@@ -240,7 +262,7 @@ impl<R> Shared<R> {
                 return !state.closed;
             }
         };
-        let began = Arc::clone(&parked.began);
+        let told = Arc::clone(&parked.told);
         let mut state = self.lock();
         if state.closed {
             return false;
@@ -253,7 +275,9 @@ impl<R> Shared<R> {
         drop(state);
         let verdict = match until_exec(&plan, &started) {
             Ok(()) => {
-                let began = lock(&began).unwrap_or_else(Instant::now);
+                let told = std::mem::take(&mut *lock(&told));
+                started.relay = told.relay;
+                let began = told.at.unwrap_or_else(Instant::now);
                 judge(&plan, &mut started, began, &mut observer())
             }
             Err(error) => Err(error),
@@ -307,7 +331,8 @@ fn park<R>(plan: &Plan, filter: ArmedFilter) -> Result<Made<R>, Error> {
         program,
         first,
         ports: plan.has_ports(),
-        began: Arc::default(),
+        counts: plan.bounds.output.is_some(),
+        told: Arc::default(),
         verdict,
     };
     Ok((started, parked, tell))

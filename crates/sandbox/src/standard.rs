@@ -93,7 +93,7 @@ fn null() -> Result<OwnedFd, Error> {
 }
 
 /// The same file under a number that is none of a standard stream's: a process may have these closed.
-fn above_standard(file: OwnedFd) -> Result<OwnedFd, Error> {
+pub(crate) fn above_standard(file: OwnedFd) -> Result<OwnedFd, Error> {
     if file.as_raw_fd() > 2 {
         return Ok(file);
     }

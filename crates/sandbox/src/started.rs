@@ -135,16 +135,22 @@ pub(crate) fn prepare<L: Into<Last>>(
     if plan.users.range.is_some() {
         descriptors::open_pipes(&plan.standard);
     }
-    let (relay, relayed) = match plan.bounds.output {
-        Some(_) if forwarding.is_none() => {
-            return Err(Error::Invalid(
-                "a limit of output is for a command's own streams: who chooses them counts what he reads"
-                    .to_owned(),
-            ));
+    // A sandbox that waits gets other streams, and is told which with its job.
+    let relayed = plan.bounds.output.filter(|_| parking.is_none());
+    let (relay, relayed) = match relayed {
+        Some(_) => {
+            let [_, output, error] = &plan.standard;
+            let (own_output, own_error) = (std::io::stdout(), std::io::stderr());
+            let output = output.as_ref().map_or(own_output.as_fd(), AsFd::as_fd);
+            let error = error.as_ref().map_or(own_error.as_fd(), AsFd::as_fd);
+            Some(Relay::between(output, error, forwarding.is_some())?).unzip()
         }
-        Some(_) => Some(Relay::new()?).unzip(),
         None => (None, None),
     };
+    let mut standard = plan.standard.each_ref().map(|given| given.as_ref().map(AsFd::as_fd));
+    if let Some([output, error]) = &relayed {
+        standard[1..].copy_from_slice(&[Some(output.as_fd()), Some(error.as_fd())]);
+    }
     let group = grouped(&plan.bounds)?;
     let doors = group.as_ref().map_or(Ok(Doors::default()), Group::doors);
     let doors = doors.map_err(no_group)?;
@@ -177,13 +183,9 @@ pub(crate) fn prepare<L: Into<Last>>(
         keep: &plan.keep,
         open: &open,
         held: &held,
-        relayed: relayed.as_ref(),
         mask: &mask,
         signals: before.as_ref(),
-        standard: plan
-            .standard
-            .each_ref()
-            .map(|given| given.as_ref().map(AsFd::as_fd)),
+        standard,
         parking,
         up,
         down,

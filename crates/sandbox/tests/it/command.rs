@@ -121,6 +121,44 @@ fn a_denial_is_told_with_and_without_layers() {
     }
 }
 
+/// As the command's own streams are; whoever waits for the verdict may be who reads.
+#[test]
+fn what_it_writes_is_counted_and_cut() {
+    let _turn = turn();
+    let built = build("job", &[]);
+    let file = built.directory.path().join("file");
+    std::fs::write(&file, vec![b'x'; 100_000]).unwrap();
+    let limited = |limits: &str, output| {
+        let mut confinement = Confinement::new("/".into());
+        confinement.limits = limits.parse().unwrap();
+        let mut command = command(&built, &["copy"]);
+        let input = OwnedFd::from(File::open(&file).unwrap());
+        command.confinement(confinement).stdin(Stdio::File(input)).stdout(output);
+        spawn(&mut command).unwrap()
+    };
+    let (ended, said) = outcome(limited("output=4K", Stdio::Pipe));
+    assert_eq!((ended, said.len()), (Outcome::Limit("output"), 4096));
+    let into = built.directory.path().join("into");
+    let output = OwnedFd::from(File::create(&into).unwrap());
+    let child = limited("output=4K", Stdio::File(output));
+    assert_eq!(child.wait().unwrap().outcome, Outcome::Limit("output"));
+    assert_eq!(std::fs::metadata(&into).unwrap().len(), 4096);
+
+    // More than a pipe holds: read after the verdict, and not at all.
+    let mut child = limited("output=1M", Stdio::Pipe);
+    let mut output = child.stdout.take().unwrap();
+    assert_eq!(child.wait().unwrap().outcome, Outcome::Exited(0));
+    let mut said = Vec::new();
+    output.read_to_end(&mut said).unwrap();
+    assert_eq!(said.len(), 100_000);
+    std::fs::write(&file, vec![b'x'; 400_000]).unwrap();
+    let mut child = limited("output=1M", Stdio::Pipe);
+    let output = child.stdout.take().unwrap();
+    child.kill();
+    assert_eq!(child.wait().unwrap().outcome, Outcome::Signaled(9));
+    drop(output);
+}
+
 #[test]
 fn what_no_kernel_executes_is_an_error() {
     let _turn = turn();

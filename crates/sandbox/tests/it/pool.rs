@@ -21,7 +21,7 @@ use crate::harness::{Built, build, turn};
 
 const PROGRAM: &str = "PORTCULLIS_TEST_POOL";
 
-fn plan(program: &Path) -> Result<Plan, Error> {
+fn plan(program: &Path, confinement: Confinement) -> Result<Plan, Error> {
     let spec = Spec {
         program: Program::open(program)?,
         arguments: vec![program.into()],
@@ -33,17 +33,25 @@ fn plan(program: &Path) -> Result<Plan, Error> {
         unlisted: Unlisted::Allow,
         keep: Vec::new(),
         standard: [const { None }; 3],
-        confinement: Confinement::new("/".into()),
+        confinement,
     };
     Plan::new(spec, &Features::probe())
 }
 
 /// A pool of at most `most` sandboxes for `program`, in which only chroot is denied.
 fn pool(most: usize, program: &Path) -> Pool<Vec<Denial>> {
+    pool_under("", most, program)
+}
+
+fn pool_under(limits: &str, most: usize, program: &Path) -> Pool<Vec<Denial>> {
+    let mut confinement = Confinement::new("/".into());
+    if !limits.is_empty() {
+        confinement.limits = limits.parse().unwrap();
+    }
     let policy = all_but(&["chroot"]);
     let filter = Filter::parked(&policy, &ActionMap::seen()).unwrap();
     let program = program.to_owned();
-    let make = move || Ok((plan(&program)?, filter.arm()?));
+    let make = move || Ok((plan(&program, confinement.clone())?, filter.arm()?));
     Pool::new(most, make, move || Following(policy.clone())).unwrap()
 }
 
@@ -97,6 +105,22 @@ fn nothing_of_one_job_is_there_for_the_next() {
         let verdict = pool.run(job(&["leave"])).unwrap();
         assert_eq!(verdict.outcome, Outcome::Exited(0));
     }
+}
+
+/// Each job has the whole of it.
+#[test]
+fn what_a_job_writes_is_counted_and_cut() {
+    let _turn = turn();
+    let built = build("job", &[]);
+    let pool = pool_under("output=100", 1, &built.path);
+    let long = "x".repeat(200);
+    for _ in 0..2 {
+        let (ended, text) = said(&pool, &["say", &long]);
+        assert_eq!((ended, &*text), (Outcome::Limit("output"), &long[..100]));
+        let (ended, text) = said(&pool, &["say", "short"]);
+        assert_eq!((ended, &*text), (Outcome::Exited(0), "short\nNAME=value\n"));
+    }
+    pool.close();
 }
 
 #[test]
