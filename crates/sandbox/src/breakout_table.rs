@@ -341,8 +341,8 @@ fn queues(memory: &mut Memory, name: &str) -> Vec<Step> {
     let attributes = [0, MESSAGES, BYTES, 0, 0, 0, 0, 0].map(i64::to_ne_bytes);
     let attributes = memory.bytes(attributes.as_flattened());
     let flags = (libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC) as u64;
-    let one = |number| {
-        let name = memory.path(format!("{name}-{number}"));
+    let name = memory.path(name);
+    let one = |_| {
         [
             call(libc::SYS_mq_open, &[name, flags, 0o600, attributes]),
             call(libc::SYS_mq_unlink, &[name]),

@@ -138,7 +138,9 @@ pub(crate) fn judge<O: Observer>(
     };
     let fired = Arc::new(Fired::default());
     let relay = started.relay.take();
-    let followed = watched(plan, (started, relay), began, &fired, || observer.follow(root))?;
+    let followed = watched(plan, (started, relay), began, &fired, || {
+        observer.follow(root)
+    })?;
     let below = started.hear_alone()?;
     let wall = began.elapsed();
 

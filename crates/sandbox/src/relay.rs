@@ -208,14 +208,12 @@ impl Way {
 /// Which of `open` can be read; `None` when there is nothing, and `stop` is closed or neither is open.
 fn ready(open: &[Option<Way>; 2], stop: &OwnedFd) -> Option<[bool; 2]> {
     // What is closed is asked for nothing.
-    let ask = |way: &'_ Option<Way>| match way {
-        Some(way) => (way.from.as_fd(), PollFlags::IN),
-        None => (stop.as_fd(), PollFlags::empty()),
+    let asked = |at: usize| match &open[at] {
+        Some(way) => PollFd::new(&way.from, PollFlags::IN),
+        None => PollFd::new(stop, PollFlags::empty()),
     };
     while open.iter().any(Option::is_some) {
-        let [output, error] = open.each_ref().map(ask);
-        let mut asked = [output, error, (stop.as_fd(), PollFlags::IN)]
-            .map(|(descriptor, events)| PollFd::from_borrowed_fd(descriptor, events));
+        let mut asked = [asked(0), asked(1), PollFd::new(stop, PollFlags::IN)];
         match poll(&mut asked, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return None,

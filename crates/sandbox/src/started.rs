@@ -44,7 +44,8 @@ pub fn rehearse(plan: &Plan) -> Result<(), Error> {
         k: seccomp::RET_ALLOW,
         ..SockFilter::default()
     }];
-    let filter = || Ok::<_, Error>(ArmedFilter::new(instructions, Cookie::random()?)?.leaving(None));
+    let filter =
+        || Ok::<_, Error>(ArmedFilter::new(instructions, Cookie::random()?)?.leaving(None));
     let forwarding = Forwarding::install()?;
     let started = prepare(plan, filter, For::Command(&forwarding), None)?;
     seize(plan, started.pid)
@@ -147,7 +148,10 @@ pub(crate) fn prepare<L: Into<Last>>(
         }
         None => (None, None),
     };
-    let mut standard = plan.standard.each_ref().map(|given| given.as_ref().map(AsFd::as_fd));
+    let mut standard = plan
+        .standard
+        .each_ref()
+        .map(|given| given.as_ref().map(AsFd::as_fd));
     if let Some([output, error]) = &relayed {
         standard[1..].copy_from_slice(&[Some(output.as_fd()), Some(error.as_fd())]);
     }

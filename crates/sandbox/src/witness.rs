@@ -93,6 +93,7 @@ impl Witness {
 
     /// Removes what an attempt made that got through.
     pub(crate) fn renew(&self) -> Result<(), Error> {
+        ipc::forget_messages(&self.name);
         for path in [self.shown_at("new"), self.private_at("new"), self.link()] {
             match fs::remove_file(&path) {
                 Err(reason) if reason.kind() != io::ErrorKind::NotFound => {
@@ -164,5 +165,6 @@ impl Drop for Witness {
         let _ = fs::remove_dir_all(&self.directory);
         let _ = fs::remove_file(&self.shared);
         let _ = fs::remove_file(self.link());
+        ipc::forget_messages(&self.name);
     }
 }

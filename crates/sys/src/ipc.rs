@@ -41,6 +41,13 @@ impl Drop for Queue {
     }
 }
 
+/// Takes the name from a POSIX message queue. Without one there is nothing to take.
+pub fn forget_messages(name: &str) {
+    let name = CString::new(name).unwrap_or_default();
+    // SAFETY: a null-terminated string.
+    unsafe { libc::syscall(libc::SYS_mq_unlink, name.as_ptr()) };
+}
+
 /// `KEY_SPEC_SESSION_KEYRING`.
 pub const SESSION: i64 = -3;
 /// `KEYCTL_SEARCH`.

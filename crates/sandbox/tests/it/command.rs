@@ -133,7 +133,10 @@ fn what_it_writes_is_counted_and_cut() {
         confinement.limits = limits.parse().unwrap();
         let mut command = command(&built, &["copy"]);
         let input = OwnedFd::from(File::open(&file).unwrap());
-        command.confinement(confinement).stdin(Stdio::File(input)).stdout(output);
+        command
+            .confinement(confinement)
+            .stdin(Stdio::File(input))
+            .stdout(output);
         spawn(&mut command).unwrap()
     };
     let (ended, said) = outcome(limited("output=4K", Stdio::Pipe));
