@@ -156,7 +156,8 @@ fn what_it_writes_is_counted_and_cut() {
     assert_eq!(said.len(), 100_000);
     std::fs::write(&file, vec![b'x'; 400_000]).unwrap();
     let mut child = limited("output=1M", Stdio::Pipe);
-    let output = child.stdout.take().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    output.read_exact(&mut [0]).unwrap();
     child.kill();
     assert_eq!(child.wait().unwrap().outcome, Outcome::Signaled(9));
     drop(output);
