@@ -85,6 +85,18 @@ const NEEDS: &[(&str, Feature)] = &[
         "it::launcher::the_program_dies_with_a_launcher_that_is_stopped",
         Feature::Userns,
     ),
+    (
+        "it::launcher::a_frozen_program_dies_with_its_launcher",
+        Feature::Root,
+    ),
+    (
+        "it::launcher::a_frozen_program_dies_with_its_launcher",
+        Feature::Cgroup2,
+    ),
+    (
+        "it::launcher::a_frozen_program_dies_with_its_launcher",
+        Feature::Userns,
+    ),
     // Also below an init of its own.
     (
         "it::launcher::a_signal_to_the_launcher_reaches_the_program",

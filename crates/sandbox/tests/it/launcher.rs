@@ -1,12 +1,13 @@
 //! The launcher as a process of its own: its signals, its stops, its death, its user.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek as _};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use portcullis_sandbox::{Confinement, LayerName, Outcome};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::filter::{Denied, number};
 use crate::harness::{self, Built, Case, build};
@@ -182,21 +183,93 @@ fn the_program_dies_with_a_launcher_that_is_stopped() {
 fn the_program_dies_with_its_init() {
     let built = build("launcher", &[]);
     let (mut launcher, mut output, _) = start_confined(&built, "wait");
-    let tasks = format!("/proc/{}/task", pid_of(&launcher));
-    let inits: Vec<i32> = std::fs::read_dir(tasks)
-        .unwrap()
-        .map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).unwrap())
-        .flat_map(|children| {
-            let numbers = children.split_whitespace().map(|pid| pid.parse().unwrap());
-            numbers.collect::<Vec<i32>>()
-        })
-        .collect();
+    let inits = children(pid_of(&launcher));
     assert_eq!(inits.len(), 1);
     send(inits[0], rustix::process::Signal::KILL);
     assert_eq!(launcher.0.wait().unwrap().code(), Some(128 + 9));
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();
     assert!(!rest.contains("alive"), "{rest}");
+}
+
+/// The children of all threads of a process.
+fn children(pid: i32) -> Vec<i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let lists = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("children")));
+    let numbers = |list: String| {
+        let numbers = list.split_whitespace().map(|pid| pid.parse().unwrap());
+        numbers.collect::<Vec<i32>>()
+    };
+    lists.flat_map(|list| numbers(list.unwrap())).collect()
+}
+
+/// A control group of version 2 with processes that stand still; gone with the last of them.
+struct Frozen(PathBuf);
+
+impl Frozen {
+    fn new(processes: &[i32]) -> Frozen {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let mut trees = mounts
+            .lines()
+            .filter(|mount| mount.split(' ').nth(2) == Some("cgroup2"));
+        let tree = trees
+            .next()
+            .expect("a tree of version 2")
+            .split(' ')
+            .nth(1)
+            .unwrap();
+        let name = format!("portcullis-frozen-{}", std::process::id());
+        let group = Frozen(Path::new(tree).join(name));
+        std::fs::create_dir(&group.0).unwrap();
+        for pid in processes {
+            std::fs::write(group.0.join("cgroup.procs"), pid.to_string()).unwrap();
+        }
+        std::fs::write(group.0.join("cgroup.freeze"), "1").unwrap();
+        group.wait_for("frozen 1");
+        group
+    }
+
+    /// Each change of the file is an event (cgroups(7)).
+    fn wait_for(&self, state: &str) {
+        let mut events = std::fs::File::open(self.0.join("cgroup.events")).unwrap();
+        loop {
+            let mut text = String::new();
+            events.rewind().unwrap();
+            events.read_to_string(&mut text).unwrap();
+            if text.contains(state) {
+                return;
+            }
+            poll(&mut [PollFd::new(&events, PollFlags::PRI)], None).unwrap();
+        }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.wait_for("populated 0");
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_frozen_program_dies_with_its_launcher() {
+    let built = build("launcher", &[]);
+    for start in WAYS {
+        let (mut launcher, mut output, _) = start(&built, "wait");
+        let first = children(pid_of(&launcher));
+        let all: Vec<i32> = first
+            .iter()
+            .copied()
+            .chain(first.iter().flat_map(|pid| children(*pid)))
+            .collect();
+        let frozen = Frozen::new(&all);
+        launcher.0.kill().unwrap();
+        assert_eq!(launcher.0.wait().unwrap().signal(), Some(9));
+        let mut rest = String::new();
+        output.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "");
+        drop(frozen);
+    }
 }
 
 #[test]
