@@ -55,6 +55,14 @@ pub(crate) fn against(
                         let digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
                         !hex.is_empty() && hex.bytes().all(digit)
                     }),
+                    "^(host|loopback|tcp-connect=[0-9]+(,[0-9]+)*)$" => {
+                        let digits = |port: &str| {
+                            !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())
+                        };
+                        let ports = text.strip_prefix("tcp-connect=");
+                        let is_ports = ports.is_some_and(|ports| ports.split(',').all(digits));
+                        is_ports || ["host", "loopback"].contains(&text)
+                    }
                     other => panic!("a pattern that this test does not know: {other}"),
                 };
                 if !fits {
