@@ -252,7 +252,7 @@ fn as_watched_launcher() {
     let own = rustix::thread::gettid();
     writeln!(std::io::stdout(), "thread {}", own.as_raw_nonzero()).unwrap();
     std::io::stdin().read_exact(&mut [0]).unwrap();
-    let verdict = launch(&plan, filter, &mut observer).unwrap();
+    let verdict = launch(&plan, || Ok(filter), &mut observer).unwrap();
     process::exit_now(verdict.exit_code());
 }
 
