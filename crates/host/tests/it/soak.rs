@@ -42,7 +42,7 @@ fn what(number: u32) -> (&'static str, &'static str) {
 fn request(puppets: &Puppets, number: u32) -> Request {
     let (what, _) = what(number);
     let mut request = puppets.request(what);
-    request.tenant = format!("tenant {}", number / 50 % 5);
+    request.tenant = format!("tenant {}", number / 500 % 5);
     request.job.limits.output = 64 << 10;
     if what == "spin" {
         request.job.limits.cpu = Duration::from_millis(5);
@@ -128,7 +128,7 @@ fn run(puppets: &Puppets, numbers: std::ops::Range<u32>) {
 fn a_hundred_thousand_jobs_leave_nothing() {
     let without = Held::now();
     let mut settings = settings(2);
-    settings.lifetime = NonZeroU32::new(500).unwrap();
+    settings.lifetime = NonZeroU32::new(200).unwrap();
     let puppets = Puppets::alone(settings);
     run(&puppets, 1..WARM);
     let (before, pages) = (Held::now(), resident());
