@@ -126,7 +126,7 @@ const TASKS: &[Task] = &[
     (
         "kernels",
         kernels::run,
-        "each kernel of the matrix in an emulated machine; --quick, or --write the README's table",
+        "each kernel of the matrix in an emulated machine; --quick, --only WORDS, or --write the README's table",
     ),
     (
         "needs",
