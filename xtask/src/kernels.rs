@@ -76,6 +76,16 @@ enum Machine {
     Emulated(Image, Arch, Variant),
 }
 
+impl Machine {
+    /// Nothing is changed about it.
+    fn is_plain(&self) -> bool {
+        match self {
+            Machine::Here(_) => true,
+            Machine::Emulated(_, _, variant) => *variant == Variant::Plain,
+        }
+    }
+}
+
 /// As the table says it: `6.1.0-50-cloud-arm64 aarch64 no Landlock`.
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -168,7 +178,10 @@ fn programs_of(arch: Arch) -> Result<Files> {
 /// Runs the suites on each machine: one more at a time than there are processors, because an emulated one uses one
 /// and tests wait for time to pass.
 fn on_all(machines: &[Machine], files: &[(Arch, Files)]) -> Vec<Row> {
-    let queue = Mutex::new(machines.iter().enumerate());
+    // Those of which nothing is changed run longest: none of them is to begin when the others have ended.
+    let mut longest: Vec<(usize, &Machine)> = machines.iter().enumerate().collect();
+    longest.sort_by_key(|(_, machine)| !machine.is_plain());
+    let queue = Mutex::new(longest.into_iter());
     let done = Mutex::new(BTreeMap::new());
     let next = || locked(&queue).next();
     std::thread::scope(|scope| {
@@ -203,10 +216,7 @@ fn on_one(machine: &Machine, files: &[(Arch, Files)]) -> Vec<Row> {
 
 /// Everybody who can be at work there, with what is declared for him.
 fn environments(machine: &Machine) -> Vec<Environment> {
-    let plain = match machine {
-        Machine::Here(_) => true,
-        Machine::Emulated(_, _, variant) => *variant == Variant::Plain,
-    };
+    let plain = machine.is_plain();
     let of = |release: &str, arch, user, uid, declared| Environment {
         release: release.to_owned(),
         arch,

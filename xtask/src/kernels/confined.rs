@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use portcullis_abi::Arch;
 use serde_json::Value;
 
+use super::environment::User;
 use super::feature::{Feature, Need};
 use super::initramfs::Files;
 use super::programs::SMALL_CALLER;
@@ -59,7 +60,8 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
             Box::new(observed),
         ),
     ];
-    if environment.plain {
+    // What is analysed does not depend on who does it.
+    if environment.plain && environment.user == User::Root {
         cases.push(case(
             "the own code of a program of glibc passes through",
             "caller",
