@@ -331,7 +331,7 @@ pub(crate) fn of_layers(witness: &Witness) -> Vec<Attempt> {
     attempts
 }
 
-/// More message queues than half of what a user has, each without a name as soon as it is there. A queue takes its
+/// More message queues than a program may have, each without a name as soon as it is there. A queue takes its
 /// messages' bytes and a few for each message (getrlimit(2), `RLIMIT_MSGQUEUE`).
 fn queues(memory: &mut Memory, name: &str) -> Vec<Step> {
     const MESSAGES: i64 = 10;

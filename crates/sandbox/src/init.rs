@@ -80,7 +80,7 @@ fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
 /// How many inotify instances a program may have: a user has 128 in all by default (inotify(7)).
 pub(crate) const INOTIFY_INSTANCES: u32 = 64;
 /// Bytes of POSIX message queues; a user has 819200 by default (getrlimit(2)).
-pub(crate) const QUEUES: u64 = 400 << 10;
+pub(crate) const QUEUES: u64 = 200 << 10;
 /// How many terminals of its own; the machine has 4096 (`kernel.pty.max`).
 pub(crate) const PTYS: u32 = 256;
 
