@@ -130,16 +130,6 @@ const NEEDS: &[(&str, Feature)] = &[
     ),
 ];
 
-/// What takes long and is not tried again where something of the machine is changed: ways out are tried there by
-/// the suite of the layers, and what fails is undone in the same way.
-const ALIKE: &[&str] = &[
-    "it::breakout::",
-    "it::faults::",
-    "it::confined::nobody_is_confined_as_well",
-];
-/// But what root makes in control groups lies elsewhere in those of version 1.
-const UNDONE: &str = "it::faults::nothing_is_left_of_a_launch_that_fails";
-
 /// The same of a level that is not the first.
 const LEVELS: &[(&str, Need)] = &[(
     "it::ports::",
@@ -149,6 +139,16 @@ const LEVELS: &[(&str, Need)] = &[(
         level: 4,
     },
 )];
+
+/// What takes long and is not tried again where something of the machine is changed: ways out are tried there by
+/// the suite of the layers, and what fails is undone in the same way.
+const ALIKE: &[&str] = &[
+    "it::breakout::",
+    "it::faults::",
+    "it::confined::nobody_is_confined_as_well",
+];
+/// But what root makes in control groups lies elsewhere in those of version 1.
+const UNDONE: &str = "it::faults::nothing_is_left_of_a_launch_that_fails";
 
 /// Adds the tests of an architecture, and what they read.
 pub(crate) fn provide(arch: Arch, files: &mut Files) -> Result<()> {
