@@ -23,6 +23,7 @@ struct Region {
     end: u64,
     offset: u64,
     executable: bool,
+    writable: bool,
     /// Device and inode as text and number: equal for the mappings of one file.
     file: (String, u64),
     name: Vec<u8>,
@@ -68,6 +69,14 @@ impl Image {
     /// Whether code can run at `address`.
     pub(crate) fn is_code(&self, address: u64) -> bool {
         self.at(address).is_some_and(|r| r.executable)
+    }
+
+    /// Where code can run, as stretches from their first byte to behind their last; `None` when some of it can be written as
+    /// well, or when nothing could be read.
+    pub(crate) fn code(&self) -> Option<Vec<(u64, u64)>> {
+        let code = || self.regions.iter().filter(|region| region.executable);
+        let fixed = code().next().is_some() && code().all(|region| !region.writable);
+        fixed.then(|| code().map(|region| (region.start, region.end)).collect())
     }
 
     /// The name of what is mapped at `address`, as the kernel gives it.
@@ -237,6 +246,7 @@ fn region(line: &[u8]) -> Option<Region> {
         end: u64::from_str_radix(end, 16).ok()?,
         offset,
         executable: permissions.as_bytes().get(2) == Some(&b'x'),
+        writable: permissions.as_bytes().get(1) == Some(&b'w'),
         file: (device, inode),
         name: fields.next().unwrap_or(b"").trim_ascii_start().to_owned(),
     })

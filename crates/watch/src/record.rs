@@ -4,7 +4,8 @@
 //! exit. A [`Backend`] says when a task's known calls may run free: then a filter is put into it
 //! (`inject`), under which a known call costs nothing and any other still stops. A call is known by its
 //! number and the arguments that say what it does ([`Made`]), for the program that makes it: after an exec a
-//! task is under full tracing again, which sees also what the filter that it keeps lets through.
+//! task is under full tracing again, which sees also what the filter that it keeps lets through. Whoever starts others has a
+//! filter that looks at calls of its own code alone (`bounds`).
 //!
 //! Limits. What is no system call is not seen: operations of io_uring (a remark tells of it), and what the vdso
 //! answers. A child that is made with `CLONE_UNTRACED` is seen, because the flag is taken out; that of `clone3`
@@ -14,6 +15,7 @@
 //! limits.
 
 mod backend;
+mod bounds;
 mod caller;
 mod confined;
 mod fact;

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::place::Place;
 use crate::schema::{against, schema};
-use programs::{AGAIN, ASKS, BUSY, CHILDREN, DENIES, ENDS, STOPS, TRACES, UNTRACED, WAITS};
+use programs::{AGAIN, ASKS, BUSY, CHILDREN, DENIES, ENDS, GROWS, STOPS, TRACES, UNTRACED, WAITS};
 
 /// Program, call and values of its arguments.
 type Seen = BTreeSet<(String, String, Vec<String>)>;
@@ -165,6 +165,35 @@ fn children_are_followed_and_an_exec_is_another_program() {
     let (_, exec) = calls.iter().find(|(_, c)| c["name"] == "execve").unwrap();
     assert_eq!(exec["observed"][0]["path"], "./other");
     assert_eq!(exec["callers"][0]["function"], "execve");
+}
+
+#[test]
+fn who_starts_others_runs_free_as_long_as_it_has_no_other_code() {
+    let place = Place::new();
+    place.compile("grows", GROWS, &["-pthread"]);
+    let other = "#include <unistd.h>\n#include <sys/resource.h>\n\
+        int main(void) { getpriority(PRIO_PROCESS, 0); for (int i = 0; i < 20; i++) getppid(); return 0; }";
+    place.compile("other", other, &[]);
+    for more in [&[][..], &["thread"]] {
+        let command = [&["./grows"], more].concat();
+        let (_, seen) = alike(&place, &command);
+        // Of 320 children and what is done for them.
+
+        assert!(
+            seen.end()["calls"].as_u64().unwrap() < 300,
+            "{}",
+            seen.end()
+        );
+        for call in ["getsid", "sched_yield", "getpgrp"] {
+            assert!(seen.has("grows", call), "{call} {more:?}");
+        }
+        for call in ["getppid", "getpriority"] {
+            assert!(
+                seen.has("other", call) && !seen.has("grows", call),
+                "{call}"
+            );
+        }
+    }
 }
 
 #[test]

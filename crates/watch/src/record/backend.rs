@@ -54,12 +54,21 @@ impl Backend for Full {
 ///
 /// A filter stays for good, for the task and for all that it starts, and a later one can only narrow it: a
 /// call that was not known by then costs a stop each time. So it comes when a program has shown no new call
-/// for a while, and not to who does little between starting others, which would inherit what it does not
-/// know. A program that was started alike before has it from the beginning: what it did then, it does again.
+/// for a while. Who does little between starting others, which would inherit what it does not know, gets one that looks
+/// at calls of its own code alone (`bounds`). A program that was started alike before has its filter from the beginning:
+/// what it did then, it does again.
 #[derive(Default)]
 pub struct Adaptive {
-    /// By image: the filter, and how many different calls were known when it was made.
-    filters: HashMap<ImageId, (usize, Option<Rc<Free>>)>,
+    /// By image, and whether it is for the image's own code.
+    filters: HashMap<(ImageId, bool), Compiled>,
+}
+
+/// A filter that was made.
+struct Compiled {
+    /// How many different calls were known then.
+    known: usize,
+    /// `None` when it would be too long.
+    free: Option<Rc<Free>>,
 }
 
 /// Calls of a program, by all its tasks, since the last new one. A call that comes later costs one stop each
@@ -70,6 +79,8 @@ const QUIET: u64 = 100;
 const BUSY: u64 = 100;
 /// The same for one whose program creates processes.
 const BUSY_PARENT: u64 = 500;
+/// As [`QUIET`], for a filter that those who are started do not have to bear with: to come too early is less of a loss.
+const QUIET_PARENT: u64 = 30;
 
 impl Backend for Adaptive {
     fn name(&self) -> &'static str {
@@ -88,16 +99,26 @@ impl Backend for Adaptive {
         };
         let busy = seen.quiet >= QUIET && task.calls >= calls;
         let again = task.alike > 0 && !seen.starts_others;
-        if !busy && !again {
+        let own = seen.starts_others && !seen.adds_code && seen.quiet >= QUIET_PARENT;
+        let is_bounded = !busy && !again;
+        if is_bounded && !own {
             return None;
         }
         let known = seen.known();
-        let entry = self.filters.entry(task.image).or_insert((usize::MAX, None));
-        if entry.0 != known.len() {
-            let free = Free::of(known.into_iter());
-            *entry = (seen.calls.len(), free.map(Rc::new));
+        let compile = || Compiled {
+            known: known.len(),
+            free: match is_bounded {
+                true => Free::of_own_code(known.iter().copied()),
+                false => Free::of(known.iter().copied()),
+            }
+            .map(Rc::new),
+        };
+        let entry = self.filters.entry((task.image, is_bounded));
+        let compiled = entry.or_insert_with(compile);
+        if compiled.known != known.len() {
+            *compiled = compile();
         }
-        let free = entry.1.as_ref()?;
+        let free = compiled.free.as_ref()?;
         (free.weight() <= task.room).then(|| Rc::clone(free))
     }
 }

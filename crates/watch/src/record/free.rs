@@ -9,6 +9,7 @@ use portcullis_bpf::{Proved, compile, verify};
 use portcullis_policy::{Action, Baseline, Condition, Policy, Rule, Table, Width};
 use portcullis_sys::seccomp::SockFilter;
 
+use super::bounds::{self, Bounds};
 use super::made::{Made, Place};
 
 /// Longest filter: the kernel takes 4096 instructions, and every call that is compared by arguments runs it.
@@ -17,6 +18,8 @@ const LONGEST: usize = 2048;
 /// A filter.
 pub struct Free {
     pub(super) instructions: Vec<SockFilter>,
+    /// It is for calls of the program's own code, and needs bounds around it.
+    pub(super) is_bounded: bool,
 }
 
 impl Free {
@@ -25,6 +28,23 @@ impl Free {
         let policy = policy(known);
         let proved = verify(compile(&policy).ok()?, &policy).ok()?;
         Some(Free::of_proved(&proved)).filter(|free| free.instructions.len() <= LONGEST)
+    }
+
+    /// The same, without calls that can add code to the program, to be put within bounds.
+    pub(super) fn of_own_code(known: impl Iterator<Item = Made>) -> Option<Free> {
+        let free = Free::of(known.filter(|made| !bounds::adds_code(made)))?;
+        Some(Free {
+            is_bounded: true,
+            ..free
+        })
+    }
+
+    /// Within the bounds of a program's code.
+    pub(super) fn within(&self, bounds: &Bounds) -> Free {
+        Free {
+            instructions: bounds.around(&self.instructions),
+            is_bounded: true,
+        }
     }
 
     /// A filter that is proved.
@@ -38,6 +58,7 @@ impl Free {
         };
         Free {
             instructions: rows.map(row).collect(),
+            is_bounded: false,
         }
     }
 

@@ -49,6 +49,9 @@ pub struct Seen {
     starts: HashMap<Start, u64>,
     /// It created processes.
     pub(super) starts_others: bool,
+    /// It adds code while it runs, or has tasks that share memory and could: a filter that looks at calls of certain code
+    /// would not see all of its.
+    pub(super) adds_code: bool,
     /// Tasks of it run free, or did.
     pub(super) is_free: bool,
 }

@@ -19,6 +19,8 @@ pub(super) struct Task {
     pub(super) image: ImageId,
     /// Whether all its calls stop, or those that its filter knows run free.
     pub(super) full: bool,
+    /// One of its filters looks at calls of the code alone that its program had then.
+    pub(super) is_bounded: bool,
     /// It gets no filter: it has one of its own, or a filter could not be put into it.
     pub(super) barred: bool,
     /// Its own filters, and those that it has from others.
@@ -75,6 +77,7 @@ impl Task {
         Task {
             image,
             full: true,
+            is_bounded: false,
             barred: false,
             own: OwnFilters::default(),
             room: CHAIN,
@@ -91,6 +94,7 @@ impl Task {
         Task {
             image: self.image,
             full: self.full,
+            is_bounded: self.is_bounded,
             barred: self.barred,
             own: self.own.clone(),
             room: self.room,
@@ -115,6 +119,7 @@ impl Task {
     pub(super) fn executed(&mut self, image: ImageId, started: Started) {
         self.image = image;
         self.full = true;
+        self.is_bounded = false;
         self.injection = None;
         self.interruption = Interruption::default();
         self.calls = 0;
@@ -124,6 +129,7 @@ impl Task {
     /// A filter was put into it.
     pub(super) fn freed(&mut self, free: &Rc<Free>) {
         self.full = false;
+        self.is_bounded = free.is_bounded;
         self.room = self.room.saturating_sub(free.weight());
     }
 

@@ -83,6 +83,64 @@ int main(int argc, char **argv) {
 }
 "#;
 
+/// Starts others and does little beside, and then runs code that it did not have before: in the same task, or in a
+/// thread of it.
+pub(crate) const GROWS: &str = r#"
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* sched_yield(), which nothing else makes. */
+static const unsigned char code[] = {
+#ifdef __x86_64__
+  0xb8, SYS_sched_yield, 0, 0, 0, 0x0f, 0x05, 0xc3
+#else
+  /* movz w8, number; svc 0; ret */
+  8 | (SYS_sched_yield & 7) << 5, SYS_sched_yield >> 3, 0x80, 0x52,
+  0x01, 0, 0, 0xd4, 0xc0, 0x03, 0x5f, 0xd6
+#endif
+};
+
+static void *grows(void *unused) {
+  char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  memcpy(page, code, sizeof code);
+  __builtin___clear_cache(page, page + sizeof code);
+  if (mprotect(page, 4096, PROT_READ | PROT_EXEC)) _exit(1);
+  ((void (*)(void))page)();
+  return unused;
+}
+
+static void start(int child_executes) {
+  char *other[] = {"./other", 0};
+  if (vfork() == 0) {
+    if (child_executes) execve(other[0], other, 0);
+    _exit(child_executes);
+  }
+  wait(0);
+}
+
+int main(int argc, char **argv) {
+  for (int i = 0; i < 300; i++) start(i % 30 == 0);
+  getsid(0);
+  for (int i = 0; i < 10; i++) start(1);
+  if (argc > 1) {
+    pthread_t thread;
+    if (pthread_create(&thread, 0, grows, 0)) return 1;
+    while (pthread_tryjoin_np(thread, 0) == EBUSY) {}
+  } else {
+    grows(0);
+  }
+  for (int i = 0; i < 10; i++) start(0);
+  getpgrp();
+  return 0;
+}
+"#;
+
 /// A filter of its own, after many calls, that denies one.
 pub(crate) const DENIES: &str = r#"
 #include <errno.h>

@@ -28,12 +28,13 @@ impl Recorder<'_> {
         number: u32,
         args: [u64; 6],
     ) -> Result<(), Error> {
+        let made = self.discriminator.made(info.arch, number, &args);
+        self.keep_bounds(tid, &made, &args)?;
         let Some(task) = self.tasks.get_mut(&tid) else {
             return Ok(());
         };
         self.calls_seen += 1;
         task.calls += 1;
-        let made = self.discriminator.made(info.arch, number, &args);
         let seen = &mut self.images[task.image.0 as usize];
         let made = seen.kept(made);
         let (call, new) = match seen.calls.get(&made) {

@@ -8,13 +8,16 @@ use portcullis_sys::ptrace::{self, SyscallInfo, SyscallStop};
 use portcullis_sys::registers::Registers;
 use portcullis_sys::{Error, process};
 
-use super::{Recorder, call};
+use super::{Recorder, call, gone};
 use crate::record::backend::Standing;
+use crate::record::bounds::{self, Bounds};
 use crate::record::confined::Confined;
 use crate::record::fact::Fact;
 use crate::record::first::FirstStack;
 use crate::record::free::Free;
 use crate::record::inject::Injection;
+use crate::record::made::Made;
+use crate::record::task::Task;
 
 impl Recorder<'_> {
     /// An injection is over: the task has the filter, or not.
@@ -66,11 +69,64 @@ impl Recorder<'_> {
             room: task.room,
         };
         if let Some(free) = self.backend.free(&standing) {
+            let Some(free) = self.bounded(tid, free) else {
+                return Ok(());
+            };
+            let Some(task) = self.tasks.get_mut(&tid) else {
+                return Ok(());
+            };
             let vdso = task.start.and_then(|started| started.vdso);
             task.injection = match task.stands_at_exec() {
                 true => Injection::begin_at_exec(tid, free, vdso, &mut self.calls_in_vdso)?,
                 false => Injection::begin(tid, free)?,
             };
+        }
+        Ok(())
+    }
+
+    /// `free` as the task can have it; `None` when bounds are needed and there are none, or no room for them.
+    fn bounded(&mut self, tid: i32, free: Rc<Free>) -> Option<Rc<Free>> {
+        if !free.is_bounded {
+            return Some(free);
+        }
+        let task = self.tasks.get(&tid)?;
+        let bounded = Bounds::of(tid).map(|bounds| free.within(&bounds));
+        let fitting = bounded.filter(|free| free.weight() <= task.room);
+        if fitting.is_none() {
+            self.images[task.image.0 as usize].adds_code = true;
+        }
+        fitting.map(Rc::new)
+    }
+
+    /// At the entry of a call: where that can add code to a program, filters which look at calls of the code that it had
+    /// are not enough any more, and its tasks stop at each call.
+    pub(super) fn keep_bounds(
+        &mut self,
+        tid: i32,
+        made: &Made,
+        args: &[u64; 6],
+    ) -> Result<(), Error> {
+        let Some(task) = self.tasks.get(&tid) else {
+            return Ok(());
+        };
+        let (image, is_bounded) = (task.image, task.is_bounded);
+        let begins_sharer = match made.name() {
+            Some("clone") => bounds::adds_code(made),
+            Some("clone3") => bounds::begins_sharer(tid, args[0]),
+            _ => false,
+        };
+        let ends_bounds = is_bounded && bounds::adds_code(made);
+        if !begins_sharer && !ends_bounds {
+            return Ok(());
+        }
+        self.images[image.0 as usize].adds_code = true;
+        let is_free = |task: &Task| task.is_bounded && !task.full && task.image == image;
+        let all = self.tasks.iter_mut().filter(|(_, task)| is_free(task));
+        for (other, task) in all {
+            task.full = true;
+            if *other != tid {
+                ptrace::interrupt(*other).or_else(gone)?;
+            }
         }
         Ok(())
     }

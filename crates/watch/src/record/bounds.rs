@@ -1,0 +1,236 @@
+//! Where the code lies that a filter is about.
+//!
+//! What a program starts inherits its filters, and none can be taken away. A filter that looks at calls of the
+//! program's own code alone lets all others pass: they are made by what was started, whose code lies elsewhere, and
+//! which is under full tracing until it has a filter itself. (Where it lies in the same place by chance, its calls stop
+//! once more often than they would.) It holds as long as the program has no other code than it had: calls that can add
+//! some are never free under it, and end it.
+
+use std::fs;
+
+use portcullis_abi::Arch;
+use portcullis_sys::seccomp::SockFilter;
+
+use super::made::Made;
+use crate::image::Image;
+use crate::memory::Memory;
+
+/// Most stretches of code: what is compared at each call of everybody below, and reached by a jump of one byte.
+const MOST: usize = 16;
+
+/// Stretches of code, as the values of the instruction pointer that calls of it have: behind the instruction that makes
+/// the call (`KSTK_EIP` in `populate_seccomp_data` of the kernel's `seccomp.c`). By upper words: first and last lower words.
+pub(super) struct Bounds(Vec<(u32, Vec<(u32, u32)>)>);
+
+impl Bounds {
+    /// Of the code that `tid` has now; `None` when that cannot be told for good, or not by few comparisons.
+    pub(super) fn of(tid: i32) -> Option<Bounds> {
+        if maps_all_as_code(tid) {
+            return None;
+        }
+        Bounds::around_code(&Image::of(tid).code()?)
+    }
+
+    /// Around stretches from their first byte to behind their last, in ascending order.
+    fn around_code(code: &[(u64, u64)]) -> Option<Bounds> {
+        let mut words: Vec<(u32, Vec<(u32, u32)>)> = Vec::new();
+        let upper = |address: u64| (address >> 32) as u32;
+        for (start, end) in code {
+            let first = start.checked_add(1)?;
+            for word in upper(first)..=upper(*end) {
+                let from = if word == upper(first) {
+                    first as u32
+                } else {
+                    0
+                };
+                let to = if word == upper(*end) {
+                    *end as u32
+                } else {
+                    u32::MAX
+                };
+                match words.last_mut().filter(|(known, _)| *known == word) {
+                    Some((_, stretches)) => stretches.push((from, to)),
+                    None => words.push((word, vec![(from, to)])),
+                }
+                if words
+                    .iter()
+                    .map(|(_, stretches)| stretches.len())
+                    .sum::<usize>()
+                    > MOST
+                {
+                    return None;
+                }
+            }
+        }
+        Some(Bounds(words))
+    }
+
+    /// `filter` for calls of this code; all others are allowed.
+    pub(super) fn around(&self, filter: &[SockFilter]) -> Vec<SockFilter> {
+        const LOAD: u16 = 0x20;
+        const JUMP_EQUAL: u16 = 0x15;
+        const JUMP_GREATER: u16 = 0x25;
+        const JUMP_NOT_LESS: u16 = 0x35;
+        const RETURN: u16 = 0x06;
+        /// `instruction_pointer` of `struct seccomp_data`: its lower word; the upper follows.
+        const POINTER: u32 = 8;
+        let plain = |code, k| SockFilter {
+            code,
+            jt: 0,
+            jf: 0,
+            k,
+        };
+        let allow = plain(RETURN, libc::SECCOMP_RET_ALLOW);
+        // Made from the back, so that it is known how far the filter is.
+        let mut prefix = vec![allow];
+        for (upper, stretches) in self.0.iter().rev() {
+            let mut group = vec![allow];
+            for (first, last) in stretches.iter().rev() {
+                let behind = (group.len() + prefix.len()) as u8;
+                group.insert(
+                    0,
+                    SockFilter {
+                        code: JUMP_GREATER,
+                        jt: 0,
+                        jf: behind,
+                        k: *last,
+                    },
+                );
+                group.insert(
+                    0,
+                    SockFilter {
+                        code: JUMP_NOT_LESS,
+                        jt: 0,
+                        jf: 1,
+                        k: *first,
+                    },
+                );
+            }
+            group.insert(0, plain(LOAD, POINTER));
+            let skip = group.len() as u8;
+            group.insert(
+                0,
+                SockFilter {
+                    code: JUMP_EQUAL,
+                    jt: 0,
+                    jf: skip,
+                    k: *upper,
+                },
+            );
+            prefix.splice(0..0, group);
+        }
+        prefix.insert(0, plain(LOAD, POINTER + 4));
+        prefix.extend_from_slice(filter);
+        prefix
+    }
+}
+
+/// Whether what can be read can be executed as well in `tid` (personality(2)): then each mapping may add code.
+fn maps_all_as_code(tid: i32) -> bool {
+    let text = fs::read_to_string(format!("/proc/{tid}/personality"));
+    let persona = text
+        .ok()
+        .and_then(|text| u32::from_str_radix(text.trim(), 16).ok());
+    persona.is_none_or(|persona| persona & libc::READ_IMPLIES_EXEC as u32 != 0)
+}
+
+/// Whether a call can add code to a program, or begins a task that shares its memory and could. The flags of `clone3` lie
+/// in memory ([`begins_sharer`]).
+pub(super) fn adds_code(made: &Made) -> bool {
+    let (Some(name), true) = (made.name(), made.architecture() == Some(Arch::NATIVE)) else {
+        return true;
+    };
+    let argument = |index| {
+        let mut all = made.arguments();
+        all.find_map(|(place, value)| (place.index == index).then_some(value))
+    };
+    match name {
+        "mmap" | "mprotect" | "pkey_mprotect" => {
+            argument(2).is_none_or(|protection| protection & libc::PROT_EXEC as u64 != 0)
+        }
+        "clone" => argument(0).is_none_or(are_of_sharer),
+        // Some operations of the last map a vdso (ARCH_MAP_VDSO_64 of `asm/prctl.h`).
+        "mremap" | "remap_file_pages" | "shmat" | "uselib" | "personality" | "arch_prctl" => true,
+        _ => false,
+    }
+}
+
+/// Whether `clone3`, which finds its flags at `address` (the first field of `struct clone_args`), begins such a task.
+pub(super) fn begins_sharer(tid: i32, address: u64) -> bool {
+    let flags = Memory::open(tid)
+        .ok()
+        .and_then(|memory| memory.word(address));
+    flags.is_none_or(are_of_sharer)
+}
+
+/// Flags of a task that runs in the memory of its creator while that runs too.
+fn are_of_sharer(flags: u64) -> bool {
+    flags & libc::CLONE_VM as u64 != 0 && flags & libc::CLONE_VFORK as u64 == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_bpf::{Instruction, Program, run};
+    use portcullis_policy::Call;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A filter that answers with this, whatever is asked.
+    const INNER: u32 = 0x7ff0_0007;
+
+    fn answer(bounds: &Bounds, ip: u64) -> u32 {
+        let inner = [SockFilter {
+            code: 0x06,
+            jt: 0,
+            jf: 0,
+            k: INNER,
+        }];
+        let rows = bounds.around(&inner).into_iter();
+        let rows = rows.map(|i| Instruction {
+            code: i.code,
+            jt: i.jt,
+            jf: i.jf,
+            k: i.k,
+        });
+        let program = Program::new(rows.collect()).unwrap();
+        run(
+            &program,
+            &Call {
+                arch: 0,
+                number: 0,
+                ip,
+                args: [0; 6],
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn calls_of_the_code_meet_the_filter_and_others_do_not(
+            edges in prop::collection::btree_set(0_u64..16 << 30, 2..=2 * MOST),
+            near in prop::collection::vec((any::<prop::sample::Index>(), -1_i64..=1), 32),
+        ) {
+            let edges: Vec<u64> = edges.into_iter().collect();
+            let code: Vec<(u64, u64)> = edges.as_chunks::<2>().0.iter().map(|[a, b]| (*a, *b)).collect();
+            let Some(bounds) = Bounds::around_code(&code) else {
+                // Stretches that cross a multiple of 4 GiB are several.
+                return Ok(());
+            };
+            for (edge, away) in near {
+                let Some(ip) = edge.get(&edges).checked_add_signed(away) else { continue };
+                let inside = code.iter().any(|(start, end)| *start < ip && ip <= *end);
+                prop_assert_eq!(answer(&bounds, ip) == INNER, inside, "{:#x} {:x?}", ip, &code);
+            }
+        }
+    }
+
+    #[test]
+    fn a_program_has_bounds_unless_its_code_can_be_written() {
+        let own = Bounds::of(std::process::id().cast_signed()).unwrap();
+        let here = a_program_has_bounds_unless_its_code_can_be_written as fn() as usize as u64;
+        assert_eq!(answer(&own, here + 1), INNER);
+        assert_ne!(answer(&own, &raw const own as u64), INNER);
+        assert!(Bounds::around_code(&[(0, 1 << 40)]).is_none());
+    }
+}
