@@ -279,6 +279,8 @@ pub struct ThreadSet {
     pub thread: String,
     /// `startup`, `main`, `after:NAME`, `after:install`, `loop`.
     pub phase: String,
+    /// Where it begins: addresses of the program's file. Of `startup` and of what begins in a library there are none.
+    pub begins: Vec<u64>,
     /// Which of the two answers.
     pub mode: Mode,
     /// Ascending.

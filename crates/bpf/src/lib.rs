@@ -28,6 +28,7 @@ mod outcome;
 mod paths;
 mod program;
 mod region;
+mod together;
 mod verify;
 
 pub use compare::{Calls, Difference, compare};
@@ -38,4 +39,5 @@ pub use instruction::Instruction;
 pub use interpret::run;
 pub use outcome::{Outcome, outcomes, path};
 pub use program::{Invalid, Program};
+pub use together::verify_together;
 pub use verify::{NotEqual, Proved, Unknown, verify};

@@ -11,7 +11,7 @@ use portcullis_policy::{Action, Call, Policy};
 use crate::Program;
 use crate::paths::{Effort, walk};
 use crate::region::{Region, TooHard};
-use meaning::Meaning;
+pub(crate) use meaning::Meaning;
 
 /// A filter that was proved equal to a policy. There is no other way to get one.
 #[derive(Debug)]
@@ -73,21 +73,8 @@ impl From<TooHard> for Unknown {
 /// differ when they do.
 pub fn verify(program: Program, policy: &Policy) -> Result<Proved, NotEqual> {
     let meaning = Meaning::new(policy);
-    let differ = &mut |region: &Region, filter, effort: &mut Effort| {
-        meaning.answers(region, effort, &mut |part, answer| {
-            if answer == filter {
-                return Ok(());
-            }
-            match part.call().map_err(Unknown::from)? {
-                None => Ok(()),
-                Some(call) => Err(NotEqual::Differ {
-                    call,
-                    filter,
-                    policy: answer,
-                }),
-            }
-        })
-    };
+    let differ =
+        &mut |region: &Region, filter, effort: &mut Effort| meaning.holds(region, filter, effort);
     walk(&program, Region::all(), &mut Effort::new(), differ)?;
     Ok(Proved(program))
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use portcullis_abi::{Arch, Sysno};
 use portcullis_bpf::{
     Cost, Instruction, NoPolicy, NotEqual, Program, Unknown, compare, compile, import, is_cached,
-    outcomes, run, uncached, verify,
+    outcomes, run, uncached, verify, verify_together,
 };
 use portcullis_policy::{
-    Action, ActionMap, Asked, Baseline, Call, Condition, Derivation, Op, PLACEHOLDER, Policy, Rule,
-    Span, Table, Width,
+    Action, ActionMap, Asked, Baseline, Call, Condition, Derivation, Op, PLACEHOLDER, Phase,
+    Policy, Rule, Span, Table, Width,
 };
 use proptest::prelude::*;
 
@@ -256,6 +256,72 @@ proptest! {
         }
         policy.tables[0].x32_is_native = true;
         prop_assert!(verify(theirs, &policy).is_ok());
+    }
+}
+
+proptest! {
+    /// What a phase and the filter of its start permit together is what both permit, and no less.
+    #[test]
+    fn a_phase_takes_away_what_it_no_longer_needs(
+        policy in policy(),
+        kept in prop::collection::btree_set(number(), 0..8),
+        calls in prop::collection::vec(call(), 32),
+    ) {
+        let phase = Phase {
+            thread: "main".into(),
+            phase: "loop".into(),
+            begins: Vec::new(),
+            file: None,
+            calls: kept.into_iter().map(Sysno).collect(),
+        };
+        let map = ActionMap { traced: Vec::new(), ..ActionMap::seen() };
+        let loaded = policy.clone().with_launch().with_phase_rule().mapped(&map);
+        let narrowing = policy.narrowing(&phase, &loaded, 7).expect("it has a table");
+        let filters = [compile(&loaded), compile(&narrowing.added)].map(|f| f.expect("fits"));
+        let [first, second] = &filters;
+        prop_assert_eq!(verify_together(&[first, second], &narrowing.together), Ok(()));
+        for call in &calls {
+            let [old, new] = [first, second].map(|f| Action::from_code(run(f, call)));
+            let answer = narrowing.together.decide(call).action;
+            prop_assert_eq!(old.with(new), answer);
+            let [before, then] = [&policy, &narrowing.policy].map(|p| p.decide(call).action.permits());
+            let permits = match answer {
+                Action::Trace(7) => then,
+                answer => answer.permits(),
+            };
+            // No call of these carries the secret of the launch.
+            prop_assert_eq!(permits, before && then);
+        }
+    }
+}
+
+#[test]
+fn filters_together_are_the_strictest_and_the_newest_of_equals() {
+    let one = |action| {
+        native(
+            vec![Rule {
+                calls: Sysno(1).into(),
+                conditions: Vec::new(),
+                action,
+                provenance: Vec::new(),
+            }],
+            Action::Allow,
+            Action::Allow,
+            Action::Allow,
+        )
+    };
+    let filter = |action| compile(&one(action)).expect("fits");
+    for (older, newer, answer) in [
+        (Action::Errno(1), Action::Errno(2), Action::Errno(2)),
+        (Action::Errno(1), Action::Trace(2), Action::Errno(1)),
+        (Action::Trace(0), Action::Trace(2), Action::Trace(2)),
+        (Action::Allow, Action::KillThread, Action::KillThread),
+        (Action::KillThread, Action::KillProcess, Action::KillProcess),
+    ] {
+        let both = [&filter(older), &filter(newer)];
+        verify_together(&both, &one(answer)).expect("equal");
+        let differ = verify_together(&both, &one(Action::Allow)).expect_err("stricter");
+        assert!(matches!(differ, NotEqual::Differ { filter, .. } if filter == answer));
     }
 }
 

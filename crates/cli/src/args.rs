@@ -195,6 +195,17 @@ pub(crate) struct RunArgs {
     /// Refuse a policy that was not made of the traces of N runs or more
     #[arg(long, value_name = "N", requires = "policy")]
     pub(crate) require_ramp: Option<u32>,
+    /// Find also what the program still needs in each phase, and take the other calls away when one begins; a policy
+    /// that has phases says so itself
+    #[arg(long, conflicts_with = "policy")]
+    pub(crate) phases: bool,
+    /// A phase that begins where FUNCTION is entered: a symbol, a demangled name, or an address in the
+    /// program's file, 0x… (repeatable)
+    #[arg(long, value_name = "FUNCTION", requires = "phases")]
+    pub(crate) from: Vec<String>,
+    /// Do not start the program, or end it, when it cannot be held to one of its phases
+    #[arg(long)]
+    pub(crate) require_phases: bool,
     /// Allow CALL as well: `socket`, or with arguments as `socket(AF_INET, _, 0)` (repeatable)
     #[arg(long, value_name = "CALL")]
     pub(crate) allow: Vec<String>,

@@ -97,6 +97,7 @@ pub(crate) fn set() -> SyscallSet {
             ThreadSet {
                 thread: "main".to_owned(),
                 phase: "startup".to_owned(),
+                begins: Vec::new(),
                 mode: Mode::Sound,
                 numbers: vec![Sysno(0), Sysno(9)],
                 made: None,
@@ -105,6 +106,7 @@ pub(crate) fn set() -> SyscallSet {
             ThreadSet {
                 thread: "main".to_owned(),
                 phase: "main".to_owned(),
+                begins: vec![0x1139],
                 mode: Mode::Tight,
                 numbers: vec![Sysno(0), Sysno(1), Sysno(41)],
                 made: None,

@@ -35,6 +35,17 @@ impl Action {
         matches!(self, Action::Allow | Action::Log)
     }
 
+    /// The answer to a call for which a filter answers this, and a newer one of the same process `newer`: the
+    /// stricter, of equal ones the newer filter's (`seccomp_run_filters`, kernel/seccomp.c).
+    #[must_use]
+    pub fn with(self, newer: Action) -> Action {
+        let strictness = |action: Action| (action.code() & 0xffff_0000).cast_signed();
+        match strictness(newer) <= strictness(self) {
+            true => newer,
+            false => self,
+        }
+    }
+
     /// The value that a filter returns for it (`SECCOMP_RET_*` of `linux/seccomp.h`).
     pub fn code(self) -> u32 {
         match self {

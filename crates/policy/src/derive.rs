@@ -207,9 +207,12 @@ impl Policy {
     /// The policy of a scanned program with what each of its threads still needs in each phase.
     pub fn with_phases(set: &SyscallSet) -> Policy {
         let sound = set.sets.iter().filter(|s| s.mode == Mode::Sound);
+        let file = set.objects.first().map(|o| o.sha256);
         let phases = sound.map(|s| Phase {
             thread: s.thread.clone(),
             phase: s.phase.clone(),
+            begins: s.begins.clone(),
+            file: file.filter(|_| !s.begins.is_empty()),
             calls: s.numbers.clone(),
         });
         Policy {

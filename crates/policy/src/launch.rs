@@ -4,6 +4,10 @@
 //! nobody else become anything: the launch is an `execveat` that carries a secret of 64 bits in
 //! the sixth register, which the call itself does not use. Policies and filters at rest hold a
 //! placeholder in its place.
+//!
+//! So is the one call by which the launcher's tracer has the program take on the filter of a phase: with a secret of its
+//! own, because that one is in the program's registers for as long as the call takes. Who learns it can make the filter
+//! stricter, for all of the process, and nothing else.
 
 use std::ops::Deref;
 
@@ -15,8 +19,15 @@ use crate::{Action, Condition, Op, Policy, Provenance, Rule, Width};
 /// Stands where the secret will be. A filter that still holds it is never loaded.
 pub const PLACEHOLDER: u64 = 0x706f_7274_6375_6c6c;
 
-/// The register that execveat(2) does not use; nor do recvmsg(2) and dup2(2).
+/// Stands where the secret of phases will be.
+pub const PHASE_PLACEHOLDER: u64 = 0x7068_6173_6566_696c;
+
+/// The register that execveat(2) does not use; nor do recvmsg(2), dup2(2) and seccomp(2).
 const SIXTH: u8 = 5;
+
+/// `SECCOMP_SET_MODE_FILTER` and `SECCOMP_FILTER_FLAG_TSYNC` of `linux/seccomp.h`.
+const SET_MODE_FILTER: u64 = 1;
+const TSYNC: u64 = 1;
 
 /// What a child does between its filter and its exec when it waits there.
 const PARKED: [&str; 2] = ["recvmsg", "dup3"];
@@ -46,20 +57,52 @@ impl Policy {
         policy
     }
 
-    /// The policy whose launch rules ask for `secret` in place of the placeholder.
-    pub fn armed(&self, secret: u64) -> Armed {
-        let mut policy = self.clone();
-        for rule in policy.tables.iter_mut().flat_map(|t| &mut t.rules) {
-            if is_launch(rule) {
-                *rule = launch(rule.calls.first, secret);
+    /// The policy with the rule by which the launcher adds the filters of phases: a filter without a listener, for all
+    /// threads of the process.
+    #[must_use]
+    pub fn with_phase_rule(self) -> Policy {
+        let mut policy = self;
+        for table in &mut policy.tables {
+            if let Some(number) = table.arch.number("seccomp") {
+                let mut rule = launch(number, PHASE_PLACEHOLDER);
+                rule.conditions
+                    .extend([equal(0, SET_MODE_FILTER), equal(1, TSYNC)]);
+                table.rules.insert(0, rule);
             }
         }
-        Armed(policy)
+        policy
+    }
+
+    /// The policy whose launch rules ask for `secret` in place of the placeholder.
+    pub fn armed(&self, secret: u64) -> Armed {
+        let mut armed = Armed(self.clone());
+        armed.fill(PLACEHOLDER, secret);
+        armed
     }
 }
 
 /// A policy that holds a secret; dropping it wipes the secret.
 pub struct Armed(Policy);
+
+impl Armed {
+    /// The same, and its rule of phases asks for `secret`.
+    #[must_use]
+    pub fn for_phases(mut self, secret: u64) -> Armed {
+        self.fill(PHASE_PLACEHOLDER, secret);
+        self
+    }
+
+    fn fill(&mut self, placeholder: u64, secret: u64) {
+        let rules = self.0.tables.iter_mut().flat_map(|t| &mut t.rules);
+        for rule in rules.filter(|r| is_launch(r)) {
+            for condition in &mut rule.conditions {
+                if condition.op == Op::Equal(placeholder) {
+                    condition.op = Op::Equal(secret);
+                }
+            }
+        }
+    }
+}
 
 impl Deref for Armed {
     type Target = Policy;
@@ -85,13 +128,17 @@ impl Drop for Armed {
 fn launch(number: Sysno, secret: u64) -> Rule {
     Rule {
         calls: number.into(),
-        conditions: vec![Condition {
-            index: SIXTH,
-            width: Width::W64,
-            op: Op::Equal(secret),
-        }],
+        conditions: vec![equal(SIXTH, secret)],
         action: Action::Allow,
         provenance: vec![Provenance::Launch],
+    }
+}
+
+fn equal(index: u8, value: u64) -> Condition {
+    Condition {
+        index,
+        width: Width::W64,
+        op: Op::Equal(value),
     }
 }
 
@@ -118,6 +165,37 @@ mod tests {
         assert_eq!(armed.decide(&exec(77)).action, Action::Allow);
         assert_eq!(armed.decide(&exec(0)).action, Action::KillProcess);
         assert_eq!(armed.decide(&exec(PLACEHOLDER)).action, Action::KillProcess);
+    }
+
+    #[test]
+    fn only_the_secret_of_phases_adds_a_filter() {
+        let policy = Derivation::new(Arch::X86_64, []).policy();
+        let armed = policy.with_launch().with_phase_rule();
+        let armed = armed.armed(77).for_phases(78);
+        let seccomp = Arch::X86_64.number("seccomp").unwrap().0;
+        let answer = |number, operation, flags, secret| {
+            let call = Call {
+                arch: Arch::X86_64.audit_arch(),
+                number,
+                ip: 0,
+                args: [operation, flags, 0x1000, 0, 0, secret],
+            };
+            armed.decide(&call).action
+        };
+        assert_eq!(answer(seccomp, 1, 1, 78), Action::Allow);
+        for (operation, flags, secret) in [
+            (1, 1, 77),
+            (1, 1, PHASE_PLACEHOLDER),
+            (0, 1, 78),
+            (1, 0, 78),
+            (1, 9, 78),
+            (1 << 32 | 1, 1, 78),
+        ] {
+            let action = answer(seccomp, operation, flags, secret);
+            assert_eq!(action, Action::KillProcess, "{operation} {flags} {secret}");
+        }
+        // One secret is not good for what the other is for.
+        assert_eq!(answer(322, 0, 0, 78), Action::KillProcess);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod launch;
 pub mod lint;
 mod listener;
 mod model;
+mod phase;
 mod ramp;
 mod ranges;
 mod source;
@@ -25,12 +26,12 @@ pub use action::{Action, ActionMap, NoAction};
 pub use asked::Asked;
 pub use condition::{Condition, Op, Width};
 pub use derive::Derivation;
-pub use launch::{Armed, PLACEHOLDER};
+pub use launch::{Armed, PHASE_PLACEHOLDER, PLACEHOLDER};
 pub use listener::NO_LISTENER;
 pub use model::{
-    Baseline, Call, Class, Decision, Phase, Policy, Provenance, Rule, Segment, Segments, Span,
-    Table,
+    Baseline, Call, Class, Decision, Policy, Provenance, Rule, Segment, Segments, Span, Table,
 };
+pub use phase::{Narrowing, Phase};
 pub use ramp::{Day, NoDay, Ramp, Untried};
 pub use source::{Filter, LineColumn, Mistake, Place, Remark, Source, Target};
 pub use trace::Trace;

@@ -2,7 +2,7 @@
 
 use portcullis_abi::{Arch, KernelVersion, Sysno};
 
-use crate::{Action, ActionMap, Condition, Ramp};
+use crate::{Action, ActionMap, Condition, Phase, Ramp};
 
 /// Set in the number of an x32 call (`__X32_SYSCALL_BIT`, asm/unistd.h).
 const X32: u32 = Arch::X32_BIT;
@@ -48,17 +48,6 @@ pub enum Baseline {
     Number(Sysno),
     /// Those of this release: neither numbers that came later nor those that nobody has.
     Kernel(KernelVersion),
-}
-
-/// The calls that a thread still makes from some point on.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Phase {
-    /// `main`, or the start routine's name.
-    pub thread: String,
-    /// `startup`, `main`, `after:NAME`, `after:install`, `loop`.
-    pub phase: String,
-    /// Ascending.
-    pub calls: Vec<Sysno>,
 }
 
 /// The answer to some calls.
@@ -337,22 +326,6 @@ impl Policy {
             });
         }
         segments
-    }
-
-    /// The same for one thread from some point on: what it no longer needs is no longer allowed.
-    pub fn phase(&self, thread: &str, phase: &str) -> Option<Policy> {
-        let mut all = self.phases.iter();
-        let own = all.find(|p| (&*p.thread, &*p.phase) == (thread, phase))?;
-        let mut narrowed = self.clone();
-        let needed = |rule: &Rule| {
-            let single = rule.calls.single();
-            rule.action != Action::Allow || single.is_none_or(|n| own.calls.contains(&n))
-        };
-        for table in &mut narrowed.tables {
-            table.rules.retain(needed);
-        }
-        narrowed.phases.clear();
-        Some(narrowed)
     }
 
     /// The policy that a filter under `map` has: the declared difference between what a filter

@@ -28,6 +28,8 @@ fn a_phase_allows_what_it_has_of_the_policy() {
         phases: vec![Phase {
             thread: "main".into(),
             phase: "loop".into(),
+            begins: Vec::new(),
+            file: None,
             calls: vec![Sysno(1), Sysno(2), Sysno(3)],
         }],
         ..Policy::of(table, Action::KillProcess)

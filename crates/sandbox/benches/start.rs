@@ -127,6 +127,7 @@ impl Observer for Following {
             entry,
             check,
             audit: None,
+            phases: None,
         };
         let record = watch::follow(start, watch::Mode::Enforce, &decide)?;
         Ok(Followed {

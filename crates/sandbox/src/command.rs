@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use portcullis_sys::process;
+use portcullis_sys::{freezer, process};
 
 use crate::confinement::Confinement;
 use crate::error::Error;
@@ -56,7 +56,7 @@ use crate::verdict::Verdict;
 /// };
 /// let follow = move |root: Root<'_>| {
 ///     let Root { pid, entry, check, .. } = root;
-///     let start = watch::Start { pid, entry, check, audit: None };
+///     let start = watch::Start { pid, entry, check, audit: None, phases: None };
 ///     let record = watch::follow(start, watch::Mode::Enforce, &decide)?;
 ///     Ok(Followed {
 ///         end: record.end,
@@ -266,8 +266,7 @@ pub struct Child<R> {
 impl<R> Child<R> {
     /// Kills it and all that it started. One that has ended is let be.
     pub fn kill(&self) {
-        // Fails only when there is nothing to kill any more.
-        let _ = process::signal_process(self.first.as_fd(), libc::SIGKILL);
+        freezer::kill(self.first.as_fd());
     }
 
     /// Waits until all of it has ended. Its standard input is closed first, where that is a pipe.

@@ -1,7 +1,7 @@
 //! Filters that are proved equal to their policy, with the secret of each start filled in.
 
 use portcullis_bpf::{Program, compile, verify};
-use portcullis_policy::{ActionMap, PLACEHOLDER, Policy};
+use portcullis_policy::{ActionMap, PHASE_PLACEHOLDER, PLACEHOLDER, Policy};
 use portcullis_sys::seccomp::SockFilter;
 
 use crate::error::Error;
@@ -56,9 +56,32 @@ impl ArmedFilter {
     /// Fills a new secret into `template`, which can be of any origin, and proves that the result answers every call
     /// as `policy` does. Both hold the placeholder where the secret belongs.
     pub fn prove(template: &Program, policy: &Policy) -> Result<ArmedFilter, Error> {
+        ArmedFilter::fill(template, policy, None)
+    }
+
+    /// The same with the secret by which the tracer adds filters of phases; `policy` has the rule for that
+    /// ([`Policy::with_phase_rule`]).
+    pub fn prove_with_phases(
+        template: &Program,
+        policy: &Policy,
+        phases: &Cookie,
+    ) -> Result<ArmedFilter, Error> {
+        ArmedFilter::fill(template, policy, Some(phases))
+    }
+
+    fn fill(
+        template: &Program,
+        policy: &Policy,
+        phases: Option<&Cookie>,
+    ) -> Result<ArmedFilter, Error> {
         let cookie = Cookie::random()?;
-        let filled = template.with_constant(PLACEHOLDER, cookie.value());
-        let proved = verify(filled, &policy.armed(cookie.value()))?;
+        let mut filled = template.with_constant(PLACEHOLDER, cookie.value());
+        let mut armed = policy.armed(cookie.value());
+        if let Some(phases) = phases {
+            filled = filled.with_constant(PHASE_PLACEHOLDER, phases.value());
+            armed = armed.for_phases(phases.value());
+        }
+        let proved = verify(filled, &armed)?;
         let rows = proved.program().instructions();
         let mut filter = Vec::with_capacity(rows.len());
         filter.extend(rows.iter().map(|i| SockFilter {

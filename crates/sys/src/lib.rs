@@ -10,8 +10,10 @@
 compile_error!("Portcullis is for Linux on x86_64 and aarch64");
 
 pub mod audit;
+pub mod breakpoint;
 pub mod channel;
 pub mod exec;
+pub mod freezer;
 pub mod ipc;
 pub mod landlock;
 pub mod limit;

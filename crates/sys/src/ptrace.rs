@@ -242,6 +242,20 @@ pub fn peek(pid: i32, address: u64) -> Result<u64, Error> {
     Ok(word)
 }
 
+/// The word at `offset` of `struct user` (`sys/user.h`).
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn peek_user(pid: i32, offset: u64) -> Result<u64, Error> {
+    let mut word: u64 = 0;
+    request(
+        "ptrace(PEEKUSER)",
+        libc::PTRACE_PEEKUSER,
+        pid,
+        offset,
+        (&raw mut word) as u64,
+    )?;
+    Ok(word)
+}
+
 /// Writes the word at `address`; read-only pages are copied for the process first.
 pub fn poke(pid: i32, address: u64, word: u64) -> Result<(), Error> {
     request(

@@ -7,6 +7,8 @@
 #[cfg_attr(target_arch = "aarch64", path = "registers/aarch64.rs")]
 mod native;
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) use native::{Access, regset};
 pub use native::{Registers, SYSCALL_LENGTH, Trap};
 
 /// A call as registers hold it: its number (`seccomp_data.nr` is an int: the upper half of the register

@@ -75,6 +75,13 @@ pub trait Decide {
     /// The answer to `call`, on its number and register values alone.
     fn decide(&self, call: &Call) -> Decision;
 
+    /// The answer to `call` in the phase `phase`, by its place among those of [`Phases`](crate::Phases), whose filter
+    /// takes the call away.
+    fn decide_in(&self, phase: usize, call: &Call) -> Decision {
+        let _ = phase;
+        self.decide(call)
+    }
+
     /// Whether `call`, which the task `tid` stands at and the policy kills, may be made all the same
     /// because of code that the program loaded since. Never asked for what nobody may add.
     fn widened(&self, tid: i32, call: &Call) -> bool {

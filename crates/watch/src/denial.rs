@@ -21,6 +21,8 @@ pub struct Denial {
     pub call: Call,
     /// What became of it.
     pub answer: Answer,
+    /// The phase whose filter denied it.
+    pub phase: Option<usize>,
     /// The rule that answered, by its place in the policy; `None` for a default.
     pub rule: Option<usize>,
     /// What arguments lead to, by argument. Observed: the program could have changed it since, so nothing may

@@ -27,6 +27,7 @@ pub(crate) struct Same {
     made: Made,
     ip: u64,
     answer: Answer,
+    phase: Option<usize>,
     rule: Option<usize>,
     /// Device and inode of what the process executes: an address means another place in another program.
     program: (u64, u64),
@@ -51,13 +52,14 @@ impl Denials {
         &mut self,
         call: &Call,
         answer: Answer,
-        rule: Option<usize>,
+        (phase, rule): (Option<usize>, Option<usize>),
         program: (u64, u64),
     ) -> Same {
         Same {
             made: self.discriminator.made(call.arch, call.number, &call.args),
             ip: call.ip,
             answer,
+            phase,
             rule,
             program,
         }
@@ -158,6 +160,7 @@ mod tests {
             image: None,
             call,
             answer,
+            phase: None,
             rule: None,
             shown: Vec::new(),
             backtrace: Vec::new(),
@@ -177,7 +180,7 @@ mod tests {
     }
 
     fn made(denials: &mut Denials, call: Call, answer: Answer, always: bool) {
-        let same = denials.same(&call, answer, None, (0, 0));
+        let same = denials.same(&call, answer, (None, None), (0, 0));
         denials.count(same, always, Vec::new, || denial(call, answer));
     }
 
@@ -241,7 +244,7 @@ mod tests {
             ]
         };
         let mut made = |path| {
-            let same = denials.same(&opened, Answer::Errno(1), None, (0, 0));
+            let same = denials.same(&opened, Answer::Errno(1), (None, None), (0, 0));
             let first = || Denial {
                 shown: at(path),
                 ..denial(opened, Answer::Errno(1))

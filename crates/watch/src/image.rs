@@ -85,6 +85,12 @@ impl Image {
         (!region.name.is_empty()).then(|| OsString::from_vec(region.name.clone()).into())
     }
 
+    /// Where the vdso begins.
+    pub(crate) fn vdso(&self) -> Option<u64> {
+        let mut regions = self.regions.iter();
+        regions.find(|r| r.name == b"[vdso]").map(|r| r.start)
+    }
+
     /// The start of the first mapping of the object that holds `address`.
     pub(crate) fn base(&self, address: u64) -> Option<u64> {
         let region = self.at(address)?;

@@ -19,6 +19,7 @@
 
 mod arguments;
 mod audit;
+mod borrowed;
 mod core_calls;
 mod decide;
 mod denial;
@@ -31,6 +32,7 @@ mod job;
 mod memory;
 mod native;
 mod paths;
+mod phases;
 pub mod record;
 mod source;
 mod stack;
@@ -42,5 +44,6 @@ pub use core_calls::core_calls;
 pub use decide::{Action, Call, Decide, Decision};
 pub use denial::{Answer, Denial, Elsewhere, Frame, Omitted};
 pub use files::{FileId, Files};
+pub use phases::{Held, Phase, Phases};
 pub use source::{Function, Sources};
 pub use tracer::{Mode, Record, Start, follow};

@@ -28,9 +28,14 @@ impl Memory {
         self.0.write_all_at(bytes, address)
     }
 
+    /// Fills `into` from `address`, or says why not.
+    pub(crate) fn fill(&self, address: u64, into: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(into, address)
+    }
+
     /// Fills `into` from `address`, or fails.
     pub(crate) fn read(&self, address: u64, into: &mut [u8]) -> Option<()> {
-        self.0.read_exact_at(into, address).ok()
+        self.fill(address, into).ok()
     }
 
     /// At most `limit` bytes from `address`, as many as one call gives.

@@ -8,7 +8,7 @@ use portcullis_abi::{Arch, KernelVersion};
 use portcullis_sys::ptrace::{self, SyscallStop, Trapped};
 use portcullis_sys::registers::Registers;
 use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
-use portcullis_sys::{Error, process};
+use portcullis_sys::{Error, freezer, process};
 
 use crate::audit::{Audit, Audited};
 use crate::core_calls::CoreCalls;
@@ -19,6 +19,7 @@ use crate::entry::Entry;
 use crate::files::Files;
 use crate::job::{self, process_of};
 use crate::native::{self, Interruption};
+use crate::phases::{Held, Keeping, Phases};
 use crate::{arguments, stack};
 
 /// Whether calls for which the filter asks are denied as the policy says.
@@ -42,6 +43,8 @@ pub struct Start<'a> {
     pub check: &'a dyn Fn(i32) -> Result<(), String>,
     /// The kernel's audit records, where they can be read.
     pub audit: Option<&'a Audit>,
+    /// Filters that are added while it runs.
+    pub phases: Option<Phases<'a>>,
 }
 
 /// What was seen.
@@ -67,6 +70,8 @@ pub struct Record {
     pub outlived: usize,
     /// What the kernel's audit records tell, where they were read.
     pub audited: Option<Audited>,
+    /// What became of each phase.
+    pub phases: Vec<Held>,
 }
 
 /// Follows the program of `start` to its end and reaps it and every other tracee. What outlives
@@ -86,12 +91,16 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
     })
 }
 
+/// What fails because a task was killed where it stands is let be: its end is reported next.
 fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Error> {
     let entry = start.entry.map(|at| Entry::set(start.pid, at));
-    let entry = entry.transpose()?;
-    let refused = match entry {
+    let entry = match entry.transpose() {
+        Err(e) if e.is_gone() => None,
+        other => other?,
+    };
+    let refused = match start.entry {
         Some(_) => None,
-        None => (start.check)(start.pid).err(),
+        None => refusal(start.check, start.pid),
     };
     if refused.is_some() {
         process::kill_unreaped(start.pid)?;
@@ -117,8 +126,16 @@ fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Er
         ended: None,
         outlived: 0,
         audit: start.audit,
+        phases: None,
     };
-    ptrace::resume(start.pid, 0)?;
+    if let Some(phases) = start.phases.filter(|_| tracer.refused.is_none()) {
+        tracer.phases = Some(Keeping::begin(start.pid, phases)?);
+        tracer.requires_phases()?;
+    }
+    match ptrace::resume(start.pid, 0) {
+        Err(e) if e.is_gone() => {}
+        other => other?,
+    }
     // What has an init is no child of this thread, and the init itself is another's affair.
     while let Some((tid, change)) = wait::next_that_signals()? {
         match change {
@@ -151,7 +168,14 @@ fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Er
         files: tracer.files,
         outlived: tracer.outlived,
         audited: None,
+        phases: tracer.phases.map_or(Vec::new(), Keeping::told),
     })
+}
+
+/// Why `check` refuses the program that stands at a stop; nothing when it was killed there, so that there is no more to be
+/// seen of it.
+fn refusal(check: &dyn Fn(i32) -> Result<(), String>, pid: i32) -> Option<String> {
+    check(pid).err().filter(|_| Registers::of(pid).is_ok())
 }
 
 /// Whether the end of a task tells that a filter of the program's own ended it. Before Linux 5.16 a dump of core ended
@@ -210,6 +234,7 @@ struct Tracer<'a> {
     ended: Option<(End, Usage)>,
     outlived: usize,
     audit: Option<&'a Audit>,
+    phases: Option<Keeping<'a>>,
 }
 
 impl Tracer<'_> {
@@ -234,6 +259,7 @@ impl Tracer<'_> {
         for tid in self.tasks.keys() {
             // Not reaped, so the number is still its own. It can only be gone already.
             let _ = process::kill_unreaped(*tid);
+            freezer::end_frozen(*tid);
         }
     }
 
@@ -279,24 +305,78 @@ impl Tracer<'_> {
             Stop::Event(event::EXIT, _) => self.exiting(tid)?,
             Stop::Event(event::SECCOMP, _) => self.asked(tid)?,
             Stop::Event(event::EXEC, _) => {
+                if let Some(phases) = &mut self.phases {
+                    phases.executed(tid);
+                    self.requires_phases()?;
+                }
                 // A thread that executes takes its leader's number; its own is gone.
                 let former = i32::try_from(ptrace::event_message(tid)?).unwrap_or(tid);
                 self.tasks.remove(&former);
                 self.tasks.insert(tid, Task::default());
             }
-            Stop::Event(..) | Stop::Syscall => {}
+            Stop::Syscall => self.phase_steps(tid)?,
+            Stop::Event(..) => {}
             Stop::Signal(signal) => return self.signaled(tid, signal),
         }
-        ptrace::resume(tid, 0)
+        self.resume(tid)
+    }
+
+    /// Lets a task run on; one that makes a call for us stops behind it.
+    fn resume(&self, tid: i32) -> Result<(), Error> {
+        match self.has_borrowed(tid) {
+            true => ptrace::resume_to_syscall(tid, 0),
+            false => ptrace::resume(tid, 0),
+        }
+    }
+
+    fn has_borrowed(&self, tid: i32) -> bool {
+        let phases = self.phases.as_ref();
+        phases.is_some_and(|phases| phases.has_borrowed(tid))
+    }
+
+    /// A task at a stop of a call: whether it makes it for us.
+    fn phase_steps(&mut self, tid: i32) -> Result<(), Error> {
+        if !self.has_borrowed(tid) {
+            return Ok(());
+        }
+        let (root, tasks) = (self.root, &self.tasks);
+        let before = || {
+            let others = tasks.keys().map(|tid| process_of(*tid));
+            others
+                .filter(|pid| *pid != root)
+                .collect::<HashSet<i32>>()
+                .len()
+        };
+        if let Some(phases) = &mut self.phases {
+            phases.step(before)?;
+        }
+        self.requires_phases()
+    }
+
+    /// Ends the program when a phase that it has to be held to cannot be kept.
+    fn requires_phases(&mut self) -> Result<(), Error> {
+        let broken = self.phases.as_ref().and_then(Keeping::broken);
+        if let Some(reason) = broken.filter(|_| self.refused.is_none()) {
+            self.refused = Some(reason);
+            process::kill_unreaped(self.root)?;
+        }
+        Ok(())
     }
 
     fn signaled(&mut self, tid: i32, signal: i32) -> Result<(), Error> {
+        if signal == libc::SIGTRAP
+            && let Some(phases) = &mut self.phases
+            && phases.reached(tid)?
+        {
+            self.requires_phases()?;
+            return self.resume(tid);
+        }
         if signal == libc::SIGTRAP
             && let Some(entry) = &self.entry
             && entry.reached(tid)?
         {
             if process_of(tid) == self.root {
-                if let Err(reason) = (self.check)(tid) {
+                if let Some(reason) = refusal(self.check, tid) {
                     self.refused = Some(reason);
                     process::kill_unreaped(self.root)?;
                     return ptrace::resume(tid, 0);
@@ -344,12 +424,11 @@ impl Tracer<'_> {
             return Ok(false);
         }
         self.note(
-            process_of(tid),
-            tid,
+            (process_of(tid), tid),
             call,
             &registers,
             Answer::Trapped,
-            decision,
+            (decision, None),
         );
         self.tasks.entry(tid).or_default().is_answer = true;
         Ok(true)
@@ -395,23 +474,31 @@ impl Tracer<'_> {
             }
             _ => return Ok(()),
         };
-        self.note(pid, tid, call, &registers, answer, decision);
+        self.note((pid, tid), call, &registers, answer, (decision, None));
         Ok(())
     }
 
     /// A task at a call for which the filter asks.
     fn asked(&mut self, tid: i32) -> Result<(), Error> {
         let info = ptrace::syscall_info(tid)?;
-        let SyscallStop::Seccomp { number, args, .. } = info.at else {
+        let SyscallStop::Seccomp { number, args, data } = info.at else {
             return Ok(());
         };
+        if self.has_borrowed(tid) {
+            return Ok(());
+        }
         let call = Call {
             arch: info.arch,
             number: number as u32,
             ip: info.ip,
             args,
         };
-        let decision = self.policy.decide(&call);
+        let phases = self.phases.as_ref().map_or(0, Keeping::len);
+        let phase = (data as usize).checked_sub(1).filter(|at| *at < phases);
+        let decision = match phase {
+            Some(phase) => self.policy.decide_in(phase, &call),
+            None => self.policy.decide(&call),
+        };
         let core = self.core.answer(&call);
         let answer = match (self.mode, decision.action) {
             (_, Action::Allow) => return Ok(()),
@@ -430,7 +517,7 @@ impl Tracer<'_> {
         };
         let registers = Registers::of(tid)?;
         let pid = process_of(tid);
-        self.note(pid, tid, call, &registers, answer, decision);
+        self.note((pid, tid), call, &registers, answer, (decision, phase));
         match (answer, decision.action) {
             (Answer::LetThrough, _) => Ok(()),
             (Answer::Errno(errno), _) => registers.skip_call(tid, errno),
@@ -471,16 +558,17 @@ impl Tracer<'_> {
 
     fn note(
         &mut self,
-        pid: i32,
-        tid: i32,
+        (pid, tid): (i32, i32),
         call: Call,
         registers: &Registers,
         answer: Answer,
-        decision: Decision,
+        (decision, phase): (Decision, Option<usize>),
     ) {
         let own = |name: &str| format!("/proc/{tid}/{name}");
         let program = fs::metadata(own("exe")).map_or((0, 0), |m| (m.dev(), m.ino()));
-        let same = self.denials.same(&call, answer, decision.rule, program);
+        let same = self
+            .denials
+            .same(&call, answer, (phase, decision.rule), program);
         // What ended the program is told after any flood.
         let always = pid == self.root && matches!(answer, Answer::Killed | Answer::OwnKilled);
         let files = &mut self.files;
@@ -492,6 +580,7 @@ impl Tracer<'_> {
             image: fs::read_link(own("exe")).ok(),
             call,
             answer,
+            phase,
             rule: decision.rule,
             shown: arguments::shown(tid, &call),
             backtrace: stack::walk(tid, registers, files),

@@ -14,6 +14,8 @@ use super::suite::{Case, Environment, Judge};
 
 /// A call that every kernel answers and that the program is not found to make.
 const OUTSIDE: &str = "getppid";
+/// A call that its C library makes before its main function, and nothing of it afterwards.
+const STARTUP: &str = "set_tid_address";
 /// What the program ends with.
 const CODE: i32 = 3;
 /// 128 and `SIGSYS`.
@@ -25,6 +27,7 @@ const SECONDS: u32 = 400;
 pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case>> {
     let number = |arch: Arch| anyhow::Ok(arch.number(OUTSIDE).context(OUTSIDE)?.0);
     let own = number(environment.arch)?;
+    let startup = environment.arch.number(STARTUP).context(STARTUP)?.0;
     let native = |number: u32| vec!["native".to_owned(), number.to_string()];
     let mut cases = vec![
         Case {
@@ -58,6 +61,13 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
             &["--observe"],
             native(own),
             Box::new(observed),
+        ),
+        case(
+            "what only the start needs is taken away afterwards",
+            SMALL_CALLER,
+            &["--phases", "--require-phases"],
+            native(startup),
+            Box::new(taken_away),
         ),
     ];
     // What is analysed does not depend on who does it.
@@ -215,6 +225,19 @@ fn denied(seen: &Seen) -> Result<usize> {
     is(&verdict, "/denials/0/syscall", OUTSIDE)?;
     let said = String::from_utf8_lossy(&seen.stderr);
     ensure!(said.contains("denied: getppid()"), "it says {said:?}");
+    Ok(9)
+}
+
+/// Denied in a phase, which is in force.
+fn taken_away(seen: &Seen) -> Result<usize> {
+    let verdict = stopped(seen, "PC0332")?;
+    is(&verdict, "/denials/0/syscall", STARTUP)?;
+    let layers = verdict["enforced"].as_array().context("no layers")?;
+    let held = |layer: &Value| layer["layer"] == "phase main/main";
+    ensure!(
+        layers.iter().any(held),
+        "its phase is not enforced: {layers:?}"
+    );
     Ok(9)
 }
 

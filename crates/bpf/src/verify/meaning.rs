@@ -7,13 +7,13 @@ use crate::paths::Effort;
 use crate::region::{ARCH, ARGUMENTS, NUMBER, Region, Test};
 
 /// A policy, its rules by architecture and number.
-pub(super) struct Meaning<'a> {
+pub(crate) struct Meaning<'a> {
     arches: Vec<(u32, Segments<'a>)>,
     foreign: Action,
 }
 
 impl<'a> Meaning<'a> {
-    pub(super) fn new(policy: &'a Policy) -> Meaning<'a> {
+    pub(crate) fn new(policy: &'a Policy) -> Meaning<'a> {
         let arches = policy.audit_arches().into_iter();
         Meaning {
             arches: arches.map(|a| (a, policy.segments(a))).collect(),
@@ -21,9 +21,31 @@ impl<'a> Meaning<'a> {
         }
     }
 
+    /// Whether the policy answers all calls of `region` by `filter`; if not, the error has one that it does not.
+    pub(crate) fn holds(
+        &self,
+        region: &Region,
+        filter: Action,
+        effort: &mut Effort,
+    ) -> Result<(), NotEqual> {
+        self.answers(region, effort, &mut |part, answer| {
+            if answer == filter {
+                return Ok(());
+            }
+            match part.call().map_err(Unknown::from)? {
+                None => Ok(()),
+                Some(call) => Err(NotEqual::Differ {
+                    call,
+                    filter,
+                    policy: answer,
+                }),
+            }
+        })
+    }
+
     /// Shows parts of `region`, together all of it, and the policy's answer to the calls of each. Parts
     /// may be empty.
-    pub(super) fn answers(
+    fn answers(
         &self,
         region: &Region,
         effort: &mut Effort,

@@ -39,6 +39,7 @@ struct StoredCall {
 struct StoredThread {
     thread: String,
     phase: String,
+    begins: Vec<u64>,
     mode: u8,
     numbers: Vec<u32>,
     /// Number, site, tuple.
@@ -175,6 +176,7 @@ pub(crate) fn encode(set: &SyscallSet) -> Option<Vec<u8>> {
                 Some(StoredThread {
                     thread: s.thread.clone(),
                     phase: s.phase.clone(),
+                    begins: s.begins.clone(),
                     mode: code(&MODES, s.mode)?,
                     numbers: s.numbers.iter().map(|n| n.0).collect(),
                     made: s.made.as_ref().map(|all| all.iter().map(made).collect()),
@@ -306,6 +308,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<SyscallSet> {
                 Some(ThreadSet {
                     thread: stored.thread,
                     phase: stored.phase,
+                    begins: stored.begins,
                     mode: *MODES.get(usize::from(stored.mode))?,
                     numbers: stored.numbers.into_iter().map(Sysno).collect(),
                     made: stored.made.map(|all| all.into_iter().map(made).collect()),

@@ -137,6 +137,7 @@ struct Place<'a> {
 struct Set<'a> {
     thread: &'a str,
     phase: &'a str,
+    begins: Vec<String>,
     mode: &'static str,
     numbers: Vec<u32>,
 }
@@ -260,6 +261,7 @@ impl<'a> Document<'a> {
                 .map(|s| Set {
                     thread: &s.thread,
                     phase: &s.phase,
+                    begins: s.begins.iter().map(|at| format!("{at:#x}")).collect(),
                     mode: mode(s.mode),
                     numbers: s.numbers.iter().map(|n| n.0).collect(),
                 })

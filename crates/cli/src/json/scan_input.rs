@@ -119,6 +119,9 @@ struct PlaceIn {
 struct SetIn {
     thread: String,
     phase: String,
+    /// Older documents do not say it.
+    #[serde(default)]
+    begins: Vec<String>,
     /// Older documents have only the one.
     #[serde(default = "sound")]
     mode: String,
@@ -279,6 +282,11 @@ fn set(document: Document) -> Result<SyscallSet> {
                 Ok(ThreadSet {
                     thread: s.thread,
                     phase: s.phase,
+                    begins: s
+                        .begins
+                        .iter()
+                        .map(|at| number(at))
+                        .collect::<Result<_>>()?,
                     mode: one_of(&MODES, names::mode, &s.mode)?,
                     numbers: s.numbers.into_iter().map(Sysno).collect(),
                     made: None,

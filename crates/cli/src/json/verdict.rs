@@ -47,7 +47,7 @@ pub(crate) struct Program {
 }
 
 /// A layer that held.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Clone, Debug)]
 pub(crate) struct Layer {
     pub(crate) layer: String,
     pub(crate) mechanism: String,
@@ -56,7 +56,7 @@ pub(crate) struct Layer {
 }
 
 /// A layer of the default that did not.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Clone, Debug)]
 pub(crate) struct Missing {
     pub(crate) layer: String,
     pub(crate) reason: String,

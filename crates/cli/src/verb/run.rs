@@ -11,6 +11,7 @@ mod foreign;
 mod late;
 mod observer;
 mod patch;
+mod phases;
 mod prove;
 
 use std::cell::OnceCell;
@@ -21,7 +22,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
-use portcullis_abi::{Arch, ResidualKind, SyscallSet};
+use portcullis_abi::{Arch, ResidualKind, SyscallSet, Sysno};
 use portcullis_policy::{Policy, Ramp};
 use portcullis_sandbox::{
     Error, Features, Identity, Last, MappedFile, Mode, Plan, Program, Spec, Unlisted, Verdict,
@@ -43,6 +44,7 @@ use chosen::Chosen;
 use foreign::Foreign;
 use late::Late;
 use observer::Tracing;
+use phases::Phases;
 
 /// Runs the verb. What goes wrong is said, and is an exit code of its own.
 pub(crate) fn run(mut typed: RunArgs) -> Exit {
@@ -95,8 +97,10 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
         Some(Foreign::Compatible(arch)) => (foreign::set(program)?, Some(arch)),
         Some(Foreign::Other(arch)) => return Err(not_for_here(program, arch).into()),
         None if given.is_some() => (foreign::set(program)?, None),
-        // Which programs are started is seen by the evidence.
-        None if typed.images.follow_exec => (wanted.analyse()?.set, None),
+        // Which programs are started is seen by the evidence, and so are phases.
+        None if typed.images.follow_exec || typed.phases => {
+            (wanted.clone().from(&typed.from).analyse()?.set, None)
+        }
         None => (wanted.analyse_brief()?, None),
     };
     let images = Images::alone(own).with(&typed.images, |program| {
@@ -104,7 +108,7 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
     })?;
     let chosen = match given {
         Some(source) => Chosen::of(source)?,
-        None => Chosen::derived(Policy::from_scans(&images.first, &images.others)),
+        None => Chosen::derived(derived(&images, typed.phases)),
     };
     if let (Some(wanted), Some(file)) = (typed.require_ramp, &typed.policy) {
         Ramp::require(chosen.policy.ramp, wanted)
@@ -120,7 +124,16 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
     let loads = loads_modules(&set) || !directories.is_empty();
     let traced = loads && mode == Mode::Enforce && !typed.no_late;
     let chosen = chosen.within(&typed.confinement, traced);
-    let policy = chosen.policy.clone().with_launch();
+    let map = filter::map(Arch::NATIVE, mode, traced);
+    let file = set.objects.first().map(|object| object.sha256);
+    let mut policy = chosen.policy.clone().with_launch();
+    let phases = {
+        let loaded = policy.clone().with_phase_rule().mapped(&map);
+        Phases::of(&chosen.policy, &loaded, file, mode, typed.require_phases)?
+    };
+    if phases.is_some() {
+        policy = policy.with_phase_rule();
+    }
     let mut spec = spec(typed, &set, &policy, mode, traced)?;
     if given.is_some() {
         spec.unlisted = Unlisted::Allow;
@@ -143,18 +156,21 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
     if typed.prove {
         prove::before(&plan, &features, &policy, !typed.closure.no_cache)?;
     }
-    let map = filter::map(set.binary.arch, mode, traced);
     let late = traced.then(|| {
         let modules = plan.modules(late::directories(directories.into_iter()));
         Late::new(&wanted, &set, modules)
     });
     let audit = OnceCell::new();
-    let mut tracing = Tracing::new(&chosen.policy, mode, late, &audit);
+    let mut tracing = Tracing::new(&chosen.policy, mode, late, &audit, phases.as_ref());
     let mut template = None;
     let last = || {
         // For an answer about its audit the kernel makes a thread.
         let audited = audit.get_or_init(Audit::open).is_ok();
-        let (filter, kept) = filter::armed(&policy, &map, !typed.closure.no_cache)?;
+        let secret = phases.as_ref().map(Phases::secret);
+        let (filter, kept) = filter::armed(&policy, &map, secret, !typed.closure.no_cache)?;
+        if let Some(phases) = &phases {
+            phases.prove(&kept)?;
+        }
         template = Some(kept);
         Ok(Last { filter, audited })
     };
@@ -162,10 +178,18 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
     let template = template.context("a program was started without a filter")?;
     let late = tracing.late().map(|late| late.told());
     let unread = audit.get().and_then(|audit| audit.as_ref().err());
+    let (kept, lost) = match &phases {
+        Some(phases) => phases.told(&verdict.report.phases),
+        None => (Vec::new(), Vec::new()),
+    };
     let document = |named| {
         let filter = (&template, &map);
-        let about = (&set, &chosen, &plan);
-        document::document(about, filter, &verdict, late.as_ref(), unread, named)
+        let about = (&set, &chosen, &plan, phases.as_ref());
+        let mut document =
+            document::document(about, filter, &verdict, late.as_ref(), unread, named);
+        document.enforced.extend(kept.iter().cloned());
+        document.not_enforced.extend(lost.iter().cloned());
+        document
     };
     // Whatever the files of the program do to who reads them for names, the verdict is there.
     if let Some(file) = &mut verdict_file
@@ -181,6 +205,20 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
         write(file, &document)?;
     }
     Ok(exit(&verdict))
+}
+
+/// The policy of programs. What the program may start may be anything at any point of it.
+fn derived(images: &Images, phases: bool) -> Policy {
+    let mut policy = Policy::from_scans(&images.first, &images.others);
+    if phases {
+        let others = images.others.iter().flat_map(|set| &set.syscalls);
+        let others: Vec<Sysno> = others.map(|call| call.number).collect();
+        policy.phases = Policy::with_phases(&images.first).phases;
+        for phase in &mut policy.phases {
+            phase.calls.extend(&others);
+        }
+    }
+    policy
 }
 
 /// Opens the file of a verdict. What was confined in its directory before may have left a link there, which would

@@ -1,4 +1,7 @@
-//! Threads and phases: `scan --thread --phase --from`, `policy --phases`, `compile --phase`.
+//! Threads and phases: `scan --thread --phase --from`, `policy --phases`, `compile --phase`; and programs that are
+//! held to them.
+
+mod held;
 
 use crate::place::Place;
 

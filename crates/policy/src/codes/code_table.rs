@@ -413,6 +413,16 @@ pub const CODES: &[Explanation] = &[
         example: "",
     },
     Explanation {
+        code: "PC0332",
+        title: "A phase of the program takes the call away",
+        meaning: "The call is in the set, but not in what the program can still do from some point on \
+                  (`run --phases`, or the phases of a policy), and it was made after that point. \
+                  Either the analysis could not tell that it is made there, or somebody who took the \
+                  program over wanted it.",
+        advice: "Allow it in all phases with `--allow`, or take the phase out of the policy.",
+        example: "",
+    },
+    Explanation {
         code: "PC0401",
         title: "A call is missing",
         meaning: "A place that can be reached makes a call that the filter answers by its \

@@ -10,12 +10,14 @@ use crate::Mistake;
 const WIDEST: usize = 100;
 
 /// The order of keys; those that are not here come after, as they are.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 28] = [
     "schema",
     "version",
     "name",
     "thread",
     "phase",
+    "file",
+    "at",
     "include",
     "call",
     "calls",

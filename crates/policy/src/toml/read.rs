@@ -2,7 +2,7 @@
 
 use super::automatic;
 use super::calls::Groups;
-use super::document::{Section, parse};
+use super::document::{Literal, Section, Word, parse};
 use super::include::{Included, Includes, Loader};
 use super::lower::{Budget, Lowering, numbers};
 use super::settings::{self, Settings};
@@ -181,8 +181,8 @@ fn filter(
     }
     reading.remarks.append(&mut lowering.remarks);
     let mut phases = Vec::new();
-    for phase in section.each("phase", "a phase")? {
-        phase.has_only(&["thread", "phase", "calls"])?;
+    for phase in &section.each("phase", "a phase")? {
+        phase.has_only(&["thread", "phase", "at", "file", "calls"])?;
         let text = |key: &str| match phase.text(key)? {
             Some((text, _)) => Ok(text.to_owned()),
             None => Err(Mistake::at(
@@ -201,6 +201,8 @@ fn filter(
         phases.push(Phase {
             thread: text("thread")?,
             phase: text("phase")?,
+            begins: begins(phase)?,
+            file: file(phase)?,
             calls,
         });
     }
@@ -214,4 +216,37 @@ fn filter(
         },
         places,
     })
+}
+
+/// Where a phase begins.
+fn begins(phase: &Section<'_>) -> Result<Vec<u64>, Mistake> {
+    let address = |word: Word<'_>| match word.literal {
+        Literal::Number(number) => u64::try_from(number)
+            .map_err(|_| word.mistake("an address of a file is no negative number")),
+        Literal::Text(_) => Err(word.mistake("`at` takes addresses: numbers, as 0x1139")),
+    };
+    let words = phase.words("at")?.unwrap_or_default().into_iter();
+    let mut all = words.map(address).collect::<Result<Vec<u64>, _>>()?;
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}
+
+/// The file in which it begins.
+fn file(phase: &Section<'_>) -> Result<Option<[u8; 32]>, Mistake> {
+    let Some((text, word)) = phase.text("file")? else {
+        return Ok(None);
+    };
+    let mut hash = [0; 32];
+    let digits = text.as_bytes();
+    let pairs = digits.chunks(2).zip(&mut hash);
+    let whole = digits.len() == 64 && digits.iter().all(u8::is_ascii_hexdigit);
+    for (pair, byte) in pairs.filter(|_| whole) {
+        let pair = std::str::from_utf8(pair).unwrap_or_default();
+        *byte = u8::from_str_radix(pair, 16).unwrap_or_default();
+    }
+    match whole {
+        true => Ok(Some(hash)),
+        false => Err(word.mistake("`file` is a SHA-256: 64 hexadecimal digits")),
+    }
 }

@@ -335,6 +335,14 @@ fn phases(sheet: &mut Sheet, policy: &Policy, header: &str) {
         sheet.line(&format!("[[{header}]]"));
         sheet.line(&format!("thread = {}", quoted(&phase.thread)));
         sheet.line(&format!("phase = {}", quoted(&phase.phase)));
+        if let Some(hash) = phase.file {
+            let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            sheet.line(&format!("file = {}", quoted(&digits)));
+        }
+        if !phase.begins.is_empty() {
+            let all = phase.begins.iter().map(|at| format!("{at:#x}"));
+            sheet.list("at", &all.collect::<Vec<_>>(), "");
+        }
         let calls = phase.calls.iter().map(|n| number_text(arch, *n));
         sheet.list("calls", &calls.collect::<Vec<_>>(), "");
     }

@@ -99,6 +99,7 @@ pub(crate) fn thread(name: &str, phase: &str, made: &[(&str, u32)]) -> ThreadSet
     ThreadSet {
         thread: name.into(),
         phase: phase.into(),
+        begins: Vec::new(),
         mode: Mode::Sound,
         numbers,
         made: Some(all),

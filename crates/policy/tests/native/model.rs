@@ -65,9 +65,14 @@ fn provenance() -> impl Strategy<Value = Provenance> {
 
 fn phase() -> impl Strategy<Value = Phase> {
     let calls = prop::collection::btree_set(0u32..600, 0..6);
-    (".{0,8}", ".{0,8}", calls).prop_map(|(thread, phase, calls)| Phase {
+    let begins = prop::collection::btree_set(0..i64::MAX as u64, 0..3);
+    let file = prop::option::of(any::<[u8; 32]>());
+    let names = (".{0,8}", ".{0,8}");
+    (names, begins, file, calls).prop_map(|((thread, phase), begins, file, calls)| Phase {
         thread,
         phase,
+        begins: begins.into_iter().collect(),
+        file,
         calls: calls.into_iter().map(Sysno).collect(),
     })
 }

@@ -48,6 +48,7 @@ impl Observer for Following {
             entry: root.entry,
             check: root.check,
             audit: None,
+            phases: None,
         };
         let record = watch::follow(start, watch::Mode::Enforce, &decide)?;
         Ok(Followed {

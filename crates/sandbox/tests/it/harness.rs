@@ -135,6 +135,7 @@ impl Observer for Tracing<'_> {
             entry: root.entry,
             check: root.check,
             audit: None,
+            phases: None,
         };
         let denied = self.denied;
         let record = watch::follow(start, self.mode, &|call: &watch::Call| denied.decide(call))?;

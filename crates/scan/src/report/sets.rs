@@ -224,6 +224,7 @@ impl Report<'_> {
             sets.all.push(ThreadSet {
                 thread: thread.into(),
                 phase: phase.into(),
+                begins: self.begins(begins),
                 mode,
                 numbers: numbers.clone(),
                 made: made.clone(),
@@ -235,6 +236,17 @@ impl Report<'_> {
                 made,
             }
         })
+    }
+
+    /// Where a phase begins in the program's file, ascending; none when it does so elsewhere as well.
+    fn begins(&self, phase: &Phase) -> Vec<u64> {
+        let begin = |&(id, block): &(InstanceId, u32)| {
+            let start = self.solution.summary(id).blocks[block as usize].start;
+            let at = self.witness.location(start);
+            (at.object == 0).then_some(at.address)
+        };
+        let all: Option<BTreeSet<u64>> = phase.blocks.iter().map(begin).collect();
+        all.unwrap_or_default().into_iter().collect()
     }
 
     /// The argument tuples that are passed in what a phase covers, ascending.

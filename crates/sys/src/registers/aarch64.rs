@@ -238,13 +238,18 @@ fn set_system_call(pid: i32, number: i32) -> Result<(), Error> {
     regset(pid, Access::Set, SYSTEM_CALL, &mut [number]).map(drop)
 }
 
-enum Access {
+pub(crate) enum Access {
     Get,
     Set,
 }
 
 /// Gets or sets a register set; the bytes that were transferred.
-fn regset<T>(pid: i32, access: Access, set: u64, words: &mut [T]) -> Result<usize, Error> {
+pub(crate) fn regset<T>(
+    pid: i32,
+    access: Access,
+    set: u64,
+    words: &mut [T],
+) -> Result<usize, Error> {
     let mut vector = libc::iovec {
         iov_base: words.as_mut_ptr().cast(),
         iov_len: size_of_val(words),

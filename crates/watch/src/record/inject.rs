@@ -10,34 +10,15 @@
 
 use std::rc::Rc;
 
+use portcullis_sys::Error;
 use portcullis_sys::ptrace::{self, SignalSet};
 use portcullis_sys::registers::Registers;
-use portcullis_sys::{Error, seccomp};
 
 use super::free::Free;
+use crate::borrowed::{self, CallsInVdso};
 use crate::memory::Memory;
 
-/// `struct sock_fprog` of `linux/filter.h` on a 64-bit machine.
-const HEADER: usize = 16;
 const PAGE: u64 = 4096;
-
-/// Where the vdso has an instruction that makes calls; found once, it is the same in all programs.
-#[derive(Default)]
-pub(super) struct CallsInVdso(Option<u64>);
-
-/// How much of the vdso is looked at: it has two pages of code.
-const VDSO: usize = 16384;
-
-impl CallsInVdso {
-    /// The address behind such an instruction in the native task `tid`, whose vdso begins at `base`.
-    fn behind_call(&mut self, tid: i32, base: u64) -> Option<u64> {
-        if self.0.is_none() {
-            let code = Memory::open(tid).ok()?.read_some(base, VDSO);
-            self.0 = Registers::behind_call_in(&code).map(|at| at as u64);
-        }
-        base.checked_add(self.0?)
-    }
-}
 
 /// A filter on its way into a task.
 pub(super) struct Injection {
@@ -178,7 +159,7 @@ impl Injection {
     }
 
     fn size(&self) -> u64 {
-        let bytes = HEADER + self.free.instructions.len() * size_of::<seccomp::SockFilter>();
+        let bytes = borrowed::size(&self.free.instructions);
         (bytes as u64).next_multiple_of(PAGE)
     }
 
@@ -207,17 +188,6 @@ impl Injection {
 
     /// The program as the kernel reads it at `place`.
     fn program(&self) -> Vec<u8> {
-        let rows = &self.free.instructions;
-        let length = u16::try_from(rows.len()).unwrap_or(0);
-        let mut bytes = vec![0; HEADER];
-        bytes[..2].copy_from_slice(&length.to_ne_bytes());
-        let first = self.place + HEADER as u64;
-        bytes[8..].copy_from_slice(&first.to_ne_bytes());
-        for row in rows {
-            bytes.extend(row.code.to_ne_bytes());
-            bytes.extend([row.jt, row.jf]);
-            bytes.extend(row.k.to_ne_bytes());
-        }
-        bytes
+        borrowed::bytes(&self.free.instructions, self.place)
     }
 }

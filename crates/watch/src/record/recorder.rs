@@ -22,11 +22,12 @@ use super::confined::Confined;
 use super::fact::{Fact, Remark, Sink};
 use super::first::FirstStack;
 use super::identity::Identity;
-use super::inject::{CallsInVdso, Progress};
+use super::inject::Progress;
 use super::launch;
 use super::made::Discriminator;
 use super::seen::{Call, CallId, ImageId, Seen, Start};
 use super::task::{Started, Task};
+use crate::borrowed::CallsInVdso;
 use crate::job;
 
 /// Programs that are told apart; what is beyond them counts as the last.

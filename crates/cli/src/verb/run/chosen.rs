@@ -106,6 +106,9 @@ impl Chosen {
             let mut rule = permission(&asked);
             rule.provenance = vec![Provenance::Note(format!("--allow {text}"))];
             self.policy.tables[table].rules.insert(0, rule);
+            for phase in &mut self.policy.phases {
+                phase.calls.push(Sysno(asked.number));
+            }
             if let Some(file) = &mut self.file {
                 file.added(table, 0);
             }

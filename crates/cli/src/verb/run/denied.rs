@@ -10,6 +10,7 @@ use portcullis_watch::{Answer, Denial, Frame, Function, Shown, Sources};
 
 use super::also::Layers;
 use super::chosen::{self, Chosen};
+use super::phases::Phases;
 use crate::json::verdict as json;
 
 /// Bytes that an instruction that calls can have (x86: 15 are the most of any).
@@ -23,6 +24,7 @@ pub(super) struct Explaining<'a> {
     pub(super) filter: &'a Program,
     pub(super) map: &'a ActionMap,
     pub(super) plan: &'a Plan,
+    pub(super) phases: Option<&'a Phases>,
     /// Without them places are addresses, and no path is looked at.
     pub(super) sources: Option<Sources<'a>>,
 }
@@ -47,8 +49,25 @@ impl Explaining<'_> {
                 also_unknown: denial.count,
                 ..told
             },
-            _ => told,
+            _ => match self.phase(denial) {
+                None => told,
+                Some(phase) => json::Denial {
+                    code: "PC0332",
+                    rule: format!("the program does not need it any more in its phase {phase}"),
+                    rule_text: None,
+                    rule_place: None,
+                    filter: None,
+                    suggestion: None,
+                    ..told
+                },
+            },
         }
+    }
+
+    /// The phase that takes the call away.
+    fn phase(&self, denial: &Denial) -> Option<&str> {
+        let (phase, _) = self.phases?.at(denial.phase?)?;
+        Some(phase)
     }
 
     fn by_policy(&mut self, denial: &Denial) -> json::Denial {

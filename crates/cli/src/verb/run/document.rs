@@ -12,12 +12,13 @@ use super::audited;
 use super::chosen::Chosen;
 use super::denied::{self, Explaining};
 use super::patch;
+use super::phases::Phases;
 use crate::json::verdict as json;
 
 /// The document of a finished run; `named`: with functions and lines, for which files are read that the program
 /// can have made.
 pub(super) fn document(
-    (set, chosen, plan): (&SyscallSet, &Chosen, &Plan),
+    (set, chosen, plan, phases): (&SyscallSet, &Chosen, &Plan, Option<&Phases>),
     (filter, map): (&Program, &ActionMap),
     verdict: &Verdict<Record>,
     late: Option<&json::Late>,
@@ -30,6 +31,7 @@ pub(super) fn document(
         filter,
         map,
         plan,
+        phases,
         sources: named.then(|| Sources::new(&verdict.report.files)),
     };
     let denials = verdict.report.denials.iter();

@@ -8,6 +8,7 @@ use portcullis_sandbox::{Followed, Mode, Observer, Root};
 use portcullis_watch::{self as watch, Audit, Record, Unread};
 
 use super::late::Late;
+use super::phases::Phases;
 
 /// The number of the error, on all architectures here.
 const ENOSYS: u16 = 38;
@@ -20,6 +21,7 @@ pub(super) struct Tracing<'a> {
     late: Option<RefCell<Late<'a>>>,
     /// The kernel's audit records, where they can be read; known when the program begins.
     audit: &'a OnceCell<Result<Audit, Unread>>,
+    phases: Option<&'a Phases>,
 }
 
 impl<'a> Tracing<'a> {
@@ -30,10 +32,12 @@ impl<'a> Tracing<'a> {
         mode: Mode,
         late: Option<Late<'a>>,
         audit: &'a OnceCell<Result<Audit, Unread>>,
+        phases: Option<&'a Phases>,
     ) -> Tracing<'a> {
         Tracing {
             policy,
             audit,
+            phases,
             late: late.map(RefCell::new),
             mode: match mode {
                 Mode::Enforce => watch::Mode::Enforce,
@@ -51,29 +55,38 @@ impl<'a> Tracing<'a> {
 impl watch::Decide for Tracing<'_> {
     /// The policy's answer.
     fn decide(&self, call: &watch::Call) -> watch::Decision {
-        let decision = self.policy.decide(&Call {
-            arch: call.arch,
-            number: call.number,
-            ip: call.ip,
-            args: call.args,
-        });
-        watch::Decision {
-            action: match decision.action {
-                Action::Allow | Action::Log => watch::Action::Allow,
-                Action::Errno(errno) => watch::Action::Errno(errno),
-                Action::Trap(data) => watch::Action::Trap(data),
-                // As the kernel answers where nobody is asked (seccomp(2)).
-                Action::Notify | Action::Trace(_) => watch::Action::Errno(ENOSYS),
-                Action::KillThread => watch::Action::KillThread,
-                Action::KillProcess => watch::Action::Kill,
-            },
-            rule: decision.rule.map(|(_, rule)| rule),
-        }
+        answer(self.policy, call)
+    }
+
+    fn decide_in(&self, phase: usize, call: &watch::Call) -> watch::Decision {
+        let narrowed = self.phases.and_then(|phases| phases.at(phase));
+        answer(narrowed.map_or(self.policy, |(_, policy)| policy), call)
     }
 
     fn widened(&self, tid: i32, call: &watch::Call) -> bool {
         let late = self.late.as_ref();
         late.is_some_and(|late| late.borrow_mut().adds(tid, Sysno(call.number)))
+    }
+}
+
+fn answer(policy: &Policy, call: &watch::Call) -> watch::Decision {
+    let decision = policy.decide(&Call {
+        arch: call.arch,
+        number: call.number,
+        ip: call.ip,
+        args: call.args,
+    });
+    watch::Decision {
+        action: match decision.action {
+            Action::Allow | Action::Log => watch::Action::Allow,
+            Action::Errno(errno) => watch::Action::Errno(errno),
+            Action::Trap(data) => watch::Action::Trap(data),
+            // As the kernel answers where nobody is asked (seccomp(2)).
+            Action::Notify | Action::Trace(_) => watch::Action::Errno(ENOSYS),
+            Action::KillThread => watch::Action::KillThread,
+            Action::KillProcess => watch::Action::Kill,
+        },
+        rule: decision.rule.map(|(_, rule)| rule),
     }
 }
 
@@ -86,6 +99,7 @@ impl Observer for Tracing<'_> {
             entry: root.entry,
             check: root.check,
             audit: self.audit.get().and_then(|audit| audit.as_ref().ok()),
+            phases: self.phases.map(Phases::followed),
         };
         let record = watch::follow(start, self.mode, self)?;
         Ok(Followed {

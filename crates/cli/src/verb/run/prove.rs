@@ -17,7 +17,7 @@ pub(super) fn before(
 ) -> Result<usize> {
     // The policy's own answers, not those by which a tracer is asked: nobody traces a sibling.
     let exact = ActionMap::identity();
-    let made = || match filter::armed(policy, &exact, cache) {
+    let made = || match filter::armed(policy, &exact, None, cache) {
         Ok((filter, _)) => Ok(filter),
         Err(error) => Err(Error::Invalid(format!("{error:#}"))),
     };
