@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc;
 
 use portcullis_sys::exec::Words;
-use portcullis_sys::process;
+use portcullis_sys::freezer;
 
 use crate::command::thread_failed;
 use crate::error::Error;
@@ -120,8 +120,7 @@ impl<R> Running<R> {
     /// Kills it and all that it started. One that has ended is let be.
     pub fn kill(&self) {
         if let Some(first) = &self.first {
-            // Fails only when there is nothing to kill any more.
-            let _ = process::signal_process(first.as_fd(), libc::SIGKILL);
+            freezer::kill(first.as_fd());
         }
     }
 

@@ -1,7 +1,7 @@
 //! Creates the child, becomes its tracer, sees the exec happen, and hands over to the observer.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -258,7 +258,10 @@ pub(crate) fn until_exec(plan: &Plan, started: &Started) -> Result<(), Error> {
         let signal = match stop {
             Stop::Event(event::EXEC, _) => return Ok(()),
             Stop::Event(event::EXIT, _) => {
-                let status = ptrace::event_message(pid)?;
+                let status = match ptrace::event_message(pid) {
+                    Err(e) if e.is_gone() => continue,
+                    other => other?,
+                };
                 match started.handed.exec() {
                     0 => 0,
                     EXECUTING if status & 0x7f == libc::SIGSYS as u64 => {
@@ -272,7 +275,11 @@ pub(crate) fn until_exec(plan: &Plan, started: &Started) -> Result<(), Error> {
             Stop::Signal(signal) => signal,
             Stop::Event(..) | Stop::Syscall => 0,
         };
-        ptrace::resume(pid, signal)?;
+        match ptrace::resume(pid, signal) {
+            // Killed where it stood.
+            Err(e) if e.is_gone() => {}
+            other => other?,
+        }
     }
 }
 
@@ -299,8 +306,12 @@ fn ended_early(plan: &Plan, end: End, up: &OwnedFd) -> Error {
 /// The exec took the file that was opened, and that file is as it was.
 fn compare_program(plan: &Plan, pid: i32) -> Result<(), Error> {
     let path = PathBuf::from(format!("/proc/{pid}/exe"));
-    let seen = Identity::of_path(&path).map_err(|reason| Error::Read { path, reason })?;
-    plan.program.still(&seen)
+    match Identity::of_path(&path) {
+        Ok(seen) => plan.program.still(&seen),
+        // It was killed where it stands, and executes nothing any more: its end is what is told of it.
+        Err(reason) if reason.kind() == ErrorKind::NotFound => Ok(()),
+        Err(reason) => Err(Error::Read { path, reason }),
+    }
 }
 
 /// Where the program's own code begins after its loader: `AT_ENTRY` of the auxiliary vector that the kernel made at

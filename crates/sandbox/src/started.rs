@@ -10,7 +10,7 @@ use portcullis_sys::seccomp::{self, SockFilter};
 use portcullis_sys::signal::{self, Forwarding};
 use portcullis_sys::spawn::Stack;
 use portcullis_sys::wait::{self, Change, Usage};
-use portcullis_sys::{channel, process};
+use portcullis_sys::{channel, freezer, process};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use crate::attempt::Step;
@@ -320,6 +320,8 @@ impl Started {
             self.armed = false;
             return Ok(None);
         };
+        // What the program left behind is not to hold up its end.
+        freezer::end_frozen(init);
         let mut word = [0; LONGEST];
         let heard = channel::hear(self.up.as_fd(), &mut word)?;
         let [first, time @ ..] = word;
@@ -355,6 +357,7 @@ impl Drop for Started {
         if !self.armed || process::kill_unreaped(first).is_err() {
             return;
         }
+        freezer::end_frozen(first);
         // A kill does not wake a task that stands at its exit stop already. Fails when it runs.
         let _ = ptrace::resume(self.pid, 0);
         // The init ends after all that is below it, which this thread reaps too where it traces it.

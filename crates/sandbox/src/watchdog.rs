@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use portcullis_sys::process;
+use portcullis_sys::freezer;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::bounds::Bounds;
@@ -71,8 +71,7 @@ pub(crate) fn watch(
         }
         if let Some(limit) = over {
             fired.0.store(limit, Ordering::SeqCst);
-            // Fails only when it has ended by itself.
-            let _ = process::signal_process(first.as_fd(), libc::SIGKILL);
+            freezer::kill(first.as_fd());
             return;
         }
         let mut stopped = [PollFd::new(stop, PollFlags::IN)];

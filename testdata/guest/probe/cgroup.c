@@ -124,6 +124,18 @@ static int find_cgroup1_memory(void)
 	return memory_holds("cgroup", "memory", "memory.limit_in_bytes");
 }
 
+static int find_cgroup1_freezer(void)
+{
+	char group[192];
+	int held;
+
+	if (!make(group, sizeof(group), "cgroup", "freezer", NULL))
+		return 0;
+	held = put(group, "freezer.state", "FROZEN") && put(group, "freezer.state", "THAWED");
+	rmdir(group);
+	return held;
+}
+
 static int find_cgroup2(void)
 {
 	char group[192];
@@ -189,6 +201,7 @@ static int find_cgroup_kill(void)
 const struct probe cgroup_probes[] = {
 	{ "cgroup1-pids", find_cgroup1_pids },
 	{ "cgroup1-memory", find_cgroup1_memory },
+	{ "cgroup1-freezer", find_cgroup1_freezer },
 	{ "cgroup2", find_cgroup2 },
 	{ "cgroup2-pids", find_cgroup2_pids },
 	{ "cgroup2-memory", find_cgroup2_memory },

@@ -88,6 +88,14 @@ const NEEDS: &[(&str, Feature)] = &[
     ("it::faults::", Feature::Landlock),
     ("it::faults::", Feature::Userns),
     (
+        "it::command::what_stands_still_in_version_1_ends_when_it_is_told",
+        Feature::Root,
+    ),
+    (
+        "it::command::what_stands_still_in_version_1_ends_when_it_is_told",
+        Feature::Cgroup1Freezer,
+    ),
+    (
         "it::launcher::the_program_dies_with_its_init",
         Feature::Userns,
     ),

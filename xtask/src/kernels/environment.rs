@@ -116,13 +116,18 @@ const ROOTS: &[Feature] = &[
     Feature::IdmappedTmpfs,
     Feature::Cgroup1Pids,
     Feature::Cgroup1Memory,
+    Feature::Cgroup1Freezer,
     Feature::Cgroup2,
     Feature::Cgroup2Pids,
     Feature::Cgroup2Memory,
     Feature::CloneIntoCgroup,
     Feature::CgroupKill,
 ];
-const V1: &[Feature] = &[Feature::Cgroup1Pids, Feature::Cgroup1Memory];
+const V1: &[Feature] = &[
+    Feature::Cgroup1Pids,
+    Feature::Cgroup1Memory,
+    Feature::Cgroup1Freezer,
+];
 const V2: &[Feature] = &[
     Feature::Cgroup2,
     Feature::Cgroup2Pids,
@@ -260,6 +265,7 @@ fn cgroups(features: &mut Features) {
     let offered = [
         (v1("pids"), &[Feature::Cgroup1Pids][..]),
         (v1("memory"), &[Feature::Cgroup1Memory]),
+        (v1("freezer"), &[Feature::Cgroup1Freezer]),
         (!v2.is_empty(), V2),
         (v2_has("pids"), &[Feature::Cgroup2Pids]),
         (v2_has("memory"), &[Feature::Cgroup2Memory]),

@@ -50,6 +50,7 @@ pub(crate) enum Feature {
     Userns,
     Cgroup1Pids,
     Cgroup1Memory,
+    Cgroup1Freezer,
     Cgroup2,
     Cgroup2Pids,
     Cgroup2Memory,
@@ -245,6 +246,11 @@ pub(crate) const FACTS: &[Fact] = &[
         Feature::Cgroup1Memory,
         "cgroup1-memory",
         &[((2, 6), "a limit of memory")],
+    ),
+    fact(
+        Feature::Cgroup1Freezer,
+        "cgroup1-freezer",
+        &[((2, 6), "groups that stand still")],
     ),
     fact(
         Feature::Cgroup2,

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use portcullis_policy::ActionMap;
@@ -176,5 +178,76 @@ fn what_no_kernel_executes_is_an_error() {
             assert_eq!(reason.raw_os_error(), Some(libc::ENOEXEC));
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// A group of version 1 whose processes stand still; thawed and removed in the end.
+struct Frozen(PathBuf);
+
+impl Frozen {
+    fn new(processes: &[i32]) -> Frozen {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let mut trees = mounts.lines().map(|mount| mount.split(' '));
+        let tree = trees.find_map(|mut words| {
+            let at = words.nth(1)?;
+            let is_freezer = words.next() == Some("cgroup")
+                && words.next()?.split(',').any(|option| option == "freezer");
+            is_freezer.then_some(at)
+        });
+        let name = format!("portcullis-frozen-{}", std::process::id());
+        let group = Frozen(Path::new(tree.expect("a freezer of version 1")).join(name));
+        std::fs::create_dir(&group.0).unwrap();
+        for pid in processes {
+            std::fs::write(group.0.join("cgroup.procs"), pid.to_string()).unwrap();
+        }
+        let state = group.0.join("freezer.state");
+        std::fs::write(&state, "FROZEN").unwrap();
+        // Who reads it finds out whether all of them stand by then; nothing else tells.
+        while std::fs::read_to_string(&state).unwrap().trim() != "FROZEN" {
+            thread::yield_now();
+        }
+        group
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = std::fs::write(self.0.join("freezer.state"), "THAWED");
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// The process that executes `program`, and its parent.
+fn executing(program: &Path) -> [i32; 2] {
+    let own = std::fs::metadata(program).unwrap();
+    let all = std::fs::read_dir("/proc").unwrap();
+    let mut numbers = all.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
+    let pid: i32 = numbers
+        .find(|pid: &i32| {
+            let file = std::fs::metadata(format!("/proc/{pid}/exe"));
+            file.is_ok_and(|file| (file.dev(), file.ino()) == (own.dev(), own.ino()))
+        })
+        .expect("it runs");
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mut lines = status.lines();
+    let parent = lines.find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    [pid, parent.trim().parse().unwrap()]
+}
+
+#[test]
+fn what_stands_still_in_version_1_ends_when_it_is_told() {
+    let _turn = turn();
+    let built = build("job", &[]);
+    // The program alone, and with its init.
+    for count in [1, 2] {
+        let mut child = spawn(command(&built, &["wait"]).stdout(Stdio::Pipe)).unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let frozen = Frozen::new(&executing(&built.path)[..count]);
+        child.kill();
+        assert_eq!(child.wait().unwrap().outcome, Outcome::Signaled(9));
+        assert_eq!(output.read_line(&mut line).unwrap(), 0);
+        drop(frozen);
     }
 }

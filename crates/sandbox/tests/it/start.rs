@@ -5,11 +5,16 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use portcullis_sandbox::{ArmedFilter, Cookie, Error, Outcome, Program};
+use portcullis_sandbox::{
+    ArmedFilter, Cookie, Error, Followed, Observer, Outcome, Program, Root, launch,
+};
 use portcullis_sys::seccomp::{RET_ALLOW, RET_KILL_PROCESS, SockFilter};
+use portcullis_sys::{process, ptrace};
+use portcullis_watch::{self as watch, Record};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use crate::filter::{Denied, number};
-use crate::harness::{Case, build, place};
+use crate::harness::{Case, Tracing, build, place, turn};
 
 #[test]
 fn the_exit_code_is_the_programs() {
@@ -29,6 +34,57 @@ fn the_exit_code_is_the_programs() {
         assert!(verdict.report.denials.is_empty());
         assert!(verdict.usage.wall_ns > 0);
         assert!(verdict.usage.peak_memory_bytes > 100_000, "{flags:?}");
+    }
+}
+
+/// Kills the program at its exec stop, before it follows it.
+struct Killing<'a> {
+    following: Tracing<'a>,
+    /// It is gone but for being reaped, and every request about it fails; else it stands at its end.
+    gone: bool,
+}
+
+impl Observer for Killing<'_> {
+    type Report = Record;
+
+    fn follow(&mut self, root: Root<'_>) -> Result<Followed<Record>, portcullis_sys::Error> {
+        let wait = |options| {
+            let pid = Pid::from_raw(root.pid).map(WaitId::Pid).unwrap();
+            let status = waitid(pid, options | WaitIdOptions::NOWAIT).unwrap();
+            status.unwrap().exited() || status.unwrap().killed()
+        };
+        process::kill_unreaped(root.pid)?;
+        let ended = wait(WaitIdOptions::EXITED | WaitIdOptions::STOPPED);
+        if self.gone && !ended {
+            ptrace::resume(root.pid, 0)?;
+            wait(WaitIdOptions::EXITED);
+        }
+        self.following.follow(root)
+    }
+}
+
+#[test]
+fn a_program_that_is_killed_before_its_first_instruction_has_a_verdict() {
+    for flags in [&[][..], &["-static"]] {
+        let built = build("start", flags);
+        for gone in [false, true] {
+            let _turn = turn();
+            let denied = Denied::kill(&[]);
+            let mut observer = Killing {
+                following: Tracing {
+                    mode: watch::Mode::Enforce,
+                    denied: &denied,
+                },
+                gone,
+            };
+            let case = Case::new(&built.path, denied.clone()).arguments(&["exit", "42"]);
+            let plan = case.plan(Program::open(&built.path).unwrap()).unwrap();
+            let cookie = Cookie::random().unwrap();
+            let filter = ArmedFilter::new(denied.program(cookie.value()), cookie).unwrap();
+            let verdict = launch(&plan, || Ok(filter), &mut observer).unwrap();
+            assert_eq!(verdict.outcome, Outcome::Signaled(9), "{flags:?} {gone}");
+            assert!(verdict.report.denials.is_empty());
+        }
     }
 }
 
