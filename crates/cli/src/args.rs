@@ -47,8 +47,10 @@ pub(crate) struct Typed {
     pub(crate) verb: Verb,
 }
 
-/// The verbs.
+/// The verbs. The options of each are made when it is asked for: all of them together take longer than many a program
+/// runs. What is said here of a verb is said once more at its options, which have the last word in its own help.
 #[derive(Subcommand, Debug)]
+#[command(defer = true)]
 pub(crate) enum Verb {
     /// Find the system calls that a program can make
     Scan(ScanArgs),
@@ -84,7 +86,7 @@ pub(crate) enum Verb {
     Job(JobArgs),
 }
 
-/// `policy`.
+/// Derive a policy from a program; convert, lint, lay out and show policies
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct PolicyArgs {
@@ -131,7 +133,7 @@ pub(crate) struct PolicyArgs {
     pub(crate) closure: ClosureArgs,
 }
 
-/// `compile`.
+/// Compile a policy to a filter and prove them equal
 #[derive(Args, Debug)]
 pub(crate) struct CompileArgs {
     /// The policy, in any form; `-` is standard input
@@ -175,7 +177,7 @@ pub(crate) enum FilterFormat {
     Rust,
 }
 
-/// `run`.
+/// Run a program behind a filter of just the calls that it can make
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
     /// Let calls outside the set through and report them (for development)
@@ -230,7 +232,7 @@ pub(crate) struct RunArgs {
     pub(crate) command: Vec<OsString>,
 }
 
-/// `doctor`.
+/// Try what this machine can enforce, and say what would have to change
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {
     /// End with 1 unless this can be had
@@ -252,7 +254,7 @@ pub(crate) enum LevelArg {
     Full,
 }
 
-/// `scan`.
+/// Find the system calls that a program can make
 #[derive(Args, Debug)]
 pub(crate) struct ScanArgs {
     /// The program, a path; a script is analysed through its interpreter
@@ -344,4 +346,25 @@ pub(crate) enum Format {
     Text,
     /// The document `portcullis.scan`
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_list_of_verbs_says_what_their_own_help_says() {
+        let listed = Typed::command();
+        let mut made = Typed::command();
+        made.build();
+        for verb in listed.get_subcommands() {
+            let own = made.find_subcommand(verb.get_name()).unwrap();
+            let about = |command: &clap::Command| command.get_about().unwrap().to_string();
+            assert_eq!(about(verb), about(own));
+            assert!(own.get_arguments().count() > 0);
+        }
+        made.debug_assert();
+    }
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::filter::InputArgs;
 use super::{ClosureArgs, ImagesArgs, RootArgs};
 
-/// `audit`.
+/// Compare filters with what a program can do: missing, redundant and too broad rules
 #[derive(Args, Debug)]
 pub(crate) struct AuditArgs {
     /// The program, a path

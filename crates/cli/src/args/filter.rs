@@ -140,7 +140,7 @@ pub(crate) struct ShowArgs {
     pub(crate) output: Option<PathBuf>,
 }
 
-/// `verify`.
+/// Prove that a filter answers every call as a policy does, or show a call on which they differ
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     /// The policy, in any form
@@ -155,7 +155,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) result: ResultArgs,
 }
 
-/// `diff`.
+/// Show what one of two policies, filters, scans or programs allows and the other does not
 #[derive(Args, Debug)]
 pub(crate) struct DiffArgs {
     /// A policy in any form, a filter program, the JSON of a scan, a trace of strace, or a program
@@ -172,7 +172,7 @@ pub(crate) struct DiffArgs {
     pub(crate) result: ResultArgs,
 }
 
-/// `explain`.
+/// Show the answer to a call, the rule that gives it, and the instructions that are run
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
     /// A policy in any form, or a filter program
@@ -188,7 +188,7 @@ pub(crate) struct ExplainArgs {
     pub(crate) result: ResultArgs,
 }
 
-/// `cost`.
+/// Show how long a filter is and which calls the kernel never runs it for
 #[derive(Args, Debug)]
 pub(crate) struct CostArgs {
     /// A policy in any form, or a filter program
@@ -200,7 +200,7 @@ pub(crate) struct CostArgs {
     pub(crate) result: ResultArgs,
 }
 
-/// `codes`.
+/// Show what the code of a finding means and what to do
 #[derive(Args, Debug)]
 pub(crate) struct CodesArgs {
     /// The code of a finding, warning or denial, as PC0104; without it, all of them

@@ -9,7 +9,7 @@ use portcullis_sandbox::{LayerName, Limits};
 
 use super::Format;
 
-/// `job`.
+/// Run modules of WebAssembly as jobs, each in a confined process of its own
 #[derive(Args, Debug)]
 pub(crate) struct JobArgs {
     #[command(subcommand)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// `profile`.
+/// List, show and make profiles: options of `run` under a name
 #[derive(Subcommand, Debug)]
 pub(crate) enum ProfileVerb {
     /// Tell which profiles come with the command
