@@ -1,55 +1,104 @@
-//! Where paths lead, with every directory on the way looked at once: a view asks for some hundred paths of a few
-//! directories, most of which are not there.
+//! Where paths lead, and by whom they are entered, with every file on the way looked at once: a view asks for some
+//! hundred paths of a few directories, most of which are not there.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
-/// Paths without symbolic links, as they were when each was first asked for.
+/// Links that are followed here, one after the other; what takes more is left to who knows the kernel's own limit.
+const MOST_LINKS: usize = 8;
+
+/// Paths without symbolic links, and modes of files, as they were when each was first asked for.
 #[derive(Default)]
-pub(crate) struct Canonical(RefCell<HashMap<PathBuf, Result<PathBuf, Errno>>>);
+pub(crate) struct Canonical {
+    paths: RefCell<HashMap<PathBuf, Result<PathBuf, Errno>>>,
+    modes: RefCell<HashMap<PathBuf, Option<u32>>>,
+}
 
 impl Canonical {
     /// The same as [`Path::canonicalize`] says.
     pub(crate) fn of(&self, path: &Path) -> io::Result<PathBuf> {
         // What is not spelled plainly is left to who knows all of it.
-        let mut parts = path.as_os_str().as_bytes().split(|b| *b == b'/');
-        let is_absolute = parts.next() == Some(b"");
-        let is_plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..");
-        match is_absolute && parts.all(is_plain) {
-            true => self.plain(path).map_err(io::Error::from),
+        match is_plain(path) {
+            true => self.plain(path, 0).map_err(io::Error::from),
             false => path.canonicalize(),
         }
     }
 
-    fn plain(&self, path: &Path) -> Result<PathBuf, Errno> {
-        if let Some(known) = self.0.borrow().get(path) {
+    fn plain(&self, path: &Path, links: usize) -> Result<PathBuf, Errno> {
+        if let Some(known) = self.paths.borrow().get(path) {
             return known.clone();
         }
-        let found = self.look(path);
-        self.0.borrow_mut().insert(path.to_owned(), found.clone());
+        // What leads to itself finds this.
+        let remember = |found| self.paths.borrow_mut().insert(path.to_owned(), found);
+        remember(Err(Errno::LOOP));
+        let found = self.look(path, links);
+        remember(found.clone());
         found
     }
 
-    fn look(&self, path: &Path) -> Result<PathBuf, Errno> {
+    fn look(&self, path: &Path, links: usize) -> Result<PathBuf, Errno> {
         let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
             return Ok(path.to_owned());
         };
-        let own = self.plain(above)?.join(name);
-        match rustix::fs::readlink(&own, Vec::new()) {
-            // It is there, and no link (readlink(2)).
-            Err(Errno::INVAL) => Ok(own),
-            Err(error) => Err(error),
-            Ok(_) => own.canonicalize().map_err(|error| {
+        let above = self.plain(above, links)?;
+        let own = above.join(name);
+        let mode = rustix::fs::lstat(&own)?.st_mode;
+        if FileType::from_raw_mode(mode) != FileType::Symlink {
+            self.modes.borrow_mut().insert(own.clone(), Some(mode));
+            return Ok(own);
+        }
+        let target = rustix::fs::readlink(&own, Vec::new())?;
+        let target = above.join(OsStr::from_bytes(target.as_bytes()));
+        match links < MOST_LINKS && is_plain(&target) {
+            true => self.plain(&target, links + 1),
+            false => own.canonicalize().map_err(|error| {
                 let number = error.raw_os_error().unwrap_or(libc::EIO);
                 Errno::from_raw_os_error(number)
             }),
         }
     }
+
+    /// The mode of what is at `path`, its kind included; `None` when nothing can be seen there.
+    pub(crate) fn mode(&self, path: &Path) -> Option<u32> {
+        if let Some(known) = self.modes.borrow().get(path) {
+            return *known;
+        }
+        let found = std::fs::metadata(path).ok().map(|found| found.mode());
+        self.modes.borrow_mut().insert(path.to_owned(), found);
+        found
+    }
+
+    /// The same as [`Path::is_dir`] says.
+    pub(crate) fn is_dir(&self, path: &Path) -> bool {
+        self.mode(path).is_some_and(is_directory)
+    }
+
+    /// Whether everybody may read what is at `path`, and enter it if it is a directory.
+    pub(crate) fn is_open(&self, path: &Path) -> bool {
+        self.mode(path).is_some_and(|mode| {
+            let needed = if is_directory(mode) { 0o005 } else { 0o004 };
+            mode & needed == needed
+        })
+    }
+}
+
+fn is_directory(mode: u32) -> bool {
+    FileType::from_raw_mode(mode) == FileType::Directory
+}
+
+/// Whether `path` is absolute and each of its parts is a name.
+fn is_plain(path: &Path) -> bool {
+    let mut parts = path.as_os_str().as_bytes().split(|b| *b == b'/');
+    let is_absolute = parts.next() == Some(b"");
+    is_absolute && parts.all(|part| !matches!(part, b"" | b"." | b".."))
 }
 
 #[cfg(test)]
@@ -67,6 +116,16 @@ mod tests {
         symlink("a/b", place.join("link")).unwrap();
         symlink("nowhere", place.join("broken")).unwrap();
         symlink("loop", place.join("loop")).unwrap();
+        symlink(place.join("link"), place.join("absolute")).unwrap();
+        symlink("a/../a/b", place.join("around")).unwrap();
+        symlink("round/a", place.join("round")).unwrap();
+        symlink("there", place.join("back")).unwrap();
+        symlink("back", place.join("there")).unwrap();
+        for number in 1..30 {
+            let before = format!("chain{}", number - 1);
+            symlink(before, place.join(format!("chain{number}"))).unwrap();
+        }
+        symlink("a", place.join("chain0")).unwrap();
         let canonical = Canonical::default();
         for name in [
             "a",
@@ -83,6 +142,16 @@ mod tests {
             "broken",
             "broken/below",
             "loop",
+            "loop/below",
+            "absolute",
+            "absolute/below",
+            "around",
+            "round",
+            "round/a",
+            "back",
+            "there",
+            "chain29/b",
+            "chain5",
             "",
         ] {
             let path = place.join(name);

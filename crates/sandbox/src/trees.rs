@@ -6,11 +6,11 @@
 use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use portcullis_sys::{channel, mount};
 
+use crate::canonical::Canonical;
 use crate::error::Error;
 use crate::help;
 use crate::layer::LayerName;
@@ -45,7 +45,7 @@ fn owned(graft: &Mount, users: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error>
         Err(error) => error,
     };
     let path = Path::new(std::ffi::OsStr::from_bytes(graft.at.as_bytes()));
-    if !graft.what.writable() && is_open(path) {
+    if !graft.what.writable() && Canonical::default().is_open(path) {
         return Ok(None);
     }
     Err(Error::Layer {
@@ -55,14 +55,6 @@ fn owned(graft: &Mount, users: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Error>
         },
         reason: format!("root's program cannot be given {path:?} as its own: {error}"),
         help: help::owners(path, error.errno()),
-    })
-}
-
-/// Whether everybody may read what is at `path`, and enter it if it is a directory.
-pub(crate) fn is_open(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| {
-        let needed = if found.is_dir() { 0o005 } else { 0o004 };
-        found.mode() & needed == needed
     })
 }
 

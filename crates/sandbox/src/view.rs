@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use portcullis_sys::mount::Attributes;
+use rustix::io::Errno;
 
 use crate::canonical::Canonical;
 use crate::confinement::{Confinement, Network};
@@ -24,7 +24,6 @@ use crate::error::Error;
 use crate::places_table::{
     DEVICE_LINKS, DEVICES, HOME_SECRETS, PRIVATE, ROOT_HIDDEN, SYSTEM, SYSTEM_HIDDEN,
 };
-use crate::trees::is_open;
 
 /// What the program sees.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,7 +133,7 @@ impl View {
         plan.devices()?;
         let runtime = wanted.runtime.as_ref();
         let runtime = runtime.and_then(|path| canonical.of(path).ok());
-        if let Some(path) = runtime.filter(|path| path.is_dir()) {
+        if let Some(path) = runtime.filter(|path| canonical.is_dir(path)) {
             plan.put(path, fresh(c"tmpfs", "700"));
         }
         if plan.mapped {
@@ -264,10 +263,40 @@ fn hidden(canonical: &Canonical, wanted: &Confinement, reader: Reader) -> Vec<Pa
         homes.extend(others.map(|entry| entry.path()));
     }
     for home in homes {
-        paths.extend(HOME_SECRETS.map(|name| home.join(name)));
+        let names = names(&home);
+        let may_be = |secret: &&str| {
+            let first = secret.split('/').next().unwrap_or_default();
+            let mut names = names.iter().flatten();
+            names.any(|name| name.eq_ignore_ascii_case(first))
+        };
+        let secrets = HOME_SECRETS.iter();
+        let secrets = secrets.filter(|secret| names.is_none() || may_be(secret));
+        paths.extend(secrets.map(|secret| home.join(secret)));
     }
     let found = paths.iter().filter_map(|path| canonical.of(path).ok());
     found.collect()
+}
+
+/// The names in a directory, so that what is not there need not be looked for one by one. `None` when that would not
+/// tell: they cannot be read, are very many, or a name can be found by other letters than it is shown with (a file
+/// system that ignores case knows more of that than of ASCII), or the file system is a program, which can find what it
+/// does not show.
+fn names(directory: &Path) -> Option<Vec<String>> {
+    const MOST: usize = 4096;
+    /// `FUSE_SUPER_MAGIC` and `AUTOFS_SUPER_MAGIC` of `linux/magic.h`.
+    const PROGRAMS: [i64; 2] = [0x6573_5546, 0x0187];
+    let kind = match rustix::fs::statfs(directory) {
+        Ok(found) => found.f_type,
+        Err(Errno::NOENT) => return Some(Vec::new()),
+        Err(_) => return None,
+    };
+    let entries = std::fs::read_dir(directory).ok()?;
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        name.is_ascii().then_some(name)
+    };
+    let names: Option<Vec<String>> = entries.take(MOST).map(name).collect();
+    names.filter(|names| names.len() < MOST && !PROGRAMS.contains(&kind))
 }
 
 fn existing(canonical: &Canonical, path: &Path, verb: &str) -> Result<PathBuf, Error> {
@@ -332,7 +361,7 @@ impl Planned<'_> {
         }
         self.mounts
             .retain(|other, _| !other.starts_with(path) || is(other));
-        let what = match path.is_dir() {
+        let what = match self.canonical.is_dir(path) {
             true => What::EmptyDirectory,
             false => What::EmptyFile,
         };
@@ -386,8 +415,8 @@ impl Planned<'_> {
         let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
         above.reverse();
         let closed = above.into_iter().find(|directory| {
-            let found = std::fs::metadata(directory);
-            found.is_ok_and(|found| found.mode() & 0o001 == 0)
+            let mode = self.canonical.mode(directory);
+            mode.is_some_and(|mode| mode & 0o001 == 0)
         });
         closed.map(Path::to_owned)
     }
@@ -403,7 +432,7 @@ impl Planned<'_> {
             return;
         };
         let system = SYSTEM.iter().any(|system| Path::new(system) == path);
-        if !system && path.is_dir() && self.is_foreign(&path) {
+        if !system && self.canonical.is_dir(&path) && self.is_foreign(&path) {
             self.make_room(&path);
             self.mounts.entry(path).or_insert(READ_ONLY);
         }
@@ -428,7 +457,9 @@ impl Planned<'_> {
     /// What is needed is put where a private place would hide it.
     fn need(&mut self, path: &Path) {
         self.make_room(path);
-        if self.private_above(path).is_some() || self.is_foreign(path) && !is_open(path) {
+        if self.private_above(path).is_some()
+            || self.is_foreign(path) && !self.canonical.is_open(path)
+        {
             // What is there already stays as it is.
             self.mounts.entry(path.to_owned()).or_insert(READ_ONLY);
         }
@@ -564,6 +595,18 @@ mod tests {
         let view = View::new(&wanted, &program, Reader::User).unwrap();
         assert!(!at(&view, &place).unwrap().what.writable());
         assert_eq!(at(&view, &program), None);
+    }
+
+    #[test]
+    fn names_are_told_where_they_tell_what_can_be_found() {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path();
+        assert_eq!(names(&place.join("none")), Some(Vec::new()));
+        std::fs::write(place.join(".Netrc"), "").unwrap();
+        assert_eq!(names(place), Some(vec![".Netrc".to_owned()]));
+        assert_eq!(names(&place.join(".Netrc")), None);
+        std::fs::write(place.join("\u{212a}"), "").unwrap();
+        assert_eq!(names(place), None);
     }
 
     #[test]
