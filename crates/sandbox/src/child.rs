@@ -208,11 +208,17 @@ pub(crate) fn complain(prepared: &Prepared<'_>, (step, error): Failure) -> ! {
 
 /// Tells the launcher `word` and waits for its answer, readable for it in between: the launcher is not
 /// dumpable, and this copy of it neither, so that an unprivileged tracer could not seize it (ptrace(2),
-/// access check 5), nor write its user map (proc(5)).
-pub(crate) fn meet(prepared: &Prepared<'_>, word: u8) -> Result<(), Failure> {
+/// access check 5), nor write its user map (proc(5)). What `meanwhile` does the launcher need not wait for; that it
+/// failed is not told before the answer, which is meant for who is still there.
+pub(crate) fn meet<T>(
+    prepared: &Prepared<'_>,
+    word: u8,
+    meanwhile: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
     process::set_dumpable(true)
         .and_then(|()| process::write_message(prepared.up.as_fd(), &[word]))
         .map_err(|e| (0, e))?;
+    let done = meanwhile();
     let mut go = [0];
     match process::read_message(prepared.down.as_fd(), &mut go) {
         Ok(1) => {}
@@ -220,7 +226,8 @@ pub(crate) fn meet(prepared: &Prepared<'_>, word: u8) -> Result<(), Failure> {
         Ok(_) => process::exit_now(127),
         Err(e) => return Err((1, e)),
     }
-    process::set_dumpable(false).map_err(|e| (2, e))
+    process::set_dumpable(false).map_err(|e| (2, e))?;
+    done
 }
 
 fn program(prepared: &mut Prepared<'_>) -> ! {
@@ -277,30 +284,13 @@ fn prepare(prepared: &Prepared<'_>) -> Result<u64, Failure> {
     if prepared.namespaces == Namespaces::NONE {
         join(prepared)?;
     }
-    meet(prepared, READY)?;
+    // While the launcher compares its mounts with the plan.
+    let ruleset = meet(prepared, READY, || confine(prepared))?;
     let cookie = prepared.handed.cookie();
-    process::no_new_privileges().map_err(|e| (3, e))?;
-    for (number, given) in (0..).zip(&prepared.standard) {
-        if let Some(given) = given {
-            process::stand_for(given.as_raw_fd(), number, 0).map_err(|e| (18, e))?;
-        }
+    if let Some(ruleset) = ruleset {
+        let audited = prepared.handed.audited();
+        landlock::restrict(ruleset.as_fd(), audited).map_err(|e| (15, e))?;
     }
-    let program = prepared.view.and_then(|view| view.program.as_ref());
-    if let (Some(path), None) = (program, &prepared.parking) {
-        own_copy(prepared, path).map_err(|e| (EXECUTES, e))?;
-    }
-    if let Some(rules) = prepared.landlock {
-        restrict(rules, prepared.handed.audited()).map_err(|e| (15, e))?;
-    }
-    let bounds = prepared.bounds.iter();
-    bounds
-        .copied()
-        .try_for_each(|(resource, most)| limit::set(resource, most))
-        .and_then(|()| match prepared.capabilities {
-            Some(kept) => namespace::keep_capabilities(kept),
-            None => Ok(()),
-        })
-        .map_err(|e| (14, e))?;
     process::close_from(3, prepared.open)
         .and_then(|()| {
             prepared
@@ -323,6 +313,33 @@ fn prepare(prepared: &Prepared<'_>) -> Result<u64, Failure> {
     Ok(cookie)
 }
 
+/// What does not take the launcher's word: its own file and streams, and to give up whatever it can without its filter.
+/// The Landlock rules that it will restrict itself by.
+fn confine(prepared: &Prepared<'_>) -> Result<Option<OwnedFd>, Failure> {
+    process::no_new_privileges().map_err(|e| (3, e))?;
+    for (number, given) in (0..).zip(&prepared.standard) {
+        if let Some(given) = given {
+            process::stand_for(given.as_raw_fd(), number, 0).map_err(|e| (18, e))?;
+        }
+    }
+    let program = prepared.view.and_then(|view| view.program.as_ref());
+    if let (Some(path), None) = (program, &prepared.parking) {
+        own_copy(prepared, path).map_err(|e| (EXECUTES, e))?;
+    }
+    let ruleset = prepared.landlock.map(ruleset).transpose();
+    let ruleset = ruleset.map_err(|e| (15, e))?;
+    let bounds = prepared.bounds.iter();
+    bounds
+        .copied()
+        .try_for_each(|(resource, most)| limit::set(resource, most))
+        .and_then(|()| match prepared.capabilities {
+            Some(kept) => namespace::keep_capabilities(kept),
+            None => Ok(()),
+        })
+        .map_err(|e| (14, e))?;
+    Ok(ruleset)
+}
+
 /// Opens the program again, where it cannot be written: through the launcher's descriptor, which is of the
 /// machine's own mount, `/proc/self/exe` could be once nobody executes it any more. The launcher compares at
 /// the exec stop; a file that is seen to be another one is not executed.
@@ -337,7 +354,7 @@ fn own_copy(prepared: &Prepared<'_>, path: &CString) -> Result<(), Error> {
     process::replace(own.as_fd(), prepared.program.as_raw_fd())
 }
 
-fn restrict(rules: &Rules, audited: bool) -> Result<(), Error> {
+fn ruleset(rules: &Rules) -> Result<OwnedFd, Error> {
     let ruleset = landlock::ruleset(&rules.handled)?;
     for (path, access) in &rules.paths {
         let place = match mount::place(path) {
@@ -359,5 +376,5 @@ fn restrict(rules: &Rules, audited: bool) -> Result<(), Error> {
             other => other?,
         }
     }
-    landlock::restrict(ruleset.as_fd(), audited)
+    Ok(ruleset)
 }

@@ -51,13 +51,16 @@ fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
         namespace::leave_clocks().map_err(|e| (7, e))?;
     }
     child::join(prepared)?;
-    if prepared.namespaces.has(Namespaces::USER) {
-        child::meet(prepared, UNMAPPED)?;
+    let narrow = || {
+        if prepared.loopback {
+            namespace::bring_loopback_up().map_err(|e| (8, e))?;
+        }
+        bound().map_err(|e| (17, e))
+    };
+    match prepared.namespaces.has(Namespaces::USER) {
+        true => child::meet(prepared, UNMAPPED, narrow)?,
+        false => narrow()?,
     }
-    if prepared.loopback {
-        namespace::bring_loopback_up().map_err(|e| (8, e))?;
-    }
-    bound().map_err(|e| (17, e))?;
     if let Some(view) = prepared.view {
         take(view, prepared).map_err(|e| (9, e))?;
         copy(&view.mounts, prepared.copies).map_err(|e| (9, e))?;
@@ -124,10 +127,11 @@ fn build(view: &View, copies: &mut [Option<OwnedFd>]) -> Result<(), Failure> {
     )
     .map_err(|e| (12, e))?;
     become_root(view.over).map_err(|e| (10, e))?;
-    empty_places().map_err(|e| (11, e))?;
+    let empty = Empty::make().map_err(|e| (11, e))?;
     for (mount, copy) in view.mounts.iter().zip(copies) {
-        one(mount, copy.take()).map_err(|e| (11, e))?;
+        one(mount, copy.take(), &empty).map_err(|e| (11, e))?;
     }
+    drop(empty);
     mount::detach(EMPTY)
         .and_then(|()| mount::attach(processes.as_fd(), EMPTY))
         .and_then(|()| seal_processes())
@@ -174,14 +178,27 @@ const EMPTY: &CStr = c"/proc";
 const EMPTY_DIRECTORY: &CStr = c"/proc/directory";
 const EMPTY_FILE: &CStr = c"/proc/file";
 
-fn empty_places() -> Result<(), Error> {
-    let places = mount::fresh(c"tmpfs", &[(c"mode", c"755")], Attributes::NONE)?;
-    mount::attach(places.as_fd(), EMPTY)?;
-    mount::make_directory(EMPTY_DIRECTORY, 0o555)?;
-    mount::make_file(EMPTY_FILE)
+/// What covers are copies of, with the attributes of all of them.
+struct Empty {
+    directory: OwnedFd,
+    file: OwnedFd,
 }
 
-fn one(mount: &Mount, copy: Option<OwnedFd>) -> Result<(), Error> {
+impl Empty {
+    fn make() -> Result<Empty, Error> {
+        let places = mount::fresh(c"tmpfs", &[(c"mode", c"755")], Attributes::NONE)?;
+        mount::attach(places.as_fd(), EMPTY)?;
+        mount::make_directory(EMPTY_DIRECTORY, 0o555)?;
+        mount::make_file(EMPTY_FILE)?;
+        mount::set_attributes(places.as_fd(), What::EmptyFile.attributes())?;
+        Ok(Empty {
+            directory: mount::place(EMPTY_DIRECTORY)?,
+            file: mount::place(EMPTY_FILE)?,
+        })
+    }
+}
+
+fn one(mount: &Mount, copy: Option<OwnedFd>, empty: &Empty) -> Result<(), Error> {
     let attributes = mount.what.attributes();
     let tree = match (&mount.what, copy) {
         (What::Graft { .. }, Some(copy)) => copy,
@@ -196,8 +213,8 @@ fn one(mount: &Mount, copy: Option<OwnedFd>) -> Result<(), Error> {
             mount::fresh(kind, &options, attributes)?
         }
         (What::Fresh { kind, mode }, _) => mount::fresh(kind, &[(c"mode", mode)], attributes)?,
-        (What::EmptyDirectory, _) => cover(EMPTY_DIRECTORY, attributes)?,
-        (What::EmptyFile, _) => cover(EMPTY_FILE, attributes)?,
+        (What::EmptyDirectory, _) => mount::copy_tree(empty.directory.as_fd())?,
+        (What::EmptyFile, _) => mount::copy_tree(empty.file.as_fd())?,
     };
     match mount::attach(tree.as_fd(), &mount.at) {
         // What would be hidden is gone.
@@ -219,34 +236,30 @@ fn one(mount: &Mount, copy: Option<OwnedFd>) -> Result<(), Error> {
     }
 }
 
-fn cover(path: &CStr, attributes: Attributes) -> Result<OwnedFd, Error> {
-    let place = mount::place(path)?;
-    let tree = mount::copy_tree(place.as_fd())?;
-    mount::set_attributes(tree.as_fd(), attributes)?;
-    Ok(tree)
-}
-
 /// What the machine can be changed through is made read-only, what shows others' memory is covered.
 fn seal_processes() -> Result<(), Error> {
-    let again = |path: &CStr, source: &CStr, attributes| {
-        let place = match mount::place(source) {
-            Err(e) if e.errno() == libc::ENOENT => return Ok(()),
+    let quiet = Attributes::NO_SUID
+        .and(Attributes::NO_EXEC)
+        .and(Attributes::READ_ONLY);
+    for path in PROC_READ_ONLY {
+        let tree = match mount::copy_tree_at(path) {
+            Err(e) if e.errno() == libc::ENOENT => continue,
             other => other?,
         };
-        let tree = mount::copy_tree(place.as_fd())?;
-        mount::set_attributes(tree.as_fd(), attributes)?;
-        match mount::attach(tree.as_fd(), path) {
-            Err(e) if e.errno() == libc::ENOENT => Ok(()),
-            other => other,
-        }
-    };
-    let quiet = Attributes::NO_SUID.and(Attributes::NO_EXEC);
-    for path in PROC_READ_ONLY {
-        let attributes = quiet.and(Attributes::READ_ONLY).and(Attributes::NO_DEVICES);
-        again(path, path, attributes)?;
+        mount::set_attributes(tree.as_fd(), quiet.and(Attributes::NO_DEVICES))?;
+        mount::attach(tree.as_fd(), path)?;
     }
+    let nothing = match mount::place(c"/dev/null") {
+        Err(e) if e.errno() == libc::ENOENT => return Ok(()),
+        other => other?,
+    };
     for path in PROC_HIDDEN {
-        again(path, c"/dev/null", quiet.and(Attributes::READ_ONLY))?;
+        let tree = mount::copy_tree(nothing.as_fd())?;
+        mount::set_attributes(tree.as_fd(), quiet)?;
+        match mount::attach(tree.as_fd(), path) {
+            Err(e) if e.errno() == libc::ENOENT => {}
+            other => other?,
+        }
     }
     Ok(())
 }

@@ -81,6 +81,14 @@ pub fn copy_tree(place: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
     check("open_tree", value).map(owned)
 }
 
+/// The same of what is at the absolute `path`, where a link stays one.
+pub fn copy_tree_at(path: &CStr) -> Result<OwnedFd, Error> {
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC | AT_RECURSIVE | libc::AT_SYMLINK_NOFOLLOW;
+    // SAFETY: a null-terminated path; the rest are integers.
+    let value = unsafe { libc::syscall(libc::SYS_open_tree, HERE, path.as_ptr(), flags) };
+    check("open_tree", value).map(owned)
+}
+
 /// Gives every mount of `tree` the attributes `set`, and takes each out of propagation (Linux 5.12).
 /// Unlike flags beside a bind, which the kernel ignores (mount(2)), this holds or fails.
 pub fn set_attributes(tree: BorrowedFd<'_>, set: Attributes) -> Result<(), Error> {
