@@ -291,7 +291,7 @@ impl Tracer<'_> {
             ..Task::default()
         };
         if let Some(audit) = self.audit.filter(|_| !self.tasks.contains_key(&tid)) {
-            audit.follow(process_of(tid));
+            audit.follow(self.process_of(tid));
         }
         self.tasks.entry(tid).or_insert_with(new);
         match stop {
@@ -375,14 +375,14 @@ impl Tracer<'_> {
             && let Some(entry) = &self.entry
             && entry.reached(tid)?
         {
-            if process_of(tid) == self.root {
+            if self.process_of(tid) == self.root {
                 if let Some(reason) = refusal(self.check, tid) {
                     self.refused = Some(reason);
                     process::kill_unreaped(self.root)?;
                     return ptrace::resume(tid, 0);
                 }
                 // A process that a library's initialiser forked has the trap in its own copy.
-                if self.tasks.keys().all(|t| process_of(*t) == self.root) {
+                if self.tasks.keys().all(|t| self.process_of(*t) == self.root) {
                     self.entry = None;
                 }
             }
@@ -395,6 +395,14 @@ impl Tracer<'_> {
         let hides = task.interruption.hides(tid, signal)?;
         self.handled |= task.interruption.handled();
         ptrace::resume(tid, if hides { 0 } else { signal })
+    }
+
+    /// The process of a task; of the root that is its own number, whatever `/proc` has to be read for others.
+    fn process_of(&self, tid: i32) -> i32 {
+        match tid == self.root {
+            true => tid,
+            false => process_of(tid),
+        }
     }
 
     /// A task at a SIGSYS: whether that is the policy's answer to a call.
@@ -424,7 +432,7 @@ impl Tracer<'_> {
             return Ok(false);
         }
         self.note(
-            (process_of(tid), tid),
+            (self.process_of(tid), tid),
             call,
             &registers,
             Answer::Trapped,
@@ -442,12 +450,13 @@ impl Tracer<'_> {
         }
         let registers = Registers::of(tid)?;
         let task = self.tasks.get(&tid).copied().unwrap_or_default();
+        let pid = self.process_of(tid);
         if task.sigsys_at == Some(registers) {
             let which = match task.is_answer {
                 true => &mut self.killed,
                 false => &mut self.signaled,
             };
-            which.insert(process_of(tid));
+            which.insert(pid);
             return Ok(());
         }
         let arch = ptrace::syscall_info(tid)?.arch;
@@ -455,7 +464,6 @@ impl Tracer<'_> {
             return Ok(());
         };
         let decision = self.policy.decide(&call);
-        let pid = process_of(tid);
         // Observing, the filter itself kills foreign calls only.
         let kills = self.mode == Mode::Enforce || call.is_foreign();
         let answer = match decision.action {
@@ -516,7 +524,7 @@ impl Tracer<'_> {
             (_, Action::KillThread | Action::Kill) => Answer::Killed,
         };
         let registers = Registers::of(tid)?;
-        let pid = process_of(tid);
+        let pid = self.process_of(tid);
         self.note((pid, tid), call, &registers, answer, (decision, phase));
         match (answer, decision.action) {
             (Answer::LetThrough, _) => Ok(()),
