@@ -105,12 +105,16 @@ pub(crate) fn json_document(value: &impl serde::Serialize) -> Result<String> {
 /// One line for the person at the terminal: standard error, with the command's name before it.
 /// A closed standard error is no reason to stop.
 pub(crate) fn say(line: &str) {
-    let mut err = anstream::AutoStream::auto(io::stderr().lock());
-    let _ = writeln!(err, "portcullis: {}", neutral::lines(line));
+    // At once, so that lines of several processes stay whole; neutralised, it has nothing to do with colours.
+    let line = format!("portcullis: {}\n", neutral::lines(line));
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Several lines for the person at the terminal, already neutralised; colours are kept.
 pub(crate) fn say_block(text: &str) {
+    if text.is_empty() {
+        return;
+    }
     let mut err = anstream::AutoStream::auto(io::stderr().lock());
     let _ = err.write_all(text.as_bytes());
 }
