@@ -10,7 +10,7 @@ const X32: u32 = Arch::X32_BIT;
 const MINUS_ONE: u32 = u32::MAX;
 
 /// What may be called, and the answer to everything else.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Policy {
     /// One for each architecture whose calls the policy knows.
     pub tables: Vec<Table>,
@@ -23,7 +23,7 @@ pub struct Policy {
 }
 
 /// The answers to the calls of one architecture.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Table {
     /// The architecture whose calls the rules name.
     pub arch: Arch,
@@ -40,7 +40,7 @@ pub struct Table {
 }
 
 /// Which calls no longer count as new.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Baseline {
     /// All: there is no class of newer calls.
     All,
@@ -51,7 +51,7 @@ pub enum Baseline {
 }
 
 /// The answer to some calls.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Rule {
     /// The calls.
     pub calls: Span,
@@ -94,7 +94,7 @@ impl From<Sysno> for Span {
 }
 
 /// Why a rule is there.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Provenance {
     /// Code of the program makes the call here.
     Site {

@@ -12,7 +12,7 @@ use portcullis_abi::Sysno;
 use crate::{Action, Baseline, Policy, Rule, Table};
 
 /// The calls that a thread still makes from some point on.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Phase {
     /// `main`, or the start routine's name.
     pub thread: String,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What the policy's traces tell of their runs: seen on so many, since that day.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Ramp {
     /// How many runs were recorded.
     pub runs: u32,
@@ -60,7 +60,7 @@ impl Ramp {
 }
 
 /// A day of the Gregorian calendar, written `YYYY-MM-DD`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Day {
     year: u16,
     month: u8,

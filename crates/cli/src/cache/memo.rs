@@ -142,7 +142,7 @@ impl Memo {
 /// Collects what an analysis looks at, while it does.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    looks: Mutex<BTreeMap<PathBuf, (Look, bool)>>,
+    looks: Mutex<Looks>,
 }
 
 impl Recorder {
@@ -191,7 +191,7 @@ impl Recorder {
                 .as_nanos(),
         );
         let now = now.ok()?;
-        let seen = looks
+        let seen = without_what_is_below(looks)?
             .into_iter()
             .map(|(path, (then, listed))| {
                 let seen = match &then {
@@ -219,6 +219,35 @@ impl Recorder {
             .collect::<Option<_>>()?;
         Some(Memo { closure, seen })
     }
+}
+
+/// What was looked at, and whether its entries were read.
+type Looks = BTreeMap<PathBuf, (Look, bool)>;
+
+/// The same looks, with the uppermost directory that is missing in place of what was not found below it: while that is
+/// missing, so is all that could be there, and there are many paths of the kind. `None` when it was there meanwhile.
+fn without_what_is_below(looks: Looks) -> Option<Looks> {
+    let missing = Look::Nothing(Errno::NOENT.raw_os_error());
+    let is_missing = |path: &&Path| path.has_root() && look(path) == missing;
+    let mut kept = Looks::new();
+    // They come one after the other, so that the last place is mostly the next one's too.
+    let mut last: Option<PathBuf> = None;
+    for (mut path, (then, listed)) in looks {
+        if then == missing {
+            let known = last.take().filter(|last| path.starts_with(last));
+            path = known.unwrap_or_else(|| {
+                let uppermost = path.ancestors().take_while(is_missing).last();
+                uppermost.unwrap_or(&path).to_owned()
+            });
+            last = Some(path.clone());
+        }
+        let kept = kept.entry(path).or_insert_with(|| (then.clone(), false));
+        if kept.0 != then {
+            return None;
+        }
+        kept.1 |= listed;
+    }
+    Some(kept)
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -361,6 +390,30 @@ mod tests {
             change(&place);
             assert_eq!(memo.holds(), Holds::No, "{name}");
             assert_eq!(memo.refreshed().filter(|m| *m == memo), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_remembered_by_the_directory_that_is() {
+        let place = Place::new();
+        let recorder = Recorder::default();
+        for name in ["none/a/x", "none/a/y", "none/b", "dir/none", "file/below/x"] {
+            recorder.looked_at(&place.at(name));
+        }
+        let memo = recorder.finish(CLOSURE, |_| None).unwrap();
+        let paths: Vec<PathBuf> = memo
+            .seen
+            .iter()
+            .map(|(path, _)| std::ffi::OsString::from_vec(path.clone()).into())
+            .collect();
+        let expected = ["dir/none", "file/below/x", "none"].map(|name| place.at(name));
+        assert_eq!(paths, expected);
+        assert_eq!(memo.holds(), Holds::Yes);
+        for name in ["none", "dir/none"] {
+            fs::create_dir(place.at(name)).unwrap();
+            assert_eq!(memo.holds(), Holds::No, "{name}");
+            fs::remove_dir(place.at(name)).unwrap();
+            assert_eq!(memo.holds(), Holds::Yes, "{name}");
         }
     }
 

@@ -3,9 +3,11 @@
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, fmt, fs, io};
 
 use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use crate::neutral;
@@ -78,16 +80,16 @@ impl Store {
     /// The cache at `path`.
     pub(crate) fn open_at(path: &Path) -> Result<Store, Unusable> {
         let failed = |e: io::Error| Unusable::Io(path.to_owned(), e);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(failed)?;
-        }
-        match rustix::fs::mkdir(path, Mode::RWXU) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(e) => return Err(failed(e.into())),
-        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir =
-            rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|e| failed(e.into()))?;
+        let open = || rustix::fs::openat(CWD, path, flags, Mode::empty());
+        let opened = match open() {
+            Err(Errno::NOENT) => {
+                make(path).map_err(failed)?;
+                open()
+            }
+            other => other,
+        };
+        let dir = opened.map_err(|e| failed(e.into()))?;
         let stat = rustix::fs::fstat(&dir).map_err(|e| failed(e.into()))?;
         if stat.st_uid != rustix::process::geteuid().as_raw() || stat.st_mode & 0o077 != 0 {
             return Err(Unusable::NotPrivate(path.to_owned()));
@@ -109,16 +111,26 @@ impl Store {
         if !metadata.is_file() || metadata.len() > ENTRY {
             return None;
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).ok()?);
-        (&file).take(ENTRY).read_to_end(&mut bytes).ok()?;
+        // What is written behind that meanwhile is not what the hash is of.
+        let mut bytes = vec![0; usize::try_from(metadata.len()).ok()?];
+        (&file).read_exact(&mut bytes).ok()?;
         let content = bytes.strip_prefix(MAGIC)?;
         let (hash, content) = content.split_at_checked(HASH)?;
         if Sha256::digest(content).as_slice() != hash {
             return None;
         }
-        // Room is made by modification time; a failure only makes this entry look older.
-        let _ = rustix::fs::futimens(&file, &TOUCH);
-        Some(content.to_vec())
+        // Room is made by modification time, of which an hour says enough; a failure only makes this entry look
+        // older.
+        if metadata
+            .modified()
+            .ok()?
+            .elapsed()
+            .is_ok_and(|age| age > FRESH)
+        {
+            let _ = rustix::fs::futimens(&file, &TOUCH);
+        }
+        bytes.drain(..MAGIC.len() + HASH);
+        Some(bytes)
     }
 
     /// Keeps `content` under `key`. Half-written files are never seen: the hash covers what a
@@ -181,6 +193,21 @@ impl Store {
     }
 }
 
+/// The directory of entries and those above it.
+fn make(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match rustix::fs::mkdir(path, Mode::RWXU) {
+        // Somebody else begins too.
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// An entry that was read or written less than this ago is not marked as used again.
+const FRESH: Duration = Duration::from_secs(3600);
+
 const TOUCH: Timestamps = Timestamps {
     last_access: Timespec {
         tv_sec: 0,
@@ -228,6 +255,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::time::SystemTime;
 
     use super::*;
 
@@ -286,6 +314,23 @@ mod tests {
         fs::set_permissions(&store.path, fs::Permissions::from_mode(0o750)).unwrap();
         let again = Store::open_at(&store.path);
         assert!(matches!(again, Err(Unusable::NotPrivate(_))), "{again:?}");
+    }
+
+    #[test]
+    fn an_entry_that_is_read_is_marked_as_used_once_an_hour() {
+        let (_dir, store) = store();
+        store.write(Kind::Scan, &KEY, b"content").unwrap();
+        let file = fs::File::options()
+            .write(true)
+            .open(store.path.join(name(Kind::Scan, &KEY)))
+            .unwrap();
+        let modified = || file.metadata().unwrap().modified().unwrap();
+        let now = SystemTime::now();
+        for (age, is_marked) in [(FRESH / 2, false), (2 * FRESH, true)] {
+            file.set_modified(now - age).unwrap();
+            store.read(Kind::Scan, &KEY).unwrap();
+            assert_eq!(modified() > now - age, is_marked, "{age:?}");
+        }
     }
 
     #[test]

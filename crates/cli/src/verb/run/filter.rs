@@ -1,9 +1,11 @@
 //! The filter of one start: from the cache or compiled, proved, filled with this start's secret,
 //! and proved again as it will be loaded.
 
+use std::hash::{Hash as _, Hasher};
+
 use portcullis_abi::Arch;
 use portcullis_bpf::{Program, compile, verify};
-use portcullis_policy::{ActionMap, Policy, toml};
+use portcullis_policy::{ActionMap, Policy};
 use portcullis_sandbox::{ArmedFilter, Cookie, Error, Mode};
 use portcullis_watch::core_calls;
 use sha2::{Digest as _, Sha256};
@@ -38,7 +40,7 @@ pub(super) fn armed(
         Some(secret) => ArmedFilter::prove_with_phases(template, &policy, secret),
     };
     let store = if cache { Store::open().ok() } else { None };
-    let key: Key = Sha256::digest(toml::write(&policy).as_bytes()).into();
+    let key = key(&policy);
     let known = store.as_ref().and_then(|s| s.read(Kind::Filter, &key));
     let known = known.and_then(|bytes| Program::from_bytes(&bytes).ok());
     if let Some(template) = known
@@ -53,4 +55,27 @@ pub(super) fn armed(
         let _ = store.write(Kind::Filter, &key, &template.to_bytes());
     }
     Ok((prove(&template)?, template))
+}
+
+/// What a policy's filter is called in the cache: everything that the policy says, as its values are in memory. Another
+/// build may call it otherwise, and compiles once more then.
+fn key(policy: &Policy) -> Key {
+    let mut words = Words(Sha256::new());
+    policy.hash(&mut words);
+    words.0.finalize().into()
+}
+
+/// Takes what a value hashes.
+struct Words(Sha256);
+
+impl Hasher for Words {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Not asked for: the whole hash is.
+    fn finish(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(self.0.clone().finalize());
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
 }
