@@ -99,7 +99,7 @@ fn soak() -> Result<()> {
     process::show(
         Command::new("cargo")
             .args(["test", "--profile", place::PROFILE])
-            .args(["-p", "portcullis-host", "--test", "it", "soak"])
+            .args(["-p", "portcullis-host", "--test", "jobs", "soak"])
             .args(["--", "--ignored"])
             .current_dir(place::root()),
     )

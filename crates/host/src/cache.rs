@@ -236,8 +236,11 @@ fn fresh(directory: &Path, parts: &[&[u8]]) -> Result<PathBuf, Error> {
         .mode(0o600)
         .open(&path)
         .map_err(&failed)?;
-    for part in parts {
-        file.write_all(part).map_err(&failed)?;
+    let mut parts = parts.iter();
+    if let Err(reason) = parts.try_for_each(|part| file.write_all(part)) {
+        // A part for which there was no room takes none.
+        let _ = fs::remove_file(&path);
+        return Err(failed(reason));
     }
     Ok(path)
 }

@@ -14,6 +14,8 @@ mod cache;
 mod error;
 mod filter;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod image;
 mod job;
 mod kernel;

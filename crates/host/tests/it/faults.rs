@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use portcullis_host::{Outcome, Reply};
@@ -10,22 +11,28 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::puppet::{Puppets, artifact, settings};
 
+/// The children of a thread, by its directory.
+fn children_at(task: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(task.join("children")).unwrap();
+    let numbers = text.split_whitespace().map(|n| n.parse().unwrap());
+    numbers.collect()
+}
+
+/// The children of a process with one thread.
+fn children(pid: i32) -> Vec<i32> {
+    children_at(Path::new(&format!("/proc/{pid}/task/{pid}")))
+}
+
 /// The one worker of this process: the init of its namespaces, which is a child of this process, and its program.
 fn worker() -> (i32, i32) {
-    let children = |path: String| {
-        let text = fs::read_to_string(path).unwrap();
-        let numbers = text.split_whitespace().map(|n| n.parse().unwrap());
-        numbers.collect::<Vec<i32>>()
-    };
     let tasks = fs::read_dir("/proc/self/task").unwrap();
-    let tasks = tasks.map(|task| task.unwrap().path().display().to_string());
     let inits: Vec<i32> = tasks
-        .flat_map(|task| children(format!("{task}/children")))
+        .flat_map(|task| children_at(&task.unwrap().path()))
         .collect();
     let [init] = inits[..] else {
         panic!("not one worker: {inits:?}");
     };
-    match children(format!("/proc/{init}/task/{init}/children"))[..] {
+    match children(init)[..] {
         [program] => (init, program),
         ref other => panic!("not one program: {other:?}"),
     }
@@ -108,4 +115,97 @@ fn what_comes_from_a_worker_that_was_stopped_comes_too_late() {
     let metrics = puppets.pool.metrics();
     assert_eq!((metrics.started, metrics.died), (1, 0));
     assert_eq!((metrics.ended("late"), metrics.ended("ok")), (1, 1));
+}
+
+/// A job runs when its worker is held; called off, it is gone before the worker goes on, and that is the same one.
+fn held_while_its_job_runs<T>(hold: impl FnOnce(i32) -> T, let_go: impl FnOnce(i32, T)) {
+    let puppets = Puppets::alone(settings(1));
+    let mut request = puppets.endless("speak-and-spin");
+    request.streams = true;
+    let mut pending = puppets.pool.submit(request).unwrap();
+    let pieces = pending.output().unwrap();
+    assert_eq!(pieces.recv().unwrap().attempt, 1);
+    let (_, program) = worker();
+    let [job] = children(program)[..] else {
+        panic!("not one job");
+    };
+    let job = process::handle(job).unwrap();
+    let held = hold(program);
+    pending.cancel();
+    let mut one = [PollFd::new(&job, PollFlags::IN)];
+    poll(&mut one, None).unwrap();
+    let_go(program, held);
+    assert_eq!(pending.wait().reply, Reply::Cancelled);
+    assert_eq!(puppets.run("echo").outcome, Outcome::Ok);
+    let metrics = puppets.pool.metrics();
+    assert_eq!((metrics.started, metrics.died), (1, 0));
+}
+
+#[test]
+fn a_job_ends_without_its_worker_that_is_stopped() {
+    let stop = |worker| signal(worker, libc::SIGSTOP);
+    held_while_its_job_runs(stop, |worker, ()| signal(worker, libc::SIGCONT));
+}
+
+#[test]
+fn a_job_ends_without_its_worker_that_is_frozen() {
+    let freeze = |worker| {
+        let group = Frozen::of(worker);
+        group.freeze("1");
+        group
+    };
+    held_while_its_job_runs(freeze, |_, group| group.freeze("0"));
+}
+
+/// A control group of version 2 with the worker and its job.
+struct Frozen {
+    group: PathBuf,
+    /// Where they came from, when the group was made for this.
+    from: Option<(PathBuf, Vec<i32>)>,
+}
+
+impl Frozen {
+    fn of(worker: i32) -> Frozen {
+        let roots = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+        let root = roots
+            .into_iter()
+            .find(|root| root.join("cgroup.procs").exists());
+        let root = root.expect("this test needs control groups of version 2");
+        let text = fs::read_to_string(format!("/proc/{worker}/cgroup")).unwrap();
+        let own = text
+            .lines()
+            .find_map(|line| line.strip_prefix("0::/"))
+            .unwrap();
+        let group = root.join(own);
+        if !own.is_empty() {
+            return Frozen { group, from: None };
+        }
+        // The worker's limits are kept by groups of version 1.
+        let made = root.join(format!("test-frozen-{worker}"));
+        fs::create_dir(&made).unwrap();
+        let all = [vec![worker], children(worker)].concat();
+        for pid in &all {
+            fs::write(made.join("cgroup.procs"), pid.to_string()).unwrap();
+        }
+        Frozen {
+            group: made,
+            from: Some((group, all)),
+        }
+    }
+
+    fn freeze(&self, value: &str) {
+        fs::write(self.group.join("cgroup.freeze"), value).unwrap();
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        if let Some((from, all)) = &self.from {
+            for pid in all {
+                // The job is gone.
+                let _ = fs::write(from.join("cgroup.procs"), pid.to_string());
+            }
+            fs::remove_dir(&self.group).unwrap();
+        }
+    }
 }

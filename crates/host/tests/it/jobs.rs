@@ -12,7 +12,7 @@ const SIGKILL: End = End::Signaled(9);
 const DENIED: Outcome = Outcome::Denied { layer: "seccomp" };
 
 /// What it is told, the class, and the kernel's record.
-const CASES: &[(&str, Outcome, End)] = &[
+pub(crate) const CASES: &[(&str, Outcome, End)] = &[
     ("code", Outcome::JobError(JobError::Exit(3)), End::Exited(0)),
     (
         "silent",

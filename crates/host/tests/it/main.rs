@@ -3,6 +3,8 @@
 
 mod faults;
 mod jobs;
+mod killed;
 mod pool;
 mod puppet;
 mod soak;
+mod starts;

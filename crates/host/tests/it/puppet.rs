@@ -22,8 +22,14 @@ pub(crate) fn image() -> Image {
     }
 }
 
+/// Names the directory where it is on machines without a compiler.
+const PREBUILT: &str = "PORTCULLIS_PREBUILT";
+
 /// Built as the workers that the command carries are: in their build directory, with their settings.
 fn built() -> PathBuf {
+    if let Some(directory) = std::env::var_os(PREBUILT) {
+        return Path::new(&directory).join("puppet");
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     // `<target>/<profile>/deps/<test>`.

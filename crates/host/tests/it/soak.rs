@@ -72,18 +72,23 @@ impl Held {
         };
         let tasks = fs::read_dir("/proc/self/task").unwrap();
         let own = format!("portcullis-{}-", std::process::id());
-        let mut groups = BTreeSet::new();
-        named(Path::new("/sys/fs/cgroup"), &own, 4, &mut groups);
         let mut temporary = BTreeSet::new();
         named(Path::new("/tmp"), &own, 0, &mut temporary);
         Held {
             descriptors: count("/proc/self/fd"),
             tasks: count("/proc/self/task"),
             children: tasks.map(|task| children(task.unwrap())).sum(),
-            groups: groups.len(),
+            groups: groups(&own).len(),
             temporary: temporary.len(),
         }
     }
+}
+
+/// The control groups whose names begin with `name`.
+pub(crate) fn groups(name: &str) -> BTreeSet<String> {
+    let mut groups = BTreeSet::new();
+    named(Path::new("/sys/fs/cgroup"), name, 4, &mut groups);
+    groups
 }
 
 /// The directories below `directory`, so deep, whose names begin with `name`.
