@@ -19,6 +19,7 @@ mod phase;
 mod ramp;
 mod ranges;
 mod source;
+mod terminal;
 pub mod toml;
 mod trace;
 

@@ -15,9 +15,9 @@ use crate::neutral;
 use crate::profile::PolicySource;
 
 /// A policy, and what is known about where it comes from.
-pub(super) struct Chosen {
+pub(in crate::verb) struct Chosen {
     /// What the tracer answers by. It has no launch rule: when the tracer is asked, the launch is over.
-    pub(super) policy: Policy,
+    pub(in crate::verb) policy: Policy,
     /// The file.
     file: Option<Written>,
 }
@@ -40,12 +40,12 @@ impl Written {
 
 impl Chosen {
     /// One that was derived.
-    pub(super) fn derived(policy: Policy) -> Chosen {
+    pub(in crate::verb) fn derived(policy: Policy) -> Chosen {
         Chosen { policy, file: None }
     }
 
     /// One in any form.
-    pub(super) fn of(source: &PolicySource) -> Result<Chosen> {
+    pub(in crate::verb) fn of(source: &PolicySource) -> Result<Chosen> {
         let input = InputArgs {
             form: None,
             arch: vec![Arch::NATIVE],
@@ -93,7 +93,7 @@ impl Chosen {
 
     /// With the calls `allowed`, each as [`Asked`] has it, before all else; and without what would let the
     /// program answer its own calls.
-    pub(super) fn with(mut self, allowed: &[String]) -> Result<Chosen> {
+    pub(in crate::verb) fn with(mut self, allowed: &[String]) -> Result<Chosen> {
         for text in allowed.iter().rev() {
             let asked = Asked::read(text, Arch::NATIVE);
             let asked = asked.map_err(|m| anyhow!("--allow `{}`: {m}", neutral::text(text)))?;
@@ -127,7 +127,7 @@ impl Chosen {
     pub(super) fn within(mut self, options: &ConfinementArgs, traced: bool) -> Chosen {
         let lengths = self.policy.tables.iter().map(|table| table.rules.len());
         let before: Vec<usize> = lengths.collect();
-        self.policy = confinement::without_typing(self.policy, traced);
+        self.policy = self.policy.without_typing(traced);
         self.policy = confinement::with_sockets(self.policy, options, traced);
         for (index, (table, before)) in self.policy.tables.iter().zip(before).enumerate() {
             for _ in before..table.rules.len() {

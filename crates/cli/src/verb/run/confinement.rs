@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use portcullis_abi::SyscallSet;
-use portcullis_policy::{Action, Condition, Op, Policy, Provenance, Rule, Width};
+use portcullis_policy::Policy;
 use portcullis_sandbox::{Confinement, LayerName, Limits, Network};
-use rustix::io::Errno;
 
 use crate::args::{ConfinementArgs, NetworkArg, RunArgs};
 use crate::cache::store;
@@ -94,37 +93,8 @@ fn outside(tree: &Path, typed: &RunArgs) -> Result<()> {
     Ok(())
 }
 
-/// `TIOCSTI` and `TIOCLINUX` (ioctl_tty(2), ioctl_console(2)): they type into a terminal, or paste.
-const TYPING: [u64; 2] = [0x5412, 0x541c];
-
-/// `policy`, in which a program does not type into its terminal: the shell that started it would read that after
-/// its end. `traced`: libraries that are loaded later may add the calls.
-pub(super) fn without_typing(mut policy: Policy, traced: bool) -> Policy {
-    for table in &mut policy.tables {
-        let Some(number) = table.arch.number("ioctl") else {
-            continue;
-        };
-        let allows = |rule: &Rule| rule.action.permits() && rule.calls.contains(number.0);
-        if traced || table.rules.iter().any(allows) {
-            let rule = Rule {
-                calls: number.into(),
-                conditions: vec![Condition {
-                    index: 1,
-                    width: Width::W32,
-                    op: Op::In(TYPING.map(|request| (request, request)).into()),
-                }],
-                action: Action::Errno(Errno::PERM.raw_os_error().unsigned_abs() as u16),
-                provenance: vec![Provenance::Note(
-                    "the terminal is shared with who started the program".to_owned(),
-                )],
-            };
-            table.rules.insert(0, rule);
-        }
-    }
-    policy
-}
-
-/// `policy`, in which a program makes only sockets of the network that it is given. `traced` as above.
+/// `policy`, in which a program makes only sockets of the network that it is given. `traced`: libraries that
+/// are loaded later may add calls that the policy does not allow yet.
 pub(super) fn with_sockets(policy: Policy, options: &ConfinementArgs, traced: bool) -> Policy {
     if options.allow_insecure.contains(&LayerName::Network) {
         return policy;
