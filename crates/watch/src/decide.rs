@@ -1,8 +1,14 @@
 //! Calls, and the policy's answer to them.
 
-use portcullis_abi::Arch;
+use std::fmt;
+
+use portcullis_abi::{Arch, Sysno};
+use portcullis_policy::Policy;
 use portcullis_sys::Error;
 use portcullis_sys::registers::Registers;
+
+/// The number of the error, on all architectures here.
+const ENOSYS: u16 = 38;
 
 /// A system call as a filter sees it (`struct seccomp_data`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -43,6 +49,25 @@ impl Call {
     /// Not a call of the native 64-bit ABI.
     pub fn is_foreign(&self) -> bool {
         Arch::of_call(self.arch, self.number) != Some(Arch::NATIVE)
+    }
+}
+
+impl fmt::Display for Call {
+    /// `name(arguments)`, as far as the tables know it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let arch = Arch::of_call(self.arch, self.number);
+        let number = Sysno(self.number);
+        match arch.and_then(|arch| arch.name(number)) {
+            Some(name) => write!(f, "{name}(")?,
+            None => write!(f, "call {} of architecture {:#x}(", self.number, self.arch)?,
+        }
+        let declared = arch.and_then(|arch| arch.arguments(number));
+        let count = declared.map_or(self.args.len(), <[_]>::len);
+        for (index, value) in self.args.iter().take(count).enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{value:#x}")?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -90,6 +115,27 @@ pub trait Decide {
     }
 }
 
+impl Decide for Policy {
+    /// Its own answer, without a rule for a launch: when the tracer is asked, that is over.
+    fn decide(&self, call: &Call) -> Decision {
+        let decision = Policy::decide(self, &call.asked());
+        Decision {
+            action: match decision.action {
+                portcullis_policy::Action::Allow | portcullis_policy::Action::Log => Action::Allow,
+                portcullis_policy::Action::Errno(errno) => Action::Errno(errno),
+                portcullis_policy::Action::Trap(data) => Action::Trap(data),
+                // As the kernel answers where nobody is asked (seccomp(2)).
+                portcullis_policy::Action::Notify | portcullis_policy::Action::Trace(_) => {
+                    Action::Errno(ENOSYS)
+                }
+                portcullis_policy::Action::KillThread => Action::KillThread,
+                portcullis_policy::Action::KillProcess => Action::Kill,
+            },
+            rule: decision.rule.map(|(_, rule)| rule),
+        }
+    }
+}
+
 impl<F: Fn(&Call) -> Decision> Decide for F {
     fn decide(&self, call: &Call) -> Decision {
         self(call)
@@ -107,6 +153,18 @@ mod tests {
             ip: 0,
             args: [0; 6],
         }
+    }
+
+    #[test]
+    fn a_call_is_shown_with_as_many_arguments_as_it_has() {
+        let number = Arch::X86_64.number("dup2").unwrap();
+        let shown = call(Arch::X86_64, number.0).to_string();
+        assert_eq!(shown, "dup2(0x0, 0x0)");
+        let shown = call(Arch::X86_64, 100_000).to_string();
+        assert!(
+            shown.starts_with("call 100000 of architecture 0xc000003e("),
+            "{shown}"
+        );
     }
 
     #[test]

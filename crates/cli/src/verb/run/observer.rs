@@ -3,15 +3,12 @@
 use std::cell::{OnceCell, RefCell};
 
 use portcullis_abi::Sysno;
-use portcullis_policy::{Action, Call, Policy};
+use portcullis_policy::Policy;
 use portcullis_sandbox::{Followed, Mode, Observer, Root};
 use portcullis_watch::{self as watch, Audit, Record, Unread};
 
 use super::late::Late;
 use super::phases::Phases;
-
-/// The number of the error, on all architectures here.
-const ENOSYS: u16 = 38;
 
 /// Follows the program and asks the policy.
 pub(super) struct Tracing<'a> {
@@ -55,38 +52,18 @@ impl<'a> Tracing<'a> {
 impl watch::Decide for Tracing<'_> {
     /// The policy's answer.
     fn decide(&self, call: &watch::Call) -> watch::Decision {
-        answer(self.policy, call)
+        watch::Decide::decide(self.policy, call)
     }
 
     fn decide_in(&self, phase: usize, call: &watch::Call) -> watch::Decision {
         let narrowed = self.phases.and_then(|phases| phases.at(phase));
-        answer(narrowed.map_or(self.policy, |(_, policy)| policy), call)
+        let policy = narrowed.map_or(self.policy, |(_, policy)| policy);
+        watch::Decide::decide(policy, call)
     }
 
     fn widened(&self, tid: i32, call: &watch::Call) -> bool {
         let late = self.late.as_ref();
         late.is_some_and(|late| late.borrow_mut().adds(tid, Sysno(call.number)))
-    }
-}
-
-fn answer(policy: &Policy, call: &watch::Call) -> watch::Decision {
-    let decision = policy.decide(&Call {
-        arch: call.arch,
-        number: call.number,
-        ip: call.ip,
-        args: call.args,
-    });
-    watch::Decision {
-        action: match decision.action {
-            Action::Allow | Action::Log => watch::Action::Allow,
-            Action::Errno(errno) => watch::Action::Errno(errno),
-            Action::Trap(data) => watch::Action::Trap(data),
-            // As the kernel answers where nobody is asked (seccomp(2)).
-            Action::Notify | Action::Trace(_) => watch::Action::Errno(ENOSYS),
-            Action::KillThread => watch::Action::KillThread,
-            Action::KillProcess => watch::Action::Kill,
-        },
-        rule: decision.rule.map(|(_, rule)| rule),
     }
 }
 
