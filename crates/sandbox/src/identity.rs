@@ -107,7 +107,7 @@ impl Program {
     }
 
     /// The same file once more.
-    pub(crate) fn again(&self) -> Result<Program, Error> {
+    pub fn again(&self) -> Result<Program, Error> {
         let file = self.file.try_clone().map_err(|reason| Error::Read {
             path: self.path.clone(),
             reason,

@@ -76,6 +76,6 @@ pub use pool::Pool;
 pub use reader::only_read;
 pub use secret::{ArmedFilter, Cookie};
 pub use standard::Stdio;
-pub use started::{Last, rehearse};
+pub use started::{Last, rehearse, rehearse_embedded};
 pub use verdict::{Layer, Missing, Outcome, Reached, Usage, Verdict};
 pub use view::Shown;

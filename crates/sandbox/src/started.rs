@@ -38,6 +38,16 @@ use crate::trees;
 /// Makes what `plan` says without executing the program: whether this machine can give it. Namespaces, mounts
 /// and users are made and proved as for a launch, by a child that is killed where the program would begin.
 pub fn rehearse(plan: &Plan) -> Result<(), Error> {
+    let forwarding = Forwarding::install()?;
+    rehearsed(plan, For::Command(&forwarding))
+}
+
+/// The same in a process that has other things to do ([`launch_embedded`](crate::launch_embedded)).
+pub fn rehearse_embedded(plan: &Plan) -> Result<(), Error> {
+    rehearsed(plan, For::Embedder)
+}
+
+fn rehearsed(plan: &Plan, on_behalf: For<'_>) -> Result<(), Error> {
     let instructions = vec![SockFilter {
         // Return: allow. It is not loaded.
         code: 6,
@@ -46,8 +56,7 @@ pub fn rehearse(plan: &Plan) -> Result<(), Error> {
     }];
     let filter =
         || Ok::<_, Error>(ArmedFilter::new(instructions, Cookie::random()?)?.leaving(None));
-    let forwarding = Forwarding::install()?;
-    let started = prepare(plan, filter, For::Command(&forwarding), None)?;
+    let started = prepare(plan, filter, on_behalf, None)?;
     seize(plan, started.pid)
 }
 

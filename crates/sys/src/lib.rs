@@ -9,6 +9,7 @@
 )))]
 compile_error!("Portcullis is for Linux on x86_64 and aarch64");
 
+pub mod allocation;
 pub mod audit;
 pub mod breakpoint;
 pub mod channel;

@@ -238,6 +238,49 @@ pub fn signal_process(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Error> {
     check("pidfd_send_signal", value).map(drop)
 }
 
+/// Does `work` while what this thread makes belongs to another user and group (setfsuid(2)), and while its rights to
+/// files are his. Other threads keep their own.
+pub fn with_file_owner<T>(uid: u32, gid: u32, work: impl FnOnce() -> T) -> Result<T, Error> {
+    struct Back(i64, i64);
+    impl Drop for Back {
+        fn drop(&mut self) {
+            // Always allowed: they are this thread's own effective ids.
+            file_owner(libc::SYS_setfsuid, self.0);
+            file_owner(libc::SYS_setfsgid, self.1);
+        }
+    }
+    let set = |what, call, id: u32| {
+        file_owner(call, id.into());
+        match file_owner(call, NOBODY) == i64::from(id) {
+            true => Ok(()),
+            // The call itself says nothing of a failure.
+            false => Err(Error {
+                call: what,
+                reason: std::io::Error::from_raw_os_error(libc::EPERM),
+            }),
+        }
+    };
+    let back = Back(
+        file_owner(libc::SYS_setfsuid, NOBODY),
+        file_owner(libc::SYS_setfsgid, NOBODY),
+    );
+    // The group first: afterwards there may be no right to change it.
+    set("setfsgid", libc::SYS_setfsgid, gid)?;
+    set("setfsuid", libc::SYS_setfsuid, uid)?;
+    let done = work();
+    drop(back);
+    Ok(done)
+}
+
+/// An id that changes nothing, so that the present one is told.
+const NOBODY: i64 = -1;
+
+/// `setfsuid` or `setfsgid`, which give what was before. The raw calls are about this thread alone.
+fn file_owner(call: i64, id: i64) -> i64 {
+    // SAFETY: an integer only.
+    unsafe { libc::syscall(call, id) }
+}
+
 /// A handle to the process `pid`, which must not have been reaped.
 pub fn handle(pid: i32) -> Result<OwnedFd, Error> {
     // SAFETY: integers only.
