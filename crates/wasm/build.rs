@@ -24,7 +24,9 @@ mod carried {
     /// The feature that makes each program, which is also the end of its name.
     const PROGRAMS: [&str; 2] = ["execute", "prepare"];
     /// Its sources, and those of all that it is made of.
-    const CRATES: [&str; 7] = ["abi", "bpf", "host", "policy", "sandbox", "sys", "wasm"];
+    const CRATES: [&str; 8] = [
+        "abi", "bpf", "host", "policy", "sandbox", "sys", "wasm", "watch",
+    ];
 
     /// Writes `workers.rs`: for each program its bytes and their hash.
     pub(super) fn build() -> Result<(), Box<dyn Error>> {

@@ -114,7 +114,7 @@ fn jobs() -> Result<()> {
             "wasm",
             "--test",
             "it",
-            "job::",
+            "job",
         ],
         &["portcullis-wasm", "--features", "carried"],
     ];

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis_host::{Cache, Job, Limits, Outcome, Pool, Preparation, Request, Settings};
+use portcullis_host::{ALLOCATIONS, Cache, Job, Outcome, Pool, Preparation, Request, Settings};
 use portcullis_sandbox::Limits as Bounds;
 use portcullis_wasm::carried;
 
@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         module: &module,
         metered: false,
         bounds: Bounds::default(),
+        allocations: ALLOCATIONS,
     };
     let image = carried::prepare();
     let (artifact, _) = cache.artifact(&image, &preparation, &[])?;
@@ -62,8 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let job = Job {
                 input: vec![7; 1024],
                 arguments: vec!["echo".to_owned()],
-                environment: Vec::new(),
-                limits: Limits::default(),
+                ..Job::default()
             };
             let request = Request::new("tenant", Arc::clone(&artifact), job);
             let began = Instant::now();

@@ -4,7 +4,7 @@
 mod audit;
 mod confinement;
 mod filter;
-#[cfg(feature = "wasm")]
+#[cfg(feature = "host")]
 mod job;
 mod profile;
 mod record;
@@ -23,8 +23,10 @@ pub(crate) use filter::{
     CodesArgs, ConvertArgs, CostArgs, DiffArgs, ExplainArgs, FmtArgs, InputArgs, LintArgs,
     PolicyVerb, ShowArgs, VerifyArgs,
 };
+#[cfg(feature = "host")]
+pub(crate) use job::{EngineArg, JobArgs, JobRunArgs, JobVerb};
 #[cfg(feature = "wasm")]
-pub(crate) use job::{JobArgs, JobRunArgs, JobVerb, PrepareArgs, PreparingArgs};
+pub(crate) use job::{PrepareArgs, PreparingArgs};
 pub(crate) use profile::{NewArgs, ProfileVerb, ShowProfileArgs};
 pub(crate) use record::{MergeArgs, RecordArgs, RecordVerb, ShowTraceArgs, TraceFormat};
 
@@ -81,8 +83,8 @@ pub(crate) enum Verb {
     Doctor(DoctorArgs),
     /// Record every call that a program makes, and what is done with such traces
     Record(RecordArgs),
-    /// Run modules of WebAssembly as jobs, each in a confined process of its own
-    #[cfg(feature = "wasm")]
+    /// Run untrusted programs as jobs, each in a confined process of its own
+    #[cfg(feature = "host")]
     Job(JobArgs),
 }
 

@@ -6,13 +6,15 @@
 pub(crate) mod audit;
 pub(crate) mod doctor;
 pub(crate) mod filter;
-#[cfg(feature = "wasm")]
+#[cfg(feature = "host")]
 pub(crate) mod job;
 pub(crate) mod lint;
 pub(crate) mod otlp;
 pub(crate) mod record;
 pub(crate) mod scan;
 pub(crate) mod scan_input;
+#[cfg(feature = "host")]
+pub(crate) mod spans;
 pub(crate) mod trace;
 pub(crate) mod verdict;
 

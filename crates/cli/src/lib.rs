@@ -64,7 +64,7 @@ pub fn main() -> ExitCode {
         Verb::Codes(typed) => verb::codes::codes(typed),
         Verb::Profile { verb } => verb::profile::profile(verb),
         Verb::Record(typed) => return verb::record::record(typed).into(),
-        #[cfg(feature = "wasm")]
+        #[cfg(feature = "host")]
         Verb::Job(typed) => return verb::job::job(typed).into(),
         Verb::Run(typed) => return verb::run::run(typed).into(),
     };

@@ -63,12 +63,18 @@ impl Output {
     }
 
     /// Writes one JSON document of several, as a line.
-    #[cfg(feature = "wasm")]
+    #[cfg(feature = "host")]
     pub(crate) fn write_json_line(&self, value: &impl serde::Serialize) -> Result<()> {
-        let mut json = neutral::json(serde_json::to_string(value)?);
-        json.push('\n');
-        self.write_bytes(json.as_bytes())
+        self.write_bytes(json_line(value)?.as_bytes())
     }
+}
+
+/// A JSON document as a line.
+#[cfg(feature = "host")]
+pub(crate) fn json_line(value: &impl serde::Serialize) -> Result<String> {
+    let mut json = neutral::json(serde_json::to_string(value)?);
+    json.push('\n');
+    Ok(json)
 }
 
 /// Writes a file whole or not at all: a new one takes the old one's place, under its rights.

@@ -7,7 +7,7 @@ pub(crate) mod cost;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod explain;
-#[cfg(feature = "wasm")]
+#[cfg(feature = "host")]
 pub(crate) mod job;
 pub(crate) mod policy;
 pub(crate) mod profile;

@@ -1,15 +1,19 @@
 //! A prepared module: code that the engine runs without looking at it, so only bytes that a preparation of this
 //! host made may come to a worker. A keyed hash says so; no worker has the key.
 
+use std::fmt;
 use std::fs::File;
-use std::os::fd::AsRawFd as _;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::image::{each_piece, sealed};
+use crate::exec::Executable;
+use crate::image::{each_piece, reopened, sealed};
+
+/// What the memory is called.
+const NAME: &str = "artifact";
 
 /// The hash of an artifact.
 pub(crate) type Tag = [u8; 32];
@@ -55,29 +59,41 @@ impl Key {
     }
 }
 
-/// A prepared module, sealed in memory.
-#[derive(Debug)]
-pub struct Artifact {
-    file: File,
-    length: u64,
+/// What jobs run: a prepared module, sealed in memory, or a native program.
+pub struct Artifact(Content);
+
+enum Content {
+    Sealed { file: File, length: u64 },
+    Program(Box<Executable>),
+}
+
+impl From<Executable> for Artifact {
+    fn from(program: Executable) -> Artifact {
+        Artifact(Content::Program(Box::new(program)))
+    }
+}
+
+impl fmt::Debug for Artifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Content::Sealed { length, .. } => write!(f, "{length} sealed bytes"),
+            Content::Program(_) => f.write_str("a native program"),
+        }
+    }
 }
 
 impl Artifact {
     /// Seals what needs no preparation: the embedding program answers for these bytes, which an engine may run
     /// without looking at them.
     pub fn trusted(bytes: &[u8]) -> Result<Artifact, Error> {
-        Artifact::seal(bytes)
+        Ok(Artifact::of(sealed(NAME, bytes, false)?, bytes.len()))
     }
 
     /// Seals what a preparation gave for the module that `name` stands for. The hash is of what is sealed.
     pub(crate) fn made(bytes: &[u8], name: &[u8; 32], key: &Key) -> Result<(Artifact, Tag), Error> {
-        let artifact = Artifact::seal(bytes)?;
-        let tag = key
-            .mac(name, &artifact.file)?
-            .finalize()
-            .into_bytes()
-            .into();
-        Ok((artifact, tag))
+        let file = sealed(NAME, bytes, false)?;
+        let tag = key.mac(name, &file)?.finalize().into_bytes().into();
+        Ok((Artifact::of(file, bytes.len()), tag))
     }
 
     /// Seals what was kept somewhere, when it is what was made for `name`; `None` when it is not.
@@ -87,32 +103,41 @@ impl Artifact {
         name: &[u8; 32],
         key: &Key,
     ) -> Result<Option<Artifact>, Error> {
-        let artifact = Artifact::seal(bytes)?;
+        let file = sealed(NAME, bytes, false)?;
         // Compared in constant time.
-        let same = key.mac(name, &artifact.file)?.verify_slice(tag).is_ok();
-        Ok(same.then_some(artifact))
+        let same = key.mac(name, &file)?.verify_slice(tag).is_ok();
+        Ok(same.then(|| Artifact::of(file, bytes.len())))
     }
 
-    fn seal(bytes: &[u8]) -> Result<Artifact, Error> {
-        Ok(Artifact {
-            file: sealed("artifact", bytes, false)?,
-            length: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+    fn of(file: File, length: usize) -> Artifact {
+        Artifact(Content::Sealed {
+            file,
+            length: u64::try_from(length).unwrap_or(u64::MAX),
         })
     }
 
-    /// Its bytes, to be read and not written, and from a place of their own: a descriptor that workers share would have
-    /// one place in the file for all of them.
+    /// Its bytes, for a worker.
     pub(crate) fn open(&self) -> Result<File, Error> {
-        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        File::open(&path).map_err(|reason| Error::File {
-            path: path.into(),
-            reason,
-        })
+        match &self.0 {
+            Content::Sealed { file, .. } => reopened(file),
+            Content::Program(_) => Err(Error::Unfit("a worker runs no native program".to_owned())),
+        }
+    }
+
+    /// The program, when it is one.
+    pub(crate) fn program(&self) -> Option<&Executable> {
+        match &self.0 {
+            Content::Program(program) => Some(program),
+            Content::Sealed { .. } => None,
+        }
     }
 
     /// How many bytes it has.
     pub fn length(&self) -> u64 {
-        self.length
+        match &self.0 {
+            Content::Sealed { length, .. } => *length,
+            Content::Program(program) => program.length(),
+        }
     }
 }
 

@@ -29,8 +29,8 @@ pub enum Error {
         "this kernel cannot tell how a process of another parent ended: Linux 6.15 or later is needed"
     )]
     Kernel,
-    /// The worker could not be confined or started.
-    #[error("starting the worker: {0}")]
+    /// A worker or a program could not be confined or started.
+    #[error(transparent)]
     Start(#[from] portcullis_sandbox::Error),
     /// The worker did not do its part.
     #[error("the worker {0}")]
@@ -57,6 +57,9 @@ pub enum Error {
         /// How much is taken.
         most: usize,
     },
+    /// What the engine of a pool cannot do, or nobody.
+    #[error("{0}")]
+    Unfit(String),
     /// A call of the kernel.
     #[error(transparent)]
     Call(#[from] portcullis_sys::Error),

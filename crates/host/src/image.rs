@@ -1,7 +1,9 @@
-//! The program of a worker: carried by the command, sealed in memory when it is used.
+//! The program of a worker: carried by the command, or the embedding program itself; sealed in memory when it is used.
 
+use std::borrow::Cow;
 use std::fs::{File, Permissions};
 use std::io::{Seek as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -10,12 +12,12 @@ use sha2::{Digest as _, Sha256};
 use crate::error::Error;
 
 /// A static program, and what it may call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Image {
     /// Its name, for messages.
     pub name: &'static str,
     /// The file.
-    pub bytes: &'static [u8],
+    pub bytes: Cow<'static, [u8]>,
     /// What it had when it was built.
     pub sha256: [u8; 32],
     /// The policy of the worker, in TOML.
@@ -27,7 +29,7 @@ pub struct Image {
 impl Image {
     /// The program, sealed in memory and hashed there: what is executed is what was hashed.
     pub(crate) fn seal(&self) -> Result<File, Error> {
-        let file = sealed(self.name, self.bytes, true)?;
+        let file = sealed(self.name, &self.bytes, true)?;
         match sha256(&file)? == self.sha256 {
             true => Ok(file),
             false => Err(Error::Image),
@@ -61,6 +63,16 @@ pub(crate) fn sealed(name: &str, bytes: &[u8], executable: bool) -> Result<File,
     let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     fcntl_add_seals(&file, all).map_err(|e| failed(e.into()))?;
     Ok(file)
+}
+
+/// The same memory, to be read and not written, and from a place of its own: descriptors that are copies of one another
+/// share their place.
+pub(crate) fn reopened(file: &File) -> Result<File, Error> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    File::open(&path).map_err(|reason| Error::File {
+        path: path.into(),
+        reason,
+    })
 }
 
 /// Of all of a file, by its own bytes.
@@ -109,7 +121,7 @@ mod tests {
     fn another_program_than_the_built_one_is_refused() {
         let image = Image {
             name: "test",
-            bytes: b"#!/bin/sh",
+            bytes: Cow::Borrowed(b"#!/bin/sh"),
             sha256: [0; 32],
             policy: "",
             jobs: "",

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::artifact::Artifact;
+use crate::directory::Given;
 use crate::limits::Limits;
 use crate::schedule::Priority;
+use crate::secret::Secret;
 
 /// One job: the same artifact may be run with many.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -16,6 +18,14 @@ pub struct Job {
     pub arguments: Vec<String>,
     /// `NAME=value`.
     pub environment: Vec<String>,
+    /// What it is told and nobody else. A module finds it in its environment, a native program as the file
+    /// `secrets/NAME` of its directory, a function in its [`Task`](crate::Task).
+    pub secrets: Vec<Secret>,
+    /// Of a native program: what is in its directory when it begins.
+    pub files: Vec<Given>,
+    /// Of a native program: the files of its directory that are taken when it has ended, by their names. All of them
+    /// together are bounded as each of its outputs is.
+    pub wanted: Vec<String>,
     /// What it may use.
     pub limits: Limits,
 }

@@ -22,6 +22,15 @@ struct Held {
     handle: Option<OwnedFd>,
 }
 
+impl Held {
+    fn kill(&self) {
+        if let Some(handle) = &self.handle {
+            // Fails only when it has ended.
+            let _ = process::signal_process(handle.as_fd(), libc::SIGKILL);
+        }
+    }
+}
+
 impl Leash {
     /// One that is pulled at `until` by who looks at [`Leash::until`].
     pub(crate) fn new(until: Option<Instant>) -> Leash {
@@ -39,10 +48,12 @@ impl Leash {
     pub(crate) fn pull(&self) {
         let mut held = self.held();
         held.pulled = true;
-        if let Some(handle) = &held.handle {
-            // Fails only when it has ended.
-            let _ = process::signal_process(handle.as_fd(), libc::SIGKILL);
-        }
+        held.kill();
+    }
+
+    /// Kills the job for a reason of the host's. One that is not there yet is let be.
+    pub(crate) fn end(&self) {
+        self.held().kill();
     }
 
     pub(crate) fn is_pulled(&self) -> bool {

@@ -19,10 +19,12 @@ pub struct Limits {
     pub output: u64,
     /// Steps that the engine counts, when it counts.
     pub fuel: Option<u64>,
+    /// Tasks of a native program at one time. A job of a worker has one, whatever is said here.
+    pub processes: u64,
 }
 
 impl Default for Limits {
-    /// 10 s of processor time, four times that on the clock, 256 MiB, 16 MiB of output, steps not counted.
+    /// 10 s of processor time, four times that on the clock, 256 MiB, 16 MiB of output, steps not counted, 32 tasks.
     fn default() -> Limits {
         Limits {
             cpu: Duration::from_secs(10),
@@ -30,6 +32,7 @@ impl Default for Limits {
             memory: 256 << 20,
             output: 16 << 20,
             fuel: None,
+            processes: 32,
         }
     }
 }
@@ -42,6 +45,7 @@ pub struct Wanted {
     memory: Option<u64>,
     output: Option<u64>,
     fuel: Option<u64>,
+    processes: Option<u64>,
 }
 
 impl Limits {
@@ -56,6 +60,7 @@ impl Limits {
         limits.memory = last(|w| w.memory).unwrap_or(limits.memory);
         limits.output = last(|w| w.output).unwrap_or(limits.output);
         limits.fuel = last(|w| w.fuel);
+        limits.processes = last(|w| w.processes).unwrap_or(limits.processes);
         limits
     }
 }
@@ -76,9 +81,10 @@ impl FromStr for Wanted {
                 "memory" => wanted.memory = Some(size(value)?),
                 "output" => wanted.output = Some(size(value)?),
                 "fuel" => wanted.fuel = Some(size(value)?),
+                "processes" => wanted.processes = Some(size(value)?),
                 _ => {
                     return Err(format!(
-                        "no limit of a job is called {name:?}; they are cpu, wall, memory, output, fuel"
+                        "no limit of a job is called {name:?}; they are cpu, wall, memory, output, fuel, processes"
                     ));
                 }
             }
@@ -103,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_is_no_limit_is_refused() {
-        for text in ["", "cpu", "cpu=0s", "processes=1", "memory=1X"] {
+        for text in ["", "cpu", "cpu=0s", "files=1", "memory=1X"] {
             assert!(text.parse::<Wanted>().is_err(), "{text}");
         }
     }

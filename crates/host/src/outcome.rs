@@ -1,6 +1,7 @@
 //! From what the kernel and the host saw to the class of an outcome. No state, no clock: what is not in the
 //! evidence does not count.
 
+use portcullis_sandbox::Outcome as Verdict;
 use portcullis_sys::wait::End;
 
 use crate::frame::Said;
@@ -18,6 +19,8 @@ pub enum Outcome {
     Denied {
         /// Which layer.
         layer: &'static str,
+        /// Which call, where the host's tracer saw it.
+        call: Option<String>,
     },
     /// The kernel's record does not say why it ended. It may be tried once more.
     Ambiguous(String),
@@ -87,7 +90,7 @@ impl Outcome {
         match self {
             Outcome::JobError(error) => Some(error.name()),
             Outcome::Limit(limit) => Some(limit.name()),
-            Outcome::Denied { layer } => Some(layer),
+            Outcome::Denied { layer, .. } => Some(layer),
             Outcome::Ok | Outcome::Ambiguous(_) | Outcome::Infra(_) => None,
         }
     }
@@ -100,10 +103,8 @@ impl Outcome {
             Outcome::JobError(JobError::Trap(text) | JobError::Refused(text))
             | Outcome::Ambiguous(text)
             | Outcome::Infra(text) => Some(text.clone()),
-            Outcome::Ok
-            | Outcome::JobError(JobError::NoResult)
-            | Outcome::Limit(_)
-            | Outcome::Denied { .. } => None,
+            Outcome::Denied { call, .. } => call.clone(),
+            Outcome::Ok | Outcome::JobError(JobError::NoResult) | Outcome::Limit(_) => None,
         }
     }
 
@@ -139,6 +140,60 @@ pub struct Evidence {
     pub said: Option<Said>,
 }
 
+/// What is known of a native program that was started.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Ended {
+    /// How its sandbox tells it: by its tracer's stops, its cgroup's counters, and the kernel's record of its end.
+    pub(crate) outcome: Verdict,
+    /// The limit that the host saw it go over.
+    pub(crate) over: Option<Limit>,
+    /// The host ended it because nobody wants its result any more, or was about to.
+    pub(crate) called_off: bool,
+    /// Processes that the kernel ended for want of memory on this machine while it ran.
+    pub(crate) ended_for_memory: u64,
+    /// The call for which its tracer saw it end.
+    pub(crate) call: Option<String>,
+}
+
+/// The class of a native program. Of one that was killed nobody knows by whom: it may send itself any signal. Where
+/// neither the host did it nor the kernel for want of memory, it is taken to have done so, because otherwise that would
+/// buy it a second try.
+pub(crate) fn judge_program(ended: Ended) -> Outcome {
+    let Ended {
+        outcome,
+        over,
+        called_off,
+        ended_for_memory,
+        call,
+    } = ended;
+    match (outcome, over) {
+        (Verdict::Denied, _) => Outcome::Denied {
+            layer: "seccomp",
+            call,
+        },
+        // It is not the program that was looked at.
+        (Verdict::Failed(why), _) => Outcome::JobError(JobError::Refused(why)),
+        (Verdict::Limit(name), over) => Outcome::Limit(over.unwrap_or(match name {
+            "cpu" => Limit::Cpu,
+            "wall" => Limit::Wall,
+            "output" => Limit::Output,
+            _ => Limit::Memory,
+        })),
+        (_, Some(limit)) => Outcome::Limit(limit),
+        (Verdict::Signaled(libc::SIGKILL), None) if called_off => {
+            Outcome::Ambiguous("it was called off".to_owned())
+        }
+        (Verdict::Signaled(libc::SIGKILL), None) if ended_for_memory > 0 => Outcome::Ambiguous(
+            "it was killed, at a time when the kernel ended processes for want of memory"
+                .to_owned(),
+        ),
+        (Verdict::Signaled(signal), None) => Outcome::JobError(JobError::Crash(signal)),
+        (Verdict::OwnFilter, None) => Outcome::JobError(JobError::Crash(libc::SIGSYS)),
+        (Verdict::Exited(0), None) => Outcome::Ok,
+        (Verdict::Exited(code), None) => Outcome::JobError(JobError::Exit(code)),
+    }
+}
+
 /// The class. A job decides by its own words between `ok`, `job_error`, and limits that its engine keeps; none of
 /// these is tried again. Its filter lets it send no signal to anybody, so one that ended its process came from
 /// its own instructions, from the filter, from the kernel's want of memory, or from outside.
@@ -147,7 +202,10 @@ pub fn judge(evidence: &Evidence) -> Outcome {
         return Outcome::Ambiguous("the kernel has no record of how it ended".to_owned());
     };
     match (end, evidence.over) {
-        (End::Signaled(libc::SIGSYS), _) => Outcome::Denied { layer: "seccomp" },
+        (End::Signaled(libc::SIGSYS), _) => Outcome::Denied {
+            layer: "seccomp",
+            call: None,
+        },
         (End::Signaled(libc::SIGKILL), Some(limit)) => Outcome::Limit(limit),
         (End::Signaled(libc::SIGKILL), None) if evidence.malformed => {
             Outcome::JobError(JobError::NoResult)
@@ -207,6 +265,50 @@ mod tests {
             Just(Some(Said::OverMemory)),
             Just(Some(Said::OverFuel)),
         ]
+    }
+
+    #[test]
+    fn a_native_program_buys_no_other_class() {
+        let ended = |outcome| Ended {
+            outcome,
+            over: None,
+            called_off: false,
+            ended_for_memory: 0,
+            call: None,
+        };
+        let class = |outcome| judge_program(ended(outcome));
+        assert_eq!(class(Verdict::Exited(0)), Outcome::Ok);
+        for code in [1, 124, 125, 126, 159] {
+            let expected = Outcome::JobError(JobError::Exit(code));
+            assert_eq!(class(Verdict::Exited(code)), expected);
+        }
+        // What it can send itself, SIGSYS without the tracer's stop among it.
+        for signal in [9, 11, 24, 31] {
+            let expected = Outcome::JobError(JobError::Crash(signal));
+            assert_eq!(class(Verdict::Signaled(signal)), expected);
+        }
+        let killed = ended(Verdict::Signaled(9));
+        let called_off = Ended {
+            called_off: true,
+            ..killed.clone()
+        };
+        let short = Ended {
+            ended_for_memory: 1,
+            ..killed
+        };
+        for doubtful in [called_off, short] {
+            assert!(matches!(judge_program(doubtful), Outcome::Ambiguous(_)));
+        }
+        assert_eq!(
+            class(Verdict::Limit("memory")),
+            Outcome::Limit(Limit::Memory)
+        );
+        assert!(matches!(class(Verdict::Denied), Outcome::Denied { .. }));
+        let late = Ended {
+            over: Some(Limit::Cpu),
+            ..ended(Verdict::Exited(0))
+        };
+        assert_eq!(judge_program(late), Outcome::Limit(Limit::Cpu));
     }
 
     fn over() -> impl Strategy<Value = Option<Limit>> {

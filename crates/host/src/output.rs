@@ -80,6 +80,11 @@ impl<'a> Seen<'a> {
             Some(Frame::Stdout(bytes)) => (Stream::Stdout, bytes),
             Some(Frame::Stderr(bytes)) => (Stream::Stderr, bytes),
         };
+        self.write(stream, bytes)
+    }
+
+    /// Takes what was written to a stream. False when no more is taken.
+    pub(crate) fn write(&mut self, stream: Stream, bytes: &[u8]) -> bool {
         let written = &mut self.written[stream as usize];
         let room = self.most - *written;
         let taken = &bytes[..bytes.len().min(room)];

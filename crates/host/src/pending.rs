@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use crate::course::{Clock, Span};
 use crate::outcome::Outcome;
 use crate::output::Piece;
 use crate::pool::{Enforced, Shared};
@@ -40,6 +41,8 @@ pub struct Tried {
     pub outcome: Outcome,
     /// From the order to its end, in nanoseconds.
     pub wall_ns: u64,
+    /// Its parts, as far as it came.
+    pub spans: Vec<Span>,
 }
 
 /// A request that has come to its end. Its text ([`Display`](fmt::Display)) is a line for a log: pairs of names and
@@ -56,6 +59,8 @@ pub struct Finished {
     pub tried: Vec<Tried>,
     /// Until it was begun the first time.
     pub waited: Duration,
+    /// The same as a part of its course.
+    pub queue: Span,
     /// What held for its last try.
     pub enforced: Option<Arc<Enforced>>,
 }
@@ -111,6 +116,7 @@ impl Pending {
             reply: Reply::Cancelled,
             tried: Vec::new(),
             waited: Duration::ZERO,
+            queue: Clock::now().span("queue", Instant::now(), Instant::now()),
             enforced: None,
         })
     }

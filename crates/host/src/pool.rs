@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use portcullis_sandbox::{Layer, LayerName, Limits as Bounds, Missing};
 
 use crate::artifact::Artifact;
+use crate::course::{Clock, Course};
+use crate::directory;
 use crate::error::Error;
+use crate::exec;
 use crate::filter;
 use crate::image::Image;
 use crate::job::{Job, Request};
@@ -22,7 +25,8 @@ use crate::output::{Listener, Piece};
 use crate::pending::{Finished, Pending, Reply, Tried};
 use crate::running::Done;
 use crate::schedule::{Answer, Attempt, Came, Effect, Id, Refusal, Schedule, Sizes, Time};
-use crate::slot::Slot;
+use crate::secret;
+use crate::slot::{Slot, Worker};
 use crate::template::Template;
 use crate::wire::MOST_BODY;
 
@@ -41,10 +45,19 @@ pub struct Enforced {
 /// Called with each request that has come to its end.
 pub type OnEnd = Box<dyn Fn(&Finished) + Send + Sync>;
 
+/// What runs the jobs of a pool.
+#[derive(Clone, Debug)]
+pub enum Runs {
+    /// Warm workers: this program, which has an [`Engine`](crate::Engine). A job is a fork of one of them.
+    Workers(Image),
+    /// Nothing beside them: each is a native program ([`Executable`](crate::Executable)) in a sandbox of its own.
+    Programs,
+}
+
 /// What a pool is made of.
 pub struct Settings {
-    /// The workers' program.
-    pub image: Image,
+    /// What runs the jobs.
+    pub runs: Runs,
     /// How much it takes on.
     pub sizes: Sizes,
     /// Bounds a worker and its job together.
@@ -63,8 +76,17 @@ impl Settings {
     /// The default: what [`Sizes`] says, 1000 jobs for each worker, every layer, memory not bounded beyond what each job
     /// may have by its own limits.
     pub fn new(image: Image) -> Settings {
+        Settings::of(Runs::Workers(image))
+    }
+
+    /// The same for native programs.
+    pub fn programs() -> Settings {
+        Settings::of(Runs::Programs)
+    }
+
+    fn of(runs: Runs) -> Settings {
         Settings {
-            image,
+            runs,
             sizes: Sizes::default(),
             memory: None,
             lifetime: NonZeroU32::new(1000).unwrap_or(NonZeroU32::MIN),
@@ -76,19 +98,23 @@ impl Settings {
 
 /// Warm workers for many tenants, and a queue in front of them.
 ///
-/// A worker belongs to the tenant of its first job, and ends when another one's turn comes; artifacts and jobs of one
-/// tenant are never in a worker of another. One that ends is replaced. What it had begun comes to `ambiguous` or
+/// A worker belongs to the tenant of its first job; artifacts and jobs of one tenant are never in a worker of another.
+/// More workers are kept than jobs run ([`Sizes::warm`]), so that each tenant finds his own again; beyond that one ends
+/// when another tenant's turn comes. One that ends is replaced. What it had begun comes to `ambiguous` or
 /// `infra` and is tried again, within the request's deadline; what a job does by itself is not.
 ///
 /// Dropped, it calls everything off, and returns when nothing of it is left.
 pub struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// It is for native programs.
+    programs: bool,
 }
 
 /// What slots and requests share.
 pub(crate) struct Shared {
     made: Instant,
+    clock: Clock,
     on_end: Option<OnEnd>,
     state: Mutex<State>,
     /// Something has come for a slot.
@@ -133,6 +159,7 @@ struct Entry {
 /// One try of a request, for one slot.
 pub(crate) struct Assignment {
     pub(crate) attempt: Attempt,
+    pub(crate) begun: Instant,
     pub(crate) tenant: Arc<str>,
     pub(crate) artifact: Arc<Artifact>,
     pub(crate) job: Arc<Job>,
@@ -141,12 +168,11 @@ pub(crate) struct Assignment {
 }
 
 impl Pool {
-    /// Starts as many workers as there are to be. An error is a layer that cannot be had, or a kernel that cannot tell
-    /// how jobs end.
+    /// Starts as many workers as there are to be; for native programs it is tried whether a sandbox can be had. An error
+    /// is a layer that cannot be had, or a kernel that cannot tell how jobs end.
     pub fn new(settings: Settings) -> Result<Pool, Error> {
-        kernel::tells_ends()?;
         let Settings {
-            image,
+            runs,
             sizes,
             memory,
             lifetime,
@@ -157,35 +183,56 @@ impl Pool {
             memory,
             ..Bounds::default()
         };
-        let template = Arc::new(Template::new(&image, bounds, &without)?);
-        let jobs = Arc::new(filter::of_jobs(image.jobs)?);
-        let workers = sizes.workers.get() as usize;
+        let (worker, enforced) = match &runs {
+            Runs::Workers(image) => {
+                kernel::tells_ends()?;
+                let worker = Worker {
+                    template: Template::new(image, bounds, &without)?,
+                    jobs: filter::of_jobs(image.jobs)?,
+                    lifetime: lifetime.get(),
+                };
+                (Some(Arc::new(worker)), None)
+            }
+            // What ends there is this process's own child.
+            Runs::Programs => (None, Some(Arc::new(exec::rehearse(&without)?))),
+        };
+        let without: Arc<[LayerName]> = without.into();
+        let slots = match worker {
+            Some(_) => sizes.slots(),
+            None => sizes.workers.get() as usize,
+        };
+        let sizes = Sizes {
+            warm: u32::try_from(slots).unwrap_or(u32::MAX),
+            ..sizes
+        };
         let shared = Arc::new(Shared {
             made: Instant::now(),
+            clock: Clock::now(),
             on_end,
             state: Mutex::new(State {
                 schedule: Schedule::new(sizes),
                 entries: HashMap::new(),
-                slots: (0..workers).map(|_| Mailbox::default()).collect(),
+                slots: (0..slots).map(|_| Mailbox::default()).collect(),
                 metrics: Metrics::default(),
-                enforced: None,
+                enforced,
                 failure: None,
                 over: false,
             }),
-            mail: (0..workers).map(|_| Condvar::new()).collect(),
+            mail: (0..slots).map(|_| Condvar::new()).collect(),
             changed: Condvar::new(),
         });
         let mut pool = Pool {
             shared: Arc::clone(&shared),
             threads: Vec::new(),
+            programs: worker.is_none(),
         };
-        for number in 0..workers {
+        for number in 0..slots {
             let slot = Slot {
                 number,
                 shared: Arc::clone(&shared),
-                template: Arc::clone(&template),
-                jobs: Arc::clone(&jobs),
-                lifetime: lifetime.get(),
+                worker: worker.clone(),
+                cold: number >= sizes.workers.get() as usize,
+                without: Arc::clone(&without),
             };
             let thread = thread::Builder::new().name(format!("worker-{number}"));
             pool.threads.push(thread.spawn(move || slot.live())?);
@@ -218,6 +265,7 @@ impl Pool {
             streams,
         } = request;
         bounded(&job)?;
+        self.fit(&artifact, &job)?;
         let (pieces, output) = match streams {
             true => Some(channel()).unzip(),
             false => (None, None),
@@ -257,6 +305,28 @@ impl Pool {
         shared.deliver(letters);
         let shared = Arc::clone(shared);
         Ok(Pending::new(id, shared, answered, deadline, output))
+    }
+
+    /// What the engine would leave out is not taken.
+    fn fit(&self, artifact: &Artifact, job: &Job) -> Result<(), Error> {
+        let unfit = |why: &str| Err(Error::Unfit(why.to_owned()));
+        match (self.programs, artifact.program()) {
+            (true, None) => {
+                return unfit("a pool for native programs runs no artifacts of workers");
+            }
+            (false, Some(_)) => return unfit("a pool of workers runs no native programs"),
+            (true, Some(_)) if job.limits.fuel.is_some() => {
+                return unfit(
+                    "the steps of a native program are not counted: it has no limit of fuel",
+                );
+            }
+            (false, None) if !job.files.is_empty() || !job.wanted.is_empty() => {
+                return unfit("a job of a worker has no directory: there is no place for files");
+            }
+            _ => {}
+        }
+        secret::check(&job.secrets)?;
+        directory::check(&job.files, &job.wanted)
     }
 
     /// Runs one request to its end.
@@ -314,7 +384,8 @@ fn bounded(job: &Job) -> Result<(), Error> {
             MOST_WORDS,
         );
     }
-    if job.input.len() > MOST_BODY {
+    let files = job.files.iter().map(|file| file.bytes.len());
+    if files.fold(job.input.len(), usize::saturating_add) > MOST_BODY {
         return long("what a job is given to read", MOST_BODY);
     }
     Ok(())
@@ -380,6 +451,7 @@ impl Shared {
         slot: usize,
         assignment: &Assignment,
         done: Done,
+        course: &Course,
         enforced: Option<&Arc<Enforced>>,
     ) {
         let attempt = assignment.attempt;
@@ -395,6 +467,7 @@ impl Shared {
             entry.tried.push(Tried {
                 outcome: done.outcome.clone(),
                 wall_ns: done.wall_ns,
+                spans: course.spans(&self.clock),
             });
             entry.enforced = enforced.cloned();
         }
@@ -410,6 +483,11 @@ impl Shared {
         state.metrics.started += 1;
         state.enforced = Some(Arc::clone(enforced));
         self.begun(state, slot);
+    }
+
+    /// A slot needs no worker.
+    pub(crate) fn ready(&self, slot: usize) {
+        self.begun(self.lock(), slot);
     }
 
     /// A slot could not start a worker.
@@ -449,7 +527,7 @@ impl Shared {
                 },
                 Effect::Answer(id, answer) => {
                     let own = done.take_if(|(of, _)| *of == id).map(|(_, done)| done);
-                    letters.extend(answered(state, id, answer, own));
+                    letters.extend(answered(state, &self.clock, id, answer, own));
                 }
             }
         }
@@ -478,6 +556,7 @@ impl Shared {
         });
         let assignment = Assignment {
             attempt,
+            begun: Instant::now(),
             tenant: Arc::clone(&entry.tenant),
             artifact: Arc::clone(&entry.artifact),
             job: Arc::clone(&entry.job),
@@ -502,7 +581,13 @@ impl Shared {
 }
 
 /// A request has come to its end.
-fn answered(state: &mut State, id: Id, answer: Answer, done: Option<Done>) -> Option<Letter> {
+fn answered(
+    state: &mut State,
+    clock: &Clock,
+    id: Id,
+    answer: Answer,
+    done: Option<Done>,
+) -> Option<Letter> {
     let entry = state.entries.remove(&id)?;
     let reply = match (answer, done) {
         (Answer::Done, Some(done)) => {
@@ -512,13 +597,14 @@ fn answered(state: &mut State, id: Id, answer: Answer, done: Option<Done>) -> Op
         (Answer::Late, _) => Reply::Late,
         (Answer::Done | Answer::Cancelled, _) => Reply::Cancelled,
     };
-    let waited = entry.begun.unwrap_or_else(Instant::now) - entry.asked;
+    let begun = entry.begun.unwrap_or_else(Instant::now);
     let finished = Finished {
         id,
         tenant: entry.tenant,
         reply,
         tried: entry.tried,
-        waited,
+        waited: begun - entry.asked,
+        queue: clock.span("queue", entry.asked, begun),
         enforced: entry.enforced,
     };
     state.metrics.end(finished.end());

@@ -10,19 +10,20 @@ use crate::artifact::Artifact;
 use crate::cache::{Cache, Name};
 use crate::error::Error;
 use crate::image::Image;
-use crate::prepare::Preparation;
+use crate::prepare::{ALLOCATED, ALLOCATIONS, Preparation};
 
 /// How many modules are known at one time, prepared or failed.
 const MOST: usize = 4096;
 
 /// A cache, the program that fills it, and what became of each module.
 ///
-/// Who asks for a module that is being prepared waits for that. A module that the engine refuses is refused again
-/// without a look; one whose preparation failed for another reason is tried again when some time has passed.
+/// Who asks for a module that is being prepared waits for that. A module that the engine refuses, or that takes more
+/// allocations than it may, is refused again without a look; one whose preparation failed for another reason is tried again when some time has passed.
 pub struct Preparations {
     cache: Cache,
     image: Image,
     bounds: Bounds,
+    allocations: u64,
     without: Vec<LayerName>,
     known: Known,
 }
@@ -41,9 +42,17 @@ impl Preparations {
             cache,
             image,
             bounds,
+            allocations: ALLOCATIONS,
             without: without.to_vec(),
             known: Known::new(cool_down),
         }
+    }
+
+    /// With another bound for what preparing may have in use ([`Preparation::allocations`]).
+    #[must_use]
+    pub fn allocations(mut self, most: u64) -> Preparations {
+        self.allocations = most;
+        self
     }
 
     /// The artifact of a module; with `metered` its code counts steps. The same one as long as anybody has it, so that
@@ -53,6 +62,7 @@ impl Preparations {
             module,
             metered,
             bounds: self.bounds,
+            allocations: self.allocations,
         };
         let name = self.cache.name(&self.image, &wanted);
         self.known.get(name, Instant::now, || {
@@ -127,7 +137,7 @@ impl Known {
         turn.end(match &made {
             Ok(artifact) => Became::Prepared(Arc::downgrade(artifact)),
             Err(error) => {
-                let certain = matches!(**error, Error::Refused(_));
+                let certain = matches!(**error, Error::Refused(_) | Error::TooLarge(ALLOCATED));
                 let until = (!certain).then(|| now() + self.cool_down);
                 Became::Failed(Arc::clone(error), until)
             }
@@ -226,6 +236,11 @@ mod tests {
         assert!(known.get(NAME, at(0), refused).is_err());
         let error = known.get(NAME, at(1_000_000), never).unwrap_err();
         assert!(matches!(*error, Error::Refused(_)));
+
+        let large = [3; 32];
+        let too_large = || Err(Error::TooLarge(ALLOCATED));
+        assert!(known.get(large, at(0), too_large).is_err());
+        assert!(known.get(large, at(1_000_000), never).is_err());
 
         let other = [2; 32];
         let failed = || Err(Error::TooLarge("cpu"));

@@ -20,7 +20,15 @@ pub struct Preparation<'a> {
     pub metered: bool,
     /// What preparing may use: processor time, time on the clock, memory.
     pub bounds: Bounds,
+    /// Bytes that preparing may have in use at one time, as they are asked for: unlike the others, this bound is the same
+    /// on every machine, so that what is too large for one is too large for all.
+    pub allocations: u64,
 }
+
+/// [`Preparation::allocations`] for who has no other wish: less than the default for memory, which counts more.
+pub const ALLOCATIONS: u64 = 768 << 20;
+/// How that bound is called.
+pub(crate) const ALLOCATED: &str = "allocations";
 
 /// Prepares a module; what comes back is only bytes, until they are sealed and authenticated. An error that is
 /// [`Error::Refused`] or [`Error::TooLarge`] is about the module.
@@ -72,12 +80,15 @@ impl Observer for Asking<'_> {
 fn ask(control: &UnixStream, wanted: &Preparation<'_>) -> Result<Vec<u8>, Error> {
     let order = Order::Prepare {
         metered: wanted.metered,
+        allocations: wanted.allocations,
     };
     wire::send(control, &order, wanted.module, None)?;
     match wire::receive::<Answer>(control, MOST_BODY)? {
         Some(message) => match message.head {
             Answer::Prepared => Ok(message.body),
             Answer::Refused(why) => Err(Error::Refused(why)),
+            // What its own counter says is about the module that it was given.
+            Answer::TooLarge => Err(Error::TooLarge(ALLOCATED)),
             _ => Err(Error::Worker("answered something else".to_owned())),
         },
         None => Err(Error::Worker("ended while it prepared".to_owned())),

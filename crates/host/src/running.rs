@@ -11,6 +11,8 @@ use portcullis_sys::wait::End;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 
+use crate::course::Course;
+use crate::directory::Taken;
 use crate::error::Error;
 use crate::frame;
 use crate::job::Job;
@@ -18,6 +20,7 @@ use crate::leash::Leash;
 use crate::limits::Limits;
 use crate::outcome::{Evidence, JobError, Limit, Outcome, judge};
 use crate::output::{Listener, Seen};
+use crate::secret;
 use crate::wire::{self, Answer, Message, Order};
 
 /// A job that was run.
@@ -29,14 +32,23 @@ pub struct Done {
     pub stdout: Vec<u8>,
     /// What it wrote to standard error, in the same way.
     pub stderr: Vec<u8>,
+    /// The files that were asked for, in that order; none of a job that was not begun.
+    pub files: Vec<Taken>,
     /// How its process ended, from the kernel.
     pub end: Option<End>,
+    /// The kernel told that to its tracer, and not over a handle.
+    pub traced: bool,
     /// Processor time of its process, in nanoseconds, from the kernel.
     pub cpu_ns: u64,
     /// From the order to its end, in nanoseconds.
     pub wall_ns: u64,
     /// The most memory of its process, what it has from its worker included. The worker passes it on.
     pub peak_memory_bytes: u64,
+    /// Of a native program, calls outside its policy that its tracer saw, whatever became of them, and how often.
+    pub denials: Vec<(String, u64)>,
+    /// Limits that something of it came up against without being ended for it, by the counters of its cgroup, and how
+    /// often: tasks that were not made, processes that were ended for memory.
+    pub reached: Vec<(&'static str, u64)>,
 }
 
 impl Done {
@@ -55,15 +67,19 @@ impl Done {
         Done::without_process(Outcome::JobError(JobError::Refused(reason)))
     }
 
-    fn without_process(outcome: Outcome) -> Done {
+    pub(crate) fn without_process(outcome: Outcome) -> Done {
         Done {
             outcome,
             stdout: Vec::new(),
             stderr: Vec::new(),
+            files: Vec::new(),
             end: None,
+            traced: false,
             cpu_ns: 0,
             wall_ns: 0,
             peak_memory_bytes: 0,
+            denials: Vec::new(),
+            reached: Vec::new(),
         }
     }
 }
@@ -86,14 +102,22 @@ pub(crate) struct Bench<'a> {
     pub(crate) ended_for_memory: &'a dyn Fn() -> u64,
 }
 
-/// Runs `job` until its end, or until `leash` is pulled; `true`: the worker can have another one. An error means that it
+/// What the pool has to do with one attempt.
+pub(crate) struct Hold<'a> {
+    pub(crate) leash: &'a Leash,
+    /// Who hears what it writes while it runs.
+    pub(crate) listener: Option<&'a Listener>,
+    pub(crate) course: &'a mut Course,
+}
+
+/// Runs `job` until its end, or until its leash is pulled; `true`: the worker can have another one. An error means that it
 /// cannot, and that the job may have begun.
-pub(crate) fn run(
-    bench: &Bench<'_>,
-    job: &Job,
-    leash: &Leash,
-    listener: Option<&Listener>,
-) -> Result<(Done, bool), Error> {
+pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done, bool), Error> {
+    let Hold {
+        leash,
+        listener,
+        course,
+    } = hold;
     let memory_before = (bench.ended_for_memory)();
     let began = Instant::now();
     let (handle, results) = start(bench, job, listener.is_some())?;
@@ -109,6 +133,7 @@ pub(crate) fn run(
             )));
         }
     };
+    course.ends("set-up");
     // Where memory is short, the job goes and its worker stays.
     prefer(pid);
     let mut seen = Seen::new(&job.limits, leash, listener);
@@ -121,6 +146,7 @@ pub(crate) fn run(
     let followed = follow(bench, &handle, &results, &clock, leash, &mut seen);
     leash.let_go();
     let gone_first = followed?;
+    course.ends("run");
     let wall_ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let cpu_ns = pidfd::cpu_ns(pid).unwrap_or(0);
     // A worker that is killed can be outlived by its job for a moment, and that by its worker's init.
@@ -148,10 +174,14 @@ pub(crate) fn run(
         outcome: judge(&evidence),
         stdout,
         stderr,
+        files: Vec::new(),
         end,
+        traced: false,
         cpu_ns,
         wall_ns,
         peak_memory_bytes: reaped.unwrap_or(0),
+        denials: Vec::new(),
+        reached: Vec::new(),
     };
     Ok((done, reaped.is_some()))
 }
@@ -173,7 +203,9 @@ fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> 
         memory: job.limits.memory,
         fuel: job.limits.fuel,
         at_once,
+        secrets: u8::try_from(job.secrets.len()).unwrap_or(u8::MAX),
     };
+    secret::tell(&results, &job.secrets)?;
     wire::send(bench.control, &order, &job.input, Some(theirs.as_fd()))?;
     drop(theirs);
     match answer(bench)? {

@@ -24,8 +24,11 @@ pub enum Priority {
 /// The sizes of a pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sizes {
-    /// Workers, and so the jobs that run at the same time.
+    /// Jobs that run at the same time. As many workers are started with the pool.
     pub workers: NonZeroU32,
+    /// Workers that are there at the same time, if that is more: those that run nothing wait for the next job of their
+    /// tenant. The one that was used the longest time ago goes when another tenant needs its place.
+    pub warm: u32,
     /// Requests that may wait.
     pub queue: usize,
     /// Those of them that may be of one tenant.
@@ -40,18 +43,28 @@ pub struct Sizes {
 }
 
 impl Default for Sizes {
-    /// A worker for each processor, 1000 requests that wait, any number of one tenant's, 3 attempts, 10 s to rise.
+    /// A job for each processor, four times as many workers, 1000 requests that wait, any number of one tenant's, 3
+    /// attempts, 10 s to rise.
     fn default() -> Sizes {
         let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
         let workers = u32::try_from(processors).ok().and_then(NonZeroU32::new);
+        let workers = workers.unwrap_or(NonZeroU32::MIN);
         Sizes {
-            workers: workers.unwrap_or(NonZeroU32::MIN),
+            workers,
+            warm: workers.get().saturating_mul(4),
             queue: 1000,
             tenant_queue: usize::MAX,
             tenant_jobs: usize::MAX,
             attempts: 3,
             rise: Duration::from_secs(10),
         }
+    }
+}
+
+impl Sizes {
+    /// Places for workers.
+    pub(crate) fn slots(&self) -> usize {
+        self.workers.get().max(self.warm) as usize
     }
 }
 
@@ -148,6 +161,8 @@ struct Tenant {
 struct Slot {
     /// Whom its worker belongs to.
     of: Option<Arc<str>>,
+    /// It has had no worker yet.
+    cold: bool,
     state: State,
     used: u64,
 }
@@ -163,11 +178,17 @@ enum State {
 }
 
 impl Schedule {
-    /// All slots are away until they are [`free`](Schedule::free).
+    /// As many slots as jobs may run are away, making their workers, until they are [`free`](Schedule::free). The others
+    /// wait without one.
     pub(crate) fn new(sizes: Sizes) -> Schedule {
-        let slot = || Slot {
+        let workers = sizes.workers.get() as usize;
+        let slot = |number| Slot {
             of: None,
-            state: State::Away,
+            cold: number >= workers,
+            state: match number < workers {
+                true => State::Away,
+                false => State::Waits,
+            },
             used: 0,
         };
         Schedule {
@@ -178,7 +199,7 @@ impl Schedule {
             tenants: HashMap::new(),
             ready: BTreeMap::new(),
             waiting: 0,
-            slots: (0..sizes.workers.get()).map(|_| slot()).collect(),
+            slots: (0..sizes.slots()).map(slot).collect(),
             used: 0,
         }
     }
@@ -363,16 +384,22 @@ impl Schedule {
         effects
     }
 
-    /// The slot for a request of `tenant`: one whose worker is his, then one whose worker is nobody's, then the one
-    /// that was used the longest time ago, whose worker must go.
+    /// The slot for a request of `tenant`, if one more job may run: one whose worker is his, then one whose worker is
+    /// nobody's, then one without a worker, then the one that was used the longest time ago, whose worker must go.
+    /// One that is away counts as one that runs: it will be back sooner than another has a worker.
     fn choose(&self, tenant: &str) -> Option<usize> {
         let waits = self.slots.iter().enumerate();
         let waits = waits.filter(|(_, slot)| slot.state == State::Waits);
+        let busy = self.slots.len() - waits.clone().count();
+        if busy >= self.sizes.workers.get() as usize {
+            return None;
+        }
         let best = waits.min_by_key(|(number, slot)| {
             let fit = match &slot.of {
                 Some(of) if **of == *tenant => 0,
-                None => 1,
-                Some(_) => 2,
+                None if !slot.cold => 1,
+                None => 2,
+                Some(_) => 3,
             };
             (fit, slot.used, *number)
         });
@@ -401,6 +428,7 @@ impl Schedule {
         self.used += 1;
         let slot = &mut self.slots[slot];
         slot.of = Some(Arc::clone(tenant));
+        slot.cold = false;
         slot.state = State::Runs(attempt, Arc::clone(tenant));
         slot.used = self.used;
         attempt

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use portcullis_sys::allocation::Counting;
 use portcullis_sys::seccomp::SockFilter;
 use portcullis_sys::spawn::{self, Side};
 use portcullis_sys::wait::{self, Change};
@@ -11,6 +12,7 @@ use portcullis_sys::{process, seccomp};
 use zeroize::Zeroize as _;
 
 use crate::frame::Results;
+use crate::secret::{self, Secret};
 use crate::wire::{self, Answer, MOST_BODY, Message, Order};
 
 /// What can run jobs of one kind. It must do all it can before the first job: a job's process has no descriptors
@@ -35,6 +37,8 @@ pub struct Task {
     pub arguments: Vec<String>,
     /// `NAME=value`.
     pub environment: Vec<String>,
+    /// What nobody but its process was told.
+    pub secrets: Vec<Secret>,
     /// Bytes of memory that it may have.
     pub memory: u64,
     /// Steps that it may make, when they are counted.
@@ -92,6 +96,7 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
                     memory,
                     fuel,
                     at_once,
+                    secrets,
                 },
                 Some(results),
             ) => {
@@ -100,16 +105,19 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
                     input: body,
                     arguments,
                     environment,
+                    secrets: Vec::new(),
                     memory,
                     fuel,
                 };
                 let started = match spawn::clone_alone() {
                     Ok(Side::Child) => {
+                        let heard = secret::hear(&results, secrets.into());
                         let ready = results_of(&results, &filter);
-                        let Ok(kept) = ready else {
+                        let (Some(heard), Ok(kept)) = (heard, ready) else {
                             // Nothing was run, and no last word is said.
                             process::exit_now(1)
                         };
+                        task.secrets = heard;
                         engine.run(loaded, task, Results::new(kept, at_once));
                         process::exit_now(0)
                     }
@@ -134,14 +142,27 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
     process::exit_now(0)
 }
 
-/// Prepares one module.
-pub fn serve_preparation(preparer: &impl Preparer, arguments: impl Iterator<Item = String>) -> ! {
+/// Prepares one module. `allocator` is the program's own.
+pub fn serve_preparation(
+    preparer: &impl Preparer,
+    allocator: &Counting,
+    arguments: impl Iterator<Item = String>,
+) -> ! {
     let Some(control) = begin(arguments) else {
         process::exit_now(2)
     };
     if let Ok(Some(message)) = wire::receive::<Order>(&control, MOST_BODY)
-        && let Order::Prepare { metered } = message.head
+        && let Order::Prepare {
+            metered,
+            allocations,
+        } = message.head
     {
+        let last_word = wire::encoded(&Answer::TooLarge);
+        let to = control.as_fd().try_clone_to_owned();
+        let (Ok(last_word), Ok(to)) = (last_word, to) else {
+            process::exit_now(1)
+        };
+        allocator.bound(allocations, (to, last_word));
         let sent = match preparer.prepare(&message.body, metered) {
             Ok(artifact) => wire::send(&control, &Answer::Prepared, &artifact, None),
             Err(why) => answer(&control, &Answer::Refused(why)),

@@ -1,5 +1,5 @@
 //! Where one worker of a pool lives after another: the thread that is the parent of their namespaces, follows each, and
-//! talks to it. Everything of a worker ends with that thread.
+//! talks to it; or where native programs are launched one after another. All of that ends with the thread.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -9,20 +9,32 @@ use portcullis_sandbox::{Followed, Group, LayerName, Missing, Observer, Root, la
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::artifact::Artifact;
+use crate::course::Course;
 use crate::error::Error;
+use crate::exec;
 use crate::pool::{Assignment, Enforced, Shared};
-use crate::running::{self, Bench, Done};
+use crate::running::{self, Bench, Done, Hold};
 use crate::template::{Inherited, Start, Template, ended, released};
 use crate::wire::{self, Answer, Instruction, Message, Order};
 
-/// One place for a worker.
+/// One place for a worker, or for native programs one after another.
 pub(crate) struct Slot {
     pub(crate) number: usize,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) template: Arc<Template>,
+    /// What its workers are; nothing where there are none.
+    pub(crate) worker: Option<Arc<Worker>>,
+    /// Its first worker is started when there is a job for it.
+    pub(crate) cold: bool,
+    /// Layers that native programs go without.
+    pub(crate) without: Arc<[LayerName]>,
+}
+
+/// What the workers of a pool are.
+pub(crate) struct Worker {
+    pub(crate) template: Template,
     /// The filter of jobs.
-    pub(crate) jobs: Arc<Vec<Instruction>>,
-    /// After how many jobs a worker is replaced, so that the layout of its memory and its canaries change.
+    pub(crate) jobs: Vec<Instruction>,
+    /// After how many jobs one is replaced, so that the layout of its memory and its canaries change.
     pub(crate) lifetime: u32,
 }
 
@@ -41,10 +53,71 @@ enum Over {
 impl Slot {
     /// Its life: until the pool is closed.
     pub(crate) fn live(self) {
+        match &self.worker {
+            Some(worker) => self.keep(worker),
+            None => self.launch(),
+        }
+    }
+
+    /// Launches native programs.
+    fn launch(&self) {
+        self.shared.ready(self.number);
+        loop {
+            self.shared.free(self.number, true);
+            let Some(assignment) = self.shared.next(self.number) else {
+                return;
+            };
+            let mut course = Course::new(assignment.begun);
+            let (done, enforced) = self.program(&assignment, &mut course);
+            course.ends("collect");
+            let enforced = enforced.as_ref();
+            self.shared
+                .ended(self.number, &assignment, done, &course, enforced);
+        }
+    }
+
+    fn program(
+        &self,
+        assignment: &Assignment,
+        course: &mut Course,
+    ) -> (Done, Option<Arc<Enforced>>) {
+        let Assignment {
+            artifact,
+            job,
+            leash,
+            listener,
+            ..
+        } = assignment;
+        if leash.is_pulled() {
+            return (Done::called_off(), None);
+        }
+        let Some(program) = artifact.program() else {
+            return (Done::failed("it is no native program".to_owned()), None);
+        };
+        let hold = Hold {
+            leash,
+            listener: listener.as_ref(),
+            course,
+        };
+        match exec::run(program, job, &self.without, hold) {
+            Ok((done, enforced)) => (done, Some(enforced)),
+            Err(error) => (Done::failed(error.to_string()), None),
+        }
+    }
+
+    /// Keeps one worker after another.
+    fn keep(&self, worker: &Worker) {
         let mut next = None;
+        if self.cold {
+            self.shared.ready(self.number);
+            next = self.shared.next(self.number);
+            if next.is_none() {
+                return;
+            }
+        }
         loop {
             // Nobody waits for a worker that could not be started: the next to need one tries again.
-            match self.worker(&mut next) {
+            match self.worker(worker, &mut next) {
                 Ok(Over::Worn) => self.shared.count(|counts| counts.recycled += 1),
                 Ok(Over::Moved) => {}
                 Ok(Over::Died) => self.shared.count(|counts| counts.died += 1),
@@ -52,7 +125,9 @@ impl Slot {
                 Err(error) => {
                     if let Some(assignment) = next.take() {
                         let done = Done::failed(error.to_string());
-                        self.shared.ended(self.number, &assignment, done, None);
+                        let course = Course::new(assignment.begun);
+                        self.shared
+                            .ended(self.number, &assignment, done, &course, None);
                     }
                     self.shared.failed(self.number, error);
                     self.shared.free(self.number, true);
@@ -66,18 +141,20 @@ impl Slot {
     }
 
     /// One worker, from its start to its end. `next` is what it begins with, and what it left to the one after it.
-    fn worker(&self, next: &mut Option<Box<Assignment>>) -> Result<Over, Error> {
+    fn worker(&self, worker: &Worker, next: &mut Option<Box<Assignment>>) -> Result<Over, Error> {
+        let template = &worker.template;
         let Start {
             plan,
             control,
             theirs,
-        } = self.template.start()?;
+        } = template.start()?;
         let mut missing = plan.not_enforced();
         // What bounds the worker alone is not all: each job has bounds of its own.
         let bounds = |layer: &Missing| layer.layer == LayerName::Limits.name();
-        missing.retain(|layer| !(self.template.bounds_memory() && bounds(layer)));
+        missing.retain(|layer| !(template.bounds_memory() && bounds(layer)));
         let mut keeper = Keeper {
             slot: self,
+            worker,
             control: &control,
             theirs: Some(theirs),
             next,
@@ -87,7 +164,6 @@ impl Slot {
                 missing,
             }),
         };
-        let template = &self.template;
         Ok(launch_embedded(&plan, || template.filter(), &mut keeper)?.report)
     }
 }
@@ -95,6 +171,7 @@ impl Slot {
 /// Follows a worker instead of a tracer: lets it go, and gives it jobs as long as it is fit for them.
 struct Keeper<'a> {
     slot: &'a Slot,
+    worker: &'a Worker,
     control: &'a UnixStream,
     /// The program's ends: open here until it has them, so that its end is seen.
     theirs: Option<Inherited>,
@@ -127,7 +204,7 @@ impl Keeper<'_> {
             ended_for_memory: &memory,
         };
         let mut loaded = None;
-        let mut left = self.slot.lifetime;
+        let mut left = self.worker.lifetime;
         loop {
             if self.next.is_none() {
                 shared.free(*number, self.tenant.is_none());
@@ -141,9 +218,11 @@ impl Keeper<'_> {
                 *self.next = Some(assignment);
                 return if moved { Over::Moved } else { Over::Died };
             }
-            let ran = self.run(&bench, &assignment, &mut loaded);
+            let mut course = Course::new(assignment.begun);
+            let ran = self.run(&bench, &assignment, &mut loaded, &mut course);
             let (done, fit) = ran.unwrap_or_else(|e| (Done::failed(e.to_string()), false));
-            shared.ended(*number, &assignment, done, Some(&self.enforced));
+            course.ends("collect");
+            shared.ended(*number, &assignment, done, &course, Some(&self.enforced));
             left -= 1;
             match (fit, left) {
                 (false, _) => return Over::Died,
@@ -159,6 +238,7 @@ impl Keeper<'_> {
         bench: &Bench<'_>,
         assignment: &Assignment,
         loaded: &mut Option<Arc<Artifact>>,
+        course: &mut Course,
     ) -> Result<(Done, bool), Error> {
         let leash = &assignment.leash;
         if leash.is_pulled() {
@@ -173,13 +253,19 @@ impl Keeper<'_> {
             }
             *loaded = Some(Arc::clone(artifact));
         }
-        running::run(bench, &assignment.job, leash, assignment.listener.as_ref())
+        course.ends("prepare");
+        let hold = Hold {
+            leash,
+            listener: assignment.listener.as_ref(),
+            course,
+        };
+        running::run(bench, &assignment.job, hold)
     }
 
     /// Gives the worker an artifact; it may not be one for its engine.
     fn load(&self, artifact: &Artifact) -> Result<Result<(), String>, Error> {
         let order = Order::Load {
-            filter: self.slot.jobs.to_vec(),
+            filter: self.worker.jobs.clone(),
         };
         wire::send(self.control, &order, &[], Some(artifact.open()?.as_fd()))?;
         let answer = wire::receive(self.control, 0)?;

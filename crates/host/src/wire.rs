@@ -26,19 +26,20 @@ pub(crate) type Instruction = (u16, u8, u8, u32);
 pub(crate) enum Order {
     /// Take the artifact, a descriptor, and the filter under which jobs are to run.
     Load { filter: Vec<Instruction> },
-    /// Run a job. Its input is the body, where its results go a descriptor; with `at_once` what it writes is not
-    /// gathered.
+    /// Run a job. Its input is the body, where its results go a descriptor, on which so many secrets wait for it; with
+    /// `at_once` what it writes is not gathered.
     Run {
         arguments: Vec<String>,
         environment: Vec<String>,
         memory: u64,
         fuel: Option<u64>,
         at_once: bool,
+        secrets: u8,
     },
     /// The job has ended and was looked at.
     Reap,
-    /// Prepare the module that is the body.
-    Prepare { metered: bool },
+    /// Prepare the module that is the body, with so many bytes in use at one time.
+    Prepare { metered: bool, allocations: u64 },
 }
 
 /// From a worker.
@@ -56,6 +57,8 @@ pub(crate) enum Answer {
     Reaped { peak_memory: u64 },
     /// The artifact is the body.
     Prepared,
+    /// Preparing took more than it may.
+    TooLarge,
 }
 
 /// One message.
@@ -65,6 +68,30 @@ pub(crate) struct Message<T> {
     pub(crate) descriptor: Option<OwnedFd>,
 }
 
+/// A message without a body, as it is sent.
+pub(crate) fn encoded(head: &impl Serialize) -> io::Result<Vec<u8>> {
+    front(head, 0)
+}
+
+/// What goes before a body of this length.
+fn front(head: &impl Serialize, body: usize) -> io::Result<Vec<u8>> {
+    let head = postcard::to_stdvec(head).map_err(io::Error::other)?;
+    if head.len() > MOST_HEAD || body > MOST_BODY {
+        return Err(too_long());
+    }
+    let length = |length: usize| u32::try_from(length).map_err(|_| too_long());
+    let lengths = [
+        length(head.len())?.to_le_bytes(),
+        length(body)?.to_le_bytes(),
+    ]
+    .concat();
+    Ok([lengths, head].concat())
+}
+
+fn too_long() -> io::Error {
+    io::ErrorKind::InvalidInput.into()
+}
+
 /// Sends one message. A peer that is gone is an error.
 pub(crate) fn send(
     to: &UnixStream,
@@ -72,14 +99,7 @@ pub(crate) fn send(
     body: &[u8],
     descriptor: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
-    let head = postcard::to_stdvec(head).map_err(io::Error::other)?;
-    let too_long = || io::Error::from(io::ErrorKind::InvalidInput);
-    if head.len() > MOST_HEAD || body.len() > MOST_BODY {
-        return Err(too_long());
-    }
-    let length = |part: &[u8]| u32::try_from(part.len()).map_err(|_| too_long());
-    let lengths = [length(&head)?.to_le_bytes(), length(body)?.to_le_bytes()].concat();
-    let front = [lengths, head].concat();
+    let front = front(head, body.len())?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut beside = SendAncillaryBuffer::new(&mut space);
     let descriptor = descriptor.as_slice();

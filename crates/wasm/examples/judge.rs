@@ -44,14 +44,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let job = Job {
             input: fs::read(tests.join(&name).with_extension("in"))?,
             arguments: vec!["submission".to_owned()],
-            environment: Vec::new(),
             limits: Limits {
                 cpu: Duration::from_secs(1),
                 wall: Duration::from_secs(60),
                 memory: 64 << 20,
                 output: 1 << 20,
-                fuel: None,
+                ..Limits::default()
             },
+            ..Job::default()
         };
         let request = Request::new("contestant", artifact.clone(), job);
         pending.push((name, pool.submit(request)?));

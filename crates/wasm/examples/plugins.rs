@@ -62,12 +62,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             let job = Job {
                 input: event.clone().into_bytes(),
                 arguments: vec![plugin.name.clone()],
-                environment: Vec::new(),
                 limits: Limits {
                     cpu: Duration::from_millis(500),
                     output: 64 << 10,
                     ..Limits::default()
                 },
+                ..Job::default()
             };
             // Each is a tenant: none sees anything of another.
             let mut request = Request::new(plugin.name.clone(), plugin.artifact.clone(), job);

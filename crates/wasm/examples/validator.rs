@@ -53,7 +53,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         let job = Job {
             input: fs::read(candidate)?,
             arguments: vec!["code".to_owned()],
-            environment: Vec::new(),
             limits: Limits {
                 // Ten times what the steps take on a slow machine.
                 cpu: Duration::from_secs(12),
@@ -61,7 +60,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 memory: 128 << 20,
                 output: 1 << 20,
                 fuel: Some(FUEL),
+                ..Limits::default()
             },
+            ..Job::default()
         };
         let mut request = Request::new("chain", artifact.clone(), job);
         request.priority = Priority::High;

@@ -73,7 +73,18 @@ impl Engine for Runtime {
         Err(why)
     }
 
-    fn run(&self, loaded: &Loaded, task: Task, results: Results) {
+    fn run(&self, loaded: &Loaded, mut task: Task, results: Results) {
+        for secret in std::mem::take(&mut task.secrets) {
+            match str::from_utf8(&secret.bytes) {
+                Ok(text) if !text.contains('\0') => {
+                    task.environment.push(format!("{}={text}", secret.name));
+                }
+                _ => {
+                    let why = format!("{secret:?} is no text, as variables of an environment are");
+                    return results.end(&Said::Refused(why));
+                }
+            }
+        }
         let fuel = task.fuel;
         let mut store = Store::new(&loaded.engine, State::new(task, results));
         store.limiter(|state| state);

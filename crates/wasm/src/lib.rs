@@ -28,7 +28,7 @@ pub use execute::Runtime;
 pub fn execute_image(bytes: &'static [u8], sha256: [u8; 32]) -> Image {
     Image {
         name: "portcullis-wasm-execute",
-        bytes,
+        bytes: bytes.into(),
         sha256,
         policy: include_str!("../policy/execute.toml"),
         jobs: include_str!("../policy/job.toml"),
@@ -39,7 +39,7 @@ pub fn execute_image(bytes: &'static [u8], sha256: [u8; 32]) -> Image {
 pub fn prepare_image(bytes: &'static [u8], sha256: [u8; 32]) -> Image {
     Image {
         name: "portcullis-wasm-prepare",
-        bytes,
+        bytes: bytes.into(),
         sha256,
         policy: include_str!("../policy/prepare.toml"),
         // It runs none.

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use portcullis_host::{Done, Enforced, Found, JobError, Outcome, Tried};
+#[cfg(feature = "wasm")]
+use portcullis_host::Found;
+use portcullis_host::{Done, Enforced, JobError, Outcome, Taken, Tried};
 use portcullis_sys::wait::End;
 use serde::Serialize;
 
@@ -25,6 +27,9 @@ pub(crate) struct Document {
     /// Of `denied`: by which layer.
     #[serde(skip_serializing_if = "Option::is_none")]
     layer: Option<&'static str>,
+    /// Of `denied`: for which call, where its tracer saw it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<String>,
     /// The code of an `exit`.
     exit_code: Option<i32>,
     /// What there is to say, as text.
@@ -37,6 +42,12 @@ pub(crate) struct Document {
     tries: Vec<Try>,
     stdout: Stream,
     stderr: Stream,
+    /// Calls outside the policy of a native program, whatever became of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    denials: Vec<Denial>,
+    /// The files that were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<File>,
     enforced: Vec<Layer>,
     not_enforced: Vec<Missing>,
 }
@@ -44,7 +55,7 @@ pub(crate) struct Document {
 /// How the job's process ended.
 #[derive(Serialize, Debug)]
 struct Record {
-    /// Who told: the kernel, over a handle to the process.
+    /// Who told: the kernel, over a handle to the process (`pidfd`), or to its tracer (`tracer`).
     source: Option<&'static str>,
     exit_status: Option<i32>,
     signal: Option<i32>,
@@ -55,6 +66,31 @@ struct Usage {
     cpu_ns: u64,
     wall_ns: u64,
     peak_memory_bytes: u64,
+    /// Limits that something of it came up against.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reached: Vec<Reached>,
+}
+
+#[derive(Serialize, Debug)]
+struct Reached {
+    limit: &'static str,
+    count: u64,
+}
+
+#[derive(Serialize, Debug)]
+struct Denial {
+    call: String,
+    count: u64,
+}
+
+/// A file of the job's directory: what it held, or why that was not taken.
+#[derive(Serialize, Debug)]
+struct File {
+    name: String,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    content: Option<Stream>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_taken: Option<&'static str>,
 }
 
 #[derive(Serialize, Debug)]
@@ -104,17 +140,35 @@ impl Document {
             error: None,
             limit: None,
             layer: None,
+            call: None,
             exit_code: None,
             detail: None,
-            record: Record::of(done.end),
+            record: Record::of(done),
             usage: Usage {
                 cpu_ns: done.cpu_ns,
                 wall_ns: done.wall_ns,
                 peak_memory_bytes: done.peak_memory_bytes,
+                reached: done
+                    .reached
+                    .iter()
+                    .map(|(limit, count)| Reached {
+                        limit,
+                        count: *count,
+                    })
+                    .collect(),
             },
             tries: tried.iter().map(Try::of).collect(),
             stdout: Stream::of(&done.stdout),
             stderr: Stream::of(&done.stderr),
+            denials: done
+                .denials
+                .iter()
+                .map(|(call, count)| Denial {
+                    call: call.clone(),
+                    count: *count,
+                })
+                .collect(),
+            files: done.files.iter().map(File::of).collect(),
             enforced: layers
                 .iter()
                 .map(|l| Layer {
@@ -142,7 +196,10 @@ impl Document {
                 }
             }
             Outcome::Limit(limit) => document.limit = Some(limit.name()),
-            Outcome::Denied { layer } => document.layer = Some(layer),
+            Outcome::Denied { layer, call } => {
+                document.layer = Some(layer);
+                document.call.clone_from(call);
+            }
             Outcome::Ambiguous(why) | Outcome::Infra(why) => document.detail = Some(why.clone()),
         }
         document
@@ -160,16 +217,29 @@ impl Try {
 }
 
 impl Record {
-    fn of(end: Option<End>) -> Record {
-        let (exit_status, signal) = match end {
+    fn of(done: &Done) -> Record {
+        let (exit_status, signal) = match done.end {
             Some(End::Exited(code)) => (Some(code), None),
             Some(End::Signaled(signal)) => (None, Some(signal)),
             None => (None, None),
         };
         Record {
-            source: end.map(|_| "pidfd"),
+            source: done.end.map(|_| match done.traced {
+                true => "tracer",
+                false => "pidfd",
+            }),
             exit_status,
             signal,
+        }
+    }
+}
+
+impl File {
+    fn of(taken: &Taken) -> File {
+        File {
+            name: taken.name.clone(),
+            content: taken.content.as_deref().ok().map(Stream::of),
+            not_taken: taken.content.as_ref().err().map(|why| why.name()),
         }
     }
 }
@@ -205,6 +275,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// A module that was prepared.
+#[cfg(feature = "wasm")]
 #[derive(Serialize, Debug)]
 pub(crate) struct Artifact {
     schema: &'static str,
@@ -214,6 +285,7 @@ pub(crate) struct Artifact {
     bytes: u64,
 }
 
+#[cfg(feature = "wasm")]
 impl Artifact {
     pub(crate) fn new(bytes: u64, found: Found) -> Artifact {
         Artifact {

@@ -24,8 +24,8 @@ struct OfResource {
 }
 
 #[derive(Serialize, Debug)]
-struct Attributes {
-    attributes: Vec<Attribute>,
+pub(super) struct Attributes {
+    pub(super) attributes: Vec<Attribute>,
 }
 
 #[derive(Serialize, Debug)]
@@ -35,9 +35,9 @@ struct OfScope {
 }
 
 #[derive(Serialize, Debug)]
-struct Scope {
-    name: &'static str,
-    version: &'static str,
+pub(super) struct Scope {
+    pub(super) name: &'static str,
+    pub(super) version: &'static str,
 }
 
 #[derive(Serialize, Debug)]
@@ -66,7 +66,7 @@ struct Point {
 }
 
 #[derive(Serialize, Debug)]
-struct Attribute {
+pub(super) struct Attribute {
     key: &'static str,
     value: Text,
 }
@@ -186,7 +186,7 @@ fn point(image: &Image, call: &Call, value: u64) -> Point {
     }
 }
 
-fn attribute(key: &'static str, text: String) -> Attribute {
+pub(super) fn attribute(key: &'static str, text: String) -> Attribute {
     Attribute {
         key,
         value: Text { string_value: text },

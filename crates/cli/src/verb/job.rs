@@ -1,27 +1,30 @@
-//! `portcullis job`: modules as jobs, each in a process of its own.
+//! `portcullis job`: untrusted programs as jobs, each in a process of its own.
+
+#[cfg(feature = "wasm")]
+mod module;
+mod program;
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::num::NonZeroU32;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, Result, bail};
 use portcullis_host::{
-    Artifact, Cache, Done, Error, Finished, Found, Job, JobError, Limits, Outcome, Pool,
-    Preparation, Request, Settings,
+    Artifact, Done, Error, Finished, Given, Job, JobError, Limits, Outcome, Pool, Request, Secret,
+    Settings, Span, Taken,
 };
-use portcullis_sandbox::Limits as Bounds;
-use portcullis_wasm::carried;
 
-use crate::args::{Format, JobArgs, JobRunArgs, JobVerb, PrepareArgs, PreparingArgs};
-use crate::cache::store;
+use crate::args::{EngineArg, Format, JobArgs, JobRunArgs, JobVerb};
 use crate::exit::Exit;
-use crate::json::job::{Artifact as ArtifactDocument, Document};
+use crate::json::job::Document;
+use crate::json::spans;
 use crate::neutral;
-use crate::output::{Output, say};
+use crate::output::{self, Output, say};
 
 /// The largest module and the largest input that are read.
 const MOST: u64 = 64 << 20;
@@ -29,7 +32,8 @@ const MOST: u64 = 64 << 20;
 /// Runs the verb. What is about the job is its exit code; what is about this command is an error.
 pub(crate) fn job(typed: JobArgs) -> Exit {
     let done = match &typed.verb {
-        JobVerb::Prepare(typed) => prepare(typed),
+        #[cfg(feature = "wasm")]
+        JobVerb::Prepare(typed) => module::prepare(typed),
         JobVerb::Run(typed) => run(typed),
     };
     match done {
@@ -44,34 +48,40 @@ pub(crate) fn job(typed: JobArgs) -> Exit {
     }
 }
 
-fn prepare(typed: &PrepareArgs) -> Result<Exit> {
-    let (artifact, found) = artifact(&typed.module, &typed.preparing, false)?;
-    let bytes = artifact.length();
-    match typed.format {
-        Format::Json => Output::Stdout.write_json(&ArtifactDocument::new(bytes, found))?,
-        Format::Text => {
-            let how = match found {
-                Found::Kept => "was prepared before",
-                Found::Made => "prepared",
-                Found::MadeAgain => "prepared again: what was kept had been changed",
-            };
-            let text = format!("{}: {how}, {bytes} bytes\n", neutral::path(&typed.module));
-            Output::Stdout.write_text(&text)?;
-        }
-    }
-    Ok(Exit::Success)
-}
-
 fn run(typed: &JobRunArgs) -> Result<Exit> {
     let limits = Limits::of(&typed.limit);
-    let (artifact, _) = artifact(&typed.module, &typed.preparing, limits.fuel.is_some())?;
-    let artifact = Arc::new(artifact);
     let inputs: Vec<Option<&Path>> = match &typed.input[..] {
         [] => vec![None],
         all => all.iter().map(|path| Some(path.as_path())).collect(),
     };
     let several = inputs.len() > 1;
-    let mut settings = Settings::new(carried::execute());
+    if several && !typed.take.is_empty() && typed.format == Format::Text {
+        bail!(
+            "the files of several jobs have the same names: take them with --format json, or from one job"
+        );
+    }
+    let largest = inputs.iter().copied().map(size).max().unwrap_or(0);
+    let (before, began) = (SystemTime::now(), Instant::now());
+    let Ready {
+        artifact,
+        arguments,
+        mut settings,
+    } = ready(typed, limits, largest)?;
+    let made = Span {
+        name: "artifact",
+        begin: before,
+        end: before + began.elapsed(),
+    };
+    let mut courses = String::new();
+    let template = Job {
+        arguments,
+        environment: typed.env.clone(),
+        secrets: secrets(typed)?,
+        files: given(typed)?,
+        wanted: typed.take.clone(),
+        limits,
+        ..Job::default()
+    };
     let workers = &mut settings.sizes.workers;
     *workers = match several {
         true => typed.jobs.unwrap_or(*workers),
@@ -79,15 +89,9 @@ fn run(typed: &JobRunArgs) -> Result<Exit> {
     };
     // So that none of them waits for an input to be read, and few are read.
     let ahead = workers.get() as usize * 2;
-    let largest = inputs.iter().copied().map(size).max().unwrap_or(0);
-    // The worker's own, the engine's, the input's copies, and what the job may have.
-    let memory = limits
-        .memory
-        .saturating_add(64 << 20)
-        .saturating_add(artifact.length().saturating_mul(2))
-        .saturating_add(largest.saturating_mul(4));
-    settings.memory = Some(memory);
-    settings.without.clone_from(&typed.preparing.allow_insecure);
+    settings.without.clone_from(&typed.allow_insecure);
+    // They are all of one tenant.
+    settings.sizes.warm = 0;
     let pool = Pool::new(settings)?;
     let mut inputs = inputs.into_iter();
     let mut waiting = VecDeque::new();
@@ -96,7 +100,10 @@ fn run(typed: &JobRunArgs) -> Result<Exit> {
         while waiting.len() < ahead
             && let Some(input) = inputs.next()
         {
-            let job = job_on(typed, limits, input)?;
+            let job = Job {
+                input: content(input)?,
+                ..template.clone()
+            };
             let pending = pool.submit(Request::new("", Arc::clone(&artifact), job))?;
             waiting.push_back((input, pending));
         }
@@ -104,8 +111,14 @@ fn run(typed: &JobRunArgs) -> Result<Exit> {
             break;
         };
         let finished = pending.wait();
+        if typed.spans.is_some() {
+            courses += &output::json_line(&spans::request(&finished, &made)?)?;
+        }
         let input = input.filter(|_| several);
         exits.push(show(typed, input, &finished, &pool)?);
+    }
+    if let Some(path) = &typed.spans {
+        Output::from_option(Some(path.clone())).write_text(&courses)?;
     }
     if let Some(path) = &typed.metrics {
         Output::from_option(Some(path.clone())).write_text(&pool.metrics().to_string())?;
@@ -127,20 +140,116 @@ fn size(input: Option<&Path>) -> u64 {
     input.map_or(0, size)
 }
 
-fn job_on(typed: &JobRunArgs, limits: Limits, input: Option<&Path>) -> Result<Job> {
-    let name = typed.module.file_name().unwrap_or_default();
-    let mut arguments = vec![name.to_string_lossy().into_owned()];
-    arguments.extend(typed.arguments.iter().cloned());
-    Ok(Job {
-        input: match input {
-            None => Vec::new(),
-            Some(path) if path.as_os_str() == "-" => read(io::stdin().lock(), path)?,
-            Some(path) => read(open(path)?, path)?,
-        },
-        arguments,
-        environment: typed.env.clone(),
-        limits,
-    })
+fn content(input: Option<&Path>) -> Result<Vec<u8>> {
+    match input {
+        None => Ok(Vec::new()),
+        Some(path) if path.as_os_str() == "-" => read(io::stdin().lock(), path),
+        Some(path) => read(open(path)?, path),
+    }
+}
+
+/// What a job is told, from files: a command line is no place for secrets.
+fn secrets(typed: &JobRunArgs) -> Result<Vec<Secret>> {
+    let one = |text: &String| {
+        let named = text.split_once('=');
+        let (name, path) = named.with_context(|| format!("{text:?} is not NAME=FILE"))?;
+        let path = Path::new(path);
+        Ok(Secret::new(name, read(open(path)?, path)?))
+    };
+    typed.secret.iter().map(one).collect()
+}
+
+/// The files that a job is given.
+fn given(typed: &JobRunArgs) -> Result<Vec<Given>> {
+    let one = |text: &String| {
+        let (path, name) = match text.split_once(':') {
+            Some((path, name)) => (Path::new(path), name.to_owned()),
+            None => {
+                let path = Path::new(text);
+                let name = path.file_name().unwrap_or_default();
+                (path, name.to_string_lossy().into_owned())
+            }
+        };
+        let file = open(path)?;
+        let mode = file
+            .metadata()
+            .map_or(0, |found| found.permissions().mode());
+        Ok(Given {
+            name,
+            executable: mode & 0o111 != 0,
+            bytes: read(file, path)?,
+        })
+    };
+    typed.give.iter().map(one).collect()
+}
+
+/// What is to be run, and what runs it.
+struct Ready {
+    artifact: Arc<Artifact>,
+    /// The job's arguments.
+    arguments: Vec<String>,
+    settings: Settings,
+}
+
+#[cfg_attr(
+    not(feature = "wasm"),
+    expect(unused_variables, reason = "what is asked of modules")
+)]
+fn ready(typed: &JobRunArgs, limits: Limits, largest: u64) -> Result<Ready> {
+    let own = [typed
+        .program
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()];
+    let arguments = |first: Vec<String>| [first, typed.arguments.clone()].concat();
+    match engine(typed)? {
+        EngineArg::Exec => {
+            let (program, script) = program::executable(typed)?;
+            Ok(Ready {
+                artifact: Arc::new(program.into()),
+                arguments: arguments(script.unwrap_or(own.into())),
+                settings: Settings::programs(),
+            })
+        }
+        #[cfg(feature = "wasm")]
+        EngineArg::Wasm => {
+            let metered = limits.fuel.is_some();
+            let without = &typed.allow_insecure;
+            let (artifact, _) =
+                module::artifact(&typed.program, &typed.preparing, without, metered)?;
+            let mut settings = Settings::new(portcullis_wasm::carried::execute());
+            // The worker's own, the engine's, the input's copies, and what the job may have.
+            let memory = limits
+                .memory
+                .saturating_add(64 << 20)
+                .saturating_add(artifact.length().saturating_mul(2))
+                .saturating_add(largest.saturating_mul(4));
+            settings.memory = Some(memory);
+            Ok(Ready {
+                artifact: Arc::new(artifact),
+                arguments: arguments(own.into()),
+                settings,
+            })
+        }
+    }
+}
+
+/// The engine that was named, or the one for what the file is.
+fn engine(typed: &JobRunArgs) -> Result<EngineArg> {
+    if let Some(named) = typed.engine {
+        return Ok(named);
+    }
+    #[cfg(feature = "wasm")]
+    {
+        let mut first = [0; 4];
+        let read = open(&typed.program)?.read(&mut first);
+        let read = read.with_context(|| format!("reading {}", neutral::path(&typed.program)))?;
+        if !first[..read].starts_with(b"\x7fELF") && !first[..read].starts_with(b"#!") {
+            return Ok(EngineArg::Wasm);
+        }
+    }
+    Ok(EngineArg::Exec)
 }
 
 /// Shows what a job came to; `input` tells it apart from others.
@@ -167,35 +276,14 @@ fn show(
             Output::Stdout.write_bytes(&done.stdout)?;
             io::stderr().write_all(&done.stderr)?;
             tell(done, input);
+            let ended = matches!(done.outcome, Outcome::Denied { .. });
+            for (call, count) in done.denials.iter().filter(|_| !ended) {
+                say(&format!("denied: {call} ({count}x)"));
+            }
+            keep(&typed.take_to, &done.files)?;
         }
     }
     Ok(exit(&done.outcome))
-}
-
-/// The artifact of a module.
-fn artifact(module: &Path, typed: &PreparingArgs, metered: bool) -> Result<(Artifact, Found)> {
-    let bytes = read(open(module)?, module)?;
-    let mut bounds = Bounds {
-        cpu: Some(Duration::from_secs(60)),
-        wall: Some(Duration::from_secs(240)),
-        memory: Some(1 << 30),
-        ..Bounds::default()
-    };
-    for limit in &typed.prepare_limit {
-        bounds.merge(*limit);
-    }
-    let directory = store::directory().context(
-        "neither XDG_CACHE_HOME nor HOME is an absolute path: there is no place for artifacts",
-    )?;
-    let cache = Cache::open(&directory.join("artifacts"), typed.cache_size)?;
-    let image = carried::prepare();
-    let wanted = Preparation {
-        module: &bytes,
-        metered,
-        bounds,
-    };
-    let found = cache.artifact(&image, &wanted, &typed.allow_insecure);
-    found.with_context(|| neutral::path(module).into_owned())
 }
 
 fn open(path: &Path) -> Result<File> {
@@ -213,6 +301,28 @@ fn read(from: impl io::Read, path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Writes the files that were taken, and says which were not.
+fn keep(directory: &Path, taken: &[Taken]) -> Result<()> {
+    for Taken { name, content } in taken {
+        match content {
+            Ok(bytes) => {
+                // That it leads nowhere else was checked before the job began.
+                let path = directory.join(name);
+                let parent = path.parent().unwrap_or(directory);
+                std::fs::create_dir_all(parent)
+                    .and_then(|()| std::fs::write(&path, bytes))
+                    .with_context(|| format!("writing {}", neutral::path(&path)))?;
+            }
+            Err(why) => say(&format!(
+                "{} was not taken: {}",
+                neutral::text(name),
+                why.name()
+            )),
+        }
+    }
+    Ok(())
+}
+
 /// One line about an end that is not "ok".
 fn tell(done: &Done, input: Option<&Path>) {
     let text = match &done.outcome {
@@ -224,7 +334,13 @@ fn tell(done: &Done, input: Option<&Path>) {
             format!("cannot be begun: {}", neutral::text(why))
         }
         Outcome::Limit(limit) => format!("is over its limit of {}", limit.name()),
-        Outcome::Denied { layer } => {
+        Outcome::Denied {
+            layer,
+            call: Some(call),
+        } => {
+            format!("was ended by its {layer} layer for {call}")
+        }
+        Outcome::Denied { layer, call: None } => {
             format!("was ended by its {layer} layer; the kernel does not say for which call")
         }
         Outcome::Ambiguous(why) => format!("may have ended for any reason: {why}"),

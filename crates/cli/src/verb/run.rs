@@ -40,7 +40,7 @@ use crate::json::verdict::Document;
 use crate::output::{self, say};
 use crate::profile::PolicySource;
 use crate::{machine, neutral, profile, program, text};
-use chosen::Chosen;
+pub(super) use chosen::Chosen;
 use foreign::Foreign;
 use late::Late;
 use observer::Tracing;
@@ -317,12 +317,6 @@ fn spec(
         name.push(value);
         name
     });
-    let mapped = set.objects.iter().map(|object| {
-        let path = PathBuf::from(&object.path);
-        let identity = Identity::of_path(&path)
-            .with_context(|| format!("looking at {} again", neutral::path(&path)))?;
-        Ok(MappedFile { path, identity })
-    });
     Ok(Spec {
         program: Program::open(file)?,
         arguments,
@@ -330,7 +324,7 @@ fn spec(
         mode,
         traced,
         allowed: policy.rules().filter(|r| r.action.permits()).count(),
-        mapped: mapped.collect::<Result<_>>()?,
+        mapped: mapped(set)?,
         unlisted: if loads_modules(set) || !typed.closure.plugins.is_empty() {
             Unlisted::Allow
         } else {
@@ -340,6 +334,17 @@ fn spec(
         standard: [const { None }; 3],
         confinement: confinement::wanted(typed, set)?,
     })
+}
+
+/// The files that were scanned, as they are now.
+pub(super) fn mapped(set: &SyscallSet) -> Result<Vec<MappedFile>> {
+    let mapped = set.objects.iter().map(|object| {
+        let path = PathBuf::from(&object.path);
+        let identity = Identity::of_path(&path)
+            .with_context(|| format!("looking at {} again", neutral::path(&path)))?;
+        Ok(MappedFile { path, identity })
+    });
+    mapped.collect()
 }
 
 /// What the user must know before the program runs: what is not enforced, and what is not known.

@@ -129,6 +129,16 @@ fn input_arguments_and_environment_arrive() {
       (call $write (i32.const 2048) (i32.const 4)))"#;
     let done = jobs.run(arguments, &["--env", "A=b", "--", "one", "2"]);
     assert_eq!(done.stdout, "m.wasm\0one\x002\0A=b\0", "{}", done.stderr);
+    // A secret is a variable like others, there.
+    fs::write(jobs.place.at("secret"), "b").unwrap();
+    let done = jobs.run(arguments, &["--secret", "A=secret", "--", "one", "2"]);
+    assert_eq!(done.stdout, "m.wasm\0one\x002\0A=b\0", "{}", done.stderr);
+    fs::write(jobs.place.at("secret"), b"\xff").unwrap();
+    let done = jobs.document(arguments, &["--secret", "A=secret"]);
+    assert_eq!(done["error"], "refused", "{done}");
+    // It has no directory.
+    let done = jobs.run(arguments, &["--take", "out"]);
+    assert_eq!(done.code, 125, "{}", done.stderr);
 }
 
 #[test]
@@ -285,6 +295,42 @@ fn what_was_prepared_is_kept_and_checked() {
     let other = entries().into_iter().find(|path| *path != entry).unwrap();
     fs::copy(&other, &entry).unwrap();
     assert_eq!(prepare(), "made_again");
+}
+
+#[test]
+fn what_is_too_large_to_prepare_is_so_everywhere() {
+    let jobs = Jobs::new();
+    jobs.write("m.wasm", HELLO);
+    let prepare = |most: u64| {
+        let most = most.to_string();
+        let done =
+            jobs.place
+                .portcullis(&["job", "prepare", "m.wasm", "--prepare-allocations", &most]);
+        assert!([0, 1].contains(&done.code), "{}", done.stderr);
+        if done.code == 1 {
+            assert!(
+                done.stderr.contains("over its limit of allocations"),
+                "{}",
+                done.stderr
+            );
+        }
+        done.code == 0
+    };
+    // The fewest bytes with which it can be prepared.
+    let (mut less, mut enough) = (1000, 64 << 20);
+    assert!(!prepare(less) && prepare(enough));
+    while enough - less > 1 {
+        let middle = less + (enough - less) / 2;
+        match prepare(middle) {
+            true => enough = middle,
+            false => less = middle,
+        }
+    }
+    // They stay the fewest, and what was kept for another bound does not count.
+    fs::remove_dir_all(jobs.place.cache().join("artifacts")).unwrap();
+    for _ in 0..3 {
+        assert!(!prepare(less) && prepare(enough));
+    }
 }
 
 /// Counts words: the C library's streams, allocator, sorting and numbers.

@@ -10,6 +10,8 @@ mod hostile;
 mod images;
 #[cfg(feature = "wasm")]
 mod job;
+#[cfg(feature = "host")]
+mod job_programs;
 mod late;
 mod phases;
 mod place;

@@ -36,6 +36,7 @@ struct Entry {
 #[derive(Clone)]
 struct Place {
     of: Option<&'static str>,
+    cold: bool,
     away: bool,
     runs: Option<(Attempt, &'static str)>,
     used: u64,
@@ -52,9 +53,11 @@ struct Model {
 
 impl Model {
     fn new(sizes: Sizes) -> Model {
-        let place = Place {
+        let workers = sizes.workers.get() as usize;
+        let place = |number| Place {
             of: None,
-            away: true,
+            cold: number >= workers,
+            away: number < workers,
             runs: None,
             used: 0,
         };
@@ -64,7 +67,7 @@ impl Model {
             next: 1,
             used: 0,
             entries: Vec::new(),
-            places: vec![place; sizes.workers.get() as usize],
+            places: (0..workers.max(sizes.warm as usize)).map(place).collect(),
         }
     }
 
@@ -214,17 +217,23 @@ impl Model {
                 effects.push(Effect::Answer(id, Answer::Late));
                 continue;
             }
-            let waits = |wanted: &dyn Fn(Option<&str>) -> bool| {
+            let busy = self.places.iter().filter(|p| p.away || p.runs.is_some());
+            if busy.count() >= self.sizes.workers.get() as usize {
+                return effects;
+            }
+            let waits = |wanted: &dyn Fn(&Place) -> bool| {
                 let places = self.places.iter().enumerate();
                 places
-                    .filter(|(_, p)| !p.away && p.runs.is_none() && wanted(p.of))
+                    .filter(|(_, p)| !p.away && p.runs.is_none() && wanted(p))
                     .min_by_key(|(number, p)| (p.used, *number))
                     .map(|(number, _)| number)
             };
-            let own = waits(&|of| of == Some(tenant));
-            let nobodys = || waits(&|of| of.is_none());
+            let own = waits(&|p| p.of == Some(tenant));
+            let nobodys = || waits(&|p| p.of.is_none() && !p.cold);
+            let cold = || waits(&|p| p.cold);
             let others = || waits(&|_| true);
-            let Some(slot) = own.or_else(nobodys).or_else(others) else {
+            let slot = own.or_else(nobodys).or_else(cold).or_else(others);
+            let Some(slot) = slot else {
                 return effects;
             };
             let entry = self.entries.iter_mut().find(|e| e.id == id).unwrap();
@@ -235,6 +244,7 @@ impl Model {
             self.used += 1;
             self.places[slot] = Place {
                 of: Some(tenant),
+                cold: false,
                 away: false,
                 runs: Some((attempt, tenant)),
                 used: self.used,
@@ -268,16 +278,25 @@ fn happens() -> impl Strategy<Value = Happens> {
 }
 
 fn sizes() -> impl Strategy<Value = Sizes> {
-    (1..4_u32, 1..8_usize, 1..5_usize, 1..4_usize, 1..4_u32).prop_map(
-        |(workers, queue, tenant_queue, tenant_jobs, attempts)| Sizes {
-            workers: NonZeroU32::new(workers).unwrap(),
-            queue,
-            tenant_queue,
-            tenant_jobs,
-            attempts,
-            rise: Duration::from_millis(10),
-        },
+    (
+        1..4_u32,
+        0..5_u32,
+        1..8_usize,
+        1..5_usize,
+        1..4_usize,
+        1..4_u32,
     )
+        .prop_map(
+            |(workers, warm, queue, tenant_queue, tenant_jobs, attempts)| Sizes {
+                workers: NonZeroU32::new(workers).unwrap(),
+                warm,
+                queue,
+                tenant_queue,
+                tenant_jobs,
+                attempts,
+                rise: Duration::from_millis(10),
+            },
+        )
 }
 
 /// What must hold whatever happens, checked on the effects alone.
@@ -369,6 +388,7 @@ proptest! {
             watched.see(&effects, &sizes)?;
             prop_assert_eq!(schedule.waiting(), model.waiting(None));
             prop_assert_eq!(schedule.running(), watched.runs.len());
+            prop_assert!(watched.runs.len() <= sizes.workers.get() as usize);
             for tenant in TENANTS {
                 prop_assert!(model.running(tenant) <= sizes.tenant_jobs);
             }
@@ -402,9 +422,34 @@ proptest! {
 }
 
 #[test]
+fn tenants_find_their_workers_again() {
+    let sizes = Sizes {
+        workers: NonZeroU32::MIN,
+        warm: 3,
+        ..Sizes::default()
+    };
+    let mut schedule = Schedule::new(sizes);
+    schedule.free(Time::ZERO, 0, true);
+    let mut run = |tenant: &str| {
+        let taken = schedule.submit(Time::ZERO, tenant, Priority::Normal, None);
+        let (_, effects) = taken.unwrap();
+        let [Effect::Begin(slot, attempt)] = effects[..] else {
+            panic!("{effects:?}");
+        };
+        schedule.ended(Time::ZERO, slot, attempt, Came::Certain);
+        schedule.free(Time::ZERO, slot, false);
+        slot
+    };
+    let turns = ["a", "b", "c", "a", "b", "c", "a", "d", "a", "c", "b"];
+    // The fourth takes the place of the one that was there the longest time ago.
+    assert_eq!(turns.map(&mut run), [0, 1, 2, 0, 1, 2, 0, 1, 0, 2, 1]);
+}
+
+#[test]
 fn a_low_request_does_not_wait_for_ever() {
     let sizes = Sizes {
         workers: NonZeroU32::MIN,
+        warm: 0,
         rise: Duration::from_secs(1),
         ..Sizes::default()
     };

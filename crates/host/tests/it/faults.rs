@@ -24,7 +24,7 @@ fn children(pid: i32) -> Vec<i32> {
 }
 
 /// The one worker of this process: the init of its namespaces, which is a child of this process, and its program.
-fn worker() -> (i32, i32) {
+pub(crate) fn worker() -> (i32, i32) {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let inits: Vec<i32> = tasks
         .flat_map(|task| children_at(&task.unwrap().path()))

@@ -9,7 +9,10 @@ use crate::puppet::{Puppets, artifact};
 
 const SIGSYS: End = End::Signaled(31);
 const SIGKILL: End = End::Signaled(9);
-const DENIED: Outcome = Outcome::Denied { layer: "seccomp" };
+const DENIED: Outcome = Outcome::Denied {
+    layer: "seccomp",
+    call: None,
+};
 
 /// What it is told, the class, and the kernel's record.
 pub(crate) const CASES: &[(&str, Outcome, End)] = &[

@@ -1,7 +1,9 @@
 //! Workers and their jobs from outside: jobs of a program that does what it is told, behind the filters of the real
 //! engine.
 
+mod exec;
 mod faults;
+mod functions;
 mod jobs;
 mod killed;
 mod pool;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use portcullis_host::{Error, Outcome, Piece, Priority, Reply, Stream};
+use portcullis_host::{Error, Outcome, Piece, Priority, Reply, Secret, Stream};
 
 use crate::puppet::{ENDLESS, Puppets, artifact, settings};
 
@@ -47,6 +47,78 @@ fn a_worker_sees_one_tenant_only() {
     request.artifact = artifact(b"other");
     assert_eq!(puppets.done(request).stderr, b"other");
     assert_eq!(started() - before, 2);
+}
+
+#[test]
+fn a_tenant_finds_his_worker_again() {
+    let mut settings = settings(1);
+    settings.sizes.warm = 3;
+    let puppets = Puppets::with(settings);
+    let mut run = |tenant: &str| {
+        let mut request = puppets.request("echo");
+        request.tenant = tenant.to_owned();
+        assert_eq!(puppets.done(request).outcome, Outcome::Ok);
+        puppets.pool.metrics().started
+    };
+    // A worker each, and none is started again until there are more tenants than places.
+    assert_eq!(["a", "b", "c"].map(&mut run), [1, 2, 3]);
+    assert_eq!(["b", "a", "c", "b"].map(&mut run), [3; 4]);
+    assert_eq!(["d", "c", "b", "a"].map(&mut run), [4, 4, 4, 5]);
+    assert_eq!(puppets.pool.metrics().died, 0);
+}
+
+#[test]
+fn a_secret_is_the_jobs_alone() {
+    let puppets = Puppets::alone(settings(1));
+    let secret = b"a secret that stands nowhere else".to_vec();
+    let mut request = puppets.request("tell");
+    request.job.secrets = vec![Secret::new("key", secret.clone())];
+    assert!(!format!("{request:?}").contains("stands nowhere"));
+    let finished = puppets.pool.run(request).unwrap();
+    assert_eq!(finished.done().unwrap().stdout, secret);
+    assert!(!finished.to_string().contains("stands nowhere"));
+    // Neither the next job nor the worker has it.
+    let done = puppets.run("tell");
+    assert_eq!((done.outcome, done.stdout), (Outcome::Ok, Vec::new()));
+    let (_, program) = crate::faults::worker();
+    assert!(!is_in_memory(program, &secret));
+    // What the search would find: the artifact, which the worker has.
+    assert!(is_in_memory(program, b"artifact"));
+}
+
+/// Whether what the process `pid` can write holds `bytes`.
+fn is_in_memory(pid: i32, bytes: &[u8]) -> bool {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
+    let written = maps.lines().filter(|line| line.contains(" rw"));
+    let mut found = false;
+    for line in written {
+        let (range, _) = line.split_once(' ').unwrap();
+        let (begin, end) = range.split_once('-').unwrap();
+        let [begin, end] = [begin, end].map(|text| u64::from_str_radix(text, 16).unwrap());
+        let mut part = vec![0; usize::try_from(end - begin).unwrap()];
+        let read = std::os::unix::fs::FileExt::read_at(&memory, &mut part, begin);
+        found |= part[..read.unwrap_or(0)]
+            .windows(bytes.len())
+            .any(|window| window == bytes);
+    }
+    found
+}
+
+#[test]
+fn the_course_of_a_request_is_told() {
+    let puppets = Puppets::start();
+    let finished = puppets.pool.run(puppets.request("echo")).unwrap();
+    let [tried] = &finished.tried[..] else {
+        panic!("{finished:?}");
+    };
+    let names: Vec<_> = tried.spans.iter().map(|span| span.name).collect();
+    assert_eq!(names, ["prepare", "set-up", "run", "collect"]);
+    let mut last = finished.queue.end;
+    for span in &tried.spans {
+        assert!(last <= span.begin && span.begin <= span.end, "{finished:?}");
+        last = span.end;
+    }
 }
 
 #[test]

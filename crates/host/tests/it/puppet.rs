@@ -12,23 +12,23 @@ use sha2::{Digest as _, Sha256};
 /// The program.
 pub(crate) fn image() -> Image {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-    let bytes: &'static [u8] = BYTES.get_or_init(|| std::fs::read(built()).unwrap());
+    let bytes: &'static [u8] = BYTES.get_or_init(|| std::fs::read(built("puppet")).unwrap());
     Image {
         name: "puppet",
-        bytes,
+        bytes: bytes.into(),
         sha256: Sha256::digest(bytes).into(),
         policy: include_str!("../../../wasm/policy/execute.toml"),
         jobs: include_str!("../../../wasm/policy/job.toml"),
     }
 }
 
-/// Names the directory where it is on machines without a compiler.
+/// Names the directory where they are on machines without a compiler.
 const PREBUILT: &str = "PORTCULLIS_PREBUILT";
 
-/// Built as the workers that the command carries are: in their build directory, with their settings.
-fn built() -> PathBuf {
+/// An example, built as the workers that the command carries are: in their build directory, with their settings.
+pub(crate) fn built(example: &str) -> PathBuf {
     if let Some(directory) = std::env::var_os(PREBUILT) {
-        return Path::new(&directory).join("puppet");
+        return Path::new(&directory).join(example);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
@@ -37,7 +37,7 @@ fn built() -> PathBuf {
     let directory = own.ancestors().nth(3).unwrap().join("worker");
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--locked", "--profile", "worker"])
-        .args(["--package", "portcullis-host", "--example", "puppet"])
+        .args(["--package", "portcullis-host", "--example", example])
         .args(["--target", &target, "--target-dir"])
         .arg(&directory)
         .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
@@ -46,15 +46,20 @@ fn built() -> PathBuf {
         .status()
         .unwrap();
     assert!(status.success());
-    directory.join(target).join("worker/examples/puppet")
+    directory.join(target).join("worker/examples").join(example)
 }
 
 /// Whoever looks for the processes of its workers is alone in this process.
 static WORKERS: RwLock<()> = RwLock::new(());
 
-enum Company {
+pub(crate) enum Company {
     Others(#[expect(dead_code, reason = "held")] RwLockReadGuard<'static, ()>),
     Nobody(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'static, ()>),
+}
+
+/// There may be other workers, and programs.
+pub(crate) fn others() -> Company {
+    Company::Others(WORKERS.read().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// What ends only when it is called off.
@@ -74,8 +79,7 @@ impl Puppets {
     }
 
     pub(crate) fn with(settings: Settings) -> Puppets {
-        let others = WORKERS.read().unwrap_or_else(PoisonError::into_inner);
-        Puppets::among(Company::Others(others), settings)
+        Puppets::among(others(), settings)
     }
 
     /// No other worker is a descendant of this process.
@@ -120,6 +124,7 @@ impl Puppets {
 pub(crate) fn settings(workers: u32) -> Settings {
     let mut settings = Settings::new(image());
     settings.sizes.workers = NonZeroU32::new(workers).unwrap();
+    settings.sizes.warm = 0;
     settings.memory = Some(256 << 20);
     settings
 }
@@ -133,12 +138,12 @@ pub(crate) fn job(what: &str) -> Job {
     Job {
         input: b"input".to_vec(),
         arguments: vec![what.to_owned()],
-        environment: Vec::new(),
         limits: Limits {
             cpu: Duration::from_millis(200),
             wall: Duration::from_secs(600),
             output: 1 << 20,
             ..Limits::default()
         },
+        ..Job::default()
     }
 }
