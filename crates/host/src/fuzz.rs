@@ -63,19 +63,24 @@ fn order() -> impl Strategy<Value = Order> {
             words(),
             any::<u64>(),
             any::<Option<u64>>(),
-            any::<bool>()
+            any::<bool>(),
+            any::<u8>()
         )
-            .prop_map(
-                |(arguments, environment, memory, fuel, at_once)| Order::Run {
+            .prop_map(|(arguments, environment, memory, fuel, at_once, secrets)| {
+                Order::Run {
                     arguments,
                     environment,
                     memory,
                     fuel,
                     at_once,
+                    secrets,
                 }
-            ),
+            }),
         Just(()).prop_map(|()| Order::Reap),
-        any::<bool>().prop_map(|metered| Order::Prepare { metered }),
+        any::<(bool, u64)>().prop_map(|(metered, allocations)| Order::Prepare {
+            metered,
+            allocations
+        }),
     ]
 }
 
@@ -87,6 +92,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         any::<i32>().prop_map(Answer::NotStarted),
         any::<u64>().prop_map(|peak_memory| Answer::Reaped { peak_memory }),
         Just(()).prop_map(|()| Answer::Prepared),
+        Just(()).prop_map(|()| Answer::TooLarge),
     ]
 }
 
