@@ -10,7 +10,7 @@
 //! their owner may enter a directory on the way, an empty one takes its place.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use portcullis_sys::mount::Attributes;
 use rustix::io::Errno;
 
-use crate::canonical::Canonical;
+use crate::canonical::{Canonical, above, is_within};
 use crate::confinement::{Confinement, Network};
 use crate::error::Error;
 use crate::places_table::{
@@ -315,7 +315,8 @@ fn fresh(kind: &'static std::ffi::CStr, mode: &str) -> What {
 
 /// The mounts while they are collected.
 struct Planned<'a> {
-    mounts: BTreeMap<PathBuf, What>,
+    /// By their paths as bytes, in whose order parents come before children as well.
+    mounts: BTreeMap<OsString, What>,
     /// The program owns nothing of the base.
     mapped: bool,
     canonical: &'a Canonical,
@@ -328,7 +329,7 @@ const READ_ONLY: What = What::Graft {
 
 impl Planned<'_> {
     fn put(&mut self, path: PathBuf, what: What) {
-        self.mounts.insert(path, what);
+        self.mounts.insert(path.into_os_string(), what);
     }
 
     /// A `/dev` of its own, when the machine has the devices.
@@ -360,7 +361,7 @@ impl Planned<'_> {
             return;
         }
         self.mounts
-            .retain(|other, _| !other.starts_with(path) || is(other));
+            .retain(|other, _| !is_within(other, path) || is(Path::new(other)));
         let what = match self.canonical.is_dir(path) {
             true => What::EmptyDirectory,
             false => What::EmptyFile,
@@ -380,7 +381,7 @@ impl Planned<'_> {
 
     /// The user names `path`: it is as the machine has it, and can be written when he says so.
     fn open(&mut self, path: &Path, writable: bool) {
-        let was = self.mounts.remove(path);
+        let was = self.mounts.remove(path.as_os_str());
         self.make_room(path);
         if writable || was.is_some() || self.private_above(path).is_some() || self.is_foreign(path)
         {
@@ -396,8 +397,8 @@ impl Planned<'_> {
 
     /// Hidden and closed directories above `path` become private ones, in which others can be attached.
     fn make_room(&mut self, path: &Path) {
-        for above in path.ancestors().skip(1) {
-            if self.mounts.get(above) == Some(&What::EmptyDirectory) {
+        for above in above(path) {
+            if self.mounts.get(above.as_os_str()) == Some(&What::EmptyDirectory) {
                 self.put(above.to_owned(), fresh(c"tmpfs", "755"));
             }
         }
@@ -412,7 +413,7 @@ impl Planned<'_> {
         if !self.is_foreign(path) {
             return None;
         }
-        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+        let mut above: Vec<&Path> = above(path).collect();
         above.reverse();
         let closed = above.into_iter().find(|directory| {
             let mode = self.canonical.mode(directory);
@@ -434,13 +435,15 @@ impl Planned<'_> {
         let system = SYSTEM.iter().any(|system| Path::new(system) == path);
         if !system && self.canonical.is_dir(&path) && self.is_foreign(&path) {
             self.make_room(&path);
-            self.mounts.entry(path).or_insert(READ_ONLY);
+            self.mounts
+                .entry(path.into_os_string())
+                .or_insert(READ_ONLY);
         }
     }
 
     /// Its own files, its working directory and what its network is configured by.
     fn needs(&mut self, wanted: &Confinement, directory: &Path, program: &Path) {
-        if !self.mounts.contains_key(directory) {
+        if !self.mounts.contains_key(directory.as_os_str()) {
             self.own(directory);
             self.need(directory);
         }
@@ -461,20 +464,24 @@ impl Planned<'_> {
             || self.is_foreign(path) && !self.canonical.is_open(path)
         {
             // What is there already stays as it is.
-            self.mounts.entry(path.to_owned()).or_insert(READ_ONLY);
+            self.mounts
+                .entry(path.as_os_str().to_owned())
+                .or_insert(READ_ONLY);
         }
     }
 
     /// The nearest mount strictly above `path`.
     fn nearest(&self, path: &Path) -> Option<&Path> {
-        let mut above = path.ancestors().skip(1);
-        above.find_map(|a| self.mounts.get_key_value(a).map(|(at, _)| at.as_path()))
+        above(path).find_map(|above| {
+            let found = self.mounts.get_key_value(above.as_os_str());
+            found.map(|(at, _)| Path::new(at))
+        })
     }
 
     /// The nearest mount strictly above `path`, when it shows nothing of the machine's.
     fn private_above(&self, path: &Path) -> Option<&Path> {
         let nearest = self.nearest(path)?;
-        match self.mounts.get(nearest) {
+        match self.mounts.get(nearest.as_os_str()) {
             Some(What::Graft { .. }) | None => None,
             Some(_) => Some(nearest),
         }
@@ -483,6 +490,7 @@ impl Planned<'_> {
     fn finish(self, directory: &Path, program: &Path) -> Result<View, Error> {
         let mut mounts: Vec<Mount> = Vec::with_capacity(self.mounts.len());
         for (path, what) in &self.mounts {
+            let path = Path::new(path);
             let at = c_string(path)?;
             if let Some(nearest) = self.private_above(path) {
                 let found = mounts
@@ -677,13 +685,16 @@ mod tests {
         // The way there is closed: it is made anew.
         let mut other = planned(true);
         other.need(&work);
-        assert!(matches!(other.mounts[&home], What::Fresh { .. }));
-        assert_eq!(other.mounts[&work], READ_ONLY);
+        assert!(matches!(other.mounts[home.as_os_str()], What::Fresh { .. }));
+        assert_eq!(other.mounts[work.as_os_str()], READ_ONLY);
         // Below its home it is there already.
         let mut other = planned(true);
         other.own(&home);
         other.own(&work);
-        assert_eq!(other.mounts, BTreeMap::from([(home.clone(), READ_ONLY)]));
+        assert_eq!(
+            other.mounts,
+            BTreeMap::from([(home.clone().into_os_string(), READ_ONLY)])
+        );
         // What cannot be reached is not covered.
         let mut other = planned(true);
         other.cover(&work, &[]);
