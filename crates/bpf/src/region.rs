@@ -1,5 +1,7 @@
 //! Sets of calls: a constraint per word of `struct seccomp_data`, all of them exact.
 
+use std::rc::Rc;
+
 use portcullis_policy::Call;
 
 /// Words of `struct seccomp_data`.
@@ -208,9 +210,10 @@ pub(crate) fn lowest(low: u32, mask: u32, value: u32) -> Option<u32> {
     best
 }
 
-/// A set of calls.
+/// A set of calls. What is known of a word is shared with the set that this one was cut from until it is cut: a proof
+/// makes hundreds, and each differs in one word.
 #[derive(Clone, Debug)]
-pub(crate) struct Region([WordSet; WORDS]);
+pub(crate) struct Region([Rc<WordSet>; WORDS]);
 
 /// A test of one word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -224,13 +227,14 @@ pub(crate) enum Test {
 impl Region {
     /// All calls.
     pub(crate) fn all() -> Region {
-        Region(std::array::from_fn(|_| WordSet::all()))
+        let all = Rc::new(WordSet::all());
+        Region(std::array::from_fn(|_| Rc::clone(&all)))
     }
 
     /// The calls of this region whose word passes the test, or fails it.
     pub(crate) fn cut(&self, word: usize, test: Test, passes: bool) -> Region {
         let mut cut = self.clone();
-        let set = &mut cut.0[word];
+        let set = Rc::make_mut(&mut cut.0[word]);
         match (test, passes) {
             (Test::AtLeast(bound), true) => set.at_least(bound),
             (Test::AtLeast(0), false) => set.empty = true,
