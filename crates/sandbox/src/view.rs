@@ -497,7 +497,12 @@ impl Planned<'_> {
                     .iter_mut()
                     .find(|m| m.at.as_bytes() == nearest.as_os_str().as_bytes());
                 if let Some(place) = found {
-                    make_way(place, nearest, path, what)?;
+                    let is_file = match what {
+                        What::Graft { .. } => !self.canonical.is_dir(path),
+                        What::EmptyFile => true,
+                        What::Fresh { .. } | What::EmptyDirectory => false,
+                    };
+                    make_way(place, nearest, path, is_file)?;
                 }
             }
             mounts.push(Mount {
@@ -543,13 +548,8 @@ fn is_initial_root() -> bool {
         .is_some_and(|line| line.contains(" - rootfs "))
 }
 
-/// Makes in `place`, which is at `nearest`, what `path` is attached to.
-fn make_way(place: &mut Mount, nearest: &Path, path: &Path, what: &What) -> Result<(), Error> {
-    let is_file = match what {
-        What::Graft { .. } => !path.is_dir(),
-        What::EmptyFile => true,
-        What::Fresh { .. } | What::EmptyDirectory => false,
-    };
+/// Makes in `place`, which is at `nearest`, what `path` is attached to: a file or a directory.
+fn make_way(place: &mut Mount, nearest: &Path, path: &Path, is_file: bool) -> Result<(), Error> {
     let mut way: Vec<&Path> = path
         .ancestors()
         .take_while(|above| *above != nearest)
