@@ -115,7 +115,22 @@ fn rows(
             "--proc",
             "/proc",
         ];
-        words(&[&own, net, &see, &["--tmpfs", "/tmp", "--", &program]].concat())
+        // In a checkout below /tmp the program is put there again, as `run` does.
+        let again: &[&str] = match Path::new(&program).starts_with("/tmp") {
+            true => &["--ro-bind", &program, &program],
+            false => &[],
+        };
+        words(
+            &[
+                &own,
+                net,
+                &see,
+                &["--tmpfs", "/tmp"],
+                again,
+                &["--", &program],
+            ]
+            .concat(),
+        )
     };
     Ok(vec![
         (PLAIN, words(&[&program])),
