@@ -3,6 +3,7 @@
 //! aarch64.
 
 mod filters;
+mod job;
 mod record;
 mod run;
 
@@ -14,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::{arm64, place, portcullis, process, workload};
+use crate::{arm64, portcullis, workload};
 
 pub(crate) use filters::provided as docker_profile;
 
@@ -49,7 +50,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         [first, rest @ ..] if first == "arm64" => return arm64(rest),
         [first, rest @ ..] if first == "record" => return record::run(rest),
         [first] if first == "run" => return run::run(),
-        [first] if first == "job" => return job(),
+        [first, rest @ ..] if first == "job" => return job::run(rest),
         _ => {}
     }
     let chosen = ROWS.iter().filter(|name| is_chosen(words, name));
@@ -66,16 +67,6 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// What a job costs; the engine is not in the default build.
-fn job() -> Result<()> {
-    process::show(
-        Command::new("cargo")
-            .args(["bench", "--quiet", "--package", "portcullis-cli"])
-            .args(["--features", "wasm", "--bench", "job"])
-            .current_dir(place::root()),
-    )
 }
 
 /// The table of programs for aarch64.

@@ -1,0 +1,163 @@
+//! Modules that nobody wrote: whatever they do, the compiler's process and the jobs' processes make no call that their
+//! filters end them for. What is generated depends on a number alone.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arbitrary::{Arbitrary as _, Unstructured};
+use portcullis_host::{
+    Artifact, Error, Job, JobError, Limits, Outcome, Pool, Preparation, Request, Settings, prepare,
+};
+use portcullis_wasm::carried;
+use wasm_smith::{Config, Module};
+
+/// Steps of a job: what loops ends soon, and at the same place everywhere.
+const FUEL: u64 = 1_000_000;
+
+/// What a module may ask for. That of files is given to none, and has an answer all the same.
+const IMPORTS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "args_get" (func (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_fdstat_get" (func (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open"
+    (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))))"#;
+
+/// What it is begun with.
+const EXPORTS: &str = r#"(module (func (export "_start")) (memory (export "memory") 1))"#;
+
+#[test]
+fn no_generated_module_meets_its_filter() {
+    all(0..300);
+}
+
+#[test]
+#[ignore = "takes minutes: cargo xtask test --full"]
+fn no_generated_module_of_thousands_meets_its_filter() {
+    all(1_000..6_000);
+}
+
+/// Prepares and runs the modules of these numbers.
+fn all(numbers: std::ops::Range<u64>) {
+    let mut settings = Settings::new(carried::execute());
+    settings.sizes.workers = NonZeroU32::new(2).unwrap();
+    settings.memory = Some(512 << 20);
+    let pool = Pool::new(settings).unwrap();
+    let next = AtomicU64::new(numbers.start);
+    let ends = Mutex::new(BTreeMap::<String, u64>::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= numbers.end {
+                        return;
+                    }
+                    let end = end(number, &pool);
+                    *ends.lock().unwrap().entry(end).or_default() += 1;
+                }
+            });
+        }
+    });
+    let ends = ends.into_inner().unwrap();
+    // Most are modules, which do something and come to different ends.
+    let ran: u64 = ["ok", "trap", "fuel"]
+        .iter()
+        .map(|end| ends.get(*end).copied().unwrap_or(0))
+        .sum();
+    let wanted = ["ok", "trap", "fuel"]
+        .iter()
+        .all(|end| ends.contains_key(*end));
+    assert!(wanted && ran * 2 > numbers.end - numbers.start, "{ends:?}");
+    println!("{ends:?}");
+}
+
+/// What the module comes to; only what is the module's own affair is an end.
+fn end(number: u64, pool: &Pool) -> String {
+    let Some(module) = module(number) else {
+        return "none".to_owned();
+    };
+    let preparation = Preparation {
+        module: &module,
+        metered: true,
+        bounds: portcullis_sandbox::Limits::default(),
+    };
+    let artifact = match prepare(&carried::prepare(), &preparation, &[]) {
+        Ok(artifact) => Arc::new(Artifact::trusted(&artifact).unwrap()),
+        Err(Error::Refused(_)) => return "not prepared".to_owned(),
+        Err(error) => panic!("module {number}: {error}"),
+    };
+    let job = Job {
+        input: vec![7; 1000],
+        arguments: vec!["module".to_owned()],
+        environment: vec!["NAME=value".to_owned()],
+        limits: Limits {
+            cpu: Duration::from_secs(60),
+            wall: Duration::from_secs(600),
+            memory: 64 << 20,
+            output: 1 << 20,
+            fuel: Some(FUEL),
+        },
+    };
+    let finished = pool.run(Request::new("tenant", artifact, job)).unwrap();
+    let done = finished.done().unwrap();
+    match &done.outcome {
+        Outcome::Ok => "ok".to_owned(),
+        Outcome::JobError(JobError::Exit(_)) => "exit".to_owned(),
+        Outcome::JobError(JobError::Trap(_)) => "trap".to_owned(),
+        // The engine does not begin it, or ends it with an error that is no trap.
+        Outcome::JobError(JobError::Refused(_)) => "refused".to_owned(),
+        Outcome::Limit(limit) => limit.name().to_owned(),
+        other => panic!("module {number}: {other:?}, {done:?}"),
+    }
+}
+
+/// The module of a number; too few bytes make none.
+fn module(number: u64) -> Option<Vec<u8>> {
+    let bytes = random(number, 512 + usize::try_from(number % 16).ok()? * 1024);
+    let mut source = Unstructured::new(&bytes);
+    let mut config = Config::arbitrary(&mut source).ok()?;
+    config.available_imports = wat::parse_str(IMPORTS).ok();
+    config.exports = wat::parse_str(EXPORTS).ok();
+    config.max_memories = 4;
+    config.max_tables = 4;
+    // What the engine is built without; references to what is outside need its collector.
+    config.gc_enabled = false;
+    config.reference_types_enabled = false;
+    config.exceptions_enabled = false;
+    config.threads_enabled = false;
+    config.shared_everything_threads_enabled = false;
+    config.custom_page_sizes_enabled = false;
+    config.custom_descriptors_enabled = false;
+    config.compact_imports_enabled = false;
+    config.wide_arithmetic_enabled = false;
+    config.allow_invalid_funcs = false;
+    config.acquire_release_atomics_enabled = false;
+    config.multibyte_array_access_enabled = false;
+    Some(Module::new(config, &mut source).ok()?.to_bytes())
+}
+
+/// Bytes without a pattern: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), begun with `seed`.
+fn random(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    (0..length.div_ceil(8))
+        .flat_map(|_| next().to_le_bytes())
+        .collect()
+}
