@@ -22,6 +22,8 @@ use crate::{cross, place, portcullis, process};
 const POLICY: &str = "profiles/portcullis.toml";
 /// A call that the command makes whatever the library, alone in its rule in the policy.
 const NEEDED: &str = "ptrace";
+/// The filter is loaded before the command does anything of its own.
+const AFTER: [&str; 2] = ["--after", "start"];
 /// How long the audit may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -30,7 +32,7 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
     let program = cross::portcullis(Arch::NATIVE)?;
     let command = portcullis::build(place::PROFILE)?;
     let policy = place::root().join(POLICY);
-    let missing = missing(&command, &program, &policy)?;
+    let missing = missing(&command, &program, &policy, &AFTER)?;
     ensure!(
         missing.is_empty(),
         "{POLICY} lacks calls that the command makes: {}",
@@ -45,7 +47,7 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
     );
     let less = program.with_file_name("less.toml");
     fs::write(&less, text.replace(&rule, "")).with_context(|| less.display().to_string())?;
-    let missing = self::missing(&command, &program, &less)?;
+    let missing = self::missing(&command, &program, &less, &AFTER)?;
     ensure!(
         missing == [NEEDED],
         "without a rule of {NEEDED} the audit finds missing: {missing:?}"
@@ -54,11 +56,17 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The calls that an audit finds missing, each once.
-fn missing(command: &Path, program: &Path, policy: &Path) -> Result<Vec<String>> {
+/// The calls that an audit finds missing, each once. `words` say which of the program's calls are meant.
+pub(crate) fn missing(
+    command: &Path,
+    program: &Path,
+    policy: &Path,
+    words: &[&str],
+) -> Result<Vec<String>> {
     let outcome = process::take(
         Command::new(command)
-            .args(["audit", "--after", "start", "--format", "json"])
+            .args(["audit", "--format", "json"])
+            .args(words)
             .args([program.as_os_str(), policy.as_os_str()])
             .env("XDG_CACHE_HOME", place::target().join("cache")),
         b"",

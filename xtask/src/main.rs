@@ -18,6 +18,7 @@ mod dogfood;
 mod fixture;
 mod go;
 mod inject;
+mod jobs;
 mod kernels;
 mod libseccomp;
 mod musl;
@@ -31,12 +32,14 @@ mod recipes;
 mod record;
 mod scratch;
 mod soundness;
+mod source_package;
 mod strace;
 mod sweep;
 mod tables;
 mod test;
 mod tidy;
 mod web;
+mod workers;
 mod workload;
 
 use std::process::ExitCode;
@@ -107,6 +110,16 @@ const TASKS: &[Task] = &[
         "dogfood",
         dogfood::run,
         "the command, statically linked, audited under its own policy",
+    ),
+    (
+        "workers",
+        workers::run,
+        "the programs that run jobs, audited under their own policies",
+    ),
+    (
+        "jobs",
+        jobs::run,
+        "programs of others as jobs: a compressor, Lua, SQLite, and a parachain's runtime",
     ),
     (
         "libseccomp",

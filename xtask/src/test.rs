@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
-    containers, coverage, dogfood, kernels, libseccomp, musl, needs, place, portcullis, process,
-    programs, recipes, record, soundness, sweep, workload,
+    containers, coverage, dogfood, jobs, kernels, libseccomp, musl, needs, place, portcullis,
+    process, programs, recipes, record, soundness, sweep, workers, workload,
 };
 
 /// `cargo xtask test`.
@@ -41,8 +41,9 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
                 .current_dir(place::root()),
         ),
     );
-    note("jobs", jobs());
+    note("jobs", of_jobs(&[]));
     note("dogfood", dogfood::run(&[]));
+    note("workers", workers::run(&[]));
     let quick = ["--quick".to_owned()];
     note("kernels", kernels::run(if full { &[] } else { &quick }));
     match portcullis::build(place::PROFILE) {
@@ -65,6 +66,11 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     if full {
         note("endurance", endurance());
         note("soak of jobs", soak());
+        note(
+            "generated modules",
+            of_jobs(&["thousands", "--", "--ignored"]),
+        );
+        note("programs as jobs", jobs::run(&[]));
         note("record", record::compare(50, &[]));
         note("decoder of aarch64", every_word());
         note("peers", libseccomp::at_length());
@@ -105,19 +111,22 @@ fn soak() -> Result<()> {
     )
 }
 
-/// What the default build leaves out: the verb `job`, and the engine with its examples.
-fn jobs() -> Result<()> {
-    let tests: [&[&str]; 2] = [
-        &[
-            "portcullis-cli",
-            "--features",
-            "wasm",
-            "--test",
-            "it",
-            "job",
-        ],
-        &["portcullis-wasm", "--features", "carried"],
+/// What the default build leaves out: the verb `job`, and the engine with its examples. With `words` those tests of the
+/// engine that these choose.
+fn of_jobs(words: &[&str]) -> Result<()> {
+    let verb: &[&str] = &[
+        "portcullis-cli",
+        "--features",
+        "wasm",
+        "--test",
+        "it",
+        "job",
     ];
+    let engine = [&["portcullis-wasm", "--features", "carried"], words].concat();
+    let tests: &[&[&str]] = match words {
+        [] => &[verb, &engine],
+        _ => &[&engine],
+    };
     tests.iter().try_for_each(|words| {
         process::show(
             Command::new("cargo")

@@ -333,6 +333,43 @@ fn what_is_too_large_to_prepare_is_so_everywhere() {
     }
 }
 
+/// A cache on a disk that is full, and then is not.
+const FULL: &str = r#"
+mount -t tmpfs -o size=8k,mode=0700 full "$CACHE" || exit 99
+"$0" job prepare m.wasm
+echo "code $?, left: $(ls "$CACHE")"
+mount -o remount,size=4m "$CACHE"
+"$0" job prepare m.wasm --format json
+"#;
+
+#[test]
+fn a_full_disk_is_told_and_takes_no_more_room() {
+    let jobs = Jobs::new();
+    jobs.write("m.wasm", HELLO);
+    let artifacts = jobs.place.cache().join("artifacts");
+    fs::create_dir_all(&artifacts).unwrap();
+    let output = std::process::Command::new("unshare")
+        .args([
+            "--mount",
+            "sh",
+            "-c",
+            FULL,
+            env!("CARGO_BIN_EXE_portcullis"),
+        ])
+        .env("CACHE", &artifacts)
+        .env("XDG_CACHE_HOME", jobs.place.at("cache"))
+        .current_dir(jobs.place.at("."))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("No space left on device"), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (first, document) = text.split_once('\n').unwrap();
+    assert_eq!(first, "code 125, left: key", "{said}");
+    let document: Value = serde_json::from_str(document).unwrap();
+    assert_eq!(document["found"], "made");
+}
+
 /// Counts words: the C library's streams, allocator, sorting and numbers.
 const WORDS: &str = r#"
 #include <ctype.h>

@@ -79,7 +79,6 @@ fn all(numbers: std::ops::Range<u64>) {
         .iter()
         .all(|end| ends.contains_key(*end));
     assert!(wanted && ran * 2 > numbers.end - numbers.start, "{ends:?}");
-    println!("{ends:?}");
 }
 
 /// What the module comes to; only what is the module's own affair is an end.

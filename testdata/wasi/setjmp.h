@@ -1,0 +1,1 @@
+/* WASI has no jumps out of C functions; who includes this makes none. */
