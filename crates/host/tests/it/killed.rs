@@ -15,7 +15,7 @@ use portcullis_sys::process;
 use portcullis_sys::ptrace::{self, Options};
 use portcullis_sys::wait::{self, Change, Stop, event};
 
-use crate::puppet::{Puppets, settings};
+use crate::puppet::{Puppets, others, settings};
 use crate::soak::groups;
 
 /// Says to the two below that another test started them.
@@ -133,6 +133,8 @@ fn reap_all() {
 
 #[test]
 fn nothing_is_left_of_a_host_that_is_killed() {
+    // Its process is a child of this one.
+    let _company = others();
     let killer = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "killed::as_killer", "--ignored", "--nocapture"])
         .env(STARTED, "")
