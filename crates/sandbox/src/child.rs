@@ -57,6 +57,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) loopback: bool,
     /// The program has clocks of its own.
     pub(crate) clocks: bool,
+    /// No memory of it becomes executable.
+    pub(crate) fixed_code: bool,
     pub(crate) view: Option<&'a View>,
     /// Room for the copies of what the view grafts, one per mount.
     pub(crate) copies: &'a mut [Option<OwnedFd>],
@@ -82,7 +84,7 @@ pub(crate) const STEPS: [&str; 20] = [
     "become traceable",
     "wait for its tracer",
     "hide its memory",
-    "give up raising privileges",
+    "give up raising privileges and executable memory",
     "restore signals and descriptors",
     "load the filter",
     "execute the program",
@@ -317,6 +319,10 @@ fn prepare(prepared: &Prepared<'_>) -> Result<u64, Failure> {
 /// The Landlock rules that it will restrict itself by.
 fn confine(prepared: &Prepared<'_>) -> Result<Option<OwnedFd>, Failure> {
     process::no_new_privileges().map_err(|e| (3, e))?;
+    if prepared.fixed_code {
+        // What it is given by the exec keeps this of what it was (`mm_init` of the kernel's fork.c).
+        process::refuse_executable_gain().map_err(|e| (3, e))?;
+    }
     for (number, given) in (0..).zip(&prepared.standard) {
         if let Some(given) = given {
             process::stand_for(given.as_raw_fd(), number, 0).map_err(|e| (18, e))?;

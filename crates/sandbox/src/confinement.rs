@@ -34,6 +34,8 @@ pub struct Confinement {
     pub ports: Vec<u16>,
     /// Bounds on what it consumes.
     pub limits: Limits,
+    /// Nothing that it runs needs memory that becomes executable: where the kernel can (Linux 6.3), none does.
+    pub fixed_code: bool,
 }
 
 /// Which network the program has.
@@ -75,6 +77,7 @@ impl Confinement {
             network: Network::None,
             ports: Vec::new(),
             limits: Limits::default(),
+            fixed_code: false,
         }
     }
 

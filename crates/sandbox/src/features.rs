@@ -1,6 +1,6 @@
 //! What this machine can enforce.
 
-use portcullis_sys::{landlock, namespace};
+use portcullis_sys::{landlock, namespace, process};
 
 use crate::error::Error;
 use crate::help;
@@ -13,6 +13,8 @@ pub struct Features {
     landlock: Result<u32, (String, i32)>,
     /// Clocks of a namespace.
     pub(crate) clocks: bool,
+    /// Memory that does not become executable.
+    pub(crate) fixed_code: bool,
 }
 
 impl Features {
@@ -21,6 +23,7 @@ impl Features {
         Features {
             landlock: landlock::abi().map_err(|e| (e.to_string(), e.errno())),
             clocks: namespace::has_clocks(),
+            fixed_code: process::can_refuse_executable_gain(),
         }
     }
 

@@ -96,6 +96,7 @@ pub struct Plan {
     pub(crate) namespaces: Namespaces,
     /// Its clocks are its own.
     pub(crate) clocks: bool,
+    pub(crate) fixed_code: bool,
     /// The program's files; the mounts are made when the file layer holds.
     pub(crate) view: Option<View>,
     pub(crate) landlock: Option<Rules>,
@@ -152,6 +153,7 @@ impl Plan {
         }
         Ok(Plan {
             bounds: Bounds::new(&confinement, &users, namespaces)?,
+            fixed_code: confinement.fixed_code && features.fixed_code,
             confinement,
             clocks: namespaces != Namespaces::NONE && features.clocks,
             namespaces,
@@ -286,8 +288,21 @@ impl Plan {
                 detail: rules.detail(),
             });
         }
+        if self.fixed_code {
+            layers.push(Layer {
+                layer: "mdwe",
+                mechanism: "prctl(PR_SET_MDWE)",
+                scope: ALL,
+                detail: "no memory becomes executable".to_owned(),
+            });
+        }
         layers.extend(self.bounds.layers());
         layers
+    }
+
+    /// Whether no memory of the program becomes executable, as it was wished.
+    pub fn fixes_code(&self) -> bool {
+        self.fixed_code
     }
 
     /// What the program finds at `path`, which is absolute and has no symbolic links.

@@ -18,6 +18,26 @@ pub fn no_new_privileges() -> Result<(), Error> {
     check("prctl(PR_SET_NO_NEW_PRIVS)", value).map(drop)
 }
 
+/// `PR_SET_MDWE`, `PR_MDWE_REFUSE_EXEC_GAIN` and `PR_GET_MDWE` of `linux/prctl.h`.
+const SET_MDWE: libc::c_int = 65;
+const REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+const GET_MDWE: libc::c_int = 66;
+
+/// From now on no memory of this process, of what it becomes and of what it starts can be written and executed, and none
+/// becomes executable that was not (Linux 6.3). May be called by a child before its exec.
+pub fn refuse_executable_gain() -> Result<(), Error> {
+    // SAFETY: prctl with integer arguments only.
+    let value = unsafe { libc::syscall(libc::SYS_prctl, SET_MDWE, REFUSE_EXEC_GAIN, 0, 0, 0) };
+    check("prctl(PR_SET_MDWE)", value).map(drop)
+}
+
+/// Whether this kernel has [`refuse_executable_gain`].
+pub fn can_refuse_executable_gain() -> bool {
+    // SAFETY: prctl with integer arguments only.
+    let value = unsafe { libc::syscall(libc::SYS_prctl, GET_MDWE, 0, 0, 0, 0) };
+    value >= 0
+}
+
 /// Sets whether other processes of the same user may trace this one and read its memory.
 /// An exec of a readable file makes a process dumpable again. May be called by a child before its
 /// exec.

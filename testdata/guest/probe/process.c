@@ -8,7 +8,12 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65 /* Linux 6.3 */
+#define PR_MDWE_REFUSE_EXEC_GAIN 1
+#endif
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
@@ -95,6 +100,22 @@ static int find_memfd_noexec(void)
 	return file >= 0 && (fcntl(file, F_GET_SEALS) & F_SEAL_EXEC) != 0;
 }
 
+/* For this process and what it starts: in a child. */
+static int find_mdwe(void)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		size_t size = sysconf(_SC_PAGESIZE);
+		void *page = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		_exit(page != MAP_FAILED && prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) == 0 &&
+		      mprotect(page, size, PROT_READ | PROT_EXEC) == -1 && errno == EACCES);
+	}
+	return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
 static int find_mseal(void)
 {
 	size_t size = sysconf(_SC_PAGESIZE);
@@ -130,6 +151,7 @@ const struct probe process_probes[] = {
 	{ "close-range", find_close_range },
 	{ "close-range-cloexec", find_close_range_cloexec },
 	{ "memfd-noexec", find_memfd_noexec },
+	{ "mdwe", find_mdwe },
 	{ "mseal", find_mseal },
 	{ 0 },
 };

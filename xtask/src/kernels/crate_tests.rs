@@ -61,6 +61,10 @@ const NEEDS: &[(&str, Feature)] = &[
     ("it::confined::", Feature::Landlock),
     ("it::confined::", Feature::Userns),
     (
+        "it::confined::no_memory_becomes_executable_where_none_has_to",
+        Feature::Mdwe,
+    ),
+    (
         "it::confined::a_program_of_root_owns_nothing_of_the_machine",
         Feature::Root,
     ),

@@ -35,6 +35,7 @@ pub(crate) enum Feature {
     CloseRange,
     CloseRangeCloexec,
     MemfdNoexec,
+    Mdwe,
     Mseal,
     Openat2,
     MapFiles,
@@ -164,6 +165,11 @@ pub(crate) const FACTS: &[Fact] = &[
         Feature::MemfdNoexec,
         "memfd-noexec",
         &[((6, 3), "memory files that nobody can execute")],
+    ),
+    fact(
+        Feature::Mdwe,
+        "mdwe",
+        &[((6, 3), "memory that does not become executable")],
     ),
     fact(
         Feature::Mseal,

@@ -7,6 +7,7 @@ mod confinement;
 mod denied;
 mod document;
 mod filter;
+mod fixed;
 mod foreign;
 mod late;
 mod observer;
@@ -115,6 +116,11 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
             .with_context(|| neutral::path(file).into_owned())?;
     }
     let chosen = chosen.with(&typed.allow)?;
+    let analysed = given.is_none() && compatible.is_none() && !typed.observe;
+    let gains = match analysed && directories.is_empty() {
+        true => fixed::obstacle(images.sets()),
+        false => Some("what the program does was not all analysed before the start"),
+    };
     let set = images.first;
     let mode = if typed.observe {
         Mode::Observe
@@ -135,6 +141,7 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
         policy = policy.with_phase_rule();
     }
     let mut spec = spec(typed, &set, &policy, mode, traced)?;
+    spec.confinement.fixed_code = gains.is_none();
     if given.is_some() {
         spec.unlisted = Unlisted::Allow;
     }
@@ -178,10 +185,11 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
     let template = template.context("a program was started without a filter")?;
     let late = tracing.late().map(|late| late.told());
     let unread = audit.get().and_then(|audit| audit.as_ref().err());
-    let (kept, lost) = match &phases {
+    let (kept, mut lost) = match &phases {
         Some(phases) => phases.told(&verdict.report.phases),
         None => (Vec::new(), Vec::new()),
     };
+    lost.extend(fixed::missing(&plan, gains));
     let document = |named| {
         let filter = (&template, &map);
         let about = (&set, &chosen, &plan, phases.as_ref());

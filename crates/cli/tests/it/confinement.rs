@@ -385,3 +385,44 @@ fn one_port_is_given_and_others_are_denied_and_told() {
     let done = place.portcullis(&words).expect(0);
     assert!(done.stderr.contains("none leads out"), "{}", done.stderr);
 }
+
+/// A program that is understood as a whole needs no memory that becomes executable, one that makes some does.
+#[test]
+fn memory_becomes_executable_only_where_it_may_have_to() {
+    let place = Place::new();
+    // Without a C library, whose own residuals would be the reason.
+    let source = |body: &str| {
+        format!(
+            "#include <sys/mman.h>\n#include <sys/syscall.h>\n\
+             static long call(long n, long a, long b, long c, long d, long e, long f) {{ long r;\n\
+             register long r10 __asm__(\"r10\") = d, r8 __asm__(\"r8\") = e, r9 __asm__(\"r9\") = f;\n\
+             __asm__ volatile(\"syscall\" : \"=a\"(r) : \"0\"(n), \"D\"(a), \"S\"(b), \"d\"(c), \"r\"(r10), \"r\"(r8), \"r\"(r9)\n\
+             : \"rcx\", \"r11\", \"memory\"); return r; }}\n\
+             void _start(void) {{ {body} call(SYS_exit_group, 3, 0, 0, 0, 0, 0); for (;;) ; }}\n"
+        )
+    };
+    let flags = [
+        "-static",
+        "-nostdlib",
+        "-fno-stack-protector",
+        "-fno-pie",
+        "-no-pie",
+    ];
+    let map = "call(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);";
+    for (name, body, needs) in [("plain", "", false), ("writer", map, true)] {
+        place.compile(name, &source(body), &flags);
+        let program = format!("./{name}");
+        let run = ["run", "--verdict", "v.json", "--", &program];
+        place.portcullis(&run).expect(3);
+        let verdict = place.json(&place.at("v.json"));
+        let has = |list: &str| {
+            let all = verdict[list].as_array().unwrap().iter();
+            all.clone().any(|layer| layer["layer"] == "mdwe")
+        };
+        assert_eq!(
+            (has("enforced"), has("not_enforced")),
+            (!needs, needs),
+            "{verdict:#}"
+        );
+    }
+}

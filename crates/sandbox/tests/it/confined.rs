@@ -15,6 +15,8 @@ use crate::filter::Denied;
 use crate::harness::{self, Case, build};
 
 const PROGRAM: &str = "PORTCULLIS_TEST_ATTEMPT";
+/// There is nobody else whose programs have other ids outside.
+pub(crate) const NEEDS_ROOT: &str = "this test is about what root starts: run it as root";
 
 /// A directory with a home in it, and what of the machine could be reached from there.
 struct Outside {
@@ -214,7 +216,7 @@ fn what_is_written_is_the_callers() {
 /// What only the machine's root may read, a program of root may not; what is its own tree it may.
 #[test]
 fn a_program_of_root_owns_nothing_of_the_machine() {
-    assert!(rustix::process::geteuid().is_root(), "only root can try");
+    assert!(rustix::process::geteuid().is_root(), "{NEEDS_ROOT}");
     let built = build("attempt", &[]);
     // Not below /tmp, which the program has anew.
     let closed = tempfile::tempdir_in("/").unwrap();
@@ -248,7 +250,7 @@ fn a_program_of_root_owns_nothing_of_the_machine() {
 /// Servers of root become their own user: who he is inside, he is in their tree.
 #[test]
 fn a_program_of_root_becomes_another_user() {
-    assert!(rustix::process::geteuid().is_root(), "only root can try");
+    assert!(rustix::process::geteuid().is_root(), "{NEEDS_ROOT}");
     let built = build("attempt", &[]);
     let outside = Outside::new();
     let tree = outside.directory.path().join("tree");
@@ -286,6 +288,21 @@ fn as_nobody() {
 #[test]
 fn a_program_cannot_write_its_own_file() {
     own_file(&build("attempt", &[]).path);
+}
+
+/// Its loader needs none either.
+#[test]
+fn no_memory_becomes_executable_where_none_has_to() {
+    let built = build("attempt", &[]);
+    let mut fixed = Confinement::new(PathBuf::from("/"));
+    let execute = |confined: &Confinement| attempt(&built.path, &["execute"], confined);
+    assert_eq!(execute(&fixed), Outcome::Exited(0));
+    fixed.fixed_code = true;
+    assert_eq!(execute(&fixed), Outcome::Exited(libc::EACCES));
+    // What it starts has it as well.
+    let path = built.path.display().to_string();
+    let started = attempt(&built.path, &["again", &path, "execute"], &fixed);
+    assert_eq!(started, Outcome::Exited(libc::EACCES));
 }
 
 #[test]
@@ -447,6 +464,13 @@ fn limit_all(program: &Path) {
     total(program, &["spin-elsewhere"], "cpu=200ms", &over("cpu"));
     total(program, &["memory", "256"], "memory=64M", &over("memory"));
     total(program, &["memory", "8"], "memory=64M", &Outcome::Exited(0));
+    // Its files in memory count.
+    total(
+        program,
+        &["fill", "/tmp/all"],
+        "memory=64M",
+        &over("memory"),
+    );
     total(
         program,
         &["fork", "40"],

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -143,6 +144,24 @@ int main(int argc, char **argv) {
     for (size_t at = 0; at < size; at += 4096)
       ((volatile char *)memory)[at] = 1;
     return 0;
+  }
+  if (IS("again")) {
+    execv(where, argv + 2);
+    return 98;
+  }
+  if (IS("execute")) { /* What was written. */
+    char *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+      return errno;
+    *memory = 1;
+    return result(mprotect(memory, 4096, PROT_READ | PROT_EXEC));
+  }
+  if (IS("fill")) { /* Until there is no more room. */
+    static char bytes[1 << 16];
+    int file = open(where, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    while (file >= 0 && write(file, bytes, sizeof bytes) > 0)
+      ;
+    return errno;
   }
   if (IS("files")) {
     for (int count = 0; count < atoi(where); count++)
