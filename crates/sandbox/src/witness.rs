@@ -48,7 +48,13 @@ impl Witness {
         // What a launcher of the same number left behind when it was killed.
         let _ = fs::remove_dir_all(&directory);
         let _ = fs::remove_file(directory.with_extension("link"));
-        make(&directory, name).map_err(failed)
+        let shared = Path::new("/dev/shm").join(&name);
+        make(&directory, name).map_err(|reason| {
+            // As far as there was room for it.
+            let _ = fs::remove_dir_all(&directory);
+            let _ = fs::remove_file(shared);
+            failed(reason)
+        })
     }
 
     /// What a sibling is shown, read-only.

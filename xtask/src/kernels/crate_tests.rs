@@ -79,6 +79,11 @@ const NEEDS: &[(&str, Feature)] = &[
     ),
     // Whoever is not root runs each of its parts anyhow.
     ("it::confined::nobody_is_confined_as_well", Feature::Root),
+    // He mounts what is full.
+    (
+        "it::faults::a_full_place_ends_only_what_needs_room",
+        Feature::Root,
+    ),
     // Root's launches make all that others' make, and more.
     (
         "it::faults::nothing_is_left_of_a_launch_that_lacks_something",

@@ -4,21 +4,26 @@
 //! The calls fail by a filter of the launcher, which those inherit whom it creates. A process that adopts
 //! orphans starts the launchers and waits until no descendant is left.
 
+use std::ffi::{CStr, CString};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use portcullis_abi::Arch;
-use portcullis_sandbox::{ArmedFilter, Confinement, Cookie, Outcome, Program, launch};
+use portcullis_sandbox::{
+    ArmedFilter, Confinement, Cookie, Error, Features, LayerName, Outcome, Program, launch, prove,
+};
+use portcullis_sys::mount::{self, Attributes};
 use portcullis_sys::ptrace::{self, Options};
 use portcullis_sys::seccomp::RET_KILL_PROCESS;
 use portcullis_sys::wait::{self, Change, End, Stop, event};
 use portcullis_sys::{process, seccomp};
 use portcullis_watch::Action;
 
-use crate::confined::can_group;
+use crate::confined::{NEEDS_ROOT, can_group};
 use crate::filter::Denied;
 use crate::harness::{self, Case, Tracing, build};
 
@@ -195,6 +200,58 @@ fn nothing_is_left_of_a_launch_that_lacks_something() {
 #[test]
 fn nothing_is_left_of_a_launcher_that_is_stopped_and_killed() {
     adopt("faults::as_killer", &[]);
+}
+
+/// Where there is no room, who writes is told so, and nothing else is wrong.
+#[test]
+fn a_full_place_ends_only_what_needs_room() {
+    assert!(rustix::process::geteuid().is_root(), "{NEEDS_ROOT}");
+    let _turn = harness::turn();
+    // Not in /tmp, which is one of the places.
+    let built = harness::build_in(tempfile::tempdir_in("/").unwrap(), "attempt", &[]);
+    let place = tempfile::tempdir_in("/").unwrap();
+    let small = |options: &[(&CStr, &CStr)], at: &CStr| {
+        let tree = mount::fresh(c"tmpfs", options, Attributes::NONE).unwrap();
+        mount::attach(tree.as_fd(), at).unwrap();
+    };
+    // For this thread, which ends with the test.
+    #[expect(
+        deprecated,
+        reason = "unsafe are only the flags by which a thread leaves its descriptors"
+    )]
+    rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNS).unwrap();
+    let root = mount::place(c"/").unwrap();
+    mount::set_attributes(root.as_fd(), Attributes::NONE).unwrap();
+    let path = CString::new(place.path().to_str().unwrap()).unwrap();
+    small(&[(c"size", c"64k"), (c"mode", c"777")], &path);
+    small(&[(c"nr_inodes", c"4"), (c"mode", c"1777")], c"/tmp");
+
+    let mut confinement = Confinement::new("/".into());
+    confinement.without.insert(LayerName::Ids);
+    confinement.write = vec![place.path().to_owned()];
+    let outcome = |words: &[&str]| {
+        let mut case = Case::new(&built.path, Denied::kill(&[])).arguments(words);
+        case.confinement = confinement.clone();
+        case.run_in_turn().unwrap().outcome
+    };
+    let all = place.path().join("all").display().to_string();
+    // Again where there is no room any more.
+    for _ in 0..2 {
+        assert_eq!(outcome(&["fill", &all]), Outcome::Exited(libc::ENOSPC));
+    }
+    assert_eq!(outcome(&["number"]), Outcome::Exited(RAN));
+
+    // What the break-out test puts there for its attempts does not fit.
+    let mut case = Case::new(&built.path, Denied::kill(&[]));
+    case.confinement = Confinement::new("/".into());
+    let plan = case.plan(Program::open(&built.path).unwrap()).unwrap();
+    let refused = prove(&plan, &Features::probe(), None).unwrap_err();
+    let is_full = |reason: &std::io::Error| reason.raw_os_error() == Some(libc::ENOSPC);
+    assert!(
+        matches!(&refused, Error::Read { reason, .. } if is_full(reason)),
+        "{refused}"
+    );
+    assert_eq!(std::fs::read_dir("/tmp").unwrap().count(), 0);
 }
 
 fn error(number: i32) -> u32 {

@@ -223,6 +223,18 @@ impl<'a> Case<'a> {
         filter: ArmedFilter,
     ) -> Result<Verdict<Record>, Error> {
         let _turn = turn();
+        self.launch(program, filter)
+    }
+
+    /// The same for who has the turn.
+    pub(crate) fn run_in_turn(&self) -> Result<Verdict<Record>, Error> {
+        let cookie = Cookie::random()?;
+        let filter = self.denied.program(cookie.value());
+        let filter = ArmedFilter::new(filter, cookie)?;
+        self.launch(Program::open(self.program)?, filter)
+    }
+
+    fn launch(&self, program: Program, filter: ArmedFilter) -> Result<Verdict<Record>, Error> {
         let mut observer = Tracing {
             mode: match self.mode {
                 Mode::Enforce => watch::Mode::Enforce,
