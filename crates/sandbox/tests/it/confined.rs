@@ -467,7 +467,7 @@ fn limit_all(program: &Path) {
     // Its files in memory count.
     total(
         program,
-        &["fill", "/tmp/all"],
+        &["fill", &temporary("all")],
         "memory=64M",
         &over("memory"),
     );
