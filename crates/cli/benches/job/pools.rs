@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_host::{
-    Artifact, Cache, Finished, Job, Limits, Outcome, Pool, Preparation, Request, Settings,
+    ALLOCATIONS, Artifact, Cache, Finished, Job, Outcome, Pool, Preparation, Request, Settings,
 };
 use portcullis_sandbox::Limits as Bounds;
 use portcullis_wasm::carried;
@@ -98,6 +98,7 @@ pub(crate) fn preparation(module: &[u8]) -> Preparation<'_> {
         module,
         metered: false,
         bounds: Bounds::default(),
+        allocations: ALLOCATIONS,
     }
 }
 
@@ -113,8 +114,7 @@ fn request(artifact: &Arc<Artifact>) -> Request {
     let job = Job {
         input: INPUT.to_vec(),
         arguments: vec!["echo".to_owned()],
-        environment: Vec::new(),
-        limits: Limits::default(),
+        ..Job::default()
     };
     Request::new("tenant", Arc::clone(artifact), job)
 }

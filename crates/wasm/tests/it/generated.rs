@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary as _, Unstructured};
 use portcullis_host::{
-    Artifact, Error, Job, JobError, Limits, Outcome, Pool, Preparation, Request, Settings, prepare,
+    ALLOCATIONS, Artifact, Error, Job, JobError, Limits, Outcome, Pool, Preparation, Request,
+    Settings, prepare,
 };
 use portcullis_wasm::carried;
 use wasm_smith::{Config, Module};
@@ -90,6 +91,7 @@ fn end(number: u64, pool: &Pool) -> String {
         module: &module,
         metered: true,
         bounds: portcullis_sandbox::Limits::default(),
+        allocations: ALLOCATIONS,
     };
     let artifact = match prepare(&carried::prepare(), &preparation, &[]) {
         Ok(artifact) => Arc::new(Artifact::trusted(&artifact).unwrap()),
@@ -106,7 +108,9 @@ fn end(number: u64, pool: &Pool) -> String {
             memory: 64 << 20,
             output: 1 << 20,
             fuel: Some(FUEL),
+            ..Limits::default()
         },
+        ..Job::default()
     };
     let finished = pool.run(Request::new("tenant", artifact, job)).unwrap();
     let done = finished.done().unwrap();
