@@ -252,6 +252,8 @@ fn a_full_place_ends_only_what_needs_room() {
         "{refused}"
     );
     assert_eq!(std::fs::read_dir("/tmp").unwrap().count(), 0);
+    // Nobody removes a directory on which something is mounted before his eyes.
+    mount::detach(&path).unwrap();
 }
 
 fn error(number: i32) -> u32 {
