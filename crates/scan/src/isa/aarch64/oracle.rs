@@ -358,7 +358,9 @@ fn results(
     };
     let extra = after.written.and(named(&operands).or(meant).complement());
     let whole: &[Reg] = match name {
-        "chkfeat" | "hint" | "hinte" => &[Reg(16)],
+        "chkfeat" | "hint" => &[Reg(16)],
+        // Hints in the place of transactions, which begin with a result: an unknown one is more than happens.
+        "hinte" => return None,
         // One register is named for eight, or for two.
         _ if name.contains("64b") => return None,
         _ if name.starts_with("casp")
@@ -579,10 +581,10 @@ fn agrees_with_the_specification_on_every_class() {
     all_agree(words.collect::<Vec<_>>().into_iter());
 }
 
-/// What every word once found: a field that is the whole register, and flags of a conversion.
+/// What every word once found: a field that is the whole register, flags of a conversion, and hints in other places.
 #[test]
 fn agrees_with_the_specification_on_what_was_wrong() {
-    all_agree([0xb340_fc01, 0x1e7e_0000].into_iter());
+    all_agree([0xb340_fc01, 0x1e7e_0000, 0xd520_2000, 0xd520_2003].into_iter());
 }
 
 /// Every word, by as many threads as there are processors.
