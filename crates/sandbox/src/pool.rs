@@ -26,7 +26,8 @@ use crate::verdict::Verdict;
 /// is taken, and none is used twice.
 ///
 /// A sandbox that waits has all of its layers: its mounts were compared with the plan, it is restricted by Landlock
-/// and its filter is loaded. What is left is to be told its streams, arguments and environment, and the exec, which
+/// and its filter is loaded. (One that has just been made may still be about to load it; it takes no job before.) What
+/// is left is to be told its streams, arguments and environment, and the exec, which
 /// its filter allows to who knows its secret. One that ends while it waits is noticed and replaced.
 ///
 /// Each has a thread of the pool, which is its tracer and its init's parent, and which makes the next one after its

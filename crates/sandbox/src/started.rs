@@ -308,7 +308,7 @@ fn no_group(reason: std::io::Error) -> Error {
 }
 
 impl Started {
-    /// Waits until the program's process, which was let go, waits behind its filter.
+    /// Waits until the program's process, which was let go, has its filter left to load, and then to wait behind it.
     pub(crate) fn hear_parked(&self, plan: &Plan) -> Result<(), Error> {
         self.hear(plan, PARKED).map(drop)
     }

@@ -1,7 +1,7 @@
 //! What it takes to have a stopped task make a call for its tracer.
 
+use portcullis_bpf::Program;
 use portcullis_sys::registers::Registers;
-use portcullis_sys::seccomp::SockFilter;
 
 use crate::memory::Memory;
 
@@ -27,21 +27,17 @@ impl CallsInVdso {
 }
 
 /// The size of a filter as the kernel reads it.
-pub(crate) fn size(filter: &[SockFilter]) -> usize {
-    HEADER + size_of_val(filter)
+pub(crate) fn size(filter: &Program) -> usize {
+    HEADER + 8 * filter.instructions().len()
 }
 
 /// A filter as the kernel reads it at `place`.
-pub(crate) fn bytes(filter: &[SockFilter], place: u64) -> Vec<u8> {
-    let length = u16::try_from(filter.len()).unwrap_or(0);
+pub(crate) fn bytes(filter: &Program, place: u64) -> Vec<u8> {
+    let length = u16::try_from(filter.instructions().len()).unwrap_or(0);
     let mut bytes = vec![0; HEADER];
     bytes[..2].copy_from_slice(&length.to_ne_bytes());
     let first = place + HEADER as u64;
     bytes[8..].copy_from_slice(&first.to_ne_bytes());
-    for row in filter {
-        bytes.extend(row.code.to_ne_bytes());
-        bytes.extend([row.jt, row.jf]);
-        bytes.extend(row.k.to_ne_bytes());
-    }
+    bytes.extend(filter.to_bytes());
     bytes
 }

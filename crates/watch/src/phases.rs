@@ -12,9 +12,9 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 
+use portcullis_bpf::Program;
 use portcullis_sys::ptrace::{self, SignalSet, SyscallStop};
 use portcullis_sys::registers::Registers;
-use portcullis_sys::seccomp::SockFilter;
 use portcullis_sys::{Error, breakpoint};
 
 use crate::borrowed::{self, CallsInVdso};
@@ -33,7 +33,7 @@ pub struct Phase {
     pub begins: Vec<u64>,
     /// The filter. Where it takes a call away it asks the tracer, with the place of the phase among all, counted from
     /// one: [`Decide::decide_in`](crate::Decide::decide_in) answers then.
-    pub filter: Vec<SockFilter>,
+    pub filter: Program,
 }
 
 /// The phases of a program.

@@ -9,7 +9,8 @@
 use std::fs;
 
 use portcullis_abi::Arch;
-use portcullis_sys::seccomp::SockFilter;
+use portcullis_bpf::{Instruction, Program};
+use portcullis_sys::seccomp;
 
 use super::made::Made;
 use crate::image::Image;
@@ -65,63 +66,38 @@ impl Bounds {
         Some(Bounds(words))
     }
 
-    /// `filter` for calls of this code; all others are allowed.
-    pub(super) fn around(&self, filter: &[SockFilter]) -> Vec<SockFilter> {
-        const LOAD: u16 = 0x20;
-        const JUMP_EQUAL: u16 = 0x15;
-        const JUMP_GREATER: u16 = 0x25;
-        const JUMP_NOT_LESS: u16 = 0x35;
-        const RETURN: u16 = 0x06;
+    /// `filter` for calls of this code; all others are allowed. `None` when that would be too long for a filter.
+    pub(super) fn around(&self, filter: &Program) -> Option<Program> {
+        const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+        const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        const GREATER: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
+        const NOT_LESS: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
+        const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
         /// `instruction_pointer` of `struct seccomp_data`: its lower word; the upper follows.
         const POINTER: u32 = 8;
-        let plain = |code, k| SockFilter {
-            code,
+        // Goes on with the next one where it holds, and `otherwise` further on where it does not.
+        let row = |code: u32, k, otherwise: usize| Instruction {
+            code: code as u16,
             jt: 0,
-            jf: 0,
+            jf: otherwise as u8,
             k,
         };
-        let allow = plain(RETURN, libc::SECCOMP_RET_ALLOW);
-        // Made from the back, so that it is known how far the filter is.
-        let mut prefix = vec![allow];
+        let allow = row(RETURN, seccomp::RET_ALLOW, 0);
+        // The last comes first, so that it is known how far the filter is.
+        let mut reversed = vec![allow];
         for (upper, stretches) in self.0.iter().rev() {
-            let mut group = vec![allow];
+            let behind = reversed.len();
+            reversed.push(allow);
             for (first, last) in stretches.iter().rev() {
-                let behind = (group.len() + prefix.len()) as u8;
-                group.insert(
-                    0,
-                    SockFilter {
-                        code: JUMP_GREATER,
-                        jt: 0,
-                        jf: behind,
-                        k: *last,
-                    },
-                );
-                group.insert(
-                    0,
-                    SockFilter {
-                        code: JUMP_NOT_LESS,
-                        jt: 0,
-                        jf: 1,
-                        k: *first,
-                    },
-                );
+                reversed.push(row(GREATER, *last, reversed.len()));
+                reversed.push(row(NOT_LESS, *first, 1));
             }
-            group.insert(0, plain(LOAD, POINTER));
-            let skip = group.len() as u8;
-            group.insert(
-                0,
-                SockFilter {
-                    code: JUMP_EQUAL,
-                    jt: 0,
-                    jf: skip,
-                    k: *upper,
-                },
-            );
-            prefix.splice(0..0, group);
+            reversed.push(row(LOAD, POINTER, 0));
+            reversed.push(row(EQUAL, *upper, reversed.len() - behind));
         }
-        prefix.insert(0, plain(LOAD, POINTER + 4));
-        prefix.extend_from_slice(filter);
-        prefix
+        reversed.push(row(LOAD, POINTER + 4, 0));
+        let own = filter.instructions().iter().copied();
+        Program::new(reversed.into_iter().rev().chain(own).collect()).ok()
     }
 }
 
@@ -170,7 +146,7 @@ fn are_of_sharer(flags: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_bpf::{Instruction, Program, run};
+    use portcullis_bpf::run;
     use portcullis_policy::Call;
     use proptest::prelude::*;
 
@@ -180,20 +156,14 @@ mod tests {
     const INNER: u32 = 0x7ff0_0007;
 
     fn answer(bounds: &Bounds, ip: u64) -> u32 {
-        let inner = [SockFilter {
-            code: 0x06,
+        let inner = Instruction {
+            code: (libc::BPF_RET | libc::BPF_K) as u16,
             jt: 0,
             jf: 0,
             k: INNER,
-        }];
-        let rows = bounds.around(&inner).into_iter();
-        let rows = rows.map(|i| Instruction {
-            code: i.code,
-            jt: i.jt,
-            jf: i.jf,
-            k: i.k,
-        });
-        let program = Program::new(rows.collect()).unwrap();
+        };
+        let inner = Program::new(vec![inner]).unwrap();
+        let program = bounds.around(&inner).unwrap();
         run(
             &program,
             &Call {

@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 
 use portcullis_abi::{Arch, Sysno};
-use portcullis_bpf::{Proved, compile, verify};
+use portcullis_bpf::{Program, Proved, compile, verify};
 use portcullis_policy::{Action, Baseline, Condition, Policy, Rule, Table, Width};
-use portcullis_sys::seccomp::SockFilter;
 
 use super::bounds::{self, Bounds};
 use super::made::{Made, Place};
@@ -17,7 +16,7 @@ const LONGEST: usize = 2048;
 
 /// A filter.
 pub struct Free {
-    pub(super) instructions: Vec<SockFilter>,
+    pub(super) program: Program,
     /// It is for calls of the program's own code, and needs bounds around it.
     pub(super) is_bounded: bool,
 }
@@ -27,7 +26,7 @@ impl Free {
     pub(super) fn of(known: impl Iterator<Item = Made>) -> Option<Free> {
         let policy = policy(known);
         let proved = verify(compile(&policy).ok()?, &policy).ok()?;
-        Some(Free::of_proved(&proved)).filter(|free| free.instructions.len() <= LONGEST)
+        Some(Free::of_proved(&proved)).filter(|free| free.length() <= LONGEST)
     }
 
     /// The same, without calls that can add code to the program, to be put within bounds.
@@ -40,24 +39,17 @@ impl Free {
     }
 
     /// Within the bounds of a program's code.
-    pub(super) fn within(&self, bounds: &Bounds) -> Free {
-        Free {
-            instructions: bounds.around(&self.instructions),
+    pub(super) fn within(&self, bounds: &Bounds) -> Option<Free> {
+        Some(Free {
+            program: bounds.around(&self.program)?,
             is_bounded: true,
-        }
+        })
     }
 
     /// A filter that is proved.
     pub(super) fn of_proved(proved: &Proved) -> Free {
-        let rows = proved.program().instructions().iter();
-        let row = |i: &portcullis_bpf::Instruction| SockFilter {
-            code: i.code,
-            jt: i.jt,
-            jf: i.jf,
-            k: i.k,
-        };
         Free {
-            instructions: rows.map(row).collect(),
+            program: proved.program().clone(),
             is_bounded: false,
         }
     }
@@ -65,7 +57,11 @@ impl Free {
     /// What the filter counts in the kernel's limit of a chain (`seccomp_attach_filter` of its `seccomp.c`:
     /// 4 beside its instructions, which the kernel has translated to about as many again).
     pub(super) fn weight(&self) -> usize {
-        2 * self.instructions.len() + 4
+        2 * self.length() + 4
+    }
+
+    fn length(&self) -> usize {
+        self.program.instructions().len()
     }
 }
 

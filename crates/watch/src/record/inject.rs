@@ -159,7 +159,7 @@ impl Injection {
     }
 
     fn size(&self) -> u64 {
-        let bytes = borrowed::size(&self.free.instructions);
+        let bytes = borrowed::size(&self.free.program);
         (bytes as u64).next_multiple_of(PAGE)
     }
 
@@ -188,6 +188,6 @@ impl Injection {
 
     /// The program as the kernel reads it at `place`.
     fn program(&self) -> Vec<u8> {
-        borrowed::bytes(&self.free.instructions, self.place)
+        borrowed::bytes(&self.free.program, self.place)
     }
 }

@@ -5,7 +5,6 @@ use portcullis_abi::Arch;
 use portcullis_bpf::{Program, compile, verify, verify_together};
 use portcullis_policy::{Narrowing, Phase, Policy};
 use portcullis_sandbox::{Cookie, Error, Mode};
-use portcullis_sys::seccomp::SockFilter;
 use portcullis_watch::{self as watch, Held};
 
 use crate::json::verdict as json;
@@ -109,17 +108,10 @@ impl Phases {
             return Ok(None);
         }
         let proved = verify(compile(&narrowing.added)?, &narrowing.added)?;
-        let rows = proved.program().instructions().iter();
-        let filter = rows.map(|i| SockFilter {
-            code: i.code,
-            jt: i.jt,
-            jf: i.jf,
-            k: i.k,
-        });
         self.filters.push(watch::Phase {
             name: name(phase),
             begins: phase.begins.clone(),
-            filter: filter.collect(),
+            filter: proved.program().clone(),
         });
         self.narrowings.push(narrowing);
         Ok(None)
@@ -127,9 +119,8 @@ impl Phases {
 
     /// Proves what each filter and that of the launch, which holds placeholders for its secrets, answer together.
     pub(super) fn prove(&self, launch: &Program) -> Result<(), Error> {
-        for narrowing in &self.narrowings {
-            let added = compile(&narrowing.added)?;
-            verify_together(&[launch, &added], &narrowing.together)?;
+        for (phase, narrowing) in self.filters.iter().zip(&self.narrowings) {
+            verify_together(&[launch, &phase.filter], &narrowing.together)?;
         }
         Ok(())
     }

@@ -90,7 +90,7 @@ impl Recorder<'_> {
             return Some(free);
         }
         let task = self.tasks.get(&tid)?;
-        let bounded = Bounds::of(tid).map(|bounds| free.within(&bounds));
+        let bounded = Bounds::of(tid).and_then(|bounds| free.within(&bounds));
         let fitting = bounded.filter(|free| free.weight() <= task.room);
         if fitting.is_none() {
             self.images[task.image.0 as usize].adds_code = true;
