@@ -119,7 +119,7 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Something has come for a slot.
     mail: Vec<Condvar>,
-    /// A slot has begun, or the last request has come to its end.
+    /// A slot is ready, or the last request has come to its end.
     changed: Condvar,
 }
 
@@ -428,6 +428,8 @@ impl Shared {
     /// A slot waits for a request.
     pub(crate) fn free(&self, slot: usize, fresh: bool) {
         self.change(|schedule, now| schedule.free(now, slot, fresh));
+        // Not before: whoever has a pool finds its workers waiting, and no request in the queue for want of them.
+        self.ready(slot);
     }
 
     /// What a slot is to do next; `None` when it is to end.
@@ -478,14 +480,13 @@ impl Shared {
     }
 
     /// A slot has a worker.
-    pub(crate) fn started(&self, slot: usize, enforced: &Arc<Enforced>) {
+    pub(crate) fn started(&self, enforced: &Arc<Enforced>) {
         let mut state = self.lock();
         state.metrics.started += 1;
         state.enforced = Some(Arc::clone(enforced));
-        self.begun(state, slot);
     }
 
-    /// A slot needs no worker.
+    /// A slot takes what it is given.
     pub(crate) fn ready(&self, slot: usize) {
         self.begun(self.lock(), slot);
     }

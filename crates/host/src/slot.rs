@@ -61,7 +61,6 @@ impl Slot {
 
     /// Launches native programs.
     fn launch(&self) {
-        self.shared.ready(self.number);
         loop {
             self.shared.free(self.number, true);
             let Some(assignment) = self.shared.next(self.number) else {
@@ -195,7 +194,7 @@ impl Observer for Keeper<'_> {
 impl Keeper<'_> {
     fn serve(&mut self, root: &Root<'_>, first: &OwnedFd) -> Over {
         let Slot { number, shared, .. } = self.slot;
-        shared.started(*number, &self.enforced);
+        shared.started(&self.enforced);
         let memory = || root.group.map_or(0, Group::ended_for_memory);
         let bench = Bench {
             control: self.control,
