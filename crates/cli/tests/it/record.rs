@@ -14,7 +14,9 @@ use serde_json::Value;
 
 use crate::place::Place;
 use crate::schema::{against, schema};
-use programs::{AGAIN, ASKS, BUSY, CHILDREN, DENIES, ENDS, GROWS, STOPS, TRACES, UNTRACED, WAITS};
+use programs::{
+    AGAIN, ASKS, BECOMES, BUSY, CHILDREN, DENIES, ENDS, GROWS, STOPS, TRACES, UNTRACED, WAITS,
+};
 
 /// Program, call and values of its arguments.
 type Seen = BTreeSet<(String, String, Vec<String>)>;
@@ -194,6 +196,24 @@ fn who_starts_others_runs_free_as_long_as_it_has_no_other_code() {
             );
         }
     }
+}
+
+#[test]
+fn what_a_program_becomes_does_not_bear_with_its_filter() {
+    let place = Place::new();
+    place.compile("becomes", BECOMES, &[]);
+    let other = "#include <unistd.h>\n\
+        int main(void) { for (int i = 0; i < 2000; i++) getppid(); return 0; }";
+    place.compile("other", other, &[]);
+    let (_, seen) = alike(&place, &["./becomes"]);
+    // Memory that moves and holds no code leaves the first its filter, and the other one has its own.
+    assert_eq!(seen.end()["filters"], 2, "{}", seen.end());
+    assert!(
+        seen.end()["calls"].as_u64().unwrap() < 600,
+        "{}",
+        seen.end()
+    );
+    assert!(seen.has("becomes", "mremap") && seen.has("other", "getppid"));
 }
 
 #[test]

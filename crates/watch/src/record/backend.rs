@@ -54,9 +54,9 @@ impl Backend for Full {
 ///
 /// A filter stays for good, for the task and for all that it starts, and a later one can only narrow it: a
 /// call that was not known by then costs a stop each time. So it comes when a program has shown no new call
-/// for a while. Who does little between starting others, which would inherit what it does not know, gets one that looks
-/// at calls of its own code alone (`bounds`). A program that was started alike before has its filter from the beginning:
-/// what it did then, it does again.
+/// for a while, and asks about calls of the program's own code alone (`bounds`) where that can be told for good: what the
+/// program starts or becomes does not bear with it. A program that was started alike before has its filter from the
+/// beginning: what it did then, it does again.
 #[derive(Default)]
 pub struct Adaptive {
     /// By image, and whether it is for the image's own code.
@@ -99,11 +99,12 @@ impl Backend for Adaptive {
         };
         let busy = seen.quiet >= QUIET && task.calls >= calls;
         let again = task.alike > 0 && !seen.starts_others;
-        let own = seen.starts_others && !seen.adds_code && seen.quiet >= QUIET_PARENT;
-        let is_bounded = !busy && !again;
-        if is_bounded && !own {
+        let parent = seen.starts_others && !seen.adds_code && seen.quiet >= QUIET_PARENT;
+        if !(busy || again || parent) {
             return None;
         }
+        // At its start a program has little of its code yet.
+        let is_bounded = !again && !seen.adds_code;
         let known = seen.known();
         let compile = || Compiled {
             known: known.len(),

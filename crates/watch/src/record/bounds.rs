@@ -8,7 +8,6 @@
 
 use std::fs;
 
-use portcullis_abi::Arch;
 use portcullis_bpf::{Instruction, Program};
 use portcullis_sys::seccomp;
 
@@ -16,8 +15,8 @@ use super::made::Made;
 use crate::image::Image;
 use crate::memory::Memory;
 
-/// Most stretches of code: what is compared at each call of everybody below, and reached by a jump of one byte.
-const MOST: usize = 16;
+/// Most stretches of code: what is compared at each unknown call of everybody below, and reached by a jump of one byte.
+const MOST: usize = 48;
 
 /// Stretches of code, as the values of the instruction pointer that calls of it have: behind the instruction that makes
 /// the call (`KSTK_EIP` in `populate_seccomp_data` of the kernel's `seccomp.c`). By upper words: first and last lower words.
@@ -66,12 +65,15 @@ impl Bounds {
         Some(Bounds(words))
     }
 
-    /// `filter` for calls of this code; all others are allowed. `None` when that would be too long for a filter.
+    /// `filter` with what it asks about asked for calls of this code alone: of others it is allowed. `None` when that would
+    /// be too long for a filter. Where the code lies is looked at last, so that the kernel still knows by its number that
+    /// a call is always allowed (`seccomp_cache_prepare` of its `seccomp.c`), and does not run the filter for it.
     pub(super) fn around(&self, filter: &Program) -> Option<Program> {
         const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
         const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
         const GREATER: u32 = libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K;
         const NOT_LESS: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
+        const ALWAYS: u32 = libc::BPF_JMP | libc::BPF_JA;
         const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
         /// `instruction_pointer` of `struct seccomp_data`: its lower word; the upper follows.
         const POINTER: u32 = 8;
@@ -82,22 +84,53 @@ impl Bounds {
             jf: otherwise as u8,
             k,
         };
-        let allow = row(RETURN, seccomp::RET_ALLOW, 0);
-        // The last comes first, so that it is known how far the filter is.
-        let mut reversed = vec![allow];
+        let (asks, allows) = (
+            row(RETURN, seccomp::RET_TRACE, 0),
+            row(RETURN, seccomp::RET_ALLOW, 0),
+        );
+        // The last comes first, so that it is known how far the end is.
+        let mut reversed = vec![asks, allows];
         for (upper, stretches) in self.0.iter().rev() {
             let behind = reversed.len();
-            reversed.push(allow);
+            reversed.push(allows);
             for (first, last) in stretches.iter().rev() {
-                reversed.push(row(GREATER, *last, reversed.len()));
+                reversed.push(row(GREATER, *last, reversed.len() - 1));
                 reversed.push(row(NOT_LESS, *first, 1));
             }
             reversed.push(row(LOAD, POINTER, 0));
             reversed.push(row(EQUAL, *upper, reversed.len() - behind));
         }
         reversed.push(row(LOAD, POINTER + 4, 0));
-        let own = filter.instructions().iter().copied();
-        Program::new(reversed.into_iter().rev().chain(own).collect()).ok()
+        let own = filter.instructions();
+        let looked_up = |(at, instruction): (usize, &Instruction)| match *instruction == asks {
+            true => row(ALWAYS, (own.len() - at - 1) as u32, 0),
+            false => *instruction,
+        };
+        let all = own.iter().enumerate().map(looked_up);
+        Program::new(all.chain(reversed.into_iter().rev()).collect()).ok()
+    }
+
+    /// Whether a call with these arguments ends them: it can add code, or begins a task that could.
+    pub(super) fn end_by(&self, made: &Made, args: &[u64; 6]) -> bool {
+        match made.name() {
+            // What was not code before is none elsewhere.
+            Some("mremap") if made.is_native() => self.touch(args[0], args[1]),
+            _ => adds_code(made),
+        }
+    }
+
+    /// Whether any of it lies in `size` bytes from `start` on.
+    fn touch(&self, start: u64, size: u64) -> bool {
+        // Nothing may mean all that is mapped there (mremap(2)).
+        let end = start.saturating_add(size.max(1));
+        self.0.iter().any(|(upper, stretches)| {
+            let whole = |lower: u32| u64::from(*upper) << 32 | u64::from(lower);
+            // Behind its first byte to its end.
+            let mut all = stretches
+                .iter()
+                .map(|(from, to)| (whole(*from), whole(*to)));
+            all.any(|(from, to)| from <= end && start < to)
+        })
     }
 }
 
@@ -113,7 +146,7 @@ fn maps_all_as_code(tid: i32) -> bool {
 /// Whether a call can add code to a program, or begins a task that shares its memory and could. The flags of `clone3` lie
 /// in memory ([`begins_sharer`]).
 pub(super) fn adds_code(made: &Made) -> bool {
-    let (Some(name), true) = (made.name(), made.architecture() == Some(Arch::NATIVE)) else {
+    let (Some(name), true) = (made.name(), made.is_native()) else {
         return true;
     };
     let argument = |index| {
@@ -152,32 +185,39 @@ mod tests {
 
     use super::*;
 
-    /// A filter that answers with this, whatever is asked.
-    const INNER: u32 = 0x7ff0_0007;
+    /// The call that the filter within knows.
+    const KNOWN: u32 = 7;
 
-    fn answer(bounds: &Bounds, ip: u64) -> u32 {
-        let inner = Instruction {
-            code: (libc::BPF_RET | libc::BPF_K) as u16,
+    fn answer(bounds: &Bounds, number: u32, ip: u64) -> u32 {
+        let row = |code, jf, k| Instruction {
+            code: code as u16,
             jt: 0,
-            jf: 0,
-            k: INNER,
+            jf,
+            k,
         };
-        let inner = Program::new(vec![inner]).unwrap();
-        let program = bounds.around(&inner).unwrap();
-        run(
-            &program,
-            &Call {
-                arch: 0,
-                number: 0,
-                ip,
-                args: [0; 6],
-            },
-        )
+        let within = Program::new(vec![
+            row(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0),
+            row(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, KNOWN),
+            row(libc::BPF_RET | libc::BPF_K, 0, seccomp::RET_ALLOW),
+            row(libc::BPF_RET | libc::BPF_K, 0, seccomp::RET_TRACE),
+        ]);
+        let call = Call {
+            arch: 0,
+            number,
+            ip,
+            args: [0; 6],
+        };
+        run(&bounds.around(&within.unwrap()).unwrap(), &call)
+    }
+
+    fn asks(bounds: &Bounds, ip: u64) -> bool {
+        assert_eq!(answer(bounds, KNOWN, ip), seccomp::RET_ALLOW);
+        answer(bounds, KNOWN + 1, ip) == seccomp::RET_TRACE
     }
 
     proptest! {
         #[test]
-        fn calls_of_the_code_meet_the_filter_and_others_do_not(
+        fn unknown_calls_of_the_code_are_asked_about_and_others_are_not(
             edges in prop::collection::btree_set(0_u64..16 << 30, 2..=2 * MOST),
             near in prop::collection::vec((any::<prop::sample::Index>(), -1_i64..=1), 32),
         ) {
@@ -190,7 +230,9 @@ mod tests {
             for (edge, away) in near {
                 let Some(ip) = edge.get(&edges).checked_add_signed(away) else { continue };
                 let inside = code.iter().any(|(start, end)| *start < ip && ip <= *end);
-                prop_assert_eq!(answer(&bounds, ip) == INNER, inside, "{:#x} {:x?}", ip, &code);
+                prop_assert_eq!(asks(&bounds, ip), inside, "{:#x} {:x?}", ip, &code);
+                let page = code.iter().any(|(start, end)| *start <= ip && ip < *end);
+                prop_assert_eq!(bounds.touch(ip, 0), page, "{:#x} {:x?}", ip, &code);
             }
         }
     }
@@ -199,8 +241,8 @@ mod tests {
     fn a_program_has_bounds_unless_its_code_can_be_written() {
         let own = Bounds::of(std::process::id().cast_signed()).unwrap();
         let here = a_program_has_bounds_unless_its_code_can_be_written as fn() as usize as u64;
-        assert_eq!(answer(&own, here + 1), INNER);
-        assert_ne!(answer(&own, &raw const own as u64), INNER);
+        assert!(asks(&own, here + 1));
+        assert!(!asks(&own, &raw const own as u64));
         assert!(Bounds::around_code(&[(0, 1 << 40)]).is_none());
     }
 }

@@ -3,6 +3,7 @@
 //! It is a policy like any other: compiled, and proved equal to it before it is put into a task.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use portcullis_abi::{Arch, Sysno};
 use portcullis_bpf::{Program, Proved, compile, verify};
@@ -17,8 +18,18 @@ const LONGEST: usize = 2048;
 /// A filter.
 pub struct Free {
     pub(super) program: Program,
-    /// It is for calls of the program's own code, and needs bounds around it.
-    pub(super) is_bounded: bool,
+    pub(super) scope: Scope,
+}
+
+/// Whose unknown calls a filter asks about.
+#[derive(Clone)]
+pub(super) enum Scope {
+    /// Those of all who have it.
+    Everybody,
+    /// Those of the code that the program has then: it needs bounds before it is put into a task.
+    OwnCode,
+    /// Those of code that lies there.
+    Code(Rc<Bounds>),
 }
 
 impl Free {
@@ -33,16 +44,16 @@ impl Free {
     pub(super) fn of_own_code(known: impl Iterator<Item = Made>) -> Option<Free> {
         let free = Free::of(known.filter(|made| !bounds::adds_code(made)))?;
         Some(Free {
-            is_bounded: true,
+            scope: Scope::OwnCode,
             ..free
         })
     }
 
     /// Within the bounds of a program's code.
-    pub(super) fn within(&self, bounds: &Bounds) -> Option<Free> {
+    pub(super) fn within(&self, bounds: Bounds) -> Option<Free> {
         Some(Free {
             program: bounds.around(&self.program)?,
-            is_bounded: true,
+            scope: Scope::Code(Rc::new(bounds)),
         })
     }
 
@@ -50,7 +61,7 @@ impl Free {
     pub(super) fn of_proved(proved: &Proved) -> Free {
         Free {
             program: proved.program().clone(),
-            is_bounded: false,
+            scope: Scope::Everybody,
         }
     }
 

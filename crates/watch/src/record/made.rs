@@ -52,6 +52,11 @@ impl Made {
         Arch::of_call(self.arch, self.number)
     }
 
+    /// Whether it is one of this machine's own architecture.
+    pub(crate) fn is_native(&self) -> bool {
+        self.architecture() == Some(Arch::NATIVE)
+    }
+
     /// The kernel's name of the call.
     pub fn name(&self) -> Option<&'static str> {
         self.architecture()?.name(Sysno(self.number))

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use portcullis_bpf::Program;
 
-use super::free::Free;
+use super::bounds::Bounds;
+use super::free::{Free, Scope};
 use super::inject::Injection;
 use super::own::OwnFilters;
 use super::seen::{CallId, ImageId, Start};
@@ -19,8 +20,8 @@ pub(super) struct Task {
     pub(super) image: ImageId,
     /// Whether all its calls stop, or those that its filter knows run free.
     pub(super) full: bool,
-    /// One of its filters looks at calls of the code alone that its program had then.
-    pub(super) is_bounded: bool,
+    /// Its filter asks about calls of the code alone that its program had then, which lies there.
+    pub(super) bounds: Option<Rc<Bounds>>,
     /// It gets no filter: it has one of its own, or a filter could not be put into it.
     pub(super) barred: bool,
     /// Its own filters, and those that it has from others.
@@ -77,7 +78,7 @@ impl Task {
         Task {
             image,
             full: true,
-            is_bounded: false,
+            bounds: None,
             barred: false,
             own: OwnFilters::default(),
             room: CHAIN,
@@ -94,7 +95,7 @@ impl Task {
         Task {
             image: self.image,
             full: self.full,
-            is_bounded: self.is_bounded,
+            bounds: self.bounds.clone(),
             barred: self.barred,
             own: self.own.clone(),
             room: self.room,
@@ -119,7 +120,7 @@ impl Task {
     pub(super) fn executed(&mut self, image: ImageId, started: Started) {
         self.image = image;
         self.full = true;
-        self.is_bounded = false;
+        self.bounds = None;
         self.injection = None;
         self.interruption = Interruption::default();
         self.calls = 0;
@@ -129,7 +130,10 @@ impl Task {
     /// A filter was put into it.
     pub(super) fn freed(&mut self, free: &Rc<Free>) {
         self.full = false;
-        self.is_bounded = free.is_bounded;
+        self.bounds = match &free.scope {
+            Scope::Code(bounds) => Some(Rc::clone(bounds)),
+            Scope::Everybody | Scope::OwnCode => None,
+        };
         self.room = self.room.saturating_sub(free.weight());
     }
 

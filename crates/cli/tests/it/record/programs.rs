@@ -85,6 +85,27 @@ int main(int argc, char **argv) {
 
 /// Starts others and does little beside, and then runs code that it did not have before: in the same task, or in a
 /// thread of it.
+/// Does much, its memory grows and moves, and then it becomes another program.
+pub(crate) const BECOMES: &str = r#"
+#define _GNU_SOURCE
+#include <unistd.h>
+#include <sys/mman.h>
+
+int main(void) {
+  char *other[] = {"./other", 0};
+  char *memory = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  for (int i = 0; i < 600; i++) getpgrp();
+  for (size_t pages = 1; pages < 20; pages++) {
+    memory = mremap(memory, pages * 4096, (pages + 1) * 4096, MREMAP_MAYMOVE);
+    if (memory == MAP_FAILED) return 1;
+    for (int i = 0; i < 50; i++) getpgrp();
+  }
+  execve(other[0], other, 0);
+  return 1;
+}
+"#;
+
+/// Starts others, and then adds code while it runs; in a thread when it is told to.
 pub(crate) const GROWS: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,6 +1,5 @@
 //! One call, from its entry to its return: what is new about it is told.
 
-use portcullis_abi::Arch;
 use portcullis_policy::Action;
 use portcullis_sys::Error;
 use portcullis_sys::ptrace::SyscallInfo;
@@ -77,7 +76,7 @@ impl Recorder<'_> {
             restores: matches!(name, Some("rt_sigreturn" | "sigreturn"))
                 || denials.iter().any(traps),
             maps,
-            files: (self.tells_files && is_native(&made) && touched::is_told(number))
+            files: (self.tells_files && made.is_native() && touched::is_told(number))
                 .then_some(registers),
         });
         let image = task.image;
@@ -128,13 +127,13 @@ impl Recorder<'_> {
             }
             Some("ptrace") => self.remark(Remark::Traces(image)),
             Some("io_uring_setup") => self.remark(Remark::Ring(image)),
-            Some("clone") if args[0] & libc::CLONE_UNTRACED as u64 != 0 && is_native(made) => {
+            Some("clone") if args[0] & libc::CLONE_UNTRACED as u64 != 0 && made.is_native() => {
                 self.remark(Remark::Untraced(image));
                 Registers::of(tid)?
                     .without_in_first(libc::CLONE_UNTRACED as u64)
                     .set(tid)?;
             }
-            Some("clone3") if is_native(made) && stays_traced(tid, args[0]) => {
+            Some("clone3") if made.is_native() && stays_traced(tid, args[0]) => {
                 self.remark(Remark::Untraced(image));
             }
             _ => {}
@@ -146,7 +145,7 @@ impl Recorder<'_> {
     fn awaits_filter(&mut self, tid: i32, made: &Made, is_whole: bool, address: u64) {
         let pending = self.tasks.get_mut(&tid).and_then(|t| t.pending.as_mut());
         if let Some(pending) = pending {
-            let program = match is_native(made) {
+            let program = match made.is_native() {
                 true => own::read(tid, address),
                 false => None,
             };
@@ -230,11 +229,6 @@ fn stays_traced(tid: i32, address: u64) -> bool {
         memory.write(address, &own).is_ok()
     })
 }
-
-fn is_native(made: &Made) -> bool {
-    made.architecture() == Some(Arch::NATIVE)
-}
-
 /// `ERESTARTSYS` to `ERESTART_RESTARTBLOCK` of the kernel's `linux/errno.h`: the call is made again, or
 /// returns `EINTR`, when the signal that interrupted it has been looked at.
 pub(super) fn begins_anew(value: i64) -> bool {

@@ -14,7 +14,7 @@ use crate::record::bounds::{self, Bounds};
 use crate::record::confined::Confined;
 use crate::record::fact::Fact;
 use crate::record::first::FirstStack;
-use crate::record::free::Free;
+use crate::record::free::{Free, Scope};
 use crate::record::inject::Injection;
 use crate::record::made::Made;
 use crate::record::task::Task;
@@ -86,11 +86,11 @@ impl Recorder<'_> {
 
     /// `free` as the task can have it; `None` when bounds are needed and there are none, or no room for them.
     fn bounded(&mut self, tid: i32, free: Rc<Free>) -> Option<Rc<Free>> {
-        if !free.is_bounded {
+        if !matches!(free.scope, Scope::OwnCode) {
             return Some(free);
         }
         let task = self.tasks.get(&tid)?;
-        let bounded = Bounds::of(tid).and_then(|bounds| free.within(&bounds));
+        let bounded = Bounds::of(tid).and_then(|bounds| free.within(bounds));
         let fitting = bounded.filter(|free| free.weight() <= task.room);
         if fitting.is_none() {
             self.images[task.image.0 as usize].adds_code = true;
@@ -109,18 +109,18 @@ impl Recorder<'_> {
         let Some(task) = self.tasks.get(&tid) else {
             return Ok(());
         };
-        let (image, is_bounded) = (task.image, task.is_bounded);
+        let image = task.image;
         let begins_sharer = match made.name() {
             Some("clone") => bounds::adds_code(made),
             Some("clone3") => bounds::begins_sharer(tid, args[0]),
             _ => false,
         };
-        let ends_bounds = is_bounded && bounds::adds_code(made);
+        let ends_bounds = task.bounds.as_ref().is_some_and(|b| b.end_by(made, args));
         if !begins_sharer && !ends_bounds {
             return Ok(());
         }
         self.images[image.0 as usize].adds_code = true;
-        let is_free = |task: &Task| task.is_bounded && !task.full && task.image == image;
+        let is_free = |task: &Task| task.bounds.is_some() && !task.full && task.image == image;
         let all = self.tasks.iter_mut().filter(|(_, task)| is_free(task));
         for (other, task) in all {
             task.full = true;
