@@ -83,8 +83,6 @@ int main(int argc, char **argv) {
 }
 "#;
 
-/// Starts others and does little beside, and then runs code that it did not have before: in the same task, or in a
-/// thread of it.
 /// Does much, its memory grows and moves, and then it becomes another program.
 pub(crate) const BECOMES: &str = r#"
 #define _GNU_SOURCE
@@ -105,7 +103,8 @@ int main(void) {
 }
 "#;
 
-/// Starts others, and then adds code while it runs; in a thread when it is told to.
+/// Starts others and does little beside, and then runs code that it did not have before: in the same task, or in a
+/// thread of it.
 pub(crate) const GROWS: &str = r#"
 #define _GNU_SOURCE
 #include <errno.h>

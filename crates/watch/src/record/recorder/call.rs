@@ -229,6 +229,7 @@ fn stays_traced(tid: i32, address: u64) -> bool {
         memory.write(address, &own).is_ok()
     })
 }
+
 /// `ERESTARTSYS` to `ERESTART_RESTARTBLOCK` of the kernel's `linux/errno.h`: the call is made again, or
 /// returns `EINTR`, when the signal that interrupted it has been looked at.
 pub(super) fn begins_anew(value: i64) -> bool {
