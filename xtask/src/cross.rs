@@ -89,11 +89,7 @@ pub(crate) fn portcullis_in(arch: Arch, profile: &str) -> Result<PathBuf> {
         return linked_anew(profile);
     }
     let build = ["build", "--bin", "portcullis"];
-    let mut built = built(arch, &build, "portcullis-cli", profile)?;
-    match (built.pop(), built.pop()) {
-        (Some(only), None) => Ok(only),
-        _ => bail!("cargo built no single command for {arch}"),
-    }
+    only(built(arch, &build, "portcullis-cli", profile)?)
 }
 
 /// The command of this machine. Only the last crate is linked anew: whether a program is static is decided there,
@@ -119,6 +115,23 @@ fn linked_anew(profile: &str) -> Result<PathBuf> {
 /// The tests of `package` (those in its sources, and each integration test), statically linked for `arch`.
 pub(crate) fn tests(arch: Arch, package: &str) -> Result<Vec<PathBuf>> {
     built(arch, &["test", "--no-run"], package, place::PROFILE)
+}
+
+/// The tests of `host` that start workers, and the program of these with the settings of those that the command
+/// carries; statically linked for `arch`.
+pub(crate) fn jobs(arch: Arch) -> Result<[PathBuf; 2]> {
+    let host = "portcullis-host";
+    let tests = ["test", "--no-run", "--test", "jobs"];
+    let tests = only(built(arch, &tests, host, place::PROFILE)?)?;
+    let worker = ["build", "--example", "puppet"];
+    Ok([tests, only(built(arch, &worker, host, "worker")?)?])
+}
+
+fn only(mut built: Vec<PathBuf>) -> Result<PathBuf> {
+    match (built.pop(), built.pop()) {
+        (Some(only), None) => Ok(only),
+        (last, _) => bail!("cargo built no single program: {last:?}"),
+    }
 }
 
 /// The directory with the programs that the tests of `sandbox` start, made for `arch`: what

@@ -28,6 +28,7 @@ mod step;
 mod suite;
 mod table;
 mod threads;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -170,6 +171,7 @@ fn programs_of(arch: Arch) -> Result<Files> {
     let mut files = programs::provide(arch)?;
     crate_tests::provide(arch, &mut files)?;
     threads::provide(arch, &mut files)?;
+    workers::provide(arch, &mut files)?;
     let command = cross::portcullis(arch)?;
     files.add("portcullis", programs::stripped(arch, &command)?);
     Ok(files)

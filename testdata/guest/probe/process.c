@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
@@ -33,6 +34,39 @@ static int find_pidfd(void)
 	wait.events = POLLIN;
 	return wait.fd >= 0 && poll(&wait, 1, -1) == 1 &&
 	       waitid((idtype_t)3 /* P_PIDFD */, wait.fd, &told, WEXITED) == 0 && told.si_status == 3;
+}
+
+/* A process that is another one's child: how it ended is told to who had a handle when it was reaped. */
+static int find_pidfd_exit(void)
+{
+	/* struct pidfd_info of Linux 6.15; the bit of its mask is PIDFD_INFO_EXIT. */
+	struct {
+		uint64_t mask, cgroup;
+		uint32_t pid, process, parent, users[8];
+		int32_t exit;
+	} info = { .mask = 1 << 3 };
+	int numbers[2], go[2], handle;
+	pid_t child, grandchild;
+	char byte;
+
+	if (pipe(numbers) != 0 || pipe(go) != 0)
+		return 0;
+	child = fork();
+	if (child == 0) {
+		grandchild = fork();
+		if (grandchild == 0)
+			_exit(read(go[0], &byte, 1) == 1 ? 3 : 4);
+		if (write(numbers[1], &grandchild, sizeof(grandchild)) != sizeof(grandchild))
+			_exit(1);
+		_exit(waitpid(grandchild, NULL, 0) == grandchild ? 0 : 1);
+	}
+	if (read(numbers[0], &grandchild, sizeof(grandchild)) != sizeof(grandchild))
+		return 0;
+	handle = syscall(SYS_pidfd_open, grandchild, 0);
+	if (write(go[1], "x", 1) != 1 || waitpid(child, NULL, 0) != child)
+		return 0;
+	return ioctl(handle, _IOWR(0xff, 11, info), &info) == 0 && (info.mask & 1 << 3) != 0 &&
+	       WEXITSTATUS(info.exit) == 3;
 }
 
 /* Takes a descriptor that the child opened, and reads from it what the child wrote. */
@@ -147,6 +181,7 @@ const struct probe process_probes[] = {
 	{ "audit", find_audit },
 	{ "pidfd", find_pidfd },
 	{ "pidfd-getfd", find_pidfd_getfd },
+	{ "pidfd-exit", find_pidfd_exit },
 	{ "clone3", find_clone3 },
 	{ "close-range", find_close_range },
 	{ "close-range-cloexec", find_close_range_cloexec },

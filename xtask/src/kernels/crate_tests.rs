@@ -27,8 +27,8 @@ const PACKAGES: &[&str] = &["portcullis-sandbox"];
 const EXECUTABLES: &str = "tests/";
 const LIST: &str = ".list";
 const IGNORED: &str = ".ignored";
-/// Where the programs are that the tests of `sandbox` start.
-const PREBUILT: &str = "prebuilt";
+/// Where the programs are that tests start.
+pub(super) const PREBUILT: &str = "prebuilt";
 /// What one test may take on an emulated processor that others use too.
 const SECONDS: u32 = 300;
 /// The end of a test's output, which a failure shows.
@@ -254,7 +254,7 @@ pub(crate) fn cases(environment: &Environment, files: &mut Files) -> Result<Vec<
     Ok(cases)
 }
 
-fn step(program: &str, arguments: &[&str]) -> Step {
+pub(super) fn step(program: &str, arguments: &[&str]) -> Step {
     Step {
         program: program.to_owned(),
         environment: vec![("PORTCULLIS_PREBUILT", Word::File(PREBUILT.to_owned()))],
@@ -315,7 +315,7 @@ fn needs(prefix: &str, test: &str) -> Vec<Need> {
 }
 
 /// One test ran and passed: none that was ignored, filtered out or misnamed looks like this.
-fn passed(seen: &Seen) -> Result<usize> {
+pub(super) fn passed(seen: &Seen) -> Result<usize> {
     let text = String::from_utf8_lossy(&seen.stdout);
     let lines: Vec<&str> = text.lines().collect();
     let last = || lines[lines.len().saturating_sub(SHOWN)..].join("\n    ");

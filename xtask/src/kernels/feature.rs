@@ -31,6 +31,7 @@ pub(crate) enum Feature {
     Ia32,
     Pidfd,
     PidfdGetfd,
+    PidfdExit,
     Clone3,
     CloseRange,
     CloseRangeCloexec,
@@ -145,6 +146,11 @@ pub(crate) const FACTS: &[Fact] = &[
         Feature::PidfdGetfd,
         "pidfd-getfd",
         &[((5, 6), "taking a descriptor of the program")],
+    ),
+    fact(
+        Feature::PidfdExit,
+        "pidfd-exit",
+        &[((6, 15), "how a process of another parent ended")],
     ),
     fact(
         Feature::Clone3,

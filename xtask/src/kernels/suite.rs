@@ -8,7 +8,8 @@ use super::feature::{Features, Need};
 use super::initramfs::Files;
 use super::step::{Seen, Step};
 use super::{
-    audited, confined, crate_tests, diagnosis, doctor, features, filters, layers, recorded, threads,
+    audited, confined, crate_tests, diagnosis, doctor, features, filters, layers, recorded,
+    threads, workers,
 };
 
 /// Every suite, in the order of the table's columns.
@@ -23,6 +24,7 @@ pub(crate) const SUITES: &[Suite] = &[
     ("audited", Scope::Plain, audited::cases),
     ("recorded", Scope::Plain, recorded::cases),
     ("tests", Scope::Everywhere, crate_tests::cases),
+    ("workers", Scope::Everywhere, workers::cases),
 ];
 
 /// A suite: its name, where it is tried, and its cases in an environment; what their steps read is added to
