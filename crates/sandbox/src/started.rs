@@ -87,6 +87,9 @@ impl From<ArmedFilter> for Last {
     }
 }
 
+/// How long, in milliseconds, an init may be at ending what the program left before it is looked at what holds it up.
+const PATIENCE: i32 = 50;
+
 /// On whose behalf a child is made.
 pub(crate) enum For<'a> {
     /// A command whose signals are the program's.
@@ -330,8 +333,11 @@ impl Started {
             self.armed = false;
             return Ok(None);
         };
-        // What the program left behind is not to hold up its end.
-        freezer::end_frozen(init);
+        // What the program left behind is not to hold up its end. To look for what stands still takes longer than almost
+        // every init to end what is left, so it is looked at only where nothing is heard.
+        while !channel::speaks(self.up.as_fd(), PATIENCE)? {
+            freezer::end_frozen(init);
+        }
         let mut word = [0; LONGEST];
         let heard = channel::hear(self.up.as_fd(), &mut word)?;
         let [first, time @ ..] = word;

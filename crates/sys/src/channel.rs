@@ -88,6 +88,23 @@ pub fn hear(from: BorrowedFd<'_>, into: &mut [u8]) -> Result<(usize, i32), Error
     Ok((usize::try_from(length).unwrap_or(0), sender.pid))
 }
 
+/// Whether [`hear`] would say something within so many milliseconds, that the other end is closed included.
+pub fn speaks(from: BorrowedFd<'_>, within: i32) -> Result<bool, Error> {
+    let mut of = libc::pollfd {
+        fd: from.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    loop {
+        // SAFETY: the kernel reads and writes one structure, which lives.
+        let value = unsafe { libc::poll(&raw mut of, 1, within) };
+        match check("poll", value.into()) {
+            Err(e) if e.errno() == libc::EINTR => {}
+            other => return other.map(|ready| ready > 0),
+        }
+    }
+}
+
 /// Room for the header and one descriptor, aligned as the header needs.
 type Control = [u64; 4];
 
@@ -352,5 +369,17 @@ mod tests {
         send(one.as_fd(), b"longer", all).unwrap();
         let error = receive(other.as_fd(), &mut [0; 2], 0).unwrap_err();
         assert_eq!(error.errno(), libc::EMSGSIZE);
+    }
+
+    #[test]
+    fn it_speaks_when_something_is_said_and_when_nothing_will_be() {
+        let (hears, other) = pair().unwrap();
+        assert!(!speaks(hears.as_fd(), 0).unwrap());
+        crate::process::write_message(other.as_fd(), b"G").unwrap();
+        assert!(speaks(hears.as_fd(), 0).unwrap());
+        assert_eq!(hear(hears.as_fd(), &mut [0; 2]).unwrap().0, 1);
+        assert!(!speaks(hears.as_fd(), 0).unwrap());
+        drop(other);
+        assert!(speaks(hears.as_fd(), 0).unwrap());
     }
 }
