@@ -47,28 +47,45 @@ const LOST: usize = 24;
 /// How long an answer of the kernel may take, in seconds: a thread of its own sends it.
 const PATIENCE: i64 = 5;
 
+/// The question for the status. A thread that the kernel makes for it answers (`audit_send_reply` of its `audit.c`):
+/// who has something else to do meanwhile need not wait for that.
+#[derive(Debug)]
+pub struct Question(OwnedFd);
+
 /// Asks for the status (`CAP_AUDIT_CONTROL`).
-pub fn status() -> Result<Status, Error> {
+pub fn ask() -> Result<Question, Error> {
     let socket = socket(0)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_RCVTIMEO, &PATIENT)?;
     send(&socket, GET, REQUEST, &[])?;
-    let mut room = [0; LONGEST];
-    loop {
-        match received(&socket, &mut room, 0)? {
-            Message::Record(GET, status) => {
-                let word = |at: usize| {
-                    let bytes = status.get(at..at + 4).and_then(|b| b.try_into().ok());
-                    bytes.map_or(0, u32::from_ne_bytes)
-                };
-                return Ok(Status {
-                    enabled: word(ENABLED) != 0,
-                    lost: word(LOST),
-                });
+    Ok(Question(socket))
+}
+
+impl Question {
+    /// Waits for the answer.
+    pub fn answer(self) -> Result<Status, Error> {
+        let mut room = [0; LONGEST];
+        loop {
+            match received(&self.0, &mut room, 0)? {
+                Message::Record(GET, status) => {
+                    let word = |at: usize| {
+                        let bytes = status.get(at..at + 4).and_then(|b| b.try_into().ok());
+                        bytes.map_or(0, u32::from_ne_bytes)
+                    };
+                    return Ok(Status {
+                        enabled: word(ENABLED) != 0,
+                        lost: word(LOST),
+                    });
+                }
+                Message::Record(ERROR, answer) => refused("audit(GET)", answer)?,
+                _ => {}
             }
-            Message::Record(ERROR, answer) => refused("audit(GET)", answer)?,
-            _ => {}
         }
     }
+}
+
+/// Asks for the status, and waits for it.
+pub fn status() -> Result<Status, Error> {
+    ask()?.answer()
 }
 
 /// A socket that gets every record from now on, with room for `bytes` of them (`CAP_AUDIT_READ`; more room than

@@ -67,12 +67,16 @@ pub struct Audited {
 /// Tells marks of one process apart.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-impl Audit {
+/// The kernel was asked whether it keeps records.
+#[derive(Debug)]
+pub struct Asked(Result<audit::Question, Error>);
+
+impl Asked {
     /// Begins to collect what the kernel tells; it is read by a thread of its own. It takes the capabilities to ask
     /// and to read (`CAP_AUDIT_CONTROL`, `CAP_AUDIT_READ`), in the machine's first namespaces: numbers of
     /// processes are those that are seen there.
-    pub fn open() -> Result<Audit, Unread> {
-        if !audit::status()?.enabled {
+    pub fn open(self) -> Result<Audit, Unread> {
+        if !self.0?.answer()?.enabled {
             return Err(Unread::Off);
         }
         let socket = audit::records(ROOM)?;
@@ -83,6 +87,14 @@ impl Audit {
             processes: Mutex::default(),
             mark: format!("portcullis: a run ended, {}/{number}", std::process::id()),
         })
+    }
+}
+
+impl Audit {
+    /// Asks the kernel whether it keeps records. Its answer takes a while, for which nobody waits before
+    /// [`Asked::open`].
+    pub fn ask() -> Asked {
+        Asked(audit::ask())
     }
 
     /// `pid` belongs to the run. To be said before it makes a call.

@@ -39,7 +39,7 @@ mod stack;
 mod tracer;
 
 pub use arguments::Shown;
-pub use audit::{Access, Audit, Audited, Filtered, Maker, Unread};
+pub use audit::{Access, Asked, Audit, Audited, Filtered, Maker, Unread};
 pub use core_calls::core_calls;
 pub use decide::{Action, Call, Decide, Decision};
 pub use denial::{Answer, Denial, Elsewhere, Frame, Omitted};

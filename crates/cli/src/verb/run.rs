@@ -154,6 +154,8 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
         ));
     }
     let features = Features::probe();
+    // The kernel makes a thread for its answer, which is there by the time that it is needed.
+    let asked = Audit::ask();
     let plan = Plan::new(spec, &features)?;
     say_before(&set, &plan);
     if typed.dry_run {
@@ -171,8 +173,7 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
     let mut tracing = Tracing::new(&chosen.policy, mode, late, &audit, phases.as_ref());
     let mut template = None;
     let last = || {
-        // For an answer about its audit the kernel makes a thread.
-        let audited = audit.get_or_init(Audit::open).is_ok();
+        let audited = audit.get_or_init(|| asked.open()).is_ok();
         let secret = phases.as_ref().map(Phases::secret);
         let (filter, kept) = filter::armed(&policy, &map, secret, !typed.closure.no_cache)?;
         if let Some(phases) = &phases {
