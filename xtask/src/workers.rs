@@ -14,6 +14,9 @@ const POLICIES: &str = "crates/wasm/policy";
 const NEEDED: &str = "waitid";
 const RULE: &str = "[[rule]]\ncalls = [\"waitid\"]\n";
 
+/// They are behind their filters before they do anything.
+const AFTER: [&str; 2] = ["--after", "start"];
+
 /// The programs, each with its policy.
 const WORKERS: [(&str, &str); 2] = [
     ("portcullis-wasm-execute", "execute.toml"),
@@ -34,7 +37,7 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
     let built = place::target().join("worker").join(target).join("worker");
     for (name, policy) in WORKERS {
         let policy = place::root().join(POLICIES).join(policy);
-        let missing = dogfood::missing(&command, &built.join(name), &policy, &[])?;
+        let missing = dogfood::missing(&command, &built.join(name), &policy, &AFTER)?;
         ensure!(
             missing.is_empty(),
             "{} lacks calls that {name} makes: {}",
@@ -52,7 +55,7 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
     );
     let less = built.join("less.toml");
     fs::write(&less, text.replace(RULE, ""))?;
-    let missing = dogfood::missing(&command, &built.join(name), &less, &[])?;
+    let missing = dogfood::missing(&command, &built.join(name), &less, &AFTER)?;
     ensure!(
         missing == [NEEDED],
         "without a rule of {NEEDED} the audit finds missing: {missing:?}"

@@ -1,56 +1,37 @@
-//! A program that runs functions of its own as jobs, each in a confined process: build it statically
-//! (`RUSTFLAGS=-Ctarget-feature=+crt-static`, with `--target`).
+//! Runs functions as jobs, each in a confined process: those of the program `functions_worker`, which its build has audited.
+//!
+//! `functions policy` writes the policy under which workers are audited, `functions WORKER HASH` runs the jobs. HASH is what
+//! `portcullis audit --after start WORKER POLICY` tells last; a program that carries its worker (`include_bytes!`) has it as
+//! a constant beside it. `functions WORKER --allow-insecure worker-audit` goes without.
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
 use std::error::Error;
-use std::fs::File;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use portcullis_host::{
-    Artifact, Function, Job, Pool, Request, Results, Settings, Task, own_image, worker_main,
-};
-
-/// What jobs can be.
-const FUNCTIONS: &[(&str, Function)] = &[
-    ("sum", sum),
-    ("greet", greet),
-    ("fail", |_, _, _| 3),
-    ("divide", divide),
-    ("open", |_, _, _| i32::from(File::open("/").is_err())),
-];
-
-/// Adds the numbers of its input.
-fn sum(task: &Task, _: &[u8], results: &mut Results) -> i32 {
-    let text = String::from_utf8_lossy(&task.input);
-    let sum: i64 = text
-        .split_whitespace()
-        .filter_map(|word| word.parse::<i64>().ok())
-        .sum();
-    i32::from(results.stdout(sum.to_string().as_bytes()).is_err())
-}
-
-/// Greets as the artifact says.
-fn greet(task: &Task, artifact: &[u8], results: &mut Results) -> i32 {
-    let done = results
-        .stdout(artifact)
-        .and_then(|()| results.stdout(&task.input));
-    i32::from(done.is_err())
-}
-
-/// Panics: its process ends, and nothing else.
-fn divide(task: &Task, _: &[u8], _: &mut Results) -> i32 {
-    let by = i32::try_from(task.arguments.len()).unwrap_or(1) - 1;
-    std::hint::black_box(1) / std::hint::black_box(by)
-}
+use portcullis_host::{Artifact, Enforced, Job, Pool, Request, Settings, worker_image};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Does not return in a worker.
-    worker_main(FUNCTIONS);
-
-    let mut settings = Settings::new(own_image()?);
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let image = match words[..] {
+        ["policy"] => {
+            print!("{}", worker_image(Vec::new()).policy);
+            return Ok(());
+        }
+        [worker, "--allow-insecure", "worker-audit"] => {
+            worker_image(std::fs::read(worker)?).unaudited()
+        }
+        [worker, hash] => worker_image(std::fs::read(worker)?)
+            .audited_as(hash)
+            .map_err(|e| e.to_string())?,
+        // It is refused.
+        [worker] => worker_image(std::fs::read(worker)?),
+        _ => return Err("usage: functions WORKER HASH".into()),
+    };
+    let mut settings = Settings::new(image);
     settings.sizes.workers = NonZeroU32::MIN;
-    let pool = Pool::new(settings)?;
+    let pool = Pool::new(settings).map_err(|e| e.to_string())?;
     let artifact = Arc::new(Artifact::trusted(b"hello, ")?);
     for (function, input) in [
         ("sum", "20 22"),
@@ -76,6 +57,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             .filter(|m| !m.is_empty())
             .map_or(String::new(), |m| format!(": {m}"));
         println!("{line}");
+        for what in not_enforced(finished.enforced.as_deref()) {
+            println!("  without {what}");
+        }
     }
     Ok(())
+}
+
+/// What a result says that it lacks, but for bounds that nobody asked for.
+fn not_enforced(enforced: Option<&Enforced>) -> impl Iterator<Item = &str> {
+    let missing = enforced.into_iter().flat_map(|enforced| &enforced.missing);
+    missing.filter(|m| m.surprises).map(|m| m.layer)
 }

@@ -50,7 +50,7 @@ impl Key {
     fn mac(&self, name: &[u8; 32], file: &File) -> Result<Hmac<Sha256>, Error> {
         // HMAC takes a key of any length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0[..]) else {
-            return Err(Error::Image);
+            return Err(Error::Image("the artifact's key"));
         };
         // For which module it was made belongs to what is said of it.
         mac.update(name);

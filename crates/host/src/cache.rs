@@ -106,9 +106,9 @@ impl Cache {
     /// What an artifact is made of.
     pub(crate) fn name(&self, image: &Image, wanted: &Preparation<'_>) -> Name {
         let mut hash = Sha256::new();
-        hash.update(b"portcullis artifact 2");
+        hash.update(b"portcullis artifact 3");
         hash.update(Sha256::digest(wanted.module));
-        hash.update(image.sha256);
+        hash.update(image.program());
         hash.update([u8::from(wanted.metered)]);
         hash.update(wanted.allocations.to_le_bytes());
         hash.update(self.processor);

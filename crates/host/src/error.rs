@@ -15,9 +15,17 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// The program of a worker is not the one that was built.
-    #[error("the worker's program is not the one that this command was built with; build it anew")]
-    Image,
+    /// The program of a worker, or its policy, is not what was audited.
+    #[error(
+        "starting {0}: its program or its policy is not what was audited: audit what there is now, or take what was"
+    )]
+    Image(&'static str),
+    /// Nobody says that the program of a worker was audited.
+    #[error(
+        "starting {0}: it was not audited; give its image the hash that `portcullis audit --after start PROGRAM POLICY` \
+         tells, or go without (worker-audit), which results then say"
+    )]
+    Unaudited(&'static str),
     /// A pool has as much to do as it takes on.
     #[error("{0} has as many requests waiting as it may; ask again later")]
     Full(&'static str),

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use portcullis_sandbox::{Followed, Group, LayerName, Missing, Observer, Root, launch_embedded};
+use portcullis_sandbox::{Followed, Group, LayerName, Observer, Root, launch_embedded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::artifact::Artifact;
@@ -147,10 +147,6 @@ impl Slot {
             control,
             theirs,
         } = template.start()?;
-        let mut missing = plan.not_enforced();
-        // What bounds the worker alone is not all: each job has bounds of its own.
-        let bounds = |layer: &Missing| layer.layer == LayerName::Limits.name();
-        missing.retain(|layer| !(template.bounds_memory() && bounds(layer)));
         let mut keeper = Keeper {
             slot: self,
             worker,
@@ -158,10 +154,7 @@ impl Slot {
             theirs: Some(theirs),
             next,
             tenant: None,
-            enforced: Arc::new(Enforced {
-                layers: plan.enforced(),
-                missing,
-            }),
+            enforced: Arc::new(template.enforced(&plan)),
         };
         Ok(launch_embedded(&plan, || template.filter(), &mut keeper)?.report)
     }

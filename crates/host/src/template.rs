@@ -6,8 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use portcullis_sandbox::{
-    ArmedFilter, Confinement, Features, Filter, Followed, LayerName, Limits, Mode, Plan, Program,
-    Root, Spec, Unlisted,
+    ArmedFilter, Confinement, Features, Filter, Followed, Layer, LayerName, Limits, Missing, Mode,
+    Plan, Program, Root, Spec, Unlisted,
 };
 use portcullis_sys::wait::{self, Change, End, Usage};
 use portcullis_sys::{process, ptrace};
@@ -15,6 +15,7 @@ use portcullis_sys::{process, ptrace};
 use crate::error::Error;
 use crate::filter;
 use crate::image::Image;
+use crate::pool::Enforced;
 use crate::running::PATIENCE;
 
 /// An image, ready to be started any number of times.
@@ -26,6 +27,7 @@ pub(crate) struct Template {
     allowed: usize,
     bounds: Limits,
     without: Vec<LayerName>,
+    audit: Result<Layer, Missing>,
 }
 
 /// The program's end of the talk, and what stands for its standard streams.
@@ -55,12 +57,21 @@ impl Template {
             allowed,
             bounds,
             without: without.to_vec(),
+            audit: image.audit(),
         })
     }
 
-    /// The memory of its programs is bounded.
-    pub(crate) fn bounds_memory(&self) -> bool {
-        self.bounds.memory.is_some()
+    /// What holds of a program that `plan` starts, and of its jobs.
+    pub(crate) fn enforced(&self, plan: &Plan) -> Enforced {
+        let (mut layers, mut missing) = (plan.enforced(), plan.not_enforced());
+        // What bounds the worker alone is not all: each job has bounds of its own.
+        let bounds = |layer: &Missing| layer.layer == LayerName::Limits.name();
+        missing.retain(|layer| !(self.bounds.memory.is_some() && bounds(layer)));
+        match &self.audit {
+            Ok(passed) => layers.push(passed.clone()),
+            Err(lacks) => missing.push(lacks.clone()),
+        }
+        Enforced { layers, missing }
     }
 
     /// Its filter, with the secret of one start.

@@ -17,32 +17,39 @@ mod settings;
 #[cfg(feature = "execute")]
 mod wasi;
 
-use portcullis_host::Image;
+use portcullis_host::{Image, audit_hash};
 
 #[cfg(feature = "prepare")]
 pub use compile::Compiler;
 #[cfg(feature = "execute")]
 pub use execute::Runtime;
 
-/// The program that runs artifacts, from its file and the SHA-256 that it was built with.
+/// The program that runs artifacts, from its file and the SHA-256 that it had when it was audited.
 pub fn execute_image(bytes: &'static [u8], sha256: [u8; 32]) -> Image {
-    Image {
-        name: "portcullis-wasm-execute",
-        bytes: bytes.into(),
-        sha256,
-        policy: include_str!("../policy/execute.toml"),
-        jobs: include_str!("../policy/job.toml"),
-    }
+    image(
+        "portcullis-wasm-execute",
+        (bytes, sha256),
+        include_str!("../policy/execute.toml"),
+        include_str!("../policy/job.toml"),
+    )
 }
 
 /// The program that makes them.
 pub fn prepare_image(bytes: &'static [u8], sha256: [u8; 32]) -> Image {
-    Image {
-        name: "portcullis-wasm-prepare",
-        bytes: bytes.into(),
-        sha256,
-        policy: include_str!("../policy/prepare.toml"),
+    image(
+        "portcullis-wasm-prepare",
+        (bytes, sha256),
+        include_str!("../policy/prepare.toml"),
         // It runs none.
-        jobs: "",
-    }
+        "",
+    )
+}
+
+fn image(
+    name: &'static str,
+    (bytes, sha256): (&'static [u8], [u8; 32]),
+    policy: &'static str,
+    jobs: &'static str,
+) -> Image {
+    Image::new(name, bytes, policy, jobs).audited(audit_hash(sha256, policy))
 }

@@ -14,6 +14,8 @@ pub(crate) struct Document {
     schema: &'static str,
     version: u32,
     policy: String,
+    /// Of the program and the policy, where nothing is missing from the start on, for a host of jobs.
+    audited: Option<String>,
     findings: Vec<Finding>,
     /// Calls that rules deny in so many words; no findings.
     denied_on_purpose: Vec<Finding>,
@@ -106,6 +108,7 @@ impl Document {
             schema: "portcullis.audit",
             version: 1,
             policy: audited.policy.clone(),
+            audited: audited.hash.as_ref().map(scan::sha256),
             findings: audit
                 .findings
                 .iter()

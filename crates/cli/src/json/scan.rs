@@ -345,7 +345,8 @@ fn hex_all(values: &[u64]) -> Vec<String> {
     values.iter().copied().map(hex).collect()
 }
 
-fn sha256(hash: &[u8; 32]) -> String {
+/// As people write hashes.
+pub(crate) fn sha256(hash: &[u8; 32]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

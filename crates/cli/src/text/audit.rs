@@ -68,6 +68,9 @@ pub(crate) fn report(audited: &Audited) -> String {
             audited.audit.other_rules
         );
     }
+    if let Some(hash) = &audited.hash {
+        let _ = writeln!(text, "audited: {}", scan::sha256(hash));
+    }
     text
 }
 

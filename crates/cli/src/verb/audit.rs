@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use portcullis_abi::SyscallSet;
 use portcullis_policy::audit::{
-    self, Accepted, Applied, Audit, Build, Drift, Event, Point, Subject, subjects,
+    self, Accepted, Applied, Audit, Build, Drift, Event, Kind, Point, Subject, subjects,
 };
 use portcullis_policy::{Filter, LineColumn};
+use sha2::{Digest as _, Sha256};
 
 use crate::analysis::Wanted;
 use crate::args::{AuditArgs, AuditFormat};
@@ -38,6 +39,8 @@ pub(crate) struct Audited {
     pub(crate) accepted: usize,
     pub(crate) drift: Drift,
     pub(crate) history: Vec<Event>,
+    /// What a host of jobs asks of this program and this policy, when the audit is one that it can rest on.
+    pub(crate) hash: Option<[u8; 32]>,
 }
 
 impl Audited {
@@ -107,7 +110,9 @@ pub(crate) fn audit(mut typed: AuditArgs) -> Result<Exit> {
         output.write_text(&together(&patched, &found, &patches)?)?;
         return Ok(exit(failed || changed));
     }
+    let hash = is_whole(&typed, &images, &found).then(|| hash(&images.first, text));
     let audited = Audited {
+        hash: hash.flatten(),
         policy: typed.policy.display().to_string(),
         text: text.clone(),
         audit: found,
@@ -126,6 +131,28 @@ pub(crate) fn audit(mut typed: AuditArgs) -> Result<Exit> {
         AuditFormat::Patch => {}
     }
     Ok(exit(failed || changed))
+}
+
+/// Whether nothing is missing, from the program's first instruction on, in all that it consists of, and by the analysis
+/// alone.
+fn is_whole(typed: &AuditArgs, images: &Images, audit: &Audit) -> bool {
+    let missing = audit
+        .findings
+        .iter()
+        .any(|f| f.code.kind() == Kind::Missing);
+    let stated = typed.accept.is_some() || !typed.closure.assume.is_empty();
+    let parts = typed.input.filter.is_some() || !typed.thread.is_empty();
+    point(typed) == Point::Start
+        && !(missing || stated || parts)
+        && images.others.is_empty()
+        && images.first.objects.len() == 1
+}
+
+/// What `audit_hash` of the host of jobs makes of both: the hash of the program's and the policy's.
+fn hash(set: &SyscallSet, policy: &str) -> Option<[u8; 32]> {
+    let program = set.objects.first()?.sha256;
+    let both = [program, Sha256::digest(policy).into()];
+    Some(Sha256::digest(both.as_flattened()).into())
 }
 
 fn exit(found: bool) -> Exit {

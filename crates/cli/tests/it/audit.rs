@@ -6,6 +6,7 @@ mod live;
 mod patch;
 #[path = "../../../../testdata/audit/three_threads.rs"]
 mod three_threads;
+mod worker;
 
 use portcullis_abi::Arch;
 

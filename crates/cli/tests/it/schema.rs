@@ -55,6 +55,11 @@ pub(crate) fn against(
                         let digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
                         !hex.is_empty() && hex.bytes().all(digit)
                     }),
+                    "^[0-9a-f]{64}$" => {
+                        let digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+                        // What is no text is told by `type`.
+                        !value.is_string() || (text.len() == 64 && text.bytes().all(digit))
+                    }
                     "^(host|loopback|tcp-connect=[0-9]+(,[0-9]+)*)$" => {
                         let digits = |port: &str| {
                             !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())

@@ -1,29 +1,38 @@
-//! Functions of a program as its own jobs.
+//! Functions of another program as jobs, by the examples.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use crate::puppet::{built, others};
 
-#[test]
-fn a_program_runs_its_own_functions_as_jobs() {
-    // It and its workers are descendants of this process.
-    let _company = others();
-    let output = Command::new(built("functions")).output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{error}");
-    let expected = "\
-        sum: ok: 42\n\
-        greet: ok: hello, world\n\
-        fail: job_error exit: code 3\n\
-        divide: job_error crash: signal 11\n\
-        open: denied seccomp\n\
-        none: job_error refused: there is no function \"none\"\n";
-    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+fn functions(words: &[&str]) -> Output {
+    let worker = built("functions_worker");
+    let mut command = Command::new(built("functions"));
+    command.arg(worker).args(words).output().unwrap()
 }
 
 #[test]
-fn a_program_that_needs_libraries_is_told_so() {
-    // This test is one.
-    let refused = portcullis_host::own_image().unwrap_err().to_string();
-    assert!(refused.contains("crt-static"), "{refused}");
+fn a_program_runs_functions_as_jobs_and_says_what_is_missing() {
+    // It and its workers are descendants of this process.
+    let _company = others();
+    let output = functions(&["--allow-insecure", "worker-audit"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    let jobs = [
+        "sum: ok: 42",
+        "greet: ok: hello, world",
+        "fail: job_error exit: code 3",
+        "divide: job_error crash: signal 11",
+        "open: denied seccomp",
+        "none: job_error refused: there is no function \"none\"",
+    ];
+    let expected = jobs.map(|line| format!("{line}\n  without worker-audit\n"));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected.concat());
+}
+
+#[test]
+fn without_an_audit_a_worker_is_refused() {
+    let output = functions(&[]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert!(error.contains("was not audited"), "{error}");
 }

@@ -6,20 +6,31 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use portcullis_host::{Artifact, Done, Image, Job, Limits, Pool, Reply, Request, Settings};
-use sha2::{Digest as _, Sha256};
+use portcullis_host::{
+    Artifact, Done, Enforced, Image, Job, Limits, Pool, Reply, Request, Settings,
+};
 
 /// The program.
 pub(crate) fn image() -> Image {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     let bytes: &'static [u8] = BYTES.get_or_init(|| std::fs::read(built("puppet")).unwrap());
-    Image {
-        name: "puppet",
-        bytes: bytes.into(),
-        sha256: Sha256::digest(bytes).into(),
-        policy: include_str!("../../../wasm/policy/execute.toml"),
-        jobs: include_str!("../../../wasm/policy/job.toml"),
-    }
+    Image::new(
+        "puppet",
+        bytes,
+        include_str!("../../../wasm/policy/execute.toml"),
+        include_str!("../../../wasm/policy/job.toml"),
+    )
+    // It does what it is told, and that is more than its policy allows.
+    .unaudited()
+}
+
+/// The names of what a result says is missing: of puppets, that nobody audited them.
+pub(crate) fn lacking(enforced: &Enforced) -> Vec<&str> {
+    enforced
+        .missing
+        .iter()
+        .map(|missing| missing.layer)
+        .collect()
 }
 
 /// Names the directory where they are on machines without a compiler.
