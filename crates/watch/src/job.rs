@@ -33,13 +33,18 @@ pub(crate) fn is_stop(signal: i32) -> bool {
 
 /// The process of a task that has not been reaped; the task's own number when it cannot be told.
 pub(crate) fn process_of(tid: i32) -> i32 {
-    fs::read_to_string(format!("/proc/{tid}/status"))
-        .ok()
-        .and_then(|status| {
-            status
-                .lines()
-                .find_map(|line| line.strip_prefix("Tgid:"))
-                .and_then(|id| id.trim().parse().ok())
-        })
-        .unwrap_or(tid)
+    status(tid, "Tgid:").unwrap_or(tid)
+}
+
+/// Whether somebody traces a task: nobody does any more when its end has been told.
+pub(crate) fn is_traced(tid: i32) -> bool {
+    status(tid, "TracerPid:").is_some_and(|tracer| tracer != 0)
+}
+
+/// A number that the kernel tells of a task (proc_pid_status(5)), by the name before it with its colon.
+pub(crate) fn status(tid: i32, field: &str) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let mut lines = status.lines();
+    let number = lines.find_map(|line| line.strip_prefix(field))?;
+    number.trim().parse().ok()
 }

@@ -9,7 +9,7 @@
 //! What the program does itself comes first: where it has a filter of its own, that one would be asked about the call,
 //! and could kill the thread for it, so none is added.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
 
 use portcullis_bpf::Program;
@@ -19,6 +19,7 @@ use portcullis_sys::{Error, breakpoint};
 
 use crate::borrowed::{self, CallsInVdso};
 use crate::image::Image;
+use crate::job;
 use crate::memory::Memory;
 
 /// Below its stack pointer a function may use so much without saying so (psABI of x86_64, 3.2.2).
@@ -73,7 +74,7 @@ pub(crate) struct Keeping<'a> {
     /// Which phase begins where a breakpoint is.
     slots: [Option<(usize, u64)>; breakpoint::SLOTS],
     /// How many filters the thread has, as far as they are not its own.
-    filters: Option<u32>,
+    filters: Option<i32>,
     calls: CallsInVdso,
     /// The call that it makes for us.
     borrowed: Option<Borrowed>,
@@ -341,11 +342,8 @@ impl<'a> Keeping<'a> {
 }
 
 /// How many filters a task has (Linux 5.9).
-fn filters(tid: i32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
-    let mut lines = status.lines();
-    let number = lines.find_map(|line| line.strip_prefix("Seccomp_filters:"))?;
-    number.trim().parse().ok()
+fn filters(tid: i32) -> Option<i32> {
+    job::status(tid, "Seccomp_filters:")
 }
 
 /// What is to be added to an address of the file that a process executes to have it in the process: its program headers

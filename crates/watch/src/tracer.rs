@@ -17,7 +17,7 @@ use crate::denial::{Answer, Denial, Omitted};
 use crate::denials::Denials;
 use crate::entry::Entry;
 use crate::files::Files;
-use crate::job::{self, process_of};
+use crate::job::{self, is_traced, process_of};
 use crate::native::{self, Interruption};
 use crate::phases::{Held, Keeping, Phases};
 use crate::{arguments, stack};
@@ -113,6 +113,7 @@ fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Er
         core: CoreCalls::new(Arch::NATIVE),
         entry,
         tasks: HashMap::from([(start.pid, Task::default())]),
+        announced: HashSet::new(),
         handled: false,
         denials: Denials::default(),
         files: Files::default(),
@@ -213,6 +214,8 @@ struct Tracer<'a> {
     core: CoreCalls,
     entry: Option<Entry>,
     tasks: HashMap<i32, Task>,
+    /// Tasks of which the one that started them has told, and that have not stopped yet themselves.
+    announced: HashSet<i32>,
     /// A handler of a signal has run in some task.
     handled: bool,
     denials: Denials,
@@ -255,7 +258,7 @@ impl Tracer<'_> {
             return;
         }
         self.ended = Some((end, usage));
-        self.outlived = self.tasks.len();
+        self.outlived = self.tasks.len() + self.unseen().count();
         for tid in self.tasks.keys() {
             // Not reaped, so the number is still its own. It can only be gone already.
             let _ = process::kill_unreaped(*tid);
@@ -294,6 +297,7 @@ impl Tracer<'_> {
             audit.follow(self.process_of(tid));
         }
         self.tasks.entry(tid).or_insert_with(new);
+        self.announced.remove(&tid);
         match stop {
             Stop::Event(event::STOP, signal) if job::is_stop(signal) => {
                 ptrace::listen(tid)?;
@@ -313,6 +317,12 @@ impl Tracer<'_> {
                 let former = i32::try_from(ptrace::event_message(tid)?).unwrap_or(tid);
                 self.tasks.remove(&former);
                 self.tasks.insert(tid, Task::default());
+            }
+            Stop::Event(event::FORK | event::VFORK | event::CLONE, _) => {
+                let child = i32::try_from(ptrace::event_message(tid)?).unwrap_or(tid);
+                if !self.tasks.contains_key(&child) {
+                    self.announced.insert(child);
+                }
             }
             Stop::Syscall => self.phase_steps(tid)?,
             Stop::Event(..) => {}
@@ -339,18 +349,24 @@ impl Tracer<'_> {
         if !self.has_borrowed(tid) {
             return Ok(());
         }
-        let (root, tasks) = (self.root, &self.tasks);
-        let before = || {
-            let others = tasks.keys().map(|tid| process_of(*tid));
-            others
-                .filter(|pid| *pid != root)
-                .collect::<HashSet<i32>>()
-                .len()
-        };
-        if let Some(phases) = &mut self.phases {
-            phases.step(before)?;
+        if let Some(mut phases) = self.phases.take() {
+            let stepped = phases.step(|| self.other_processes());
+            self.phases = Some(phases);
+            stepped?;
         }
         self.requires_phases()
+    }
+
+    /// How many processes there are besides the program's own.
+    fn other_processes(&self) -> usize {
+        let all = self.tasks.keys().copied().chain(self.unseen());
+        let others = all.map(process_of).filter(|pid| *pid != self.root);
+        others.collect::<HashSet<i32>>().len()
+    }
+
+    /// Tasks that are there and have not stopped yet. One whose whole life passed before it was told of is not there.
+    fn unseen(&self) -> impl Iterator<Item = i32> {
+        self.announced.iter().copied().filter(|tid| is_traced(*tid))
     }
 
     /// Ends the program when a phase that it has to be held to cannot be kept.
