@@ -94,6 +94,10 @@ pub fn prove(
             tried.note(&attempt, came, attempt.fails_as_it_must(came));
         }
     }
+    for attempt in stage.attempts_at_code(plan) {
+        let came = stage.attempt(&sibling, &attempt)?;
+        tried.note(&attempt, came, attempt.fails_as_it_must(came));
+    }
     for attempt in stage.attempts_at_limits(plan) {
         let came = stage.attempt(&under(attempt.limits)?, &attempt)?;
         tried.note(&attempt, came, attempt.fails_as_it_must(came));
@@ -181,6 +185,14 @@ impl Stage {
     /// Every attempt at the limits of `plan`. That of time is not among them: it is kept by the launcher's clock.
     pub fn attempts_at_limits(&self, plan: &Plan) -> Vec<Attempt> {
         breakout_table::of_limits(&plan.confinement.limits, plan.bounds.counts_memory())
+    }
+
+    /// Every attempt to have code of its own, where `plan` says that no memory becomes executable.
+    pub fn attempts_at_code(&self, plan: &Plan) -> Vec<Attempt> {
+        match plan.fixes_code() {
+            true => breakout_table::of_code(),
+            false => Vec::new(),
+        }
     }
 
     /// The plan of a sibling: that of `plan` under `confinement`, with what attempts try to reach in it.
@@ -297,6 +309,9 @@ impl Attempt {
         if self.layers == [LayerName::Limits] {
             confinement.limits = self.limits.doubled();
             return confinement;
+        }
+        if self.layers.is_empty() {
+            confinement.fixed_code = false;
         }
         self.without(confinement, None)
     }

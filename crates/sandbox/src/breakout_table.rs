@@ -25,7 +25,7 @@ pub struct Attempt {
     pub(crate) stops: &'static [i32],
     /// The signal that may end it instead.
     pub(crate) ends: Option<i32>,
-    /// The layers each of which is enough to stop it.
+    /// The layers each of which is enough to stop it; none where it is stopped by what no name leaves out.
     pub layers: &'static [LayerName],
     /// When Landlock is one of these.
     pub(crate) landlock: When,
@@ -360,6 +360,39 @@ const FILE_SIZE: u64 = 1 << 20;
 /// What an empty file takes in memory at the least: an inode of tmpfs and its name, of about 700 and 190 bytes. It
 /// takes less than twice this.
 const EMPTY_FILE: u64 = 640;
+
+/// Every attempt to have code of its own, where no memory becomes executable.
+pub(crate) fn of_code() -> Vec<Attempt> {
+    let (read, write, execute) = (libc::PROT_READ, libc::PROT_WRITE, libc::PROT_EXEC);
+    let map = |access: i32| {
+        let kind = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
+        call(libc::SYS_mmap, &[0, 4096, access as u64, kind, u64::MAX])
+    };
+    let executable = (read | execute) as u64;
+    let both = vec![map(read | write | execute)];
+    let gained = vec![
+        map(read | write),
+        call(libc::SYS_mprotect, &[LAST, 4096, executable]),
+    ];
+    let all = [
+        ("memory is written and executed", both),
+        ("memory that was written becomes executable", gained),
+    ];
+    let attempts = all.into_iter().map(|(name, steps)| Attempt {
+        name,
+        steps,
+        _memory: Vec::new(),
+        stops: &[libc::EACCES],
+        ends: None,
+        layers: &[],
+        landlock: When::Always,
+        root: false,
+        controlled: true,
+        limits: Limits::default(),
+        port: None,
+    });
+    attempts.collect()
+}
 
 /// Every attempt at `limits`, each under one of them alone. `grouped`: memory is counted by a control group.
 pub(crate) fn of_limits(limits: &Limits, grouped: bool) -> Vec<Attempt> {

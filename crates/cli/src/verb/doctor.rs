@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use portcullis_sandbox::{
-    Confinement, Error, Features, LayerName, Network, Plan, Program, Spec, rehearse,
+    Confinement, Error, Features, LayerName, Network, Plan, Program, Spec, prove, rehearse,
 };
 
 use crate::args::{DoctorArgs, Format, LevelArg};
@@ -58,6 +58,7 @@ fn examine(asked: LevelArg) -> Result<Document> {
         newest,
         landlock,
     ));
+    checks.push(fixed_code(&features));
     checks.push(noexec());
     let name = rustix::system::uname();
     let reaches = |level: LevelArg| {
@@ -122,6 +123,29 @@ fn tracing(features: &Features) -> Check {
         "a child that is traced",
         traced,
     )
+}
+
+/// Whether the kernel keeps memory from becoming executable (`mdwe` in verdicts), tried as the break-out test does.
+fn fixed_code(features: &Features) -> Check {
+    let mut wanted = Confinement::none();
+    wanted.fixed_code = true;
+    let tried = plan(wanted, features).and_then(|plan| match plan.fixes_code() {
+        true => prove(&plan, features, None).map(|tried| tried.surprises.join("; ")),
+        false => Ok("this kernel does not (Linux 6.3 does)".to_owned()),
+    });
+    let wrong = tried.unwrap_or_else(|error| error.reason());
+    Check {
+        layer: "mdwe",
+        level: "",
+        tried: "no memory becomes executable",
+        works: wrong.is_empty(),
+        needed: false,
+        changes: Vec::new(),
+        detail: match wrong.is_empty() {
+            true => "what tries it is refused".to_owned(),
+            false => wrong,
+        },
+    }
 }
 
 /// Where no program can be started from, because the mount says so. Confined programs have places of their own

@@ -85,6 +85,20 @@ pub(crate) fn try_all(program: &Path) {
             }
         }
     }
+    let mut fixed = confined.clone();
+    fixed.fixed_code = true;
+    let closed = sibling(fixed.clone());
+    let attempts = stage.attempts_at_code(&closed);
+    // Linux 6.3; what the plan does not promise is not tried.
+    assert_eq!(attempts.is_empty(), !closed.fixes_code());
+    for attempt in attempts {
+        let control = sibling(attempt.control(fixed.clone()));
+        let control = stage.attempt(&control, &attempt).unwrap();
+        let came = stage.attempt(&closed, &attempt).unwrap();
+        if control != Came::Out || !attempt.fails_as_it_must(came) {
+            wrong.push(format!("{:?}: {came:?}, {control:?}", attempt.name));
+        }
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -154,6 +168,24 @@ fn limits_are_proved() {
     let with = attempts("files=100,file-size=1G");
     assert_eq!(with.surprises, Vec::<String>::new());
     assert_eq!(with.attempts, without.attempts + 2);
+}
+
+#[test]
+fn fixed_code_is_proved() {
+    let built = build("attempt", &[]);
+    let tried = |fixed_code| {
+        let _turn = harness::turn();
+        let mut confined = Confinement::new("/".into());
+        confined.fixed_code = fixed_code;
+        let plan = plan(&built.path, confined).unwrap();
+        let tried = prove(&plan, &Features::probe(), None).unwrap();
+        (plan.fixes_code(), tried)
+    };
+    let (_, without) = tried(false);
+    let (fixes, with) = tried(true);
+    assert_eq!(with.surprises, Vec::<String>::new());
+    let more = if fixes { 2 } else { 0 };
+    assert_eq!(with.attempts, without.attempts + more);
 }
 
 /// What is left out is no way that the plan closes.
