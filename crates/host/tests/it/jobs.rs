@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_host::{JobError, Limit, Outcome};
+use portcullis_host::{Done, JobError, Limit, Outcome};
 use portcullis_sys::wait::End;
 
 use crate::puppet::{ENDLESS, Puppets, artifact, lacking};
@@ -73,16 +73,21 @@ pub(crate) const CASES: &[(&str, Outcome, End)] = &[
 /// Bad last words, or none: the class does not depend on how fast the host ends it.
 const LIARS: &[&str] = &["lie", "long", "empty", "after"];
 
+/// What becomes of a job of [`CASES`].
+pub(crate) fn case(puppets: &Puppets, what: &str) -> Done {
+    let mut request = puppets.request(what);
+    if what != "spin" {
+        // However slow the machine is.
+        request.job.limits.cpu = ENDLESS;
+    }
+    puppets.done(request)
+}
+
 #[test]
 fn each_kind_of_job_comes_to_its_class() {
     let puppets = Puppets::start();
     for (what, outcome, end) in CASES {
-        let mut request = puppets.request(what);
-        if *what == "memory" {
-            // However slowly the machine gives it.
-            request.job.limits.cpu = ENDLESS;
-        }
-        let done = puppets.done(request);
+        let done = case(&puppets, what);
         assert_eq!(&done.outcome, outcome, "{what}: {done:?}");
         assert_eq!(done.end, Some(*end), "{what}");
         good(&puppets, what);

@@ -3,7 +3,7 @@
 
 use portcullis_host::{Limit, Outcome, Pool};
 
-use crate::jobs::CASES;
+use crate::jobs::{CASES, case};
 use crate::puppet::{Puppets, settings};
 
 /// On a machine that lacks something: words of which the error must have some, with `|` between them. Nobody sets it
@@ -25,7 +25,7 @@ fn a_worker_starts_or_what_it_lacks_is_named() {
     let bounded = |outcome: &Outcome| *outcome != Outcome::Limit(Limit::Memory);
     for (what, outcome, end) in CASES.iter().filter(|(_, outcome, _)| bounded(outcome)) {
         for _ in 0..10 {
-            let done = puppets.run(what);
+            let done = case(&puppets, what);
             assert_eq!(&done.outcome, outcome, "{what}: {done:?}");
             assert_eq!(done.end, Some(*end), "{what}");
         }
