@@ -28,7 +28,9 @@ pub(crate) use job::{EngineArg, JobArgs, JobRunArgs, JobVerb};
 #[cfg(feature = "wasm")]
 pub(crate) use job::{PrepareArgs, PreparingArgs};
 pub(crate) use profile::{NewArgs, ProfileVerb, ShowProfileArgs};
-pub(crate) use record::{MergeArgs, RecordArgs, RecordVerb, ShowTraceArgs, TraceFormat};
+pub(crate) use record::{
+    BackendName, MergeArgs, RecordArgs, RecordVerb, ShowTraceArgs, TraceFormat,
+};
 
 /// Finds out which system calls a program can make, and runs it behind a proven seccomp filter.
 #[derive(Parser, Debug)]

@@ -13,6 +13,7 @@ pub mod allocation;
 pub mod audit;
 pub mod breakpoint;
 pub mod channel;
+pub mod ebpf;
 pub mod exec;
 pub mod freezer;
 pub mod ipc;

@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use crate::{Error, check};
@@ -93,6 +93,72 @@ pub fn set_mask(mask: &Mask) -> Result<Mask, Error> {
     }
     // SAFETY: pthread_sigmask filled it in.
     Ok(Mask(unsafe { before.assume_init() }))
+}
+
+/// Changes of children, as a descriptor that is readable when there was one. While this lives, the calling thread blocks
+/// the signal that tells of them.
+pub struct Children {
+    fd: OwnedFd,
+    before: Mask,
+}
+
+impl Children {
+    /// Tells of what changes from now on.
+    pub fn watch() -> Result<Children, Error> {
+        let mut only = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigemptyset initialises the set.
+        unsafe { libc::sigemptyset(only.as_mut_ptr()) };
+        // SAFETY: the set was initialised just above.
+        unsafe { libc::sigaddset(only.as_mut_ptr(), libc::SIGCHLD) };
+        // SAFETY: as above.
+        let only = unsafe { only.assume_init() };
+        let mut before = MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: both sets are valid for the call.
+        let value =
+            unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const only, before.as_mut_ptr()) };
+        if value != 0 {
+            return Err(Error {
+                call: "pthread_sigmask",
+                reason: std::io::Error::from_raw_os_error(value),
+            });
+        }
+        // SAFETY: pthread_sigmask filled it in.
+        let before = Mask(unsafe { before.assume_init() });
+        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+        // SAFETY: the set is valid for the call.
+        let value = unsafe { libc::signalfd(-1, &raw const only, flags) };
+        match check("signalfd", value.into()) {
+            Ok(fd) => Ok(Children {
+                fd: crate::process::owned(fd),
+                before,
+            }),
+            Err(error) => {
+                set_mask(&before)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Nothing that was told is told again.
+    pub fn clear(&self) {
+        let mut told = [0_u8; size_of::<libc::signalfd_siginfo>()];
+        // SAFETY: the kernel writes no more than the array holds.
+        while unsafe { libc::read(self.fd.as_raw_fd(), told.as_mut_ptr().cast(), told.len()) } > 0 {
+        }
+    }
+}
+
+impl AsFd for Children {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        // It cannot fail for a mask that was had before.
+        let _ = set_mask(&self.before);
+    }
 }
 
 /// While this lives, signals sent to the launcher go to the program; dropped, the dispositions are

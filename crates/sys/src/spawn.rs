@@ -249,6 +249,24 @@ impl Held {
         process::write_message(self.go.as_fd(), b"G")
     }
 
+    /// Waits until the child that was released has executed its program, or says why it has not.
+    pub fn executed(&self) -> Result<(), Error> {
+        let mut number = [0; 4];
+        match process::read_message(self.failure.as_fd(), &mut number) {
+            // The exec has closed the other end.
+            Ok(0) => Ok(()),
+            Ok(4) => Err(Error {
+                call: "execve",
+                reason: std::io::Error::from_raw_os_error(i32::from_le_bytes(number)),
+            }),
+            Ok(_) => Err(Error {
+                call: "execve",
+                reason: std::io::Error::from_raw_os_error(libc::EIO),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Of a child that ended before its exec: why.
     pub fn failure(&self) -> Error {
         let mut number = [0; 4];

@@ -72,6 +72,12 @@ pub fn next_of(pid: i32) -> Result<Option<(i32, Change)>, Error> {
     wait(libc::P_PID, pid, libc::__WALL)
 }
 
+/// Like [`next_of`], without waiting; `None` when nothing has changed.
+pub fn changed(pid: i32) -> Result<Option<Change>, Error> {
+    let change = wait(libc::P_PID, pid, libc::__WALL | libc::WNOHANG)?;
+    Ok(change.map(|(_, change)| change))
+}
+
 /// Reaps children of the calling process until `last` is among them; the exit code of that, or 128 and the
 /// signal that ended it. May be called by a child before its exec.
 pub fn reap_until(last: i32) -> Result<i32, Error> {
@@ -176,6 +182,10 @@ fn wait(kind: libc::idtype_t, id: i32, which: libc::c_int) -> Result<Option<(i32
     let usage = unsafe { usage.assume_init() };
     // SAFETY: after a successful waitid the SIGCHLD fields are the active ones.
     let pid = unsafe { info.si_pid() };
+    if pid == 0 {
+        // Nothing has changed, and it was not to be waited for.
+        return Ok(None);
+    }
     // SAFETY: as above.
     let status = unsafe { info.si_status() };
     let change = match info.si_code {

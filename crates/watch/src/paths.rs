@@ -31,7 +31,7 @@ pub(crate) fn has(name: &str) -> bool {
 }
 
 /// Which arguments of a call are paths, by its manual page.
-fn arguments(name: &str) -> &'static [u8] {
+pub(crate) fn arguments(name: &str) -> &'static [u8] {
     match name {
         "open" | "creat" | "stat" | "lstat" | "access" | "execve" | "chdir" | "chroot"
         | "mkdir" | "rmdir" | "unlink" | "readlink" | "chmod" | "chown" | "lchown" | "mknod"

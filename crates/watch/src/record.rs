@@ -18,6 +18,8 @@ mod backend;
 mod bounds;
 mod caller;
 mod confined;
+#[cfg(feature = "ebpf")]
+pub mod ebpf;
 mod fact;
 mod first;
 mod free;

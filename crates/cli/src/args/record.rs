@@ -14,7 +14,10 @@ pub(crate) struct RecordArgs {
     /// Add the run to the trace FILE; without it, to NAME.trace in this directory
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Stop at every call, also at those that are known: 30 times slower, and every call is counted
+    /// How calls come to be seen; by default `adaptive`, or `full` where that would miss something
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "full")]
+    pub(crate) backend: Option<BackendName>,
+    /// The same as `--backend full`
     #[arg(long)]
     pub(crate) full: bool,
     /// Run it under the policy FILE, of any form: what that denies is denied, and marked in the trace
@@ -23,6 +26,18 @@ pub(crate) struct RecordArgs {
     /// The program, a path or a name in PATH, and its arguments
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Ways to see calls.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum BackendName {
+    /// Each task stops at its calls until it shows nothing new; known calls run free then
+    Adaptive,
+    /// Every call stops, also those that are known: 30 times slower, and every call is counted
+    Full,
+    /// Programs in the kernel see each call, and nothing stops: as root
+    #[cfg(feature = "ebpf")]
+    Ebpf,
 }
 
 /// What is done with traces.

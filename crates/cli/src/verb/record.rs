@@ -6,12 +6,14 @@ mod show;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use portcullis_abi::Arch;
 use portcullis_sys::wait::End;
-use portcullis_watch::record::{self, Backend, Confined, Ending, Error, Full, Reason, Spec};
+use portcullis_watch::record::{
+    self, Adaptive, Backend, Confined, Ending, Error, Full, Reason, Spec,
+};
 
-use crate::args::{InputArgs, RecordArgs, RecordVerb};
+use crate::args::{BackendName, InputArgs, RecordArgs, RecordVerb};
 use crate::exit::Exit;
 use crate::filter_file::FilterFile;
 use crate::json::trace as json;
@@ -74,11 +76,8 @@ fn recorded(typed: &RecordArgs, program: &Path) -> Result<Ending> {
         None => default_path(program),
     };
     let confined = typed.policy.as_deref().map(confined).transpose()?;
-    let (mut backend, reason): (Box<dyn Backend>, Reason) = match typed.full {
-        true => (Box::new(Full), Reason::Asked),
-        false => record::choose(confined.as_ref()),
-    };
-    let header = header(program, typed.policy.as_deref(), backend.as_ref(), reason);
+    let (way, reason) = way(typed, confined.as_ref())?;
+    let header = header(program, typed.policy.as_deref(), way.name(), reason);
     let mut trace = TraceFile::open(&path, &header)?;
     if reason == Reason::Filtered {
         say(
@@ -90,7 +89,13 @@ fn recorded(typed: &RecordArgs, program: &Path) -> Result<Ending> {
         arguments: typed.command.clone(),
         files: false,
     };
-    let ending = record::record(&spec, confined.as_ref(), backend.as_mut(), &mut trace)?;
+    let ending = match way {
+        Way::Traced(mut backend) => {
+            record::record(&spec, confined.as_ref(), backend.as_mut(), &mut trace)?
+        }
+        #[cfg(feature = "ebpf")]
+        Way::Ebpf(ebpf) => record::ebpf::record(&spec, *ebpf, &mut trace)?,
+    };
     let (remarks, failed) = trace.end(&ending);
     for remark in remarks {
         say(&remark);
@@ -104,6 +109,48 @@ fn recorded(typed: &RecordArgs, program: &Path) -> Result<Ending> {
             Ok(ending)
         }
     }
+}
+
+/// Who sees the calls.
+enum Way {
+    /// A tracer.
+    Traced(Box<dyn Backend>),
+    /// Programs in the kernel.
+    #[cfg(feature = "ebpf")]
+    Ebpf(Box<record::ebpf::Ebpf>),
+}
+
+impl Way {
+    fn name(&self) -> &'static str {
+        match self {
+            Way::Traced(backend) => backend.name(),
+            #[cfg(feature = "ebpf")]
+            Way::Ebpf(_) => record::ebpf::NAME,
+        }
+    }
+}
+
+/// The way that was asked for, or the one that this machine and the policy allow.
+fn way(typed: &RecordArgs, confined: Option<&Confined>) -> Result<(Way, Reason)> {
+    let traced = |backend| Way::Traced(backend);
+    Ok(match typed.backend {
+        Some(BackendName::Adaptive) => (traced(Box::<Adaptive>::default()), Reason::Asked),
+        Some(BackendName::Full) => (traced(Box::new(Full)), Reason::Asked),
+        #[cfg(feature = "ebpf")]
+        Some(BackendName::Ebpf) => {
+            ensure!(
+                confined.is_none(),
+                "programs in the kernel see a call behind its filter: record under a policy without `--backend ebpf`"
+            );
+            let ebpf = record::ebpf::Ebpf::load().context("recording by eBPF")?;
+            (Way::Ebpf(Box::new(ebpf)), Reason::Asked)
+        }
+        None if typed.full => (traced(Box::new(Full)), Reason::Asked),
+        None => {
+            let (backend, reason) = record::choose(confined);
+            (traced(backend), reason)
+        }
+    })
 }
 
 /// The policy of a file, for this machine.
@@ -123,12 +170,7 @@ fn default_path(program: &Path) -> PathBuf {
     name.into()
 }
 
-fn header(
-    program: &Path,
-    policy: Option<&Path>,
-    backend: &dyn Backend,
-    reason: Reason,
-) -> json::Header {
+fn header(program: &Path, policy: Option<&Path>, backend: &str, reason: Reason) -> json::Header {
     let uname = rustix::system::uname();
     json::Header {
         schema: json::SCHEMA.to_owned(),
@@ -137,7 +179,7 @@ fn header(
         runs: None,
         run: Some(json::Run {
             started: file::now(),
-            backend: backend.name().to_owned(),
+            backend: backend.to_owned(),
             reason: match reason {
                 Reason::Default => "default",
                 Reason::Filtered => "filtered",

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
+#[cfg(feature = "ebpf")]
+use std::path::Path;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -34,10 +36,30 @@ pub struct Caller {
     pub function: Option<String>,
 }
 
+#[cfg(feature = "ebpf")]
+impl Caller {
+    /// One of whom only the address in the process is known, behind the instruction.
+    pub(super) fn at(ip: u64) -> Caller {
+        Caller {
+            object: None,
+            identity: None,
+            address: ip.wrapping_sub(SYSCALL_LENGTH),
+            function: None,
+        }
+    }
+
+    /// One of whom nothing is known.
+    pub(super) fn unknown() -> Caller {
+        Caller::at(SYSCALL_LENGTH)
+    }
+}
+
 /// Finds callers; what it read of files is kept.
 #[derive(Default)]
 pub(super) struct Callers {
     files: HashMap<(String, u64), Rc<Content>>,
+    /// The same files by their build ids, with their paths.
+    builds: HashMap<Vec<u8>, (PathBuf, Rc<Content>)>,
     /// The task that was asked about last, and what is mapped in it.
     last: Option<(i32, Image)>,
 }
@@ -88,6 +110,39 @@ impl Callers {
         caller
     }
 
+    /// Keeps what a file holds, for when its build id is asked for.
+    #[cfg(feature = "ebpf")]
+    pub(super) fn learn(&mut self, path: &Path, file: &File) {
+        self.keep(path.to_owned(), &Rc::new(Content::of(file)));
+    }
+
+    fn keep(&mut self, path: PathBuf, content: &Rc<Content>) {
+        if let Some(Identity::Build(id)) = &content.identity
+            && self.builds.len() < FILES
+        {
+            let entry = self.builds.entry(id.clone());
+            entry.or_insert_with(|| (path, Rc::clone(content)));
+        }
+    }
+
+    /// The caller whose call returns to `offset` of a file that was read before, by the first bytes of its build id, filled up
+    /// with zeros.
+    #[cfg(feature = "ebpf")]
+    pub(super) fn of_build(&self, build: &[u8], offset: u64) -> Option<Caller> {
+        let mut all = self.builds.iter();
+        let (_, (path, content)) = all.find(|(id, _)| {
+            let own = id.iter().copied().chain(std::iter::repeat(0));
+            own.take(build.len()).eq(build.iter().copied())
+        })?;
+        let own = content.address(offset.wrapping_sub(SYSCALL_LENGTH))?;
+        Some(Caller {
+            object: Some(path.clone()),
+            identity: content.identity.clone(),
+            address: own,
+            function: content.functions.name(own).map(str::to_owned),
+        })
+    }
+
     fn content(&mut self, image: &Image, address: u64) -> Option<Rc<Content>> {
         let file = image.file(address).filter(|file| file.1 != 0)?;
         if let Some(known) = self.files.get(file) {
@@ -101,6 +156,9 @@ impl Callers {
         );
         if self.files.len() < FILES {
             self.files.insert(file.clone(), Rc::clone(&content));
+            if let Some(path) = image.name(address) {
+                self.keep(path, &content);
+            }
         }
         Some(content)
     }

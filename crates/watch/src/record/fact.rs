@@ -95,6 +95,12 @@ pub enum Remark {
     Untraced(ImageId),
     /// There were more different calls than are kept.
     TooMany,
+    /// The program has a filter of its own, behind which calls are seen: one for which that ends a thread is not.
+    FilterPassed(ImageId),
+    /// So many tasks, programs or calls were not followed: there were too many at one time.
+    Lost(u64),
+    /// So many times there was no room to tell of a call when it was made: it is told without its place.
+    Late(u64),
 }
 
 /// Where facts go.

@@ -39,6 +39,28 @@ pub(super) fn launch(spec: &Spec, loads: bool) -> Result<(Held, Forwarding), Err
             privilege,
         });
     }
+    let (held, forwarding) = hold(spec, loads && !has(SYS_ADMIN))?;
+    ptrace::seize(held.pid, Options::RECORDER).map_err(Error::Untraceable)?;
+    held.release()?;
+    loop {
+        match wait::next_of(held.pid)? {
+            Some((_, Change::Stopped(Stop::Event(event::EXEC, _)))) => {
+                return Ok((held, forwarding));
+            }
+            Some((pid, Change::Stopped(Stop::Signal(signal)))) => ptrace::resume(pid, signal)?,
+            Some((pid, Change::Stopped(_))) => ptrace::resume(pid, 0)?,
+            Some((_, Change::Ended(..))) | None => {
+                return Err(Error::NotStarted {
+                    path: spec.program.clone(),
+                    reason: held.failure().reason,
+                });
+            }
+        }
+    }
+}
+
+/// The process of the program, which waits to execute it.
+pub(super) fn hold(spec: &Spec, promises: bool) -> Result<(Held, Forwarding), Error> {
     let text = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| Error::Nul);
     let path = text(spec.program.clone().into_os_string().into_vec())?;
     let arguments = spec.arguments.iter().map(|a| text(a.clone().into_vec()));
@@ -58,28 +80,12 @@ pub(super) fn launch(spec: &Spec, loads: bool) -> Result<(Held, Forwarding), Err
         &environment,
         &forwarding.before(),
         &mask,
-        loads && !has(SYS_ADMIN),
+        promises,
     );
     signal::set_mask(&mask)?;
     let held = held?;
     forwarding.target(process::handle(held.pid)?);
-    ptrace::seize(held.pid, Options::RECORDER).map_err(Error::Untraceable)?;
-    held.release()?;
-    loop {
-        match wait::next_of(held.pid)? {
-            Some((_, Change::Stopped(Stop::Event(event::EXEC, _)))) => {
-                return Ok((held, forwarding));
-            }
-            Some((pid, Change::Stopped(Stop::Signal(signal)))) => ptrace::resume(pid, signal)?,
-            Some((pid, Change::Stopped(_))) => ptrace::resume(pid, 0)?,
-            Some((_, Change::Ended(..))) | None => {
-                return Err(Error::NotStarted {
-                    path: spec.program.clone(),
-                    reason: held.failure().reason,
-                });
-            }
-        }
-    }
+    Ok((held, forwarding))
 }
 
 /// What a program would gain when it is executed, and does not when it is traced; `None` when nothing.
@@ -110,7 +116,17 @@ fn is_privileged() -> bool {
     has(SYS_PTRACE) || own("NoNewPrivs:").is_some_and(|promised| promised == "1")
 }
 
+/// Whether this process may load programs into the kernel that look into it (capabilities(7), Linux 5.8).
+#[cfg(feature = "ebpf")]
+pub(super) fn may_load_programs() -> bool {
+    has(SYS_ADMIN) || (has(BPF) && has(PERFMON))
+}
+
 /// Capabilities of `linux/capability.h`, as bits of the set.
+#[cfg(feature = "ebpf")]
+const PERFMON: u64 = 1 << 38;
+#[cfg(feature = "ebpf")]
+const BPF: u64 = 1 << 39;
 const SYS_PTRACE: u64 = 1 << 19;
 const SYS_ADMIN: u64 = 1 << 21;
 

@@ -35,11 +35,7 @@ pub(crate) fn observed(tid: i32, call: &Call) -> Vec<Observed> {
         return Vec::new();
     }
     let name = Arch::NATIVE.name(Sysno(call.number)).unwrap_or_default();
-    let address = match name {
-        "connect" | "bind" => Some((1, 2)),
-        "sendto" => Some((4, 5)),
-        _ => None,
-    };
+    let address = address(name);
     if address.is_none() && !paths::has(name) {
         return Vec::new();
     }
@@ -55,19 +51,29 @@ pub(crate) fn observed(tid: i32, call: &Call) -> Vec<Observed> {
         .map(of_path)
         .collect();
     if let Some((index, length)) = address
-        && let size = (call.args[length] & 0xffff_ffff).min(LONGEST)
-        && let Some(what) = socket_address(&memory.read_some(call.args[index], size as usize))
+        && let size = (call.args[usize::from(length)] & 0xffff_ffff).min(LONGEST)
+        && let at = call.args[usize::from(index)]
+        && let Some(what) = socket_address(&memory.read_some(at, size as usize))
     {
         all.push(Observed {
-            index: index as u8,
+            index,
             what: What::Address(what),
         });
     }
     all
 }
 
+/// The arguments of the call `name` that are the address of a socket's, and its length.
+pub(super) fn address(name: &str) -> Option<(u8, u8)> {
+    match name {
+        "connect" | "bind" => Some((1, 2)),
+        "sendto" => Some((4, 5)),
+        _ => None,
+    }
+}
+
 /// The text of a `struct sockaddr`; `None` of none.
-fn socket_address(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn socket_address(bytes: &[u8]) -> Option<Vec<u8>> {
     let half = |at: usize| Some([*bytes.get(at)?, *bytes.get(at + 1)?]);
     let port = || half(2).map(u16::from_be_bytes);
     let family = u16::from_ne_bytes(half(0)?);

@@ -203,7 +203,7 @@ impl Sink for TraceFile {
                 json::Fact::Remark(json::Remark {
                     code: code.to_owned(),
                     image,
-                    message: message.to_owned(),
+                    message,
                 })
             }
         };
@@ -211,8 +211,8 @@ impl Sink for TraceFile {
     }
 }
 
-fn remarked(remark: Remark) -> (&'static str, Option<u32>, &'static str) {
-    match remark {
+fn remarked(remark: Remark) -> (&'static str, Option<u32>, String) {
+    let (code, image, message) = match remark {
         Remark::OwnFilter(image) => (
             "PC0501",
             Some(image.0),
@@ -250,5 +250,20 @@ fn remarked(remark: Remark) -> (&'static str, Option<u32>, &'static str) {
             None,
             "there were more different calls than are told apart; the others are missing",
         ),
-    }
+        Remark::FilterPassed(image) => (
+            "PC0508",
+            Some(image.0),
+            "a program has a filter of its own, and was recorded behind it: a call for which it ends one thread of several is \
+             missing",
+        ),
+        Remark::Lost(count) => {
+            let what = "tasks, programs or calls at a time were too many to follow: what they did is missing";
+            return ("PC0509", None, format!("{count} {what}"));
+        }
+        Remark::Late(count) => {
+            let what = "times there was no room to tell of a call when it was made: it is in the trace, perhaps without its place";
+            return ("PC0510", None, format!("{count} {what}"));
+        }
+    };
+    (code, image, message.to_owned())
 }
