@@ -1,6 +1,7 @@
 //! `cargo xtask bench record`: what a recording costs, in turns with native runs and with `strace -f -c`.
 //!
-//! As root, everything runs as `nobody`: a recorder that has no privileges is the one that is promised.
+//! As root, everything runs as `nobody`: a recorder that has no privileges is the one that is promised. But for programs in
+//! the kernel, which only root may load.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -104,13 +105,15 @@ const ROWS: [Row; 9] = [
 enum Way {
     Native,
     Adaptive,
+    Ebpf,
     Full,
     Strace,
 }
 
-const WAYS: [(Way, &str); 4] = [
+const WAYS: [(Way, &str); 5] = [
     (Way::Native, "native"),
     (Way::Adaptive, "record"),
+    (Way::Ebpf, "record --backend ebpf"),
     (Way::Full, "record --full"),
     (Way::Strace, "strace -f -c"),
 ];
@@ -146,7 +149,8 @@ fn measure(row: &Row, command: &Path, place: &Path) -> Result<()> {
     for turn in 0..TURNS {
         for (own, (way, _)) in times.iter_mut().zip(WAYS) {
             let is_slow = matches!(way, Way::Full | Way::Strace);
-            if is_slow && (row.is_long || turn >= TURNS_OF_SLOW) {
+            let is_left_out = way == Way::Ebpf && !rustix::process::geteuid().is_root();
+            if is_left_out || (is_slow && (row.is_long || turn >= TURNS_OF_SLOW)) {
                 continue;
             }
             let (wall, cpu) = once(command, place, way, row.script)?;
@@ -163,7 +167,9 @@ fn measure(row: &Row, command: &Path, place: &Path) -> Result<()> {
         .zip(WAYS)
         .filter(|(own, _)| !own.wall.is_empty())
     {
-        let aim = row.aim.filter(|_| way == Way::Adaptive);
+        let aim = row
+            .aim
+            .filter(|_| [Way::Adaptive, Way::Ebpf].contains(&way));
         println!(
             "| {} | {name} | {} | {} | {} |",
             if way == Way::Native { row.name } else { "" },
@@ -191,13 +197,19 @@ fn once(command: &Path, place: &Path, way: Way, script: &str) -> Result<(Duratio
     let trace = place.join("bench.trace");
     let mut words = match way {
         Way::Native => Command::new("sh"),
-        Way::Adaptive | Way::Full => Command::new(command),
+        Way::Adaptive | Way::Ebpf | Way::Full => Command::new(command),
         Way::Strace => Command::new("strace"),
     };
     match way {
         Way::Native => {}
         Way::Adaptive => {
             words.args(["record", "-o"]).arg(&trace).args(["--", "sh"]);
+        }
+        Way::Ebpf => {
+            words
+                .args(["record", "--backend", "ebpf", "-o"])
+                .arg(&trace)
+                .args(["--", "sh"]);
         }
         Way::Full => {
             words
@@ -210,7 +222,7 @@ fn once(command: &Path, place: &Path, way: Way, script: &str) -> Result<(Duratio
         }
     }
     words.args(["-c", script]).current_dir(place);
-    if rustix::process::geteuid().is_root() {
+    if rustix::process::geteuid().is_root() && way != Way::Ebpf {
         words.uid(NOBODY).gid(NOBODY);
     }
     let said = File::create(place.join("said"))?;

@@ -32,7 +32,7 @@ pub(crate) struct Header {
 pub(crate) struct Run {
     /// Seconds since 1970, UTC.
     pub(crate) started: u64,
-    /// `adaptive` or `full`.
+    /// `adaptive`, `full` or `ebpf`.
     pub(crate) backend: String,
     /// `default`, `filtered` (the recorder stood behind a filter), `asked`, or `policy` (it has answers that
     /// no tracer can give).

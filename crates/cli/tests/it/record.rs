@@ -1,5 +1,7 @@
 //! `record`: what is seen, of whom, and what is left when the recorder is killed.
 
+#[cfg(feature = "ebpf")]
+mod ebpf;
 mod programs;
 
 use std::collections::BTreeSet;

@@ -570,4 +570,31 @@ pub const CODES: &[Explanation] = &[
                  values.",
         example: "",
     },
+    Explanation {
+        code: "PC0508",
+        title: "A program with a filter of its own was recorded behind it",
+        meaning: "Programs in the kernel (`record --backend ebpf`) see a call behind the program's filters. What a \
+                  filter denies is seen at the call's return, by its result; a call for which it ends one thread \
+                  of several (kill-thread) does not return and is not seen.",
+        advice: "To see also that, record with `--backend full`, which stops before filters.",
+        example: "",
+    },
+    Explanation {
+        code: "PC0509",
+        title: "Programs in the kernel lost something",
+        meaning: "More tasks (32768) or programs (4096) at one time than the kernel's tables hold, or a program in \
+                  the kernel that could not run because it was running already on that processor. What was lost is \
+                  not in the trace: it is not complete.",
+        advice: "Record less at a time, or with another back-end.",
+        example: "",
+    },
+    Explanation {
+        code: "PC0510",
+        title: "There was no room to tell of a call when it was made",
+        meaning: "New calls came faster than the recorder read of them. No call is lost by that: the kernel's table \
+                  of them is read in the end. But paths and the code that made it are not known of one that was not \
+                  made again.",
+        advice: "There is nothing to do; another run may have room.",
+        example: "",
+    },
 ];

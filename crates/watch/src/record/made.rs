@@ -6,7 +6,7 @@ use std::rc::Rc;
 use portcullis_abi::{Arch, Sysno};
 
 /// Most arguments of one call that count.
-const MOST: usize = 3;
+pub(super) const MOST: usize = 3;
 
 /// A call as it is told apart from others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -331,3 +331,65 @@ int main(void) {
   return 0;
 }
 "#;
+
+/// A thread that is not the first executes another program.
+#[cfg(feature = "ebpf")]
+pub(crate) const LEADS: &str = r#"
+#include <pthread.h>
+#include <unistd.h>
+
+static void *executes(void *unused) {
+  char *other[] = {"./other", 0};
+  getpgrp();
+  execve(other[0], other, 0);
+  return unused;
+}
+
+int main(void) {
+  pthread_t thread;
+  if (pthread_create(&thread, 0, executes, 0)) return 1;
+  for (;;) {}
+}
+"#;
+
+/// A filter of its own that ends it.
+#[cfg(feature = "ebpf")]
+pub(crate) const KILLS: &str = r#"
+#include <stddef.h>
+#include <unistd.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+int main(void) {
+  struct sock_filter filter[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_acct, 0, 1),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {4, filter};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 1;
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) return 2;
+  acct(0);
+  return 0;
+}
+"#;
+
+/// Makes one call with many values, or calls of many numbers.
+#[cfg(feature = "ebpf")]
+pub(crate) const MANY: &str = r#"
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+int main(int argc, char **argv) {
+  if (argc > 1 && strcmp(argv[1], "values") == 0)
+    for (int i = 0; i < 1000; i++) madvise(0, 0, 1000 + i);
+  else
+    for (int i = 0; i < 40000; i++) syscall(100000 + i);
+  return 0;
+}
+"#;

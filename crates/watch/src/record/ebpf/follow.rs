@@ -23,7 +23,7 @@ use crate::record::caller::{Caller, Callers};
 use crate::record::fact::{Fact, Remark, Sink};
 use crate::record::identity::Identity;
 use crate::record::launch;
-use crate::record::made::{Discriminator, Made};
+use crate::record::made::{MOST, Made};
 use crate::record::observed::{Observed, What, socket_address};
 use crate::record::seen::{CallId, ImageId};
 use crate::record::{Ending, Spec};
@@ -54,7 +54,6 @@ pub fn record(
             files: HashMap::new(),
             calls: Vec::new(),
             known: HashMap::new(),
-            discriminator: Discriminator::default(),
             callers: Callers::default(),
             remarks: Vec::new(),
         },
@@ -83,7 +82,6 @@ struct Seen<'a> {
     /// What each call returned.
     calls: Vec<Returned>,
     known: HashMap<(u64, Made), CallId>,
-    discriminator: Discriminator,
     callers: Callers,
     remarks: Vec<Remark>,
 }
@@ -215,7 +213,7 @@ impl Reader<'_> {
             ebpf, seen, told, ..
         } = self;
         Maps::each(&ebpf.maps.calls, key::SIZE, call::SIZE, |key, value| {
-            let made = seen.made(key, None);
+            let made = made(key);
             if let Some(CallId(at)) = seen.known.get(&made) {
                 seen.calls[*at as usize].count = word(value, call::COUNT);
             }
@@ -260,23 +258,9 @@ impl Seen<'_> {
         }
     }
 
-    /// The call with a key: of the program with the kernel's number.
-    fn made(&mut self, key: &[u8], arguments: Option<&[u8]>) -> (u64, Made) {
-        let any = word(key, key::ANY) != 0;
-        let (values, first) = match arguments.filter(|_| !any) {
-            Some(bytes) => (bytes, record::ARGUMENTS),
-            None => (key, key::ARGUMENTS),
-        };
-        let args = [0, 1, 2, 3, 4, 5].map(|index| word(values, first + 8 * index));
-        let (arch, number) = (half(key, key::ARCH), half(key, key::NUMBER));
-        let made = self.discriminator.made(arch, number, &args);
-        let made = if any { made.with_any() } else { made };
-        (word(key, key::IMAGE), made)
-    }
-
     /// A call, told when it was not; with what its record says, when there is one.
     fn call(&mut self, key: &[u8], told: Option<&[u8]>) -> CallId {
-        let made = self.made(key, told);
+        let made = made(key);
         if let Some(known) = self.known.get(&made) {
             return *known;
         }
@@ -423,6 +407,21 @@ impl Seen<'_> {
             self.sink.fact(Fact::Remark(remark));
         }
     }
+}
+
+/// The call with a key, and the kernel's number of its program.
+fn made(key: &[u8]) -> (u64, Made) {
+    let mut values = [0; MOST];
+    for (at, value) in (0..).zip(&mut values) {
+        *value = word(key, key::VALUES + 8 * at);
+    }
+    let made = Made {
+        arch: half(key, key::ARCH),
+        number: half(key, key::NUMBER),
+        values,
+        any: word(key, key::ANY) != 0,
+    };
+    (word(key, key::IMAGE), made)
 }
 
 /// Whether a call puts a filter of the program's own into its task.

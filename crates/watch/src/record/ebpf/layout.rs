@@ -2,15 +2,17 @@
 
 use portcullis_abi::Arch;
 
-/// What tells calls apart: program, architecture, number, whether values are not told apart (1), six arguments of which
-/// those count that say what the call does.
+/// What tells calls apart: program, architecture, number, whether values are not told apart (1), and the arguments that say
+/// what the call does, in their order.
 pub(super) mod key {
+    use crate::record::made::MOST;
+
     pub(in super::super) const IMAGE: i16 = 0;
     pub(in super::super) const ARCH: i16 = 8;
     pub(in super::super) const NUMBER: i16 = 12;
     pub(in super::super) const ANY: i16 = 16;
-    pub(in super::super) const ARGUMENTS: i16 = 24;
-    pub(in super::super) const SIZE: i16 = 72;
+    pub(in super::super) const VALUES: i16 = 24;
+    pub(in super::super) const SIZE: i16 = VALUES + 8 * MOST as i16;
     /// Program, architecture and number alone.
     pub(in super::super) const OF_NUMBER: u32 = 16;
 }
@@ -28,7 +30,12 @@ pub(super) mod task {
     pub(in super::super) const STANDS: i16 = IMAGE + 8;
     /// The call's place in the table.
     pub(in super::super) const PLACE: i16 = STANDS + 4;
-    pub(in super::super) const SIZE: i16 = PLACE + 4;
+    /// What the call was known to return when it was entered, as far as the first word tells: nothing else is looked up then.
+    pub(in super::super) const RETURNED: i16 = PLACE + 4;
+    /// Of a call that was to be told at its entry, the code that made it: one frame of `struct bpf_stack_build_id`.
+    pub(in super::super) const FRAME: i16 = RETURNED + 8;
+    pub(in super::super) const FRAME_SIZE: i16 = 32;
+    pub(in super::super) const SIZE: i16 = FRAME + FRAME_SIZE;
 
     /// In no call.
     pub(in super::super) const OUTSIDE: i32 = 0;
@@ -50,14 +57,17 @@ pub(super) mod call {
     pub(in super::super) const ERRORS: i32 = 192;
 }
 
-/// What the table says of a call: masks of the arguments that say what it does; where in a task the addresses of two paths are,
-/// of a socket's address, and its length, or 0.
+/// What the table says of a call: masks of the arguments that say what it does; where in a task they are, the addresses of two
+/// paths, of a socket's address, and its length, or 0.
 pub(super) mod place {
+    use crate::record::made::MOST;
+
     pub(in super::super) const MASKS: i16 = 0;
-    pub(in super::super) const PATHS: [i16; 2] = [48, 52];
-    pub(in super::super) const ADDRESS: i16 = 56;
-    pub(in super::super) const LENGTH: i16 = 60;
-    pub(in super::super) const SIZE: i16 = 64;
+    pub(in super::super) const ARGUMENTS: i16 = 8 * MOST as i16;
+    pub(in super::super) const PATHS: [i16; 2] = [ARGUMENTS + 12, ARGUMENTS + 16];
+    pub(in super::super) const ADDRESS: i16 = ARGUMENTS + 20;
+    pub(in super::super) const LENGTH: i16 = ARGUMENTS + 24;
+    pub(in super::super) const SIZE: i16 = ARGUMENTS + 32;
 }
 
 /// What a program file is known by: its number, and whether it was told.
@@ -90,10 +100,11 @@ pub(super) mod state {
     pub(in super::super) const SIZE: i16 = 48;
 }
 
-/// A record: kind, task, process, a number; then of a call key, arguments and place, of a result the key; of a program its
-/// number, who executed it, and its key.
+/// A record: kind, task, process, a number; then of a call its key and where it was made, of a result the key; of a program
+/// its number, who executed it, and its file.
 pub(super) mod record {
-    use super::key;
+    use super::{key, task};
+
     pub(in super::super) const KIND: i16 = 0;
     pub(in super::super) const TASK: i16 = 4;
     pub(in super::super) const PROCESS: i16 = 8;
@@ -101,14 +112,12 @@ pub(super) mod record {
     pub(in super::super) const ERROR: i16 = 12;
     pub(in super::super) const KEY: i16 = 16;
     pub(in super::super) const OF_RESULT: i16 = KEY + key::SIZE;
-    pub(in super::super) const ARGUMENTS: i16 = OF_RESULT;
-    pub(in super::super) const IP: i16 = ARGUMENTS + 48;
-    /// One frame of `struct bpf_stack_build_id`.
+    pub(in super::super) const IP: i16 = OF_RESULT;
     pub(in super::super) const FRAME: i16 = IP + 8;
-    pub(in super::super) const FRAME_SIZE: i16 = 32;
     /// Lengths of two paths with their ends, and of an address; none is 0.
-    pub(in super::super) const LENGTHS: [i16; 3] = [FRAME + 32, FRAME + 36, FRAME + 40];
-    pub(in super::super) const TEXT: i16 = FRAME + 48;
+    pub(in super::super) const LENGTHS: [i16; 3] = [BEHIND, BEHIND + 4, BEHIND + 8];
+    const BEHIND: i16 = FRAME + task::FRAME_SIZE;
+    pub(in super::super) const TEXT: i16 = BEHIND + 16;
     /// `PATH_MAX` of `linux/limits.h`.
     pub(in super::super) const LONGEST: i16 = 4096;
     /// `sizeof(struct sockaddr_storage)`.

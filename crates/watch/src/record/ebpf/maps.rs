@@ -8,6 +8,7 @@ use super::layout::{
     COMPATIBLE, NUMBERS, OTHER, PLACES, X32, call, image, key, place, record, state, task,
 };
 use crate::paths;
+use crate::record::made::MOST;
 use crate::record::observed;
 
 /// Tasks that are followed at one time.
@@ -115,13 +116,17 @@ fn known(arch: Arch, number: Sysno, name: &str) -> [u8; place::SIZE as usize] {
         32 => u64::from(u32::MAX),
         _ => u64::MAX,
     };
-    for (index, argument) in arch.deciding(number) {
-        let at = place::MASKS + 8 * i16::from(index);
-        put(&mut value, at, &mask(argument).to_le_bytes());
+    let in_task = |index: u8| i32::from(task::ARGUMENTS + 8 * i16::from(index)).to_le_bytes();
+    for (at, (index, argument)) in (0..).zip(arch.deciding(number).take(MOST)) {
+        put(
+            &mut value,
+            place::MASKS + 8 * at,
+            &mask(argument).to_le_bytes(),
+        );
+        put(&mut value, place::ARGUMENTS + 4 * at, &in_task(index));
     }
     // What pointers of other architectures lead to is not told.
     if arch == Arch::NATIVE {
-        let in_task = |index: u8| i32::from(task::ARGUMENTS + 8 * i16::from(index)).to_le_bytes();
         for (index, slot) in paths::arguments(name).iter().zip(place::PATHS) {
             put(&mut value, slot, &in_task(*index));
         }

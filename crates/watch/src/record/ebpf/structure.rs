@@ -1,6 +1,7 @@
 //! Where the running kernel has the fields of its structures, by its own type information (BTF: the kernel's
 //! `bpf/btf.rst`).
 
+use std::collections::HashMap;
 use std::fs;
 
 /// Where the kernel tells its types (Linux 5.4, `CONFIG_DEBUG_INFO_BTF`).
@@ -16,8 +17,9 @@ pub(super) struct Offsets {
     pub(super) task: u32,
     /// `task_struct.thread_info.status`, on x86_64.
     pub(super) status: Option<u32>,
-    /// `linux_binprm.file` and `linux_binprm.interp`.
+    /// `linux_binprm.file`, `linux_binprm.filename` and `linux_binprm.interp`.
     pub(super) binary: u32,
+    pub(super) name: u32,
     pub(super) interpreter: u32,
     /// `file.f_inode`.
     pub(super) inode: u32,
@@ -55,6 +57,7 @@ impl Offsets {
                 false => None,
             },
             binary: field(&["linux_binprm", "file"])?,
+            name: field(&["linux_binprm", "filename"])?,
             interpreter: field(&["linux_binprm", "interp"])?,
             inode: field(&["file", "f_inode"])?,
             number: field(&["inode", "i_ino"])?,
@@ -70,6 +73,8 @@ impl Offsets {
 struct Types<'a> {
     /// Where each type begins in `types`; 0 is none.
     starts: Vec<usize>,
+    /// Structures that have a name.
+    structures: HashMap<&'a [u8], Vec<u32>>,
     types: &'a [u8],
     texts: &'a [u8],
 }
@@ -83,21 +88,29 @@ const CONST: u32 = 10;
 
 impl<'a> Types<'a> {
     fn read(bytes: &'a [u8]) -> Option<Types<'a>> {
-        let word = |at| word(bytes, at);
+        let header = |at| word(bytes, at);
         if bytes.get(..2)? != MAGIC.to_le_bytes() {
             return None;
         }
-        let behind = word(4)? as usize;
+        let behind = header(4)? as usize;
         let part = |at: usize| {
-            let start = behind.checked_add(word(at)? as usize)?;
-            bytes.get(start..start.checked_add(word(at + 4)? as usize)?)
+            let start = behind.checked_add(header(at)? as usize)?;
+            bytes.get(start..start.checked_add(header(at + 4)? as usize)?)
         };
         let (types, texts) = (part(8)?, part(16)?);
         let mut starts = vec![0];
+        let mut structures: HashMap<_, Vec<u32>> = HashMap::new();
         let mut at = 0;
         while at < types.len() {
-            starts.push(at);
             let (kind, count) = kind(types, at)?;
+            if kind == STRUCTURE && count > 0 {
+                let name = text(texts, word(types, at)?)?;
+                structures
+                    .entry(name)
+                    .or_default()
+                    .push(starts.len() as u32);
+            }
+            starts.push(at);
             // What stands behind the twelve bytes that each type has.
             let more = match kind {
                 1 | 14 | 17 => 4,
@@ -111,6 +124,7 @@ impl<'a> Types<'a> {
         }
         Some(Types {
             starts,
+            structures,
             types,
             texts,
         })
@@ -119,11 +133,10 @@ impl<'a> Types<'a> {
     /// Where a field lies in a structure: by the structure's name, the field's, and those of fields within it.
     fn offset(&self, path: &[&str]) -> Option<u32> {
         let (first, fields) = path.split_first()?;
-        let is_it = |id: &u32| {
-            let found = self.is(*id, STRUCTURE) && self.name(*id) == Some(first.as_bytes());
-            found && self.member(*id, fields[0], 0).is_some()
-        };
-        let mut id = (1..self.starts.len() as u32).find(is_it)?;
+        let named = self.structures.get(first.as_bytes())?;
+        // There may be several: files of the kernel have structures of their own.
+        let has_it = |id: &&u32| self.member(**id, fields[0], 0).is_some();
+        let mut id = *named.iter().find(has_it)?;
         let mut bits = 0;
         for field in fields {
             let (offset, of) = self.member(self.itself(id), field, 0)?;
@@ -146,7 +159,7 @@ impl<'a> Types<'a> {
             let (own, of) = (word(self.types, at)?, word(self.types, at + 4)?);
             let told = word(self.types, at + 8)?;
             let offset = if has_sizes { told & 0xff_ffff } else { told };
-            if self.text(own)? == name.as_bytes() {
+            if text(self.texts, own)? == name.as_bytes() {
                 return Some((offset, of));
             }
             if own != 0 {
@@ -171,20 +184,12 @@ impl<'a> Types<'a> {
         }
         id
     }
+}
 
-    fn is(&self, id: u32, wanted: u32) -> bool {
-        let start = self.starts.get(id as usize);
-        start.is_some_and(|at| kind(self.types, *at).is_some_and(|(kind, _)| kind == wanted))
-    }
-
-    fn name(&self, id: u32) -> Option<&'a [u8]> {
-        self.text(word(self.types, *self.starts.get(id as usize)?)?)
-    }
-
-    fn text(&self, at: u32) -> Option<&'a [u8]> {
-        let rest = self.texts.get(at as usize..)?;
-        rest.split(|byte| *byte == 0).next()
-    }
+/// The text that begins at `at`.
+fn text(texts: &[u8], at: u32) -> Option<&[u8]> {
+    let rest = texts.get(at as usize..)?;
+    rest.split(|byte| *byte == 0).next()
 }
 
 /// The kind of the type at `at`, and how many parts it has.

@@ -65,8 +65,16 @@ impl Recorder<'_> {
             (Denier::Policy, policys.filter(|answer| !answer.permits())),
             (Denier::OwnFilter, task.own.denial(&registers.asked())),
         ];
-        let traps =
-            |(_, answer): &(Denier, Option<Action>)| matches!(answer, Some(Action::Trap(_)));
+        // The registers are as they were before it then (`syscall_rollback`).
+        let traps = |(_, answer): &(Denier, Option<Action>)| {
+            let answer = answer.as_ref();
+            answer.is_some_and(|a| {
+                matches!(
+                    a,
+                    Action::Trap(_) | Action::KillProcess | Action::KillThread
+                )
+            })
+        };
         let special = free::is_watched(&made);
         let name = made.name();
         let maps = is_mapping(name);
