@@ -1,8 +1,10 @@
 //! A scan, from the cache when everything that it looked at is unchanged.
 
 mod confined;
+mod memory;
 
 use std::ffi::OsString;
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -19,9 +21,12 @@ use crate::args::{ClosureArgs, RootArgs};
 use crate::cache::codec;
 use crate::cache::memo::{Holds, Memo, Recorder};
 use crate::cache::store::{Key, Kind, Store};
+use crate::exit::Exit;
 use crate::output::say;
 use crate::text::scan::Timing;
 use crate::{header, neutral};
+
+use memory::LastWord;
 
 pub(crate) use confined::{VERB, child};
 
@@ -37,6 +42,10 @@ pub(crate) struct Wanted {
     cache: bool,
     /// Files of others are analysed in this process too.
     unconfined: bool,
+    /// Bytes that the analysis may take, when it was said.
+    most: Option<u64>,
+    /// What this process ends with when it takes more.
+    failure: Exit,
 }
 
 /// The result.
@@ -76,6 +85,8 @@ impl Wanted {
             from: Vec::new(),
             cache: !closure.no_cache,
             unconfined: closure.unconfined,
+            most: closure.analysis_memory,
+            failure: Exit::Failure,
         })
     }
 
@@ -100,6 +111,8 @@ impl Wanted {
             from: Vec::new(),
             cache: false,
             unconfined: closure.unconfined,
+            most: closure.analysis_memory,
+            failure: Exit::Failure,
         })
     }
 
@@ -116,6 +129,12 @@ impl Wanted {
     pub(crate) fn from(mut self, functions: &[String]) -> Wanted {
         self.cache &= functions.is_empty();
         self.from = functions.to_vec();
+        self
+    }
+
+    /// The same for a start: where there is none because of the analysis, that is no code of a program.
+    pub(crate) fn for_start(mut self) -> Wanted {
+        self.failure = Exit::RunFailed;
         self
     }
 
@@ -145,7 +164,7 @@ impl Wanted {
                 from,
                 ..
             } = self;
-            let mut set = confined::analyse(program, files, request, from)?;
+            let mut set = confined::analyse(program, files, request, from, self.most())?;
             self.assumptions.apply(&mut set);
             let timing = Timing {
                 elapsed: start.elapsed(),
@@ -234,11 +253,25 @@ impl Wanted {
              --unconfined lets it",
             neutral::path(&self.program)
         );
-        Ok(portcullis_scan::stats(
-            &self.files,
-            &self.program,
-            &self.request,
-        )?)
+        let stats = || portcullis_scan::stats(&self.files, &self.program, &self.request);
+        Ok(self.within_memory(stats)??)
+    }
+
+    /// Bytes that the analysis may take.
+    fn most(&self) -> u64 {
+        self.most.unwrap_or_else(memory::usual)
+    }
+
+    /// Does `analyse` with the memory that it may take; where that is not enough, this process ends.
+    fn within_memory<T>(&self, analyse: impl FnOnce() -> T) -> Result<T> {
+        let most = self.most();
+        let to = std::io::stderr().as_fd().try_clone_to_owned();
+        let last_word = LastWord {
+            to: to.context("a descriptor for what is said in the end")?,
+            bytes: format!("portcullis: {}\n", memory::too_large(most)).into_bytes(),
+            code: self.failure.code().into(),
+        };
+        Ok(memory::within(most, last_word, analyse))
     }
 
     fn analyse_now(&self, store: Option<&Store>, key: &Key) -> Result<SyscallSet> {
@@ -247,7 +280,8 @@ impl Wanted {
             files: &self.files,
             recorder: &recorder,
         };
-        let scan = portcullis_scan::scan_from(&files, &self.program, &self.request, &self.from)?;
+        let scan = || portcullis_scan::scan_from(&files, &self.program, &self.request, &self.from);
+        let scan = self.within_memory(scan)??;
         if let Some(store) = store {
             let hashes = |path: &Path| {
                 let seen = scan.consulted.iter().find(|c| c.path == path)?;

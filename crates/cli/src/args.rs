@@ -341,6 +341,9 @@ pub(crate) struct ClosureArgs {
     /// Analyse files that belong to somebody else in this process, instead of one that can only read
     #[arg(long)]
     pub(crate) unconfined: bool,
+    /// Give up an analysis that takes more memory (as 512M or 4G; by default three quarters of what is free)
+    #[arg(long, value_name = "SIZE", value_parser = portcullis_sandbox::size)]
+    pub(crate) analysis_memory: Option<u64>,
 }
 
 /// Formats of a scan.

@@ -162,7 +162,7 @@ pub fn serve_preparation(
         let (Ok(last_word), Ok(to)) = (last_word, to) else {
             process::exit_now(1)
         };
-        allocator.bound(allocations, (to, last_word));
+        allocator.bound(allocations, to, last_word, 1);
         let sent = match preparer.prepare(&message.body, metered) {
             Ok(artifact) => wire::send(&control, &Answer::Prepared, &artifact, None),
             Err(why) => answer(&control, &Answer::Refused(why)),

@@ -16,7 +16,7 @@ pub struct Counting {
     used: AtomicUsize,
     peak: AtomicUsize,
     most: AtomicUsize,
-    last_word: OnceLock<(OwnedFd, Vec<u8>)>,
+    last_word: OnceLock<(OwnedFd, Vec<u8>, i32)>,
 }
 
 impl Counting {
@@ -31,14 +31,19 @@ impl Counting {
     }
 
     /// Counts from here on, beside what is in use already. When more than `most` bytes are in use it writes `last_word`
-    /// to a descriptor, and the process ends. Of several bounds the first one's word counts.
-    pub fn bound(&self, most: u64, last_word: (OwnedFd, Vec<u8>)) {
+    /// to a descriptor, and the process ends with `code`. Of several bounds the first one's word counts.
+    pub fn bound(&self, most: u64, to: OwnedFd, last_word: Vec<u8>, code: i32) {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         // One that is there already stays.
-        let _ = self.last_word.set(last_word);
+        let _ = self.last_word.set((to, last_word, code));
         self.used.store(0, Ordering::Relaxed);
         self.peak.store(0, Ordering::Relaxed);
         self.most.store(most, Ordering::Relaxed);
+    }
+
+    /// Takes the bound away; what is in use is counted on.
+    pub fn unbound(&self) {
+        self.most.store(usize::MAX, Ordering::Relaxed);
     }
 
     /// The most bytes that were in use since.
@@ -51,11 +56,12 @@ impl Counting {
         // What was in use before the count began is given back as well.
         let used = used.wrapping_add(size).cast_signed().max(0).cast_unsigned();
         if used > self.most.load(Ordering::Relaxed) {
-            if let Some((to, word)) = self.last_word.get() {
-                // Who is gone is told nothing.
-                let _ = process::write_message(to.as_fd(), word);
-            }
-            process::exit_now(1)
+            let Some((to, word, code)) = self.last_word.get() else {
+                process::exit_now(1)
+            };
+            // Who is gone is told nothing.
+            let _ = process::write_message(to.as_fd(), word);
+            process::exit_now(*code)
         }
         self.peak.fetch_max(used, Ordering::Relaxed);
     }
@@ -108,7 +114,7 @@ mod tests {
         let counting = Counting::new();
         let layout = |size| Layout::from_size_align(size, 8).unwrap();
         let (_, to) = process::pipe().unwrap();
-        counting.bound(1000, (to, Vec::new()));
+        counting.bound(1000, to, Vec::new(), 1);
         // SAFETY: a layout that is not empty.
         let first = unsafe { counting.alloc(layout(100)) };
         // SAFETY: the block and its layout.

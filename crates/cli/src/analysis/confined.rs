@@ -9,6 +9,7 @@
 use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,6 +23,7 @@ use portcullis_scan::files::HostFiles;
 use portcullis_sys::seccomp::SockFilter;
 use serde::{Deserialize, Serialize};
 
+use super::memory::{self, LastWord};
 use crate::cache::codec;
 use crate::exit::Exit;
 use crate::neutral;
@@ -45,6 +47,8 @@ struct Question {
     variables: [Option<OsString>; 3],
     hardware_levels: Vec<String>,
     from: Vec<String>,
+    /// Bytes that the analysis may take.
+    most: u64,
 }
 
 /// What came of it.
@@ -72,6 +76,7 @@ pub(super) fn analyse(
     files: &HostFiles,
     request: &LinkRequest,
     from: &[String],
+    most: u64,
 ) -> Result<SyscallSet> {
     let question = Question {
         program: program.to_owned(),
@@ -85,6 +90,7 @@ pub(super) fn analyse(
         ],
         hardware_levels: request.hardware_levels.clone(),
         from: from.to_vec(),
+        most,
     };
     let shown = neutral::path(program);
     let what = || format!("analysing {shown} in a process of its own");
@@ -185,6 +191,12 @@ fn found(question: Question) -> Result<SyscallSet> {
     let files = HostFiles {
         root: question.root,
     };
-    let scan = portcullis_scan::scan_from(&files, &question.program, &request, &question.from)?;
-    Ok(scan.set)
+    let too_large = Answer::Failed(memory::too_large(question.most));
+    let last_word = LastWord {
+        to: std::io::stdout().as_fd().try_clone_to_owned()?,
+        bytes: postcard::to_stdvec(&too_large)?,
+        code: Exit::Success.code().into(),
+    };
+    let scan = || portcullis_scan::scan_from(&files, &question.program, &request, &question.from);
+    Ok(memory::within(question.most, last_word, scan)?.set)
 }

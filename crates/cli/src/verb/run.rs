@@ -93,7 +93,7 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
     };
     let plugins = typed.closure.plugins.iter();
     let (directories, files): (Vec<_>, Vec<_>) = plugins.partition(|path| path.is_dir());
-    let wanted = Wanted::of_file(program, &typed.closure, files)?;
+    let wanted = Wanted::of_file(program, &typed.closure, files)?.for_start();
     let (own, compatible) = match foreign::kind(program)? {
         Some(Foreign::Compatible(arch)) => (foreign::set(program)?, Some(arch)),
         Some(Foreign::Other(arch)) => return Err(not_for_here(program, arch).into()),
@@ -105,7 +105,7 @@ fn confined(typed: &RunArgs, given: Option<&PolicySource>, program: &Path) -> Re
         None => (wanted.analyse_brief()?, None),
     };
     let images = Images::alone(own).with(&typed.images, |program| {
-        Wanted::of_file(program, &typed.closure, [])
+        Ok(Wanted::of_file(program, &typed.closure, [])?.for_start())
     })?;
     let chosen = match given {
         Some(source) => Chosen::of(source)?,

@@ -209,6 +209,31 @@ fn strict_turns_residuals_into_findings() {
     }
 }
 
+/// What has no room is told: in this process, in one that only reads, and where a program was to be started.
+#[test]
+fn an_analysis_that_is_too_large_ends_in_a_sentence() {
+    let place = Place::new();
+    let little = ["--no-cache", "--analysis-memory", "1M"];
+    let with = |before: &[&'static str], after: &[&'static str]| {
+        let all = [before, &little, after].concat();
+        place.portcullis(&all)
+    };
+    for (done, code) in [
+        (with(&["scan"], &["/bin/true"]), 2),
+        (with(&["scan", "--stats"], &["/bin/true"]), 2),
+        (with(&["scan", "--root", "/"], &["bin/true"]), 2),
+        (with(&["run"], &["--", "/bin/true"]), 125),
+    ] {
+        let done = done.expect(code);
+        assert_eq!(done.stdout, "");
+        let said = "takes more than 1 MiB of memory";
+        assert!(done.stderr.contains(said), "{}", done.stderr);
+    }
+    place
+        .portcullis(&["scan", "--no-cache", "--analysis-memory", "4G", "/bin/true"])
+        .expect(0);
+}
+
 #[test]
 fn the_second_scan_comes_from_the_cache() {
     let place = Place::new();

@@ -21,7 +21,9 @@ pub(super) fn executable(typed: &JobRunArgs) -> Result<(Executable, Option<Vec<S
         let chosen = Chosen::of(&PolicySource::File(file.clone()))?.with(&typed.allow)?;
         return Ok((Executable::open(path, chosen.policy)?, None));
     }
-    let set = Wanted::of_file(path, &typed.closure, &typed.closure.plugins)?.analyse_brief()?;
+    let set = Wanted::of_file(path, &typed.closure, &typed.closure.plugins)?
+        .for_start()
+        .analyse_brief()?;
     if let Some(counts) = text::scan::residual_counts(&set) {
         say(&format!("the analysis could not tell: {counts}"));
     }

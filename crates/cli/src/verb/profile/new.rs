@@ -117,6 +117,7 @@ fn drawn_up(typed: &NewArgs, file: &Path, seen: &Seen, ending: &Ending) -> Resul
         assume: Vec::new(),
         no_cache: false,
         unconfined: false,
+        analysis_memory: None,
     };
     let set = Wanted::of_file(file, &closure, [])?.analyse()?.set;
     let own: BTreeSet<PathBuf> = set
