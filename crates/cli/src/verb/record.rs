@@ -6,7 +6,7 @@ mod show;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use portcullis_abi::Arch;
 use portcullis_sys::wait::End;
 use portcullis_watch::record::{
@@ -138,7 +138,7 @@ fn way(typed: &RecordArgs, confined: Option<&Confined>) -> Result<(Way, Reason)>
         Some(BackendName::Full) => (traced(Box::new(Full)), Reason::Asked),
         #[cfg(feature = "ebpf")]
         Some(BackendName::Ebpf) => {
-            ensure!(
+            anyhow::ensure!(
                 confined.is_none(),
                 "programs in the kernel see a call behind its filter: record under a policy without `--backend ebpf`"
             );
