@@ -12,6 +12,7 @@ use rustix::net::{
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// The longest head: a filter of 4096 instructions, or arguments.
 const MOST_HEAD: usize = 256 << 10;
@@ -157,7 +158,8 @@ pub(crate) fn receive<T: DeserializeOwned>(
             format!("a message of {head} and {body} bytes is not taken"),
         ));
     }
-    let head = exactly(from, head)?;
+    // What of it is needed is copied out.
+    let head = Zeroizing::new(exactly(from, head)?);
     let head =
         postcard::from_bytes(&head).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
     Ok(Some(Message {
@@ -167,15 +169,20 @@ pub(crate) fn receive<T: DeserializeOwned>(
     }))
 }
 
-/// Memory grows as bytes come, not as they are announced.
-fn exactly(from: &UnixStream, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(length.min(1 << 20));
-    let most = u64::try_from(length).unwrap_or(u64::MAX);
-    from.take(most).read_to_end(&mut bytes)?;
-    match bytes.len() == length {
-        true => Ok(bytes),
-        false => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+/// Memory grows as bytes come, not as they are announced, and what was too small is wiped: what one job was given is not
+/// there for the next.
+fn exactly(mut from: &UnixStream, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length.min(1 << 20)];
+    from.read_exact(&mut bytes)?;
+    while bytes.len() < length {
+        let mut larger = vec![0; length.min(2 * bytes.len())];
+        let (known, rest) = larger.split_at_mut(bytes.len());
+        known.copy_from_slice(&bytes);
+        bytes.zeroize();
+        from.read_exact(rest)?;
+        bytes = larger;
     }
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -86,6 +86,24 @@ fn a_secret_is_the_jobs_alone() {
     assert!(is_in_memory(program, b"artifact"));
 }
 
+#[test]
+fn what_a_job_was_given_is_not_there_for_the_next() {
+    let puppets = Puppets::alone(settings(1));
+    let given = ["input", "argument", "variable"].map(|what| format!("the {what} of one job"));
+    let [input, argument, variable] = &given;
+    let mut request = puppets.request("code");
+    // Larger than what is taken in one piece.
+    request.job.input = input.repeat(200_000).into_bytes();
+    request.job.arguments.push(argument.repeat(10));
+    request.job.environment = vec![format!("NAME={}", variable.repeat(10))];
+    let done = puppets.done(request);
+    assert_eq!(done.outcome.class(), "job_error");
+    let (_, program) = crate::faults::worker();
+    for given in given {
+        assert!(!is_in_memory(program, given.as_bytes()), "{given}");
+    }
+}
+
 /// Whether what the process `pid` can write holds `bytes`.
 fn is_in_memory(pid: i32, bytes: &[u8]) -> bool {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
