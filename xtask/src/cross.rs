@@ -117,14 +117,24 @@ pub(crate) fn tests(arch: Arch, package: &str) -> Result<Vec<PathBuf>> {
     built(arch, &["test", "--no-run"], package, place::PROFILE)
 }
 
-/// The tests of `host` that start workers, and the program of these with the settings of those that the command
-/// carries; statically linked for `arch`.
-pub(crate) fn jobs(arch: Arch) -> Result<[PathBuf; 2]> {
+/// The tests of `host`, the program of their workers with the settings of those that the command carries, and the native
+/// program of their jobs; statically linked for `arch`.
+pub(crate) fn jobs(arch: Arch) -> Result<[PathBuf; 3]> {
     let host = "portcullis-host";
     let tests = ["test", "--no-run", "--test", "jobs"];
     let tests = only(built(arch, &tests, host, place::PROFILE)?)?;
     let worker = ["build", "--example", "puppet"];
-    Ok([tests, only(built(arch, &worker, host, "worker")?)?])
+    let worker = only(built(arch, &worker, host, "worker")?)?;
+    let directory = place::target().join("cross/host").join(arch.to_string());
+    fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
+    let native = directory.join("native");
+    process::show(
+        Command::new(compiler(arch))
+            .args(["-O1", "-w", "-static", "-o"])
+            .arg(&native)
+            .arg(place::root().join("crates/host/tests/it/native.c")),
+    )?;
+    Ok([tests, worker, native])
 }
 
 fn only(mut built: Vec<PathBuf>) -> Result<PathBuf> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use portcullis_policy::{ActionMap, Policy};
 use portcullis_sandbox::{
     Confinement, Features, Filter, Followed, Layer, LayerName, Limits as Bounds, MappedFile,
-    Missing, Mode, Network, Observer, Plan, Program, Root, Spec, Unlisted, Verdict,
+    Missing, Mode, Network, Observer, Plan, Program, Root, Shortage, Spec, Unlisted, Verdict,
     launch_embedded, rehearse_embedded,
 };
 use portcullis_sys::process;
@@ -227,6 +227,7 @@ pub(crate) fn run(
         enforced: layers,
         not_enforced,
         reached,
+        shortage,
         ..
     } = match verdict {
         Ok(verdict) => verdict,
@@ -237,7 +238,11 @@ pub(crate) fn run(
         outcome,
         over: seen.over.or(over_cpu.then_some(Limit::Cpu)),
         called_off: leash.is_pulled(),
-        ended_for_memory: ended_for_memory().saturating_sub(ended_before),
+        // Its own group tells. What happens elsewhere others can bring about, and would be an excuse.
+        ended_for_others: shortage.map_or_else(
+            || ended_for_memory().saturating_sub(ended_before),
+            Shortage::of_others,
+        ),
         call: denied(&report),
     };
     let [stdout, stderr] = seen.kept;

@@ -1,7 +1,7 @@
 //! From what the kernel and the host saw to the class of an outcome. No state, no clock: what is not in the
 //! evidence does not count.
 
-use portcullis_sandbox::Outcome as Verdict;
+use portcullis_sandbox::{Outcome as Verdict, Shortage};
 use portcullis_sys::wait::End;
 
 use crate::frame::Said;
@@ -130,8 +130,8 @@ pub struct Evidence {
     pub over: Option<Limit>,
     /// It wrote what is no result, and the host ended it for that, or was about to.
     pub malformed: bool,
-    /// Processes of its worker's group that the kernel ended for want of memory while it ran.
-    pub ended_for_memory: u64,
+    /// What the kernel ended of its worker's group for want of memory while it ran.
+    pub shortage: Shortage,
     /// The worker went away first, and took the job with it.
     pub worker_gone: bool,
     /// The host ended it because nobody wants its result any more, or was about to.
@@ -149,8 +149,9 @@ pub(crate) struct Ended {
     pub(crate) over: Option<Limit>,
     /// The host ended it because nobody wants its result any more, or was about to.
     pub(crate) called_off: bool,
-    /// Processes that the kernel ended for want of memory on this machine while it ran.
-    pub(crate) ended_for_memory: u64,
+    /// Processes that the kernel ended for want of memory while it ran and that was not for its limit: of the program's,
+    /// or of the machine's where nobody counts its own.
+    pub(crate) ended_for_others: u64,
     /// The call for which its tracer saw it end.
     pub(crate) call: Option<String>,
 }
@@ -163,7 +164,7 @@ pub(crate) fn judge_program(ended: Ended) -> Outcome {
         outcome,
         over,
         called_off,
-        ended_for_memory,
+        ended_for_others,
         call,
     } = ended;
     match (outcome, over) {
@@ -183,16 +184,18 @@ pub(crate) fn judge_program(ended: Ended) -> Outcome {
         (Verdict::Signaled(libc::SIGKILL), None) if called_off => {
             Outcome::Ambiguous("it was called off".to_owned())
         }
-        (Verdict::Signaled(libc::SIGKILL), None) if ended_for_memory > 0 => Outcome::Ambiguous(
-            "it was killed, at a time when the kernel ended processes for want of memory"
-                .to_owned(),
-        ),
+        (Verdict::Signaled(libc::SIGKILL), None) if ended_for_others > 0 => {
+            Outcome::Ambiguous(OF_OTHERS.to_owned())
+        }
         (Verdict::Signaled(signal), None) => Outcome::JobError(JobError::Crash(signal)),
         (Verdict::OwnFilter, None) => Outcome::JobError(JobError::Crash(libc::SIGSYS)),
         (Verdict::Exited(0), None) => Outcome::Ok,
         (Verdict::Exited(code), None) => Outcome::JobError(JobError::Exit(code)),
     }
 }
+
+/// Said of what the kernel ended below its limit.
+const OF_OTHERS: &str = "it was killed at a time when the kernel ended processes for want of memory, and not for its limit";
 
 /// The class. A job decides by its own words between `ok`, `job_error`, and limits that its engine keeps; none of
 /// these is tried again. Its filter lets it send no signal to anybody, so one that ended its process came from
@@ -210,8 +213,11 @@ pub fn judge(evidence: &Evidence) -> Outcome {
         (End::Signaled(libc::SIGKILL), None) if evidence.malformed => {
             Outcome::JobError(JobError::NoResult)
         }
-        (End::Signaled(libc::SIGKILL), None) if evidence.ended_for_memory > 0 => {
+        (End::Signaled(libc::SIGKILL), None) if evidence.shortage.of_limit() > 0 => {
             Outcome::Limit(Limit::Memory)
+        }
+        (End::Signaled(libc::SIGKILL), None) if evidence.shortage.of_others() > 0 => {
+            Outcome::Ambiguous(OF_OTHERS.to_owned())
         }
         (End::Signaled(libc::SIGKILL), None) if evidence.worker_gone => {
             Outcome::Ambiguous("its worker ended before it".to_owned())
@@ -273,7 +279,7 @@ mod tests {
             outcome,
             over: None,
             called_off: false,
-            ended_for_memory: 0,
+            ended_for_others: 0,
             call: None,
         };
         let class = |outcome| judge_program(ended(outcome));
@@ -293,7 +299,7 @@ mod tests {
             ..killed.clone()
         };
         let short = Ended {
-            ended_for_memory: 1,
+            ended_for_others: 1,
             ..killed
         };
         for doubtful in [called_off, short] {
@@ -325,7 +331,7 @@ mod tests {
         #[test]
         fn words_buy_no_second_try(end in end(), over in over(), one in word(), other in word()) {
             let class = |said| {
-                let evidence = Evidence { end, over, malformed: false, ended_for_memory: 0, worker_gone: false, called_off: false, said };
+                let evidence = Evidence { end, over, malformed: false, shortage: Shortage::default(), worker_gone: false, called_off: false, said };
                 judge(&evidence)
             };
             let again = |o: &Outcome| matches!(o, Outcome::Ambiguous(_) | Outcome::Infra(_));
@@ -335,8 +341,9 @@ mod tests {
 
         /// "denied" is the filter's signal and nothing else.
         #[test]
-        fn denied_needs_its_signal(end in end(), over in over(), said in word(), memory in 0..3_u64) {
-            let evidence = Evidence { end, over, malformed: false, ended_for_memory: memory, worker_gone: false, called_off: false, said };
+        fn denied_needs_its_signal(end in end(), over in over(), said in word(), ended in 0..3_u64, at_limit in any::<bool>()) {
+            let shortage = Shortage { ended, at_limit };
+            let evidence = Evidence { end, over, malformed: false, shortage, worker_gone: false, called_off: false, said };
             let denied = matches!(judge(&evidence), Outcome::Denied { .. });
             prop_assert_eq!(denied, end == Some(End::Signaled(libc::SIGSYS)));
         }
@@ -344,7 +351,7 @@ mod tests {
         /// Over a limit, and seen to be so, nothing is "ok".
         #[test]
         fn over_a_limit_is_never_ok(end in end(), limit in over(), said in word()) {
-            let evidence = Evidence { end, over: limit, malformed: false, ended_for_memory: 0, worker_gone: false, called_off: false, said };
+            let evidence = Evidence { end, over: limit, malformed: false, shortage: Shortage::default(), worker_gone: false, called_off: false, said };
             prop_assert!(limit.is_none() || judge(&evidence) != Outcome::Ok);
         }
     }

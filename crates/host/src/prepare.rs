@@ -3,7 +3,8 @@
 use std::os::unix::net::UnixStream;
 
 use portcullis_sandbox::{
-    Followed, Group, LayerName, Limits as Bounds, Observer, Outcome, Root, launch_embedded,
+    Counted, Followed, LayerName, Limits as Bounds, Observer, Outcome, Root, Shortage,
+    launch_embedded,
 };
 
 use crate::error::Error;
@@ -68,7 +69,9 @@ impl Observer for Asking<'_> {
         let _first = released(&root)?;
         drop(self.theirs.take());
         let report = ask(self.control, self.wanted);
-        let memory = root.group.map_or(0, Group::ended_for_memory);
+        let group = root.group;
+        let shortage = group.and_then(|group| group.shortage(&mut Counted::default()));
+        let memory = shortage.map_or(0, Shortage::of_limit);
         let report = match report {
             Err(Error::Worker(_) | Error::Talk(_)) if memory > 0 => Err(Error::TooLarge("memory")),
             other => other,

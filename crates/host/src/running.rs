@@ -5,6 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use portcullis_sandbox::Shortage;
 use portcullis_sys::pidfd::{self, Known};
 use portcullis_sys::process;
 use portcullis_sys::wait::End;
@@ -98,8 +99,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) worker: i32,
     /// A handle to the first process of its namespaces, with which everything there ends.
     pub(crate) first: BorrowedFd<'a>,
-    /// How many processes of its group the kernel has ended for want of memory.
-    pub(crate) ended_for_memory: &'a dyn Fn() -> u64,
+    /// What the kernel has ended of its group for want of memory since this was asked last.
+    pub(crate) shortage: &'a dyn Fn() -> Shortage,
 }
 
 /// What the pool has to do with one attempt.
@@ -118,7 +119,6 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
         listener,
         course,
     } = hold;
-    let memory_before = (bench.ended_for_memory)();
     let began = Instant::now();
     let (handle, results) = start(bench, job, listener.is_some())?;
     let handle = match handle {
@@ -158,12 +158,17 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
         Ok(Known::Gone(end)) => Some(end),
         _ => None,
     };
+    // A job is one process: where it was not killed nothing was ended.
+    let shortage = match end {
+        Some(End::Signaled(libc::SIGKILL)) => (bench.shortage)(),
+        _ => Shortage::default(),
+    };
     // One that was faster than the look at its clock.
     let over_cpu = Duration::from_nanos(cpu_ns) > job.limits.cpu;
     let evidence = Evidence {
         end,
         over: seen.over.or(over_cpu.then_some(Limit::Cpu)),
-        ended_for_memory: (bench.ended_for_memory)().saturating_sub(memory_before),
+        shortage,
         worker_gone: reaped.is_none(),
         called_off: leash.is_pulled(),
         malformed: seen.malformed,

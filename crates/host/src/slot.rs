@@ -1,11 +1,12 @@
 //! Where one worker of a pool lives after another: the thread that is the parent of their namespaces, follows each, and
 //! talks to it; or where native programs are launched one after another. All of that ends with the thread.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use portcullis_sandbox::{Followed, Group, LayerName, Observer, Root, launch_embedded};
+use portcullis_sandbox::{Counted, Followed, LayerName, Observer, Root, launch_embedded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::artifact::Artifact;
@@ -188,12 +189,18 @@ impl Keeper<'_> {
     fn serve(&mut self, root: &Root<'_>, first: &OwnedFd) -> Over {
         let Slot { number, shared, .. } = self.slot;
         shared.started(&self.enforced);
-        let memory = || root.group.map_or(0, Group::ended_for_memory);
+        let counted = Cell::new(Counted::default());
+        let shortage = || {
+            let mut last = counted.get();
+            let shortage = root.group.and_then(|group| group.shortage(&mut last));
+            counted.set(last);
+            shortage.unwrap_or_default()
+        };
         let bench = Bench {
             control: self.control,
             worker: root.pid,
             first: first.as_fd(),
-            ended_for_memory: &memory,
+            shortage: &shortage,
         };
         let mut loaded = None;
         let mut left = self.worker.lifetime;

@@ -11,6 +11,7 @@ use crate::confinement::Confinement;
 use crate::error::Error;
 use crate::help;
 use crate::layer::LayerName;
+use crate::limits::Limits;
 use crate::users::Users;
 use crate::verdict::Layer;
 
@@ -54,15 +55,17 @@ impl Bounds {
             bounds.wall = Some(wall);
             bounds.tell("a clock of the launcher", ALL, format!("wall {wall:?}"));
         }
+        let places = places(limits);
+        let place = |wanted| places.iter().find(|p| p.controller == wanted).cloned();
         if let Some(most) = limits.processes {
-            bounds.processes(most, users, namespaces)?;
+            bounds.processes(most, place(Controller::Processes), users, namespaces)?;
         }
         let single = limits.processes == Some(1);
         if let Some(cpu) = limits.cpu {
-            bounds.cpu(cpu, single)?;
+            bounds.cpu(cpu, place(Controller::Cpu), single)?;
         }
         if let Some(most) = limits.memory {
-            bounds.memory(most, single)?;
+            bounds.memory(most, place(Controller::Memory), single)?;
         }
         if let Some(most) = limits.files {
             bounds.resources.push((Resource::Files, most));
@@ -81,11 +84,17 @@ impl Bounds {
         Ok(bounds)
     }
 
-    fn processes(&mut self, most: u64, users: &Users, namespaces: Namespaces) -> Result<(), Error> {
+    fn processes(
+        &mut self,
+        most: u64,
+        place: Option<Place>,
+        users: &Users,
+        namespaces: Namespaces,
+    ) -> Result<(), Error> {
         let detail = format!("processes {most}");
         // The init counts with the program's.
         let with_init = most.saturating_add(1);
-        if let Some(place) = Place::find(Controller::Processes) {
+        if let Some(place) = place {
             self.tell(mechanism(&place), ALL, detail);
             self.groups.push((place, Some(with_init)));
             return Ok(());
@@ -103,9 +112,9 @@ impl Bounds {
         ))
     }
 
-    fn cpu(&mut self, most: Duration, single: bool) -> Result<(), Error> {
+    fn cpu(&mut self, most: Duration, place: Option<Place>, single: bool) -> Result<(), Error> {
         let detail = format!("cpu {most:?}");
-        if let Some(place) = Place::find(Controller::Cpu) {
+        if let Some(place) = place {
             self.tell(mechanism(&place), ALL, detail);
             self.groups.push((place, None));
             self.cpu = Some(most);
@@ -121,9 +130,9 @@ impl Bounds {
         Ok(())
     }
 
-    fn memory(&mut self, most: u64, single: bool) -> Result<(), Error> {
+    fn memory(&mut self, most: u64, place: Option<Place>, single: bool) -> Result<(), Error> {
         let detail = format!("memory {most} bytes");
-        if let Some(place) = Place::find(Controller::Memory) {
+        if let Some(place) = place {
             self.tell(mechanism(&place), ALL, detail);
             self.groups.push((place, Some(most)));
         } else if single {
@@ -157,6 +166,21 @@ impl Bounds {
     /// For the verdict.
     pub(crate) fn layers(&self) -> Vec<Layer> {
         self.layers.clone()
+    }
+}
+
+/// Where groups can be made for those of the limits that are kept by one.
+fn places(limits: &Limits) -> Vec<Place> {
+    let wanted = [
+        (Controller::Processes, limits.processes.is_some()),
+        (Controller::Cpu, limits.cpu.is_some()),
+        (Controller::Memory, limits.memory.is_some()),
+    ];
+    let wanted = wanted.iter().filter(|(_, wanted)| *wanted);
+    let wanted: Vec<Controller> = wanted.map(|(controller, _)| *controller).collect();
+    match wanted.is_empty() {
+        true => Vec::new(),
+        false => Place::find(&wanted),
     }
 }
 

@@ -10,7 +10,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+mod places;
+
+use places::Undivided;
+pub(crate) use places::{Place, crowded};
 
 /// What is asked of a group.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -18,15 +21,6 @@ pub(crate) enum Controller {
     Cpu,
     Memory,
     Processes,
-}
-
-/// Where a controller's groups can be made.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Place {
-    pub(crate) controller: Controller,
-    /// The directory in which a group is made.
-    parent: PathBuf,
-    pub(crate) unified: bool,
 }
 
 impl Controller {
@@ -47,84 +41,6 @@ impl Controller {
             Controller::Processes => Some("pids"),
         }
     }
-}
-
-impl Place {
-    /// Where this process can make groups of `controller`; `None` when nowhere.
-    pub(crate) fn find(controller: Controller) -> Option<Place> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let unified = unified(&mounts, &own, controller);
-        unified.or_else(|| legacy(&mounts, &own, controller))
-    }
-}
-
-/// Mount points of a kind of file system; `option` must be among its own options.
-fn mounted<'a>(
-    mounts: &'a str,
-    kind: &'a str,
-    option: Option<&'a str>,
-) -> impl Iterator<Item = (&'a Path, &'a str)> {
-    mounts.lines().filter_map(move |line| {
-        let (front, back) = line.split_once(" - ")?;
-        let mut back = back.split(' ');
-        let options = back.clone().nth(2)?;
-        let fits = back.next() == Some(kind)
-            && option.is_none_or(|o| options.split(',').any(|have| have == o));
-        let mut fields = front.split(' ');
-        let root = fields.nth(3)?;
-        fits.then_some((Path::new(fields.next()?), root))
-    })
-}
-
-/// The directory of the group `path` in a hierarchy that is mounted at `at` from its `root`.
-fn directory(at: &Path, root: &str, path: &str) -> PathBuf {
-    let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
-    at.join(below.strip_prefix("/").unwrap_or(below))
-}
-
-fn unified(mounts: &str, own: &str, controller: Controller) -> Option<Place> {
-    let (at, root) = mounted(mounts, "cgroup2", None).next()?;
-    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
-    // A group that has processes cannot have controllers for children, but for the root (cgroups(7), "no
-    // internal processes"): an ancestor may.
-    let own = directory(at, root, path);
-    let mut parents = own.ancestors().take_while(|d| d.starts_with(at));
-    let parent = parents.find(|parent| {
-        let enabled = fs::read_to_string(parent.join("cgroup.subtree_control"));
-        let enabled = enabled.unwrap_or_default();
-        let has = |name| enabled.split_whitespace().any(|word| word == name);
-        controller.unified().is_none_or(has) && is_writable(parent)
-    })?;
-    Some(Place {
-        controller,
-        parent: parent.to_owned(),
-        unified: true,
-    })
-}
-
-fn legacy(mounts: &str, own: &str, controller: Controller) -> Option<Place> {
-    let name = controller.legacy();
-    let (at, root) = mounted(mounts, "cgroup", Some(name)).next()?;
-    let path = own.lines().find_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let names = fields.next()?;
-        let path = fields.next()?;
-        names.split(',').any(|n| n == name).then_some(path)
-    })?;
-    let parent = directory(at, root, path);
-    is_writable(&parent).then_some(Place {
-        controller,
-        parent,
-        unified: false,
-    })
-}
-
-fn is_writable(directory: &Path) -> bool {
-    let access = Access::WRITE_OK | Access::EXEC_OK;
-    accessat(CWD, directory, access, AtFlags::EACCESS).is_ok()
-        // A mount that is read-only, as in containers, and a member file that belongs to somebody else.
-        && accessat(CWD, directory.join("cgroup.procs"), Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
 /// The groups of one run; dropped, they are removed.
@@ -156,6 +72,9 @@ impl Group {
         let mut group = Group { places: Vec::new() };
         for place in places {
             sweep(&place.parent);
+            if let Some(undivided) = &place.undivided {
+                divide(&place.parent, undivided)?;
+            }
             let directory = place.parent.join(&name);
             match fs::create_dir(&directory) {
                 // Two controllers in one tree.
@@ -257,16 +176,72 @@ impl Group {
         field(&directory.join("pids.events"), "max").unwrap_or(0)
     }
 
-    /// How many of its processes the kernel ended for want of memory.
-    pub fn ended_for_memory(&self) -> u64 {
-        let Some((directory, unified)) = self.directory(Controller::Memory) else {
-            return 0;
+    /// What was ended of it for want of memory since `last`, which is now afterwards; `None` where its memory is not counted.
+    pub fn shortage(&self, last: &mut Counted) -> Option<Shortage> {
+        let (directory, unified) = self.directory(Controller::Memory)?;
+        let of = |file, name| field(&directory.join(file), name).unwrap_or(0);
+        let before = *last;
+        last.ended = match unified {
+            true => of("memory.events", "oom_kill"),
+            false => of("memory.oom_control", "oom_kill"),
         };
-        let file = directory.join(match unified {
-            true => "memory.events",
-            false => "memory.oom_control",
-        });
-        field(&file, "oom_kill").unwrap_or(0)
+        let ended = last.ended.saturating_sub(before.ended);
+        let at_limit = match unified {
+            _ if ended == 0 => false,
+            true => {
+                last.at_limit = of("memory.events", "oom");
+                last.at_limit > before.at_limit
+            }
+            false => was_full(directory),
+        };
+        Some(Shortage { ended, at_limit })
+    }
+}
+
+/// Whether a group of version 1 had as much as it may, and begins to look for that anew. Kernels since 6.15 do not count
+/// how often a charge failed.
+fn was_full(directory: &Path) -> bool {
+    /// What the kernel asks for at once at most before it ends somebody for a page (`MEMCG_CHARGE_BATCH`).
+    const BATCH: u64 = 64 * 4096;
+    // Memory with swap is bounded to the same.
+    let mut kinds = ["memory", "memory.memsw"].iter();
+    let full = |kind: &&str| {
+        let peak = directory.join(format!("{kind}.max_usage_in_bytes"));
+        let limit = number(&directory.join(format!("{kind}.limit_in_bytes")));
+        let full = number(&peak).zip(limit);
+        // What cannot be forgotten is remembered of the next one.
+        let _ = fs::write(&peak, "0");
+        full.is_some_and(|(peak, limit)| peak.saturating_add(BATCH) >= limit)
+    };
+    kinds.any(full)
+}
+
+/// What a group had counted when it was asked last; nothing when it was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counted {
+    ended: u64,
+    at_limit: u64,
+}
+
+/// What the kernel ended of a group for want of memory. It counts where the victim was, whoever was at a limit: this
+/// group, one above it, or the machine (`__oom_kill_process`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Shortage {
+    /// Processes.
+    pub ended: u64,
+    /// The group itself was at its limit.
+    pub at_limit: bool,
+}
+
+impl Shortage {
+    /// Processes that were ended for the group's own limit.
+    pub fn of_limit(self) -> u64 {
+        if self.at_limit { self.ended } else { 0 }
+    }
+
+    /// Processes that were ended because others took the memory.
+    pub fn of_others(self) -> u64 {
+        if self.at_limit { 0 } else { self.ended }
     }
 }
 
@@ -277,6 +252,32 @@ impl Drop for Group {
             let _ = fs::remove_dir(directory);
         }
     }
+}
+
+/// Makes of a group that was delegated one that can have groups with limits: the launcher, which is alone in it, goes to a
+/// group below, and what is limited is let through to the others. It stays so: the group of the launcher is removed with
+/// the unit, or by the next launcher.
+fn divide(parent: &Path, undivided: &Undivided) -> io::Result<()> {
+    if undivided.aside {
+        let own = parent.join(format!("{NAME}{}", std::process::id()));
+        // Another thread may have done all this.
+        match fs::create_dir(&own) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
+        // 0 is whoever writes it, with all its threads.
+        fs::write(own.join("cgroup.procs"), "0")?;
+    }
+    fs::write(parent.join("cgroup.subtree_control"), &undivided.switch).map_err(|error| {
+        // `cgroup_vet_subtree_control_enable`.
+        match error.raw_os_error() {
+            Some(libc::EBUSY) => io::Error::other(format!(
+                "other processes came into {}, which was this one's alone",
+                parent.display()
+            )),
+            _ => error,
+        }
+    })
 }
 
 /// Removes groups of launchers that were killed. The kernel removes none that has a process.
@@ -302,31 +303,4 @@ fn field(path: &Path, name: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
     lines.find(|(n, _)| *n == name)?.1.trim().parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MOUNTS: &str = "\
-35 31 0:31 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
-39 31 0:36 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids
-41 31 0:38 /outer /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
-
-    #[test]
-    fn hierarchies_are_found_by_their_options() {
-        let found: Vec<_> = mounted(MOUNTS, "cgroup", Some("pids")).collect();
-        assert_eq!(found, [(Path::new("/sys/fs/cgroup/pids"), "/")]);
-        let found: Vec<_> = mounted(MOUNTS, "cgroup2", None).collect();
-        assert_eq!(found, [(Path::new("/sys/fs/cgroup/unified"), "/outer")]);
-        assert_eq!(mounted(MOUNTS, "cgroup", Some("cpuset")).count(), 0);
-    }
-
-    #[test]
-    fn a_group_is_below_where_its_hierarchy_is_mounted() {
-        let at = Path::new("/c");
-        assert_eq!(directory(at, "/", "/a/b"), Path::new("/c/a/b"));
-        assert_eq!(directory(at, "/a", "/a/b"), Path::new("/c/b"));
-        assert_eq!(directory(at, "/", "/"), Path::new("/c"));
-    }
 }

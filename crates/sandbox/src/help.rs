@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use crate::cgroup;
 use crate::layer::LayerName;
 
 /// Where the answer for containers stands.
@@ -166,6 +167,11 @@ fn groups(name: &str, root: bool) -> Vec<String> {
     if options.split(',').any(|option| option == "ro") {
         return vec![format!(
             "{at} is read-only, as in containers: bound the container itself (docker run --memory, --pids-limit, Kubernetes: resources.limits), or give it a tree that it may write (docker run --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw)"
+        )];
+    }
+    if let Some(group) = cgroup::crowded(name) {
+        return vec![format!(
+            "the control group {group:?} is this user's, but other processes are in it, so that it cannot be divided: start this one in a group of its own, as by systemd-run --user --scope -p Delegate=yes portcullis …"
         )];
     }
     let controllers = fs::read_to_string(Path::new(at).join("cgroup.controllers"));

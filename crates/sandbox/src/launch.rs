@@ -13,7 +13,7 @@ use portcullis_sys::wait::{self, Change, End, Stop, event};
 use portcullis_sys::{process, seccomp};
 
 use crate::Error;
-use crate::cgroup::Group;
+use crate::cgroup::{Counted, Group, Shortage};
 use crate::child::{COMPLAINT, EXECUTES, LONGEST, STEPS};
 use crate::handed::EXECUTING;
 use crate::identity::Identity;
@@ -145,9 +145,12 @@ pub(crate) fn judge<O: Observer>(
     let wall = began.elapsed();
 
     let group = started.group.as_ref();
+    // It forgets the peak.
+    let peak = group.and_then(Group::peak_memory);
+    let shortage = group.and_then(|group| group.shortage(&mut Counted::default()));
     let limit = match followed.end {
         End::Signaled(libc::SIGKILL) => {
-            let memory = group.is_some_and(|group| group.ended_for_memory() > 0);
+            let memory = shortage.is_some_and(|shortage| shortage.of_limit() > 0);
             fired.name().or(memory.then_some("memory"))
         }
         _ => fired.cut(),
@@ -160,11 +163,12 @@ pub(crate) fn judge<O: Observer>(
         (None, false, End::Exited(code), None) => Outcome::Exited(code),
         (None, false, End::Signaled(signal), None) => Outcome::Signaled(signal),
     };
-    let reached = group.map_or(Vec::new(), |group| reached(group, &outcome));
+    let reached = group.map_or(Vec::new(), |group| reached(group, shortage, &outcome));
     Ok(Verdict {
         mode: plan.mode,
         outcome,
         reached,
+        shortage,
         enforced: plan.enforced(),
         not_enforced: plan.not_enforced(),
         usage: Usage {
@@ -173,19 +177,17 @@ pub(crate) fn judge<O: Observer>(
                 .or(below)
                 .unwrap_or(followed.usage.cpu_ns),
             wall_ns: u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX),
-            peak_memory_bytes: group
-                .and_then(Group::peak_memory)
-                .unwrap_or(followed.usage.peak_memory_bytes),
+            peak_memory_bytes: peak.unwrap_or(followed.usage.peak_memory_bytes),
         },
         report: followed.report,
     })
 }
 
 /// The limits of `group` that something of the run came up against, but for the one that ended it.
-fn reached(group: &Group, outcome: &Outcome) -> Vec<Reached> {
+fn reached(group: &Group, shortage: Option<Shortage>, outcome: &Outcome) -> Vec<Reached> {
     let counts = [
         ("processes", group.refused_tasks()),
-        ("memory", group.ended_for_memory()),
+        ("memory", shortage.map_or(0, Shortage::of_limit)),
     ];
     let all = counts
         .into_iter()

@@ -57,7 +57,7 @@ mod witness;
 
 pub use breakout::{Answer, Came, Filtered, Stage, Tried, prove};
 pub use breakout_table::Attempt;
-pub use cgroup::Group;
+pub use cgroup::{Counted, Group, Shortage};
 pub use command::{Child, Command};
 pub use confinement::{Confinement, Network};
 pub use error::Error;

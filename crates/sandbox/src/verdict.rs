@@ -1,5 +1,6 @@
 //! How it ended, measured from outside.
 
+use crate::cgroup::Shortage;
 use crate::plan::Mode;
 
 /// The result of a run.
@@ -15,6 +16,8 @@ pub struct Verdict<R> {
     pub not_enforced: Vec<Missing>,
     /// Limits that something of the run came up against without being what ended the program.
     pub reached: Vec<Reached>,
+    /// What the kernel ended of the run for want of memory; `None` where nobody counts that.
+    pub shortage: Option<Shortage>,
     /// What it consumed.
     pub usage: Usage,
     /// What the observer saw: denials and, when observing, calls outside the set.

@@ -1,5 +1,6 @@
-//! Suite: workers of the job host. Where a machine has all that they need, they start, and jobs of each class come to it;
-//! elsewhere a pool is refused, and what is lacking is named.
+//! Suite: the host of jobs. Where a machine has all that workers need, they start, and jobs of each class come to it;
+//! elsewhere a pool is refused, and what is lacking is named. Native programs as jobs need no more than `run`, and a control
+//! group that bounds memory.
 
 use anyhow::Result;
 use portcullis_abi::Arch;
@@ -35,12 +36,30 @@ const BOUNDED: [&str; 4] = [
     "pool::a_worker_sees_one_tenant_only",
 ];
 
-/// Adds the tests of an architecture, and the program of their workers.
+/// Of native programs.
+const PROGRAMS: [&str; 4] = [
+    "exec::each_kind_of_program_comes_to_its_class",
+    "exec::a_denial_names_its_call",
+    "exec::every_layer_holds_for_each",
+    "exec::what_a_job_leaves_for_its_host_to_fall_over_is_not_touched",
+];
+/// What they need beside a group.
+const PROGRAMS_NEED: [Feature; 3] = [Feature::Userns, Feature::MountSetattr, Feature::Landlock];
+/// Of control groups around a host; some are tried nowhere else, because not every machine has controllers in version 2.
+const GROUPS: [&str; 4] = [
+    "groups::memory_that_others_lack_is_no_limit_of_the_job",
+    "groups::a_user_has_limits_in_a_group_that_is_his",
+    "groups::a_group_with_others_in_it_is_not_divided",
+    "groups::root_has_all_limits_in_one_group",
+];
+
+/// Adds the tests of an architecture, and the programs that they start.
 pub(crate) fn provide(arch: Arch, files: &mut Files) -> Result<()> {
-    let [tests, worker] = cross::jobs(arch)?;
+    let [tests, worker, native] = cross::jobs(arch)?;
     files.add(TESTS, programs::stripped(arch, &tests)?);
     // As it is: what it is to have is hashed when the tests read it.
     files.add(format!("{PREBUILT}/puppet"), programs::read(&worker)?);
+    files.add(format!("{PREBUILT}/native"), programs::read(&native)?);
     Ok(())
 }
 
@@ -59,6 +78,18 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
     }
     let bounded = [NEEDS.as_slice(), &[Feature::Cgroup2Memory]].concat();
     cases.extend(BOUNDED.map(|test| case(test, test, &bounded)));
+    let group = match environment.declared.level(Feature::Cgroup1Memory) {
+        0 => Feature::Cgroup2Memory,
+        _ => Feature::Cgroup1Memory,
+    };
+    let programs = [PROGRAMS_NEED.as_slice(), &[group]].concat();
+    cases.extend(PROGRAMS.map(|test| case(test, test, &programs)));
+    let given = [bounded.as_slice(), &[Feature::Root, Feature::Cgroup2Pids]].concat();
+    cases.extend(GROUPS.map(|test| {
+        let mut case = case(test, test, &given);
+        case.step.arguments.push("--include-ignored".into());
+        case
+    }));
     Ok(cases)
 }
 

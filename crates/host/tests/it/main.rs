@@ -4,6 +4,7 @@
 mod exec;
 mod faults;
 mod functions;
+mod groups;
 mod jobs;
 mod killed;
 mod pool;

@@ -36,10 +36,15 @@ pub(crate) fn lacking(enforced: &Enforced) -> Vec<&str> {
 /// Names the directory where they are on machines without a compiler.
 const PREBUILT: &str = "PORTCULLIS_PREBUILT";
 
+/// A program of these tests, where there is no compiler.
+pub(crate) fn prebuilt(name: &str) -> Option<PathBuf> {
+    std::env::var_os(PREBUILT).map(|directory| Path::new(&directory).join(name))
+}
+
 /// An example, built as the workers that the command carries are: in their build directory, with their settings.
 pub(crate) fn built(example: &str) -> PathBuf {
-    if let Some(directory) = std::env::var_os(PREBUILT) {
-        return Path::new(&directory).join(example);
+    if let Some(path) = prebuilt(example) {
+        return path;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
