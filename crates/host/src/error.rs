@@ -68,6 +68,9 @@ pub enum Error {
     /// What the engine of a pool cannot do, or nobody.
     #[error("{0}")]
     Unfit(String),
+    /// What was to be recorded is not begun without a trace.
+    #[error("beginning a trace: {0}")]
+    Trace(io::Error),
     /// A call of the kernel.
     #[error(transparent)]
     Call(#[from] portcullis_sys::Error),

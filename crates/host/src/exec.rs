@@ -14,6 +14,7 @@ use portcullis_sandbox::{
     launch_embedded, rehearse_embedded,
 };
 use portcullis_sys::process;
+use portcullis_watch::record::Recording;
 use portcullis_watch::{self as watch, Record};
 
 use crate::course::Course;
@@ -27,6 +28,7 @@ use crate::outcome::{Ended, Limit, Outcome, judge_program};
 use crate::output::Seen;
 use crate::pipes;
 use crate::pool::Enforced;
+use crate::recorded::Trace;
 use crate::running::{Done, Hold};
 
 /// A native program, what it may call, and what of the machine it is given: nothing of anybody's home, no network, and
@@ -95,6 +97,11 @@ impl Executable {
     pub fn read(mut self, tree: PathBuf) -> Executable {
         self.confinement.read.push(tree);
         self
+    }
+
+    /// What traces call it.
+    pub(crate) fn name(&self) -> String {
+        self.program.path().to_string_lossy().into_owned()
     }
 
     /// How many bytes its file has.
@@ -180,6 +187,7 @@ pub(crate) fn run(
     executable: &Executable,
     job: &Job,
     without: &[LayerName],
+    trace: Option<Box<dyn Trace>>,
     hold: Hold<'_>,
 ) -> Result<(Done, Arc<Enforced>), Error> {
     let Hold {
@@ -195,7 +203,8 @@ pub(crate) fn run(
     let ended_before = ended_for_memory();
     let mut seen = Seen::new(&job.limits, leash, listener);
     let mut following = Following {
-        policy: &executable.policy,
+        executable,
+        trace,
         job,
         leash,
         course,
@@ -313,7 +322,9 @@ fn ended_for_memory() -> u64 {
 
 /// Follows one program, after its directory was filled.
 struct Following<'a> {
-    policy: &'a Policy,
+    executable: &'a Executable,
+    /// What is told of every call.
+    trace: Option<Box<dyn Trace>>,
     job: &'a Job,
     leash: &'a Leash,
     course: &'a mut Course,
@@ -359,7 +370,21 @@ impl Observer for Following<'_> {
             phases: None,
         };
         self.course.ends("set-up");
-        let record = watch::follow(start, watch::Mode::Enforce, self.policy)?;
+        let policy = &self.executable.policy;
+        let record = match self.trace.take() {
+            None => watch::follow(start, watch::Mode::Enforce, policy)?,
+            Some(mut trace) => {
+                let recording = Recording {
+                    sink: &mut *trace,
+                    name: &self.executable.name(),
+                    policy,
+                };
+                let mode = watch::Mode::Enforce;
+                let (record, ending) = watch::follow_recorded(start, mode, policy, recording)?;
+                trace.end(&ending);
+                record
+            }
+        };
         self.course.ends("run");
         Ok(Followed {
             end: record.end,

@@ -19,15 +19,15 @@ fn failed(what: &'static str, error: &dyn std::fmt::Display) -> Error {
     }
 }
 
-/// The filter of a worker's program, in which each start fills in the secret that allows its launch alone; and how many
-/// rules allow something.
-pub(crate) fn of_worker(text: &str) -> Result<(Filter, usize), Error> {
+/// The filter of a worker's program, in which each start fills in the secret that allows its launch alone, how many
+/// rules allow something, and its policy.
+pub(crate) fn of_worker(text: &str) -> Result<(Filter, usize, Policy), Error> {
     const WHAT: &str = "a worker";
     let policy = policy(text, WHAT)?;
     let filter = Filter::new(&policy, &ActionMap::identity()).map_err(|e| failed(WHAT, &e))?;
     // The launch is one more.
     let allowed = 1 + policy.rules().filter(|r| r.action.permits()).count();
-    Ok((filter, allowed))
+    Ok((filter, allowed, policy))
 }
 
 /// The filter of jobs, as data for the worker.

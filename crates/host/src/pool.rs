@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::outcome::Outcome;
 use crate::output::{Listener, Piece};
 use crate::pending::{Finished, Pending, Reply, Tried};
+use crate::recorded::{Record, Trace};
 use crate::running::Done;
 use crate::schedule::{Answer, Attempt, Came, Effect, Id, Refusal, Schedule, Sizes, Time};
 use crate::secret;
@@ -70,6 +71,9 @@ pub struct Settings {
     /// Told of every end, from the thread in which it came about: what takes long there holds up jobs, and it must not
     /// panic, because a worker's thread ends with that.
     pub on_end: Option<OnEnd>,
+    /// Has the calls of workers and jobs told while they run, which then take longer: each call stops twice, and the
+    /// kernel counts part of that as their processor time.
+    pub record: Option<Record>,
 }
 
 impl Settings {
@@ -92,6 +96,7 @@ impl Settings {
             lifetime: NonZeroU32::new(1000).unwrap_or(NonZeroU32::MIN),
             without: Vec::new(),
             on_end: None,
+            record: None,
         }
     }
 }
@@ -116,6 +121,7 @@ pub(crate) struct Shared {
     made: Instant,
     clock: Clock,
     on_end: Option<OnEnd>,
+    record: Option<Record>,
     state: Mutex<State>,
     /// Something has come for a slot.
     mail: Vec<Condvar>,
@@ -178,6 +184,7 @@ impl Pool {
             lifetime,
             without,
             on_end,
+            record,
         } = settings;
         let bounds = Bounds {
             memory,
@@ -209,6 +216,7 @@ impl Pool {
             made: Instant::now(),
             clock: Clock::now(),
             on_end,
+            record,
             state: Mutex::new(State {
                 schedule: Schedule::new(sizes),
                 entries: HashMap::new(),
@@ -398,6 +406,12 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a trace of the program `name`, if there is to be one.
+    pub(crate) fn trace(&self, name: &str) -> Result<Option<Box<dyn Trace>>, Error> {
+        let begun = self.record.as_ref().map(|record| record(name));
+        begun.transpose().map_err(Error::Trace)
     }
 
     fn wait<'a>(&self, on: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {

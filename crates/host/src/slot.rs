@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use portcullis_sandbox::{Counted, Followed, LayerName, Observer, Root, launch_embedded};
+use portcullis_sandbox::{Counted, Followed, Group, LayerName, Observer, Root, launch_embedded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::artifact::Artifact;
@@ -14,6 +14,7 @@ use crate::course::Course;
 use crate::error::Error;
 use crate::exec;
 use crate::pool::{Assignment, Enforced, Shared};
+use crate::recorded::{self, Recording, Trace};
 use crate::running::{self, Bench, Done, Hold};
 use crate::template::{Inherited, Start, Template, ended, released};
 use crate::wire::{self, Answer, Instruction, Message, Order};
@@ -99,7 +100,11 @@ impl Slot {
             listener: listener.as_ref(),
             course,
         };
-        match exec::run(program, job, &self.without, hold) {
+        let ran = self
+            .shared
+            .trace(&program.name())
+            .and_then(|trace| exec::run(program, job, &self.without, trace, hold));
+        match ran {
             Ok((done, enforced)) => (done, Some(enforced)),
             Err(error) => (Done::failed(error.to_string()), None),
         }
@@ -143,6 +148,7 @@ impl Slot {
     /// One worker, from its start to its end. `next` is what it begins with, and what it left to the one after it.
     fn worker(&self, worker: &Worker, next: &mut Option<Box<Assignment>>) -> Result<Over, Error> {
         let template = &worker.template;
+        let trace = self.shared.trace(template.program().0)?;
         let Start {
             plan,
             control,
@@ -154,6 +160,7 @@ impl Slot {
             control: &control,
             theirs: Some(theirs),
             next,
+            trace,
             tenant: None,
             enforced: Arc::new(template.enforced(&plan)),
         };
@@ -169,6 +176,8 @@ struct Keeper<'a> {
     /// The program's ends: open here until it has them, so that its end is seen.
     theirs: Option<Inherited>,
     next: &'a mut Option<Box<Assignment>>,
+    /// What it and its jobs call is told to this.
+    trace: Option<Box<dyn Trace>>,
     /// Whom it belongs to.
     tenant: Option<Arc<str>>,
     enforced: Arc<Enforced>,
@@ -178,27 +187,43 @@ impl Observer for Keeper<'_> {
     type Report = Over;
 
     fn follow(&mut self, root: Root<'_>) -> Result<Followed<Over>, portcullis_sys::Error> {
-        let first = released(&root)?;
-        drop(self.theirs.take());
-        let over = self.serve(&root, &first);
+        let over = match self.trace.take() {
+            None => {
+                let first = released(&root)?;
+                self.serve(root.pid, root.group, &first)
+            }
+            Some(trace) => {
+                let (name, policy) = self.worker.template.program();
+                let recording = Recording {
+                    trace,
+                    name,
+                    policy,
+                };
+                let pid = root.pid;
+                recorded::record(recording, &root, |group, first| {
+                    self.serve(pid, group, first)
+                })?
+            }
+        };
         ended(&root, over)
     }
 }
 
 impl Keeper<'_> {
-    fn serve(&mut self, root: &Root<'_>, first: &OwnedFd) -> Over {
+    fn serve(&mut self, worker: i32, group: Option<&Group>, first: &OwnedFd) -> Over {
+        drop(self.theirs.take());
         let Slot { number, shared, .. } = self.slot;
         shared.started(&self.enforced);
         let counted = Cell::new(Counted::default());
         let shortage = || {
             let mut last = counted.get();
-            let shortage = root.group.and_then(|group| group.shortage(&mut last));
+            let shortage = group.and_then(|group| group.shortage(&mut last));
             counted.set(last);
             shortage.unwrap_or_default()
         };
         let bench = Bench {
             control: self.control,
-            worker: root.pid,
+            worker,
             first: first.as_fd(),
             shortage: &shortage,
         };

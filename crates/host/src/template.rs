@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use portcullis_policy::Policy;
 use portcullis_sandbox::{
     ArmedFilter, Confinement, Features, Filter, Followed, Layer, LayerName, Limits, Missing, Mode,
     Plan, Program, Root, Spec, Unlisted,
@@ -25,6 +26,7 @@ pub(crate) struct Template {
     program: File,
     filter: Filter,
     allowed: usize,
+    policy: Policy,
     bounds: Limits,
     without: Vec<LayerName>,
     audit: Result<Layer, Missing>,
@@ -49,12 +51,13 @@ impl Template {
         bounds: Limits,
         without: &[LayerName],
     ) -> Result<Template, Error> {
-        let (filter, allowed) = filter::of_worker(image.policy)?;
+        let (filter, allowed, policy) = filter::of_worker(image.policy)?;
         Ok(Template {
             name: image.name,
             program: image.seal()?,
             filter,
             allowed,
+            policy,
             bounds,
             without: without.to_vec(),
             audit: image.audit(),
@@ -72,6 +75,11 @@ impl Template {
             Err(lacks) => missing.push(lacks.clone()),
         }
         Enforced { layers, missing }
+    }
+
+    /// What traces call its program, and the policy that this is under.
+    pub(crate) fn program(&self) -> (&'static str, &Policy) {
+        (self.name, &self.policy)
     }
 
     /// Its filter, with the secret of one start.

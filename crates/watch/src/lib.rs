@@ -46,4 +46,4 @@ pub use denial::{Answer, Denial, Elsewhere, Frame, Omitted};
 pub use files::{FileId, Files};
 pub use phases::{Held, Phase, Phases};
 pub use source::{Function, Sources};
-pub use tracer::{Mode, Record, Start, follow};
+pub use tracer::{Mode, Record, Start, follow, follow_recorded};

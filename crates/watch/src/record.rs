@@ -37,6 +37,8 @@ mod touched;
 use std::io;
 use std::path::PathBuf;
 
+use portcullis_policy::Policy;
+use portcullis_sys::signal::Forwarding;
 use portcullis_sys::wait::{End, Usage};
 
 pub use backend::{Adaptive, Backend, Full, Standing};
@@ -49,6 +51,7 @@ pub(crate) use made::Discriminator;
 pub use made::{Made, Place};
 pub(crate) use observed::observed;
 pub use observed::{Observed, What};
+pub(crate) use recorder::Beside;
 pub use seen::{CallId, ImageId, Seen};
 pub use touched::Touched;
 
@@ -143,5 +146,46 @@ pub fn record(
     sink: &mut dyn Sink,
 ) -> Result<Ending, Error> {
     let (held, forwarding) = launch::launch(spec, confined.is_some() || backend.frees())?;
-    recorder::follow(held.pid, forwarding, confined, spec.files, backend, sink)
+    let of = Origin::Launched(forwarding);
+    recorder::follow(held.pid, of, confined, spec.files, backend, sink)
+}
+
+/// A program that somebody else has started and confined: it stands at its exec stop, a tracee of the calling thread,
+/// behind the filter of a policy.
+#[derive(Clone, Copy)]
+pub struct Started<'a> {
+    /// Its process.
+    pub pid: i32,
+    /// What traces call it: who runs from memory has no file that tells.
+    pub name: &'a str,
+    /// What they call processes that it forks, from the moment on at which those have taken a filter of their own. Until
+    /// then what they do is the program's.
+    pub forks: &'a str,
+    /// What its filter is equal to: what that denies is told as denied by a policy.
+    pub policy: &'a Policy,
+}
+
+/// Follows `program` to its end, and all that it starts, and tells `sink` what they do. Every call stops, before any
+/// filter. A child of the calling thread that sends no signal at its end is left to who made it.
+pub fn follow(program: &Started<'_>, sink: &mut dyn Sink) -> Result<Ending, Error> {
+    let of = Origin::Started(*program);
+    recorder::follow(program.pid, of, None, false, &mut Full, sink)
+}
+
+/// A recording beside the tracer of a program ([`crate::follow_recorded`]): every call stops, and is told.
+pub struct Recording<'a> {
+    /// What is told.
+    pub sink: &'a mut dyn Sink,
+    /// What traces call the program.
+    pub name: &'a str,
+    /// The policy that it is under.
+    pub policy: &'a Policy,
+}
+
+/// Who started what is recorded.
+enum Origin<'a> {
+    /// The recorder, whose signals are the program's.
+    Launched(Forwarding),
+    /// Somebody else.
+    Started(Started<'a>),
 }

@@ -20,6 +20,7 @@ use crate::files::Files;
 use crate::job::{self, is_traced, process_of};
 use crate::native::{self, Interruption};
 use crate::phases::{Held, Keeping, Phases};
+use crate::record::{Beside, Ending, Full, Recording};
 use crate::{arguments, stack};
 
 /// Whether calls for which the filter asks are denied as the policy says.
@@ -78,12 +79,12 @@ pub struct Record {
 /// the root is killed.
 pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Error> {
     let Some(audit) = start.audit else {
-        return trace(start, mode, policy);
+        return trace(start, mode, policy, None);
     };
     audit.follow(start.pid);
     std::thread::scope(|scope| {
         let listening = audit.listen(scope)?;
-        let record = trace(start, mode, policy)?;
+        let record = trace(start, mode, policy, None)?;
         Ok(Record {
             audited: Some(listening.end()),
             ..record
@@ -91,8 +92,30 @@ pub fn follow(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Recor
     })
 }
 
+/// [`follow`], with every call told to `recording`: each costs two stops more.
+pub fn follow_recorded(
+    start: Start<'_>,
+    mode: Mode,
+    policy: &dyn Decide,
+    recording: Recording<'_>,
+) -> Result<(Record, Ending), Error> {
+    let mut backend = Full;
+    let recording = Recording {
+        sink: &mut *recording.sink,
+        ..recording
+    };
+    let mut beside = Beside::begin(start.pid, recording, &mut backend);
+    let record = trace(start, mode, policy, Some(&mut beside))?;
+    Ok((record, beside.ending()?))
+}
+
 /// What fails because a task was killed where it stands is let be: its end is reported next.
-fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Error> {
+fn trace<'a>(
+    start: Start<'a>,
+    mode: Mode,
+    policy: &'a dyn Decide,
+    beside: Option<&'a mut Beside<'_>>,
+) -> Result<Record, Error> {
     let entry = start.entry.map(|at| Entry::set(start.pid, at));
     let entry = match entry.transpose() {
         Err(e) if e.is_gone() => None,
@@ -128,19 +151,25 @@ fn trace(start: Start<'_>, mode: Mode, policy: &dyn Decide) -> Result<Record, Er
         outlived: 0,
         audit: start.audit,
         phases: None,
+        beside,
     };
     if let Some(phases) = start.phases.filter(|_| tracer.refused.is_none()) {
         tracer.phases = Some(Keeping::begin(start.pid, phases)?);
         tracer.requires_phases()?;
     }
-    match ptrace::resume(start.pid, 0) {
+    match tracer.resume(start.pid, 0) {
         Err(e) if e.is_gone() => {}
         other => other?,
     }
     // What has an init is no child of this thread, and the init itself is another's affair.
     while let Some((tid, change)) = wait::next_that_signals()? {
         match change {
-            Change::Ended(end, usage) => tracer.ended(tid, end, usage),
+            Change::Ended(end, usage) => {
+                if let Some(beside) = &mut tracer.beside {
+                    beside.ended(tid, end, usage)?;
+                }
+                tracer.ended(tid, end, usage);
+            }
             Change::Stopped(stop) => match tracer.stopped(tid, stop) {
                 // Killed between its stop and our request; its end is reported next.
                 Err(e) if e.is_gone() => {}
@@ -206,7 +235,7 @@ struct Task {
     interruption: Interruption,
 }
 
-struct Tracer<'a> {
+struct Tracer<'a, 'b> {
     root: i32,
     mode: Mode,
     policy: &'a dyn Decide,
@@ -238,9 +267,11 @@ struct Tracer<'a> {
     outlived: usize,
     audit: Option<&'a Audit>,
     phases: Option<Keeping<'a>>,
+    /// Who is told of every call.
+    beside: Option<&'a mut Beside<'b>>,
 }
 
-impl Tracer<'_> {
+impl Tracer<'_, '_> {
     fn ended(&mut self, tid: i32, end: End, usage: Usage) {
         self.tasks.remove(&tid);
         // A process is reported after all of its tasks.
@@ -298,6 +329,9 @@ impl Tracer<'_> {
         }
         self.tasks.entry(tid).or_insert_with(new);
         self.announced.remove(&tid);
+        if let Some(beside) = &mut self.beside {
+            beside.stopped(tid, stop)?;
+        }
         match stop {
             Stop::Event(event::STOP, signal) if job::is_stop(signal) => {
                 ptrace::listen(tid)?;
@@ -328,14 +362,14 @@ impl Tracer<'_> {
             Stop::Event(..) => {}
             Stop::Signal(signal) => return self.signaled(tid, signal),
         }
-        self.resume(tid)
+        self.resume(tid, 0)
     }
 
-    /// Lets a task run on; one that makes a call for us stops behind it.
-    fn resume(&self, tid: i32) -> Result<(), Error> {
-        match self.has_borrowed(tid) {
-            true => ptrace::resume_to_syscall(tid, 0),
-            false => ptrace::resume(tid, 0),
+    /// Lets a task run on; one that makes a call for us stops behind it, and one that is recorded at each.
+    fn resume(&self, tid: i32, signal: i32) -> Result<(), Error> {
+        match self.beside.is_some() || self.has_borrowed(tid) {
+            true => ptrace::resume_to_syscall(tid, signal),
+            false => ptrace::resume(tid, signal),
         }
     }
 
@@ -385,7 +419,7 @@ impl Tracer<'_> {
             && phases.reached(tid)?
         {
             self.requires_phases()?;
-            return self.resume(tid);
+            return self.resume(tid, 0);
         }
         if signal == libc::SIGTRAP
             && let Some(entry) = &self.entry
@@ -395,22 +429,22 @@ impl Tracer<'_> {
                 if let Some(reason) = refusal(self.check, tid) {
                     self.refused = Some(reason);
                     process::kill_unreaped(self.root)?;
-                    return ptrace::resume(tid, 0);
+                    return self.resume(tid, 0);
                 }
                 // A process that a library's initialiser forked has the trap in its own copy.
                 if self.tasks.keys().all(|t| self.process_of(*t) == self.root) {
                     self.entry = None;
                 }
             }
-            return ptrace::resume(tid, 0);
+            return self.resume(tid, 0);
         }
         if signal == libc::SIGSYS && self.answered(tid)? {
-            return ptrace::resume(tid, signal);
+            return self.resume(tid, signal);
         }
         let task = self.tasks.entry(tid).or_default();
         let hides = task.interruption.hides(tid, signal)?;
         self.handled |= task.interruption.handled();
-        ptrace::resume(tid, if hides { 0 } else { signal })
+        self.resume(tid, if hides { 0 } else { signal })
     }
 
     /// The process of a task; of the root that is its own number, whatever `/proc` has to be read for others.

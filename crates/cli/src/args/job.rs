@@ -92,6 +92,10 @@ pub(crate) struct JobRunArgs {
     /// Write to FILE when what happened of each job, as spans of OTLP in JSON, a line for each job
     #[arg(long, value_name = "FILE")]
     pub(crate) spans: Option<PathBuf>,
+    /// Record every call of the job, and of the worker that it is a fork of, in the trace FILE, as `record` does: a run for
+    /// each worker, or for each job of a native program. One job runs at a time then, and takes longer
+    #[arg(long, value_name = "FILE", conflicts_with = "jobs")]
+    pub(crate) record: Option<PathBuf>,
     /// Bound what the job uses: cpu=10s, wall=40s, memory=256M, output=16M, of a module fuel=1000000, of a native program
     /// processes=32, separated by commas (repeatable)
     #[arg(long, value_name = "LIMITS")]

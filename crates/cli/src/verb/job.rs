@@ -3,6 +3,7 @@
 #[cfg(feature = "wasm")]
 mod module;
 mod program;
+mod recorded;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -25,6 +26,7 @@ use crate::json::job::Document;
 use crate::json::spans;
 use crate::neutral;
 use crate::output::{self, Output, say};
+use recorded::Recorded;
 
 /// The largest module and the largest input that are read.
 const MOST: u64 = 64 << 20;
@@ -83,7 +85,7 @@ fn run(typed: &JobRunArgs) -> Result<Exit> {
         ..Job::default()
     };
     let workers = &mut settings.sizes.workers;
-    *workers = match several {
+    *workers = match several && typed.record.is_none() {
         true => typed.jobs.unwrap_or(*workers),
         false => NonZeroU32::MIN,
     };
@@ -92,6 +94,11 @@ fn run(typed: &JobRunArgs) -> Result<Exit> {
     settings.without.clone_from(&typed.allow_insecure);
     // They are all of one tenant.
     settings.sizes.warm = 0;
+    let recorded = Recorded::default();
+    settings.record = typed
+        .record
+        .as_ref()
+        .map(|path| recorded.runs_of(path, typed.policy.as_deref()));
     let pool = Pool::new(settings)?;
     let mut inputs = inputs.into_iter();
     let mut waiting = VecDeque::new();
@@ -122,6 +129,11 @@ fn run(typed: &JobRunArgs) -> Result<Exit> {
     }
     if let Some(path) = &typed.metrics {
         Output::from_option(Some(path.clone())).write_text(&pool.metrics().to_string())?;
+    }
+    // Its workers' traces end with them.
+    drop(pool);
+    if let Some(path) = &typed.record {
+        recorded.finish(path)?;
     }
     Ok(match &exits[..] {
         [one] => *one,

@@ -1,6 +1,6 @@
 //! `portcullis record -- PROGRAM ARGS`: every call that a program makes, in a trace.
 
-mod file;
+pub(super) mod file;
 mod show;
 
 use std::ffi::OsStr;
@@ -170,7 +170,13 @@ fn default_path(program: &Path) -> PathBuf {
     name.into()
 }
 
-fn header(program: &Path, policy: Option<&Path>, backend: &str, reason: Reason) -> json::Header {
+/// The first line of a run.
+pub(super) fn header(
+    program: &Path,
+    policy: Option<&Path>,
+    backend: &str,
+    reason: Reason,
+) -> json::Header {
     let uname = rustix::system::uname();
     json::Header {
         schema: json::SCHEMA.to_owned(),

@@ -484,3 +484,35 @@ fn preparing_is_bounded() {
         done.stderr
     );
 }
+
+/// What `record show` tells of a trace.
+fn shown(place: &Place, trace: &str) -> Value {
+    let done = place.portcullis(&["record", "show", "--format", "json", trace]);
+    serde_json::from_str(&done.expect(0).stdout).unwrap()
+}
+
+#[test]
+fn worker_and_job_are_recorded() {
+    let jobs = Jobs::new();
+    let done = jobs.run(HELLO, &["--record", "job.trace"]).expect(0);
+    assert_eq!(done.stdout, "hello\n");
+    let found = shown(&jobs.place, "job.trace");
+    let images = found["images"].as_array().unwrap();
+    let names: Vec<&Value> = images.iter().map(|image| &image["path"]).collect();
+    assert_eq!(
+        names,
+        ["portcullis-wasm-execute", "portcullis-wasm-execute job"]
+    );
+    let calls = images[1]["calls"].as_array().unwrap();
+    let names: Vec<&str> = calls.iter().map(|c| c["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"write"), "{names:?}");
+    for name in ["recvmsg", "clone", "openat", "seccomp"] {
+        assert!(!names.contains(&name), "{names:?}");
+    }
+    // Others read it: a policy of what was seen, and what the worker's own policy has beyond that.
+    let policy = jobs.place.portcullis(&["policy", "job.trace"]).expect(0);
+    assert!(policy.stdout.contains("recvmsg"), "{}", policy.stdout);
+    // Another job is another run of the same trace.
+    jobs.run(HELLO, &["--record", "job.trace"]).expect(0);
+    assert_eq!(shown(&jobs.place, "job.trace")["runs"], 2);
+}

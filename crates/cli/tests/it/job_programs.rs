@@ -236,3 +236,63 @@ fn a_script_is_a_job_of_its_interpreter() {
     let done = place.portcullis(&words).expect(0);
     assert_eq!(done.stdout, "first words /tmp\n", "{}", done.stderr);
 }
+
+#[test]
+fn a_program_is_recorded_under_its_filter() {
+    let place = program();
+    for name in ["1.in", "2.in"] {
+        fs::write(place.at(name), "words\n").unwrap();
+    }
+    let both = [
+        "--input",
+        "1.in",
+        "--input",
+        "2.in",
+        "--record",
+        "job.trace",
+    ];
+    let done = run(&place, &[&both[..], &["--", "echo"]].concat()).expect(0);
+    assert_eq!(done.stdout, "words\nwords\n");
+    let trace = || {
+        let done = place.portcullis(&["record", "show", "--format", "json", "job.trace"]);
+        serde_json::from_str::<Value>(&done.expect(0).stdout).unwrap()
+    };
+    let found = trace();
+    assert_eq!(found["runs"], 2);
+    let images = found["images"].as_array().unwrap();
+    assert_eq!(images.len(), 1, "{found}");
+    assert!(images[0]["path"].as_str().unwrap().ends_with("/program"));
+    // Nothing was seen that the analysis had not found.
+    let difference = place.portcullis(&["diff", "job.trace", "./program"]);
+    assert!(
+        difference.stdout.contains("kill -> allow") && !difference.stdout.contains("allow -> "),
+        "{}",
+        difference.stdout
+    );
+
+    // A denied call is the job's end, with its class, and is in the trace as denied.
+    let number = ptrace_number();
+    let words = [
+        "--record",
+        "job.trace",
+        "--format",
+        "json",
+        "--",
+        "number",
+        number,
+    ];
+    let found = document(&run(&place, &words));
+    assert_eq!(found["outcome"], "denied", "{found}");
+    let trace = trace();
+    let calls = trace["images"][0]["calls"].as_array().unwrap();
+    let denied = calls.iter().find(|call| call["name"] == "ptrace").unwrap();
+    assert_eq!(denied["denied"], json!(["kill"]), "{denied}");
+    assert_eq!(denied["succeeded"], false, "{denied}");
+}
+
+fn ptrace_number() -> &'static str {
+    match cfg!(target_arch = "aarch64") {
+        true => "117",
+        false => "101",
+    }
+}

@@ -44,7 +44,7 @@ fn signal(pid: i32, signal: i32) {
 }
 
 /// Kills the worker's program and waits until its init is gone, and with it everything.
-fn kill_worker() {
+pub(crate) fn kill_worker() {
     let (init, program) = worker();
     let handle = process::handle(init).unwrap();
     signal(program, libc::SIGKILL);

@@ -9,5 +9,6 @@ mod jobs;
 mod killed;
 mod pool;
 mod puppet;
+mod recorded;
 mod soak;
 mod starts;

@@ -1,21 +1,23 @@
 //! The recorder's loop: every stop of every task, answered once.
 
+mod beside;
 mod call;
 mod filter;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use portcullis_abi::Arch;
+use portcullis_policy::Policy;
 use portcullis_sys::ptrace::{self, SyscallStop};
 use portcullis_sys::signal::Forwarding;
 use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
 use portcullis_sys::{Error, process};
 
-use super::Ending;
 use super::backend::Backend;
 use super::caller::Callers;
 use super::confined::Confined;
@@ -27,8 +29,11 @@ use super::launch;
 use super::made::Discriminator;
 use super::seen::{Call, CallId, ImageId, Seen, Start};
 use super::task::{Started, Task};
+use super::{Ending, Origin};
 use crate::borrowed::CallsInVdso;
 use crate::job;
+
+pub(crate) use beside::Beside;
 
 /// Programs that are told apart; what is beyond them counts as the last.
 const IMAGES: usize = 4096;
@@ -40,37 +45,23 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// Follows the program that stands at its exec stop, and all that it starts, until the last of them ended.
 pub(super) fn follow(
     root: i32,
-    forwarding: Forwarding,
+    origin: Origin<'_>,
     confined: Option<&Confined>,
     tells_files: bool,
     backend: &mut dyn Backend,
     sink: &mut dyn Sink,
 ) -> Result<Ending, super::Error> {
-    let mut recorder = Recorder {
-        root,
-        confined,
-        is_confined: false,
-        tells_files,
-        backend,
-        sink,
-        forwarding: Some(forwarding),
-        tasks: HashMap::new(),
-        early: HashSet::new(),
-        images: Vec::new(),
-        files: HashMap::new(),
-        calls: Vec::new(),
-        told: Vec::new(),
-        told_at: Instant::now(),
-        discriminator: Discriminator::default(),
-        callers: Callers::default(),
-        calls_in_vdso: CallsInVdso::default(),
-        remarks: HashSet::new(),
-        handled: false,
-        ended: None,
-        tasks_seen: 1,
-        calls_seen: 0,
-        filters: 0,
-    };
+    let mut recorder = Recorder::new(root, backend, sink);
+    recorder.confined = confined;
+    recorder.tells_files = tells_files;
+    match origin {
+        Origin::Launched(forwarding) => recorder.forwarding = Some(forwarding),
+        Origin::Started(program) => {
+            recorder.name = Some(program.name);
+            recorder.forks = Some(program.forks);
+            recorder.standing = Some(program.policy);
+        }
+    }
     let followed = recorder.run();
     if followed.is_err() {
         // What is left must not wait for a tracer that gave up.
@@ -82,21 +73,7 @@ pub(super) fn follow(
     if confined.is_some() && !recorder.is_confined {
         return Err(super::Error::NotConfined);
     }
-    recorder.tell_counts();
-    let Some((end, usage)) = recorder.ended else {
-        return Err(Error {
-            call: "waitid",
-            reason: std::io::Error::from_raw_os_error(libc::ECHILD),
-        }
-        .into());
-    };
-    Ok(Ending {
-        end,
-        usage,
-        tasks: recorder.tasks_seen,
-        calls: recorder.calls_seen,
-        filters: recorder.filters,
-    })
+    recorder.ending().map_err(super::Error::Sys)
 }
 
 struct Recorder<'a> {
@@ -110,6 +87,14 @@ struct Recorder<'a> {
     sink: &'a mut dyn Sink,
     /// While the root lives, signals to the recorder are for it.
     forwarding: Option<Forwarding>,
+    /// What the first image is called, where its file does not tell.
+    name: Option<&'a str>,
+    /// What those are called that it forks, when they are told apart.
+    forks: Option<&'a str>,
+    /// What they do.
+    forked: Option<ImageId>,
+    /// A policy whose filter the root has from somebody else.
+    standing: Option<&'a Policy>,
     tasks: HashMap<i32, Task>,
     /// New tasks that stopped before the stop of their creator told of them. They wait for it: as what
     /// they run, and which filters they have, is only known then.
@@ -133,12 +118,77 @@ struct Recorder<'a> {
     filters: u64,
 }
 
-impl Recorder<'_> {
-    fn run(&mut self) -> Result<(), Error> {
+impl<'a> Recorder<'a> {
+    fn new(root: i32, backend: &'a mut dyn Backend, sink: &'a mut dyn Sink) -> Recorder<'a> {
+        Recorder {
+            root,
+            confined: None,
+            is_confined: false,
+            tells_files: false,
+            backend,
+            sink,
+            forwarding: None,
+            name: None,
+            forks: None,
+            forked: None,
+            standing: None,
+            tasks: HashMap::new(),
+            early: HashSet::new(),
+            images: Vec::new(),
+            files: HashMap::new(),
+            calls: Vec::new(),
+            told: Vec::new(),
+            told_at: Instant::now(),
+            discriminator: Discriminator::default(),
+            callers: Callers::default(),
+            calls_in_vdso: CallsInVdso::default(),
+            remarks: HashSet::new(),
+            handled: false,
+            ended: None,
+            tasks_seen: 1,
+            calls_seen: 0,
+            filters: 0,
+        }
+    }
+
+    /// When all have ended.
+    fn ending(mut self) -> Result<Ending, Error> {
+        self.tell_counts();
+        let Some((end, usage)) = self.ended else {
+            return Err(Error {
+                call: "waitid",
+                reason: std::io::Error::from_raw_os_error(libc::ECHILD),
+            });
+        };
+        Ok(Ending {
+            end,
+            usage,
+            tasks: self.tasks_seen,
+            calls: self.calls_seen,
+            filters: self.filters,
+        })
+    }
+
+    /// The root stands at its exec stop.
+    fn begin(&mut self) {
         let image = self.image(self.root, None);
-        self.tasks.insert(self.root, Task::new(image));
+        let root = match self.standing {
+            None => Task::new(image),
+            // It gets no filter of ours behind that of others.
+            Some(_) => Task::stray(image, self.handled),
+        };
+        self.tasks.insert(self.root, root);
+    }
+
+    fn run(&mut self) -> Result<(), Error> {
+        self.begin();
         self.resume(self.root, 0)?;
-        while let Some((tid, change)) = wait::next()? {
+        // Who started it has children of its own.
+        let next = match self.standing {
+            None => wait::next,
+            Some(_) => wait::next_that_signals,
+        };
+        while let Some((tid, change)) = next()? {
             match change {
                 Change::Ended(end, usage) => self.task_ended(tid, end, usage),
                 Change::Stopped(stop) => self.stopped(tid, stop),
@@ -190,7 +240,7 @@ impl Recorder<'_> {
         match stop {
             Stop::Event(event::STOP, signal) if job::is_stop(signal) => {
                 ptrace::listen(tid)?;
-                if tid == self.root {
+                if tid == self.root && self.forwarding.is_some() {
                     job::stop_with(self.root, signal)?;
                 }
                 return Ok(());
@@ -236,8 +286,10 @@ impl Recorder<'_> {
             task.calls = 0;
             self.images[task.image.0 as usize].starts_others = true;
         }
-        self.tasks_seen += 1;
-        self.tasks.insert(child, born);
+        if let Entry::Vacant(place) = self.tasks.entry(child) {
+            place.insert(born);
+            self.tasks_seen += 1;
+        }
         if self.early.remove(&child) {
             self.resume(child, 0).or_else(gone)?;
         }
@@ -289,7 +341,10 @@ impl Recorder<'_> {
         if id.0 as usize == self.images.len() {
             self.images.push(Seen::default());
             self.files.insert(file, id);
-            let name = fs::read_link(&path).unwrap_or_default();
+            let name = match self.name.take() {
+                Some(name) => PathBuf::from(name),
+                None => fs::read_link(&path).unwrap_or_default(),
+            };
             let identity = File::open(&path).ok().and_then(|file| Identity::of(&file));
             self.sink.fact(Fact::Image {
                 id,
@@ -301,6 +356,29 @@ impl Recorder<'_> {
                 self.remark(Remark::Privileges(id));
             }
         }
+        id
+    }
+
+    /// What runs in the task `tid` from here on, which has taken a filter of its own: something else than `image` when
+    /// that forked it.
+    fn forked(&mut self, tid: i32, image: ImageId) -> ImageId {
+        let name = self.forks.filter(|_| job::process_of(tid) != self.root);
+        let Some(name) = name else {
+            return image;
+        };
+        if let Some(known) = self.forked {
+            return known;
+        }
+        let id = ImageId(self.images.len() as u32);
+        self.images.push(Seen::default());
+        self.forked = Some(id);
+        let file = File::open(format!("/proc/{tid}/exe"));
+        self.sink.fact(Fact::Image {
+            id,
+            path: Path::new(name),
+            identity: file.ok().and_then(|file| Identity::of(&file)),
+            by: Some(image),
+        });
         id
     }
 

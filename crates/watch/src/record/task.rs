@@ -60,7 +60,7 @@ pub(super) struct Pending {
     /// What it does to files is told.
     pub(super) files: Option<Call>,
     /// What it seems to return are registers of other code: that which a signal interrupted, or those of a call that a
-    /// filter answers with a SIGSYS.
+    /// filter answers with a SIGSYS or the end.
     pub(super) restores: bool,
 }
 

@@ -18,7 +18,7 @@ use crate::neutral;
 ///
 /// Each fact is one write to a file that is open for appending: whoever ends the recorder, what was seen until
 /// then is in the file.
-pub(super) struct TraceFile {
+pub(in crate::verb) struct TraceFile {
     file: File,
     /// The first write that failed: what follows is not written.
     failed: Option<io::Error>,
@@ -28,7 +28,7 @@ pub(super) struct TraceFile {
 
 impl TraceFile {
     /// Opens the trace at `path` for another run, or makes it.
-    pub(super) fn open(path: &Path, header: &json::Header) -> Result<TraceFile> {
+    pub(in crate::verb) fn open(path: &Path, header: &json::Header) -> Result<TraceFile> {
         let named = neutral::path(path);
         let mut file = OpenOptions::new()
             .read(true)
@@ -57,7 +57,7 @@ impl TraceFile {
     }
 
     /// Ends the run; tells what kept facts from being written.
-    pub(super) fn end(mut self, ending: &Ending) -> (Vec<String>, Option<io::Error>) {
+    pub(in crate::verb) fn end(mut self, ending: &Ending) -> (Vec<String>, Option<io::Error>) {
         use portcullis_sys::wait::End;
         let (exit_code, signal) = match ending.end {
             End::Exited(code) => (Some(code), None),

@@ -60,20 +60,19 @@ impl Recorder<'_> {
             args,
         };
         let confined = self.confined.filter(|_| self.is_confined);
-        let policys = confined.map(|confined| confined.decide(&registers.asked()));
+        let by_confined = confined.map(|confined| confined.decide(&registers.asked()));
+        let standing = self.standing.filter(|_| Some(task.image) != self.forked);
+        let policys =
+            by_confined.or_else(|| standing.map(|policy| policy.decide(&registers.asked()).action));
         let denials = [
             (Denier::Policy, policys.filter(|answer| !answer.permits())),
             (Denier::OwnFilter, task.own.denial(&registers.asked())),
         ];
-        // The registers are as they were before it then (`syscall_rollback`).
-        let traps = |(_, answer): &(Denier, Option<Action>)| {
-            let answer = answer.as_ref();
-            answer.is_some_and(|a| {
-                matches!(
-                    a,
-                    Action::Trap(_) | Action::KillProcess | Action::KillThread
-                )
-            })
+        // The kernel rolls such a call back before it ends the task (`syscall_rollback` in `__seccomp_filter`): what
+        // seems to be returned is the call's own number.
+        let rolls_back = |(_, answer): &(Denier, Option<Action>)| {
+            use Action::{KillProcess, KillThread, Trap};
+            matches!(answer, Some(Trap(_) | KillThread | KillProcess))
         };
         let special = free::is_watched(&made);
         let name = made.name();
@@ -82,7 +81,7 @@ impl Recorder<'_> {
             call,
             filters: None,
             restores: matches!(name, Some("rt_sigreturn" | "sigreturn"))
-                || denials.iter().any(traps),
+                || denials.iter().any(rolls_back),
             maps,
             files: (self.tells_files && made.is_native() && touched::is_told(number))
                 .then_some(registers),
@@ -193,10 +192,14 @@ impl Recorder<'_> {
         let Some(filter) = pending.filters.filter(|_| error.is_none()) else {
             return Ok(());
         };
-        self.remark(Remark::OwnFilter(image));
+        if self.forks.is_none() {
+            self.remark(Remark::OwnFilter(image));
+        }
+        let image = self.forked(tid, image);
         let Some(task) = self.tasks.get_mut(&tid) else {
             return Ok(());
         };
+        task.image = image;
         if let Some(program) = filter.program {
             task.own.add(program);
         }
