@@ -38,7 +38,6 @@ use std::io;
 use std::path::PathBuf;
 
 use portcullis_policy::Policy;
-use portcullis_sys::signal::Forwarding;
 use portcullis_sys::wait::{End, Usage};
 
 pub use backend::{Adaptive, Backend, Full, Standing};
@@ -146,8 +145,7 @@ pub fn record(
     sink: &mut dyn Sink,
 ) -> Result<Ending, Error> {
     let (held, forwarding) = launch::launch(spec, confined.is_some() || backend.frees())?;
-    let of = Origin::Launched(forwarding);
-    recorder::follow(held.pid, of, confined, spec.files, backend, sink)
+    recorder::follow(held.pid, forwarding, confined, spec.files, backend, sink)
 }
 
 /// A program that somebody else has started and confined: it stands at its exec stop, a tracee of the calling thread,
@@ -168,8 +166,7 @@ pub struct Started<'a> {
 /// Follows `program` to its end, and all that it starts, and tells `sink` what they do. Every call stops, before any
 /// filter. A child of the calling thread that sends no signal at its end is left to who made it.
 pub fn follow(program: &Started<'_>, sink: &mut dyn Sink) -> Result<Ending, Error> {
-    let of = Origin::Started(*program);
-    recorder::follow(program.pid, of, None, false, &mut Full, sink)
+    recorder::follow_started(program, sink)
 }
 
 /// A recording beside the tracer of a program ([`crate::follow_recorded`]): every call stops, and is told.
@@ -180,12 +177,4 @@ pub struct Recording<'a> {
     pub name: &'a str,
     /// The policy that it is under.
     pub policy: &'a Policy,
-}
-
-/// Who started what is recorded.
-enum Origin<'a> {
-    /// The recorder, whose signals are the program's.
-    Launched(Forwarding),
-    /// Somebody else.
-    Started(Started<'a>),
 }

@@ -18,7 +18,8 @@ use portcullis_sys::signal::Forwarding;
 use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
 use portcullis_sys::{Error, process};
 
-use super::backend::Backend;
+use super::Ending;
+use super::backend::{Backend, Full};
 use super::caller::Callers;
 use super::confined::Confined;
 use super::fact::{Fact, Remark, Sink};
@@ -29,7 +30,6 @@ use super::launch;
 use super::made::Discriminator;
 use super::seen::{Call, CallId, ImageId, Seen, Start};
 use super::task::{Started, Task};
-use super::{Ending, Origin};
 use crate::borrowed::CallsInVdso;
 use crate::job;
 
@@ -45,35 +45,30 @@ const PERIOD: Duration = Duration::from_secs(10);
 /// Follows the program that stands at its exec stop, and all that it starts, until the last of them ended.
 pub(super) fn follow(
     root: i32,
-    origin: Origin<'_>,
+    forwarding: Forwarding,
     confined: Option<&Confined>,
     tells_files: bool,
     backend: &mut dyn Backend,
     sink: &mut dyn Sink,
 ) -> Result<Ending, super::Error> {
     let mut recorder = Recorder::new(root, backend, sink);
+    recorder.forwarding = Some(forwarding);
     recorder.confined = confined;
     recorder.tells_files = tells_files;
-    match origin {
-        Origin::Launched(forwarding) => recorder.forwarding = Some(forwarding),
-        Origin::Started(program) => {
-            recorder.name = Some(program.name);
-            recorder.forks = Some(program.forks);
-            recorder.standing = Some(program.policy);
-        }
-    }
-    let followed = recorder.run();
-    if followed.is_err() {
-        // What is left must not wait for a tracer that gave up.
-        for tid in recorder.tasks.keys() {
-            let _ = process::kill_unreaped(*tid);
-        }
-    }
-    followed?;
-    if confined.is_some() && !recorder.is_confined {
-        return Err(super::Error::NotConfined);
-    }
-    recorder.ending().map_err(super::Error::Sys)
+    recorder.follow()
+}
+
+/// The same for one that somebody else has started, at every call.
+pub(super) fn follow_started(
+    program: &super::Started<'_>,
+    sink: &mut dyn Sink,
+) -> Result<Ending, super::Error> {
+    let mut backend = Full;
+    let mut recorder = Recorder::new(program.pid, &mut backend, sink);
+    recorder.name = Some(program.name);
+    recorder.forks = Some(program.forks);
+    recorder.standing = Some(program.policy);
+    recorder.follow()
 }
 
 struct Recorder<'a> {
@@ -149,6 +144,21 @@ impl<'a> Recorder<'a> {
             calls_seen: 0,
             filters: 0,
         }
+    }
+
+    fn follow(mut self) -> Result<Ending, super::Error> {
+        let followed = self.run();
+        if followed.is_err() {
+            // What is left must not wait for a tracer that gave up.
+            for tid in self.tasks.keys() {
+                let _ = process::kill_unreaped(*tid);
+            }
+        }
+        followed?;
+        if self.confined.is_some() && !self.is_confined {
+            return Err(super::Error::NotConfined);
+        }
+        Ok(self.ending()?)
     }
 
     /// When all have ended.
