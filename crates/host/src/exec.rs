@@ -66,6 +66,7 @@ impl Executable {
             .chain(own)
             .filter(|path| path.is_absolute() && path.parent().is_some() && path.is_dir());
         confinement.hide = hidden.collect();
+        confinement.session = true;
         Ok(Executable {
             program,
             policy,

@@ -104,6 +104,7 @@ impl Template {
         keep.sort_unstable();
         let mut confinement = Confinement::new("/".into());
         confinement.empty = true;
+        confinement.session = true;
         confinement.without.extend(self.without.iter().copied());
         confinement.limits = self.bounds;
         let spec = Spec {

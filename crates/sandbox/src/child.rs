@@ -57,6 +57,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) loopback: bool,
     /// The program has clocks of its own.
     pub(crate) clocks: bool,
+    /// It begins a session.
+    pub(crate) session: bool,
     /// No memory of it becomes executable.
     pub(crate) fixed_code: bool,
     pub(crate) view: Option<&'a View>,
@@ -80,7 +82,7 @@ pub(crate) struct Parking {
 }
 
 /// The steps of the child, in order; the byte that names one in a complaint.
-pub(crate) const STEPS: [&str; 20] = [
+pub(crate) const STEPS: [&str; 21] = [
     "become traceable",
     "wait for its tracer",
     "hide its memory",
@@ -101,6 +103,7 @@ pub(crate) const STEPS: [&str; 20] = [
     "bound what it takes of its user's",
     "put its standard streams in place",
     "join its control groups",
+    "begin a session",
 ];
 
 /// The step of the launch exec.
@@ -160,6 +163,11 @@ pub(crate) fn create(prepared: &mut Prepared<'_>) -> Result<(i32, OwnedFd, bool)
         Side::Child => {
             // Neither fails: they were open.
             let _ = prepared.others.map(process::close);
+            if prepared.session
+                && let Err(error) = process::begin_session()
+            {
+                complain(prepared, (20, error));
+            }
             match namespaces {
                 Namespaces::NONE => program(prepared),
                 _ => init::run(prepared),

@@ -34,6 +34,10 @@ pub struct Confinement {
     pub ports: Vec<u16>,
     /// Bounds on what it consumes.
     pub limits: Limits,
+    /// It is in a session of its own. A signal to the caller's own process group (kill(2), `0`) reaches its members outside of
+    /// the namespaces as well, when they have the same user and Landlock does not scope signals (before Linux 6.12); who
+    /// does not share a terminal with what he starts need not be in one group with it.
+    pub session: bool,
     /// Nothing that it runs needs memory that becomes executable: where the kernel can (Linux 6.3), none does.
     pub fixed_code: bool,
 }
@@ -77,6 +81,7 @@ impl Confinement {
             network: Network::None,
             ports: Vec::new(),
             limits: Limits::default(),
+            session: false,
             fixed_code: false,
         }
     }

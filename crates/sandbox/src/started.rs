@@ -211,6 +211,7 @@ pub(crate) fn prepare<L: Into<Last>>(
         mapped: plan.users.range.is_some(),
         loopback: plan.confinement.network == Network::Loopback,
         clocks: plan.clocks,
+        session: plan.confinement.session,
         fixed_code: plan.fixed_code,
         view,
         copies: &mut copies,

@@ -197,6 +197,14 @@ pub fn die_with_parent() -> Result<(), Error> {
     check("prctl(PR_SET_PDEATHSIG)", value).map(drop)
 }
 
+/// Makes the caller the first of a session, and of a process group, without a terminal (setsid(2)). May be called by a child
+/// before its exec.
+pub fn begin_session() -> Result<(), Error> {
+    // SAFETY: setsid takes nothing.
+    let value = unsafe { libc::syscall(libc::SYS_setsid) };
+    check("setsid", value).map(drop)
+}
+
 /// Writes all of `bytes`, a message short enough for one pipe write. May be called by a child
 /// before its exec.
 pub fn write_message(to: BorrowedFd<'_>, bytes: &[u8]) -> Result<(), Error> {

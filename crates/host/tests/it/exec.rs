@@ -132,6 +132,14 @@ fn each_kind_of_program_comes_to_its_class() {
         (&["bomb"], exit(7), End::Exited(7)),
         (&["leave"], Outcome::Ok, End::Exited(0)),
         (&["others"], Outcome::Ok, End::Exited(0)),
+        (&["group"], Outcome::Ok, End::Exited(0)),
+        (&["uring"], Outcome::Ok, End::Exited(0)),
+        (&["stop"], Outcome::Ok, End::Exited(0)),
+        (&["processes"], Outcome::Ok, End::Exited(0)),
+        (&["queues"], Outcome::Ok, End::Exited(0)),
+        (&["keys"], Outcome::Ok, End::Exited(0)),
+        (&["pipes"], Outcome::Ok, End::Exited(0)),
+        (&["close"], Outcome::Ok, End::Exited(0)),
         (&["devices"], Outcome::Ok, End::Exited(0)),
         (&["home"], Outcome::Ok, End::Exited(0)),
         (&["write", "/etc/x"], Outcome::Ok, End::Exited(0)),
@@ -169,6 +177,13 @@ fn a_denial_names_its_call() {
             call
         }
     );
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_call_of_another_architecture_is_denied() {
+    let done = Programs::new().run(&["foreign"]);
+    assert_eq!(done.outcome.class(), "denied", "{done:?}");
 }
 
 #[test]

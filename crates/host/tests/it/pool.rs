@@ -104,6 +104,42 @@ fn what_a_job_was_given_is_not_there_for_the_next() {
     }
 }
 
+#[test]
+fn each_worker_of_root_has_ids_of_its_own() {
+    let mut settings = settings(1);
+    settings.lifetime = NonZeroU32::MIN;
+    let puppets = Puppets::alone(settings);
+    let owner = || {
+        let (_, program) = crate::faults::worker();
+        let status = std::fs::read_to_string(format!("/proc/{program}/status")).unwrap();
+        let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        uid.unwrap().split_whitespace().next().unwrap().to_owned()
+    };
+    let first = owner();
+    assert_eq!(puppets.run("echo").outcome, Outcome::Ok);
+    // The answer to this one comes from the worker after it.
+    let mut pending = puppets.endless("speak-and-spin");
+    pending.streams = true;
+    let mut pending = puppets.pool.submit(pending).unwrap();
+    let pieces = pending.output().unwrap();
+    pieces.recv().unwrap();
+    let second = owner();
+    pending.cancel();
+    let own = rustix::process::getuid().as_raw().to_string();
+    assert!(first != second && first != own && second != own);
+}
+
+#[test]
+fn a_worker_is_in_no_group_with_its_host() {
+    let _puppets = Puppets::alone(settings(1));
+    let (_, program) = crate::faults::worker();
+    let of = |pid| (rustix::process::getpgid(pid), rustix::process::getsid(pid));
+    let (group, session) = of(rustix::process::Pid::from_raw(program));
+    let (own_group, own_session) = of(None);
+    assert_ne!((group, session), (own_group, own_session));
+    assert_ne!(session, own_session);
+}
+
 /// Whether what the process `pid` can write holds `bytes`.
 fn is_in_memory(pid: i32, bytes: &[u8]) -> bool {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
