@@ -1,8 +1,8 @@
 //! `cargo xtask record [RUNS] [NAME…]`: nothing is missing in recordings.
 //!
-//! Whatever every fully traced run of a job shows, every run shows in which known calls ran free: the same
-//! calls, with the same arguments, of the same programs. And in each run of either kind, whatever the kernel's
-//! tracepoints see at the same time is in the trace.
+//! Whatever every fully traced run of a job shows, every run shows in which known calls ran free, or which programs in the
+//! kernel saw: the same calls, with the same arguments, of the same programs. And in each run of any kind, whatever the
+//! kernel's tracepoints see at the same time is in the trace.
 
 mod observer;
 
@@ -22,6 +22,8 @@ use observer::Observer;
 
 /// Runs of each job, with each back-end, when no number is given.
 const RUNS: usize = 5;
+/// Back-ends; the others are compared with the first.
+const BACKENDS: [&str; 3] = ["full", "adaptive", "ebpf"];
 /// How long one run may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -146,7 +148,7 @@ pub(crate) fn compare(runs: usize, names: &[String]) -> Result<()> {
     let observer = Observer::new()?;
     println!(
         "{:<10} {:>5} {:>9} {:>9} {:>9} {:>8} {:>8}",
-        "job", "calls", "in some", "adaptive", "observed", "filters", "missing"
+        "job", "calls", "in some", "others", "observed", "filters", "missing"
     );
     let mut failed = Vec::new();
     let repeatable = JOBS.iter().map(|job| (job, false));
@@ -189,13 +191,13 @@ struct Told {
     in_all: usize,
     /// In some of them.
     in_some: usize,
-    /// In some run of the other back-end.
-    adaptive: usize,
+    /// In some run of another back-end.
+    others: usize,
     /// In some run, by the second observer.
     observed: usize,
     /// Filters in all its runs.
     filters: u64,
-    /// In every run that was traced fully, and not in some run of the other back-end.
+    /// In every run that was traced fully, and not in some run of another back-end.
     missing: Seen,
     /// What the second observer saw in a run of whose trace it is not part.
     unseen: Seen,
@@ -207,7 +209,7 @@ impl Told {
             "{:>5} {:>9} {:>9} {:>9} {:>8} {:>8}",
             self.in_all,
             self.in_some,
-            self.adaptive,
+            self.others,
             self.observed,
             self.filters,
             self.missing.len() + self.unseen.len()
@@ -224,13 +226,13 @@ fn job(command: &Path, observer: &Observer, script: &str, runs: usize) -> Result
     let scratch = Scratch::new(0)?;
     let mut in_all: Option<Seen> = None;
     let mut in_some = Seen::new();
-    let mut adaptive: Vec<Seen> = Vec::new();
+    let mut others: Vec<Seen> = Vec::new();
     let (mut observed, mut unseen) = (Seen::new(), Seen::new());
     let (mut output, mut filters) = (None, 0);
     let mut names = Names::default();
     for _ in 0..runs {
-        for full in [true, false] {
-            let run = || record(command, scratch.path(), script, full);
+        for backend in BACKENDS {
+            let run = || record(command, scratch.path(), script, backend);
             let ((seen, own, put), made) = observer.watch(command, scratch.path(), run)?;
             let (seen, made) = (names.of(seen), names.of(made));
             unseen.extend(made.iter().filter(|call| !covers(&seen, call)).cloned());
@@ -239,24 +241,24 @@ fn job(command: &Path, observer: &Observer, script: &str, runs: usize) -> Result
                 *output.get_or_insert_with(|| own.clone()) == own,
                 "it behaved differently under the back-ends"
             );
-            if full {
+            if backend == BACKENDS[0] {
                 in_some.extend(seen.iter().cloned());
                 in_all = Some(match in_all {
                     Some(all) => &all & &seen,
                     None => seen,
                 });
             } else {
-                adaptive.push(seen);
+                others.push(seen);
                 filters += put;
             }
         }
     }
     let in_all = in_all.unwrap_or_default();
-    let missing = adaptive.iter().flat_map(|seen| &in_all - seen).collect();
+    let missing = others.iter().flat_map(|seen| &in_all - seen).collect();
     Ok(Told {
         in_all: in_all.len(),
         in_some: in_some.len(),
-        adaptive: adaptive.iter().flatten().collect::<BTreeSet<_>>().len(),
+        others: others.iter().flatten().collect::<BTreeSet<_>>().len(),
         observed: observed.len(),
         filters,
         missing,
@@ -293,7 +295,7 @@ fn record(
     command: &Path,
     directory: &Path,
     script: &str,
-    full: bool,
+    backend: &str,
 ) -> Result<(Seen, Vec<u8>, u64)> {
     let trace = directory.join("job.trace");
     if trace.exists() {
@@ -302,12 +304,9 @@ fn record(
     let mut recorder = Command::new(command);
     recorder
         .current_dir(directory)
-        .args(["record", "-o"])
-        .arg(&trace);
-    if full {
-        recorder.arg("--full");
-    }
-    recorder.args(["--", "sh", "-c", script]);
+        .args(["record", "--backend", backend, "-o"])
+        .arg(&trace)
+        .args(["--", "sh", "-c", script]);
     let outcome = process::take(&mut recorder, b"", PATIENCE)?;
     ensure!(
         outcome.status.success(),

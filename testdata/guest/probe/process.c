@@ -1,6 +1,7 @@
 /* Creating processes, handles to them, descriptors, memory. */
 #include "probe.h"
 #include <linux/audit.h>
+#include <linux/bpf.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
 #include <linux/close_range.h>
@@ -177,8 +178,19 @@ static int find_audit(void)
 	       recv(asks, &answer, sizeof(answer), 0) > 0 && answer.header.nlmsg_type == AUDIT_GET;
 }
 
+/* Programs in the kernel can tell what they see, and where its structures have what. */
+static int find_ebpf_ring(void)
+{
+	/* BPF_MAP_CREATE: type (BPF_MAP_TYPE_RINGBUF), no key and value, bytes. */
+	uint32_t ring[18] = { 27, 0, 0, 65536 };
+	int map = (int)syscall(SYS_bpf, BPF_MAP_CREATE, ring, sizeof(ring));
+
+	return map >= 0 && access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+}
+
 const struct probe process_probes[] = {
 	{ "audit", find_audit },
+	{ "ebpf-ring", find_ebpf_ring },
 	{ "pidfd", find_pidfd },
 	{ "pidfd-getfd", find_pidfd_getfd },
 	{ "pidfd-exit", find_pidfd_exit },

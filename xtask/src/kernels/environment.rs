@@ -109,9 +109,10 @@ impl fmt::Display for User {
     }
 }
 
-/// What only root has: control groups are root's, and so are files behind mappings and audit records.
+/// What only root has: control groups are root's, and so are files behind mappings, audit records and programs in the kernel.
 const ROOTS: &[Feature] = &[
     Feature::Audit,
+    Feature::EbpfRing,
     Feature::MapFiles,
     Feature::IdmappedTmpfs,
     Feature::Cgroup1Pids,

@@ -41,6 +41,7 @@ pub(crate) enum Feature {
     Openat2,
     MapFiles,
     Audit,
+    EbpfRing,
     Mounts,
     MountApi,
     MountSetattr,
@@ -69,7 +70,7 @@ pub(crate) struct Fact {
 
 /// Every feature that the kernel brings, with its releases: seccomp(2), seccomp_unotify(2),
 /// landlock(7), pidfd_getfd(2), clone(2), close_range(2), memfd_create(2), mount_setattr(2), openat2(2),
-/// cgroups(7), `Documentation/admin-guide/cgroup-v2.rst` and the headers below `include/uapi/linux`.
+/// bpf(2), cgroups(7), `Documentation/admin-guide/cgroup-v2.rst` and the headers below `include/uapi/linux`.
 /// Landlock's versions from 7 on are as found on Debian's kernels 6.16, 7.0, 7.1, 7.2 and 7.3; 7 came
 /// with 6.15 (landlock(7)). What is said here is compared with what each machine is found to have.
 pub(crate) const FACTS: &[Fact] = &[
@@ -196,6 +197,11 @@ pub(crate) const FACTS: &[Fact] = &[
         Feature::Audit,
         "audit",
         &[((3, 16), "records of what was denied, for who may read them")],
+    ),
+    fact(
+        Feature::EbpfRing,
+        "ebpf-ring",
+        &[((5, 8), "programs in the kernel that tell what they see")],
     ),
     fact(
         Feature::Mounts,

@@ -1,5 +1,5 @@
-//! Suite: recordings. The static command records a program that makes one call again and again, with both
-//! back-ends and under a policy.
+//! Suite: recordings. The static command records a program that makes one call again and again, with each
+//! back-end and under a policy.
 
 use anyhow::{Context as _, Result, ensure};
 use portcullis_abi::Arch;
@@ -28,6 +28,13 @@ pub(crate) fn cases(environment: &Environment, files: &mut Files) -> Result<Vec<
     let number = environment.arch.number(CALL).context(CALL)?.0;
     files.add(POLICY, policy(environment.arch).into_bytes());
     let under_policy = ["--policy".into(), Word::File(POLICY.to_owned())];
+    let mut in_kernel = case(
+        "programs in the kernel see and count every call",
+        number,
+        &["--backend".into(), "ebpf".into()],
+        Box::new(in_kernel),
+    );
+    in_kernel.needs.push(Feature::EbpfRing.into());
     Ok(vec![
         case(
             "every call is seen and counted",
@@ -35,6 +42,7 @@ pub(crate) fn cases(environment: &Environment, files: &mut Files) -> Result<Vec<
             &["--full".into()],
             Box::new(full),
         ),
+        in_kernel,
         case("known calls run free", number, &[], Box::new(free)),
         case(
             "what a policy denies is told",
@@ -128,6 +136,29 @@ fn full(seen: &Seen) -> Result<usize> {
     ensure!(run.count()? == TIMES, "it was seen {} times", run.count()?);
     ensure!(run.filters()? == 0, "there is a filter");
     Ok(3)
+}
+
+fn in_kernel(seen: &Seen) -> Result<usize> {
+    let run = Run::of(seen)?;
+    full(seen)?;
+    let images: Vec<&Value> = run.told("image").collect();
+    ensure!(images.len() == 1, "{} programs", images.len());
+    ensure!(
+        images[0]["path"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("/caller")),
+        "{}",
+        images[0]
+    );
+    ensure!(!images[0]["identity"].is_null(), "the file was not found");
+    // The last call does not return, and is seen all the same.
+    ensure!(
+        run.told("call").any(|call| call["name"] == "exit_group"),
+        "no end"
+    );
+    let remarks = run.told("remark").count();
+    ensure!(remarks == 0, "{remarks} remarks");
+    Ok(7)
 }
 
 fn free(seen: &Seen) -> Result<usize> {

@@ -20,6 +20,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
 use portcullis_sys::ebpf::{Attached, NotLoaded, Program};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::launch;
 pub use follow::record;
@@ -52,7 +53,7 @@ pub enum NoEbpf {
     #[error(
         "{0}: this takes Linux 5.8 with CONFIG_BPF_SYSCALL, CONFIG_BPF_EVENTS and tracepoints of system calls"
     )]
-    Sys(#[from] portcullis_sys::Error),
+    Sys(portcullis_sys::Error),
     /// The kernel refused a program.
     #[error("the kernel refuses the program for {tracepoint}: {reason}")]
     Program {
@@ -90,7 +91,8 @@ impl Ebpf {
             return Err(NoEbpf::Namespace);
         }
         let offsets = Offsets::of_kernel().ok_or(NoEbpf::Types)?;
-        let maps = Maps::new()?;
+        let unlimited = Unlimited::new();
+        let maps = Maps::new().map_err(NoEbpf::Sys)?;
         type Write = for<'a> fn(&'a Maps, &'a Offsets) -> Option<Vec<u64>>;
         // Calls last: who is followed is known by then.
         let all: [(&'static str, &std::ffi::CStr, Write); 5] = [
@@ -105,13 +107,38 @@ impl Ebpf {
             let code = write(&maps, &offsets).ok_or(NoEbpf::TooLong(tracepoint))?;
             let program = Program::load(&code, LICENCE)
                 .map_err(|reason| NoEbpf::Program { tracepoint, reason })?;
-            attached.push(program.attach(name)?);
+            attached.push(program.attach(name).map_err(NoEbpf::Sys)?);
             programs.push(program);
         }
+        drop(unlimited);
         Ok(Ebpf {
             maps,
             programs,
             attached,
         })
+    }
+}
+
+/// While this lives, this process may hold as much memory as it likes, which maps and programs count as before Linux 5.11
+/// (bpf(2)). What is started later has the limit as it was.
+struct Unlimited(Rlimit);
+
+impl Unlimited {
+    fn new() -> Unlimited {
+        let before = getrlimit(Resource::Memlock);
+        let none = Rlimit {
+            current: None,
+            maximum: None,
+        };
+        // Where it may not be raised it may be high enough, and else the kernel refuses a map.
+        let _ = setrlimit(Resource::Memlock, none);
+        Unlimited(before)
+    }
+}
+
+impl Drop for Unlimited {
+    fn drop(&mut self) {
+        // To lower it is always allowed.
+        let _ = setrlimit(Resource::Memlock, self.0.clone());
     }
 }

@@ -1,6 +1,6 @@
 //! The reader of what programs in the kernel tell: from records to facts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::fd::AsFd as _;
@@ -31,7 +31,8 @@ use crate::record::{Ending, Spec};
 /// How often counts are told.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Runs the program of `spec` to its end, and all that it starts, and tells `sink` what they do.
+/// Runs the program of `spec` to its end, and all that it starts, and tells `sink` what they do. What they do to files
+/// ([`Spec::files`]) is told by tracers alone.
 pub fn record(
     spec: &Spec,
     ebpf: Ebpf,
@@ -51,11 +52,10 @@ pub fn record(
         seen: Seen {
             sink,
             images: HashMap::new(),
-            files: HashMap::new(),
             calls: Vec::new(),
             known: HashMap::new(),
             callers: Callers::default(),
-            remarks: Vec::new(),
+            remarks: HashSet::new(),
         },
         told: Vec::new(),
         ended: None,
@@ -77,19 +77,18 @@ struct Seen<'a> {
     sink: &'a mut dyn Sink,
     /// By the kernel's numbers.
     images: HashMap<u64, ImageId>,
-    /// Paths of programs by their files, as other programs with the same will be found.
-    files: HashMap<FileKey, PathBuf>,
-    /// What each call returned.
-    calls: Vec<Returned>,
+    /// In the order in which they were first told.
+    calls: Vec<Call>,
     known: HashMap<(u64, Made), CallId>,
     callers: Callers,
-    remarks: Vec<Remark>,
+    remarks: HashSet<Remark>,
 }
 
-#[derive(Default)]
-struct Returned {
-    errors: std::collections::HashSet<Option<u16>>,
-    image: Option<ImageId>,
+/// A call that was told.
+struct Call {
+    image: ImageId,
+    /// What it returned.
+    returned: HashSet<Option<u16>>,
     /// The kernel's name of the call, when what it returns says more than an error.
     name: Option<&'static str>,
     /// It puts a filter into its task when it succeeds.
@@ -267,11 +266,12 @@ impl Seen<'_> {
         let image = self.image_of(made.0);
         let id = CallId(self.calls.len() as u32);
         let name = made.1.name();
-        self.calls.push(Returned {
-            image: Some(image),
+        self.calls.push(Call {
+            image,
+            returned: HashSet::new(),
             name,
             filters: is_filter(&made.1),
-            ..Returned::default()
+            count: 0,
         });
         self.known.insert(made, id);
         let (observed, caller) = match told {
@@ -297,10 +297,10 @@ impl Seen<'_> {
     fn returned(&mut self, CallId(at): CallId, error: Option<u16>) {
         let call = &mut self.calls[at as usize];
         // What these seem to return are registers of other code, which a signal interrupted.
-        if matches!(call.name, Some("rt_sigreturn" | "sigreturn")) || !call.errors.insert(error) {
+        if matches!(call.name, Some("rt_sigreturn" | "sigreturn")) || !call.returned.insert(error) {
             return;
         }
-        let filtered = call.image.filter(|_| call.filters && error.is_none());
+        let filtered = (call.filters && error.is_none()).then_some(call.image);
         self.sink.fact(Fact::Returned {
             call: CallId(at),
             error,
@@ -341,9 +341,6 @@ impl Seen<'_> {
             // It has ended, and lies somewhere else or nowhere by now.
             None => (named.unwrap_or_default(), None),
         };
-        if let Some(file) = file {
-            self.files.insert(file, path.clone());
-        }
         self.sink.fact(Fact::Image {
             id,
             path: &path,
@@ -402,8 +399,7 @@ impl Seen<'_> {
     }
 
     fn remark(&mut self, remark: Remark) {
-        if !self.remarks.contains(&remark) {
-            self.remarks.push(remark);
+        if self.remarks.insert(remark) {
             self.sink.fact(Fact::Remark(remark));
         }
     }

@@ -1,7 +1,6 @@
 //! Where the running kernel has the fields of its structures, by its own type information (BTF: the kernel's
 //! `bpf/btf.rst`).
 
-use std::collections::HashMap;
 use std::fs;
 
 /// Where the kernel tells its types (Linux 5.4, `CONFIG_DEBUG_INFO_BTF`).
@@ -36,7 +35,14 @@ impl Offsets {
     /// Of the running kernel; `None` when it does not tell them.
     pub(super) fn of_kernel() -> Option<Offsets> {
         let bytes = fs::read(PLACE).ok()?;
-        let types = Types::read(&bytes)?;
+        let asked = [
+            "task_struct",
+            "linux_binprm",
+            "file",
+            "inode",
+            "super_block",
+        ];
+        let types = Types::read(&bytes, &asked)?;
         let field = |path: &[&str]| types.offset(path);
         // `i_ctime` has had other names since Linux 6.6, and has been two fields since 6.11.
         let time = |name| {
@@ -72,9 +78,9 @@ impl Offsets {
 /// Type information.
 struct Types<'a> {
     /// Where each type begins in `types`; 0 is none.
-    starts: Vec<usize>,
-    /// Structures that have a name.
-    structures: HashMap<&'a [u8], Vec<u32>>,
+    starts: Vec<u32>,
+    /// Structures that are asked for, with their names.
+    structures: Vec<(&'static str, u32)>,
     types: &'a [u8],
     texts: &'a [u8],
 }
@@ -87,7 +93,7 @@ const VOLATILE: u32 = 9;
 const CONST: u32 = 10;
 
 impl<'a> Types<'a> {
-    fn read(bytes: &'a [u8]) -> Option<Types<'a>> {
+    fn read(bytes: &'a [u8], asked: &[&'static str]) -> Option<Types<'a>> {
         let header = |at| word(bytes, at);
         if bytes.get(..2)? != MAGIC.to_le_bytes() {
             return None;
@@ -98,19 +104,23 @@ impl<'a> Types<'a> {
             bytes.get(start..start.checked_add(header(at + 4)? as usize)?)
         };
         let (types, texts) = (part(8)?, part(16)?);
-        let mut starts = vec![0];
-        let mut structures: HashMap<_, Vec<u32>> = HashMap::new();
+        // Most have three to eight words.
+        let mut starts = Vec::with_capacity(types.len() / 20);
+        starts.push(0);
+        let mut structures = Vec::new();
         let mut at = 0;
         while at < types.len() {
             let (kind, count) = kind(types, at)?;
             if kind == STRUCTURE && count > 0 {
-                let name = text(texts, word(types, at)?)?;
-                structures
-                    .entry(name)
-                    .or_default()
-                    .push(starts.len() as u32);
+                let name = texts.get(word(types, at)? as usize..)?;
+                let is_it = |asked: &&&str| {
+                    let rest = name.strip_prefix(asked.as_bytes());
+                    rest.is_some_and(|rest| rest.first() == Some(&0))
+                };
+                let id = starts.len() as u32;
+                structures.extend(asked.iter().find(is_it).map(|name| (*name, id)));
             }
-            starts.push(at);
+            starts.push(at as u32);
             // What stands behind the twelve bytes that each type has.
             let more = match kind {
                 1 | 14 | 17 => 4,
@@ -133,10 +143,10 @@ impl<'a> Types<'a> {
     /// Where a field lies in a structure: by the structure's name, the field's, and those of fields within it.
     fn offset(&self, path: &[&str]) -> Option<u32> {
         let (first, fields) = path.split_first()?;
-        let named = self.structures.get(first.as_bytes())?;
         // There may be several: files of the kernel have structures of their own.
-        let has_it = |id: &&u32| self.member(**id, fields[0], 0).is_some();
-        let mut id = *named.iter().find(has_it)?;
+        let mut named = self.structures.iter().filter(|(name, _)| name == first);
+        let has_it = |(_, id): &&(&str, u32)| self.member(*id, fields[0], 0).is_some();
+        let mut id = named.find(has_it)?.1;
         let mut bits = 0;
         for field in fields {
             let (offset, of) = self.member(self.itself(id), field, 0)?;
@@ -148,7 +158,7 @@ impl<'a> Types<'a> {
 
     /// Offset, in bits, and type of a field, also one of a structure without a name.
     fn member(&self, id: u32, name: &str, deep: usize) -> Option<(u32, u32)> {
-        let at = *self.starts.get(id as usize)?;
+        let at = *self.starts.get(id as usize)? as usize;
         let (of, count) = kind(self.types, at)?;
         if ![STRUCTURE, UNION].contains(&of) || deep > DEEPEST {
             return None;
@@ -173,7 +183,7 @@ impl<'a> Types<'a> {
     /// The type behind names and qualifiers.
     fn itself(&self, mut id: u32) -> u32 {
         for _ in 0..DEEPEST {
-            let start = self.starts.get(id as usize).copied();
+            let start = self.starts.get(id as usize).map(|at| *at as usize);
             let kind = start.and_then(|at| kind(self.types, at));
             match (start, kind) {
                 (Some(at), Some((TYPEDEF | VOLATILE | CONST, _))) => {
@@ -239,7 +249,7 @@ mod tests {
     #[test]
     fn fields_are_found_also_in_structures_without_a_name() {
         let bytes = bytes();
-        let types = Types::read(&bytes).unwrap();
+        let types = Types::read(&bytes, &["a"]).unwrap();
         assert_eq!(types.offset(&["a", "x"]), Some(8));
         assert_eq!(types.offset(&["a", "x", "c"]), Some(12));
         assert_eq!(types.offset(&["a", "y"]), None);
@@ -251,13 +261,13 @@ mod tests {
     fn no_bytes_end_the_reader() {
         let whole = bytes();
         for end in 0..whole.len() {
-            Types::read(&whole[..end]);
+            Types::read(&whole[..end], &["a"]);
         }
         for at in 0..whole.len() {
             for byte in [0, 1, 0x1f, 0x7f, 0xff] {
                 let mut changed = whole.clone();
                 changed[at] = byte;
-                if let Some(types) = Types::read(&changed) {
+                if let Some(types) = Types::read(&changed, &["a"]) {
                     types.offset(&["a", "x", "c"]);
                 }
             }
