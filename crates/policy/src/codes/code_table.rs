@@ -564,8 +564,8 @@ pub const CODES: &[Explanation] = &[
     Explanation {
         code: "PC0507",
         title: "There were more different calls than are told apart",
-        meaning: "A recording keeps 262144 different calls and 4096 programs. What came after is not \
-                  in the trace.",
+        meaning: "A recording keeps 262144 different calls (32768 with the back-end ebpf) and 4096 programs. What \
+                  came after is not in the trace.",
         advice: "Record less at a time: it is likely that one program makes calls with ever new \
                  values.",
         example: "",

@@ -12,6 +12,7 @@ use super::programs::{
 };
 use super::{Recorded, record};
 use crate::place::Place;
+use crate::schema::{against, schema};
 
 const EBPF: [&str; 2] = ["--backend", "ebpf"];
 /// Of a program without a C library.
@@ -183,6 +184,12 @@ fn programs_paths_and_callers_are_told_and_all_calls_are_counted() {
     let exec = of("execve");
     assert_eq!(exec["observed"][0]["path"], "./other");
     assert_eq!(exec["callers"][0]["function"], "execve");
+    let of_line = schema("trace");
+    for line in &seen.0 {
+        let mut wrong = Vec::new();
+        against(&of_line, &of_line, line, "trace", &mut wrong);
+        assert_eq!(wrong, Vec::<String>::new(), "{line}");
+    }
     let counts = seen.told("counts").last().unwrap()["calls"].clone();
     let mut counts = counts.as_array().unwrap().iter();
     let own = counts.find(|count| count[0] == of("getppid")["id"]);
