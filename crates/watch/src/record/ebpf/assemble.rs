@@ -30,6 +30,7 @@ pub(super) enum Function {
     Time = 5,
     Processor = 8,
     ProcessAndTask = 14,
+    #[cfg(target_arch = "x86_64")]
     CurrentTask = 35,
     Stack = 67,
     ReadUser = 112,
