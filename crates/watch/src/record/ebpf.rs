@@ -139,6 +139,6 @@ impl Unlimited {
 impl Drop for Unlimited {
     fn drop(&mut self) {
         // To lower it is always allowed.
-        let _ = setrlimit(Resource::Memlock, self.0.clone());
+        let _ = setrlimit(Resource::Memlock, self.0);
     }
 }
