@@ -78,7 +78,14 @@ fn a_program_runs_as_a_job() {
 
     let done = run(
         &place,
-        &["--format", "json", "--limit", "cpu=100ms", "--", "spin"],
+        &[
+            "--format",
+            "json",
+            "--limit",
+            "cpu=100ms,wall=600s",
+            "--",
+            "spin",
+        ],
     )
     .expect(124);
     assert_eq!(document(&done)["limit"], "cpu");
