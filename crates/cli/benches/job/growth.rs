@@ -5,8 +5,9 @@ use std::error::Error;
 use portcullis_host::{Artifact, Cache};
 use portcullis_wasm::carried;
 
+use crate::bars::{Aim, Bar};
 use crate::pools::{Bench, pool, preparation};
-use crate::{Times, least_and_middle, micro};
+use crate::{Times, least_and_middle, micro, ratio};
 
 /// Holding all of them takes seconds.
 pub(crate) const MOST_TURNS: usize = 5;
@@ -17,7 +18,7 @@ const GIGABYTE: u64 = 1 << 30;
 /// Jobs of a turn.
 const JOBS: usize = 50;
 
-pub(crate) fn table(bench: &Bench, turns: usize) -> Result<(), Box<dyn Error>> {
+pub(crate) fn table(bench: &Bench, turns: usize) -> Result<Vec<Bar>, Box<dyn Error>> {
     let cache = |name: &str| Cache::open(&bench.place.join(name), 4 * GIGABYTE);
     let (small, large) = (cache("small")?, cache("large")?);
     let modules: Vec<Vec<u8>> = (0..OTHERS).map(module).collect::<Result<_, _>>()?;
@@ -61,11 +62,30 @@ pub(crate) fn table(bench: &Bench, turns: usize) -> Result<(), Box<dyn Error>> {
         DATA >> 20
     );
     println!("|---|---|---|");
-    for (name, times) in &mut rows {
+    let found = rows.each_mut().map(|(name, times)| {
         let (min, median) = least_and_middle(times);
         println!("| {name} | {} | {} |", micro(min), micro(median));
-    }
-    Ok(())
+        (min, median)
+    });
+    println!();
+    let bar = |what, with: usize, without: usize| Bar {
+        what,
+        aim: Aim::Most(1.2),
+        best: ratio(found[with].0, found[without].0),
+        median: ratio(found[with].1, found[without].1),
+    };
+    Ok(vec![
+        bar(
+            "one job beside 1 GB of artifacts held, of one without",
+            1,
+            0,
+        ),
+        bar(
+            "one job read from a cache of 1 GB, of one that has no other",
+            3,
+            2,
+        ),
+    ])
 }
 
 /// Much data and little code, so that it is soon prepared.

@@ -4,6 +4,7 @@
 //! `cargo xtask bench job` builds the floor and runs this.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
+mod bars;
 mod floor;
 mod growth;
 mod pools;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+use bars::{Aim, Bar};
 use floor::Floor;
 use pools::{Bench, pool};
 use processes::Processes;
@@ -34,11 +36,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let turns = numbers.next().unwrap_or(TURNS);
     let place = tempfile::tempdir()?;
     let bench = Bench::new(place.path())?;
-    each_job(&bench, turns)?;
-    growth::table(&bench, turns.min(growth::MOST_TURNS))
+    let mut bars = each_job(&bench, turns)?;
+    bars.extend(growth::table(&bench, turns.min(growth::MOST_TURNS))?);
+    bars::print(&bars);
+    Ok(())
 }
 
-fn each_job(bench: &Bench, turns: usize) -> Result<(), Box<dyn Error>> {
+fn each_job(bench: &Bench, turns: usize) -> Result<Vec<Bar>, Box<dyn Error>> {
     let pool_anywhere = pool()?;
     let mut floor_anywhere = Floor::start(&bench.place)?;
     // Threads and processes inherit where they may run from who starts them.
@@ -108,7 +112,32 @@ fn each_job(bench: &Bench, turns: usize) -> Result<(), Box<dyn Error>> {
         );
     }
     println!();
-    Ok(())
+    let [library, floor] = [0, 1].map(|row| &rates[row].1);
+    let own = least_and_middle(&mut alone[0].1);
+    let [confined, lua] =
+        [processes::CONFINED, processes::LUA].map(|which| least_and_middle(&mut each[which].1));
+    let times = |other: (Duration, Duration), what| Bar {
+        what,
+        aim: Aim::Least(10.0),
+        best: ratio(other.0, own.0),
+        median: ratio(other.1, own.1),
+    };
+    Ok(vec![
+        Bar {
+            what: "jobs per second on one processor, of the floor's",
+            aim: Aim::Least(0.7),
+            best: library[0] / floor[0],
+            median: library[turns / 2] / floor[turns / 2],
+        },
+        Bar {
+            what: "jobs per second on one processor",
+            aim: Aim::Least(2000.0),
+            best: library[0],
+            median: library[turns / 2],
+        },
+        times(confined, "one job, times as fast as bwrap and the engine"),
+        times(lua, "one job, times as fast as bwrap and Lua"),
+    ])
 }
 
 fn empty(name: &str) -> (&str, Times) {
@@ -122,6 +151,10 @@ fn rate(jobs: usize, time: Duration) -> f64 {
 fn least_and_middle(times: &mut [Duration]) -> (Duration, Duration) {
     times.sort();
     (times[0], times[times.len() / 2])
+}
+
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64()
 }
 
 fn micro(time: Duration) -> String {

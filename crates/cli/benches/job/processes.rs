@@ -13,7 +13,7 @@ use crate::pools::{Bench, INPUT};
 /// another launcher.
 pub(crate) const ENGINE: usize = 0;
 pub(crate) const CONFINED: usize = 1;
-const LUA: usize = 2;
+pub(crate) const LUA: usize = 2;
 
 /// The ways, by number.
 pub(crate) struct Processes<'a> {
