@@ -24,7 +24,7 @@ pub(crate) use filter::{
     PolicyVerb, ShowArgs, VerifyArgs,
 };
 #[cfg(feature = "host")]
-pub(crate) use job::{EngineArg, JobArgs, JobRunArgs, JobVerb};
+pub(crate) use job::{EngineArg, Insecure, JobArgs, JobRunArgs, JobVerb};
 #[cfg(feature = "wasm")]
 pub(crate) use job::{PrepareArgs, PreparingArgs};
 pub(crate) use profile::{NewArgs, ProfileVerb, ShowProfileArgs};

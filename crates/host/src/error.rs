@@ -26,6 +26,19 @@ pub enum Error {
          tells, or go without (worker-audit), which results then say"
     )]
     Unaudited(&'static str),
+    /// A way out of a worker's sandbox is open, or is closed otherwise than it should be.
+    #[error(
+        "starting {name}: {} of {attempts} attempts to get out of its sandbox did not fail as they must: {}; report it          with what `portcullis doctor` says of this machine, or go without this test (worker-proof), which results then say",
+        surprises.len(), surprises.join("; ")
+    )]
+    Open {
+        /// The worker.
+        name: &'static str,
+        /// What came otherwise, one sentence each.
+        surprises: Vec<String>,
+        /// How many there were.
+        attempts: usize,
+    },
     /// A pool has as much to do as it takes on.
     #[error("{0} has as many requests waiting as it may; ask again later")]
     Full(&'static str),

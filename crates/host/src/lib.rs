@@ -37,6 +37,7 @@ mod pipes;
 mod pool;
 mod preparations;
 mod prepare;
+mod proof;
 mod recorded;
 mod running;
 mod schedule;

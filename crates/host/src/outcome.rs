@@ -134,6 +134,8 @@ pub struct Evidence {
     pub shortage: Shortage,
     /// The worker went away first, and took the job with it.
     pub worker_gone: bool,
+    /// Somebody took the worker out of its control group.
+    pub unbounded: bool,
     /// The host ended it because nobody wants its result any more, or was about to.
     pub called_off: bool,
     /// Its own last word; `None` when there was none, or what it wrote is no result.
@@ -174,6 +176,7 @@ pub(crate) fn judge_program(ended: Ended) -> Outcome {
         },
         // It is not the program that was looked at.
         (Verdict::Failed(why), _) => Outcome::JobError(JobError::Refused(why)),
+        (Verdict::Unbounded, _) => unbounded(),
         (Verdict::Limit(name), over) => Outcome::Limit(over.unwrap_or(match name {
             "cpu" => Limit::Cpu,
             "wall" => Limit::Wall,
@@ -201,6 +204,9 @@ const OF_OTHERS: &str = "it was killed at a time when the kernel ended processes
 /// these is tried again. Its filter lets it send no signal to anybody, so one that ended its process came from
 /// its own instructions, from the filter, from the kernel's want of memory, or from outside.
 pub fn judge(evidence: &Evidence) -> Outcome {
+    if evidence.unbounded && matches!(evidence.end, None | Some(End::Signaled(libc::SIGKILL))) {
+        return unbounded();
+    }
     let Some(end) = evidence.end else {
         return Outcome::Ambiguous("the kernel has no record of how it ended".to_owned());
     };
@@ -234,6 +240,11 @@ pub fn judge(evidence: &Evidence) -> Outcome {
         (End::Exited(0), None) if !evidence.malformed => said(evidence.said.as_ref()),
         (End::Exited(_), None) => Outcome::JobError(JobError::NoResult),
     }
+}
+
+/// Nothing that it did: only who may write the machine's control groups can bring it about.
+fn unbounded() -> Outcome {
+    Outcome::Infra("its control group was taken away, so it was ended".to_owned())
 }
 
 fn said(said: Option<&Said>) -> Outcome {
@@ -331,7 +342,7 @@ mod tests {
         #[test]
         fn words_buy_no_second_try(end in end(), over in over(), one in word(), other in word()) {
             let class = |said| {
-                let evidence = Evidence { end, over, malformed: false, shortage: Shortage::default(), worker_gone: false, called_off: false, said };
+                let evidence = Evidence { end, over, malformed: false, shortage: Shortage::default(), worker_gone: false, unbounded: false, called_off: false, said };
                 judge(&evidence)
             };
             let again = |o: &Outcome| matches!(o, Outcome::Ambiguous(_) | Outcome::Infra(_));
@@ -343,7 +354,7 @@ mod tests {
         #[test]
         fn denied_needs_its_signal(end in end(), over in over(), said in word(), ended in 0..3_u64, at_limit in any::<bool>()) {
             let shortage = Shortage { ended, at_limit };
-            let evidence = Evidence { end, over, malformed: false, shortage, worker_gone: false, called_off: false, said };
+            let evidence = Evidence { end, over, malformed: false, shortage, worker_gone: false, unbounded: false, called_off: false, said };
             let denied = matches!(judge(&evidence), Outcome::Denied { .. });
             prop_assert_eq!(denied, end == Some(End::Signaled(libc::SIGSYS)));
         }
@@ -351,7 +362,7 @@ mod tests {
         /// Over a limit, and seen to be so, nothing is "ok".
         #[test]
         fn over_a_limit_is_never_ok(end in end(), limit in over(), said in word()) {
-            let evidence = Evidence { end, over: limit, malformed: false, shortage: Shortage::default(), worker_gone: false, called_off: false, said };
+            let evidence = Evidence { end, over: limit, malformed: false, shortage: Shortage::default(), worker_gone: false, unbounded: false, called_off: false, said };
             prop_assert!(limit.is_none() || judge(&evidence) != Outcome::Ok);
         }
     }

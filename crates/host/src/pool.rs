@@ -68,6 +68,8 @@ pub struct Settings {
     pub lifetime: NonZeroU32,
     /// Layers that are left out.
     pub without: Vec<LayerName>,
+    /// Workers are started without the break-out test; results say so, under the name `worker-proof`.
+    pub unproved: bool,
     /// Told of every end, from the thread in which it came about: what takes long there holds up jobs, and it must not
     /// panic, because a worker's thread ends with that.
     pub on_end: Option<OnEnd>,
@@ -95,6 +97,7 @@ impl Settings {
             memory: None,
             lifetime: NonZeroU32::new(1000).unwrap_or(NonZeroU32::MIN),
             without: Vec::new(),
+            unproved: false,
             on_end: None,
             record: None,
         }
@@ -183,6 +186,7 @@ impl Pool {
             memory,
             lifetime,
             without,
+            unproved,
             on_end,
             record,
         } = settings;
@@ -194,7 +198,7 @@ impl Pool {
             Runs::Workers(image) => {
                 kernel::tells_ends()?;
                 let worker = Worker {
-                    template: Template::new(image, bounds, &without)?,
+                    template: Template::new(image, bounds, &without)?.proved(unproved)?,
                     jobs: filter::of_jobs(image.jobs)?,
                     lifetime: lifetime.get(),
                 };

@@ -50,6 +50,9 @@ pub fn prepare(
     let verdict = launch_embedded(&start.plan, || template.filter(), &mut asking)?;
     match (verdict.outcome, verdict.report) {
         (_, Ok(artifact)) => Ok(artifact),
+        (Outcome::Unbounded, _) => Err(Error::Worker(
+            "was ended: its control group was taken away".to_owned(),
+        )),
         (Outcome::Limit(limit), _) => Err(Error::TooLarge(limit)),
         (_, Err(error)) => Err(error),
     }

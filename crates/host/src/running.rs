@@ -101,6 +101,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) first: BorrowedFd<'a>,
     /// What the kernel has ended of its group for want of memory since this was asked last.
     pub(crate) shortage: &'a dyn Fn() -> Shortage,
+    /// Whether it was not ended for want of its group. Asked when it is gone.
+    pub(crate) is_bounded: &'a dyn Fn() -> bool,
 }
 
 /// What the pool has to do with one attempt.
@@ -170,6 +172,7 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
         over: seen.over.or(over_cpu.then_some(Limit::Cpu)),
         shortage,
         worker_gone: reaped.is_none(),
+        unbounded: reaped.is_none() && !(bench.is_bounded)(),
         called_off: leash.is_pulled(),
         malformed: seen.malformed,
         said: seen.said,

@@ -187,10 +187,11 @@ impl Observer for Keeper<'_> {
     type Report = Over;
 
     fn follow(&mut self, root: Root<'_>) -> Result<Followed<Over>, portcullis_sys::Error> {
+        let pid = root.pid;
         let over = match self.trace.take() {
             None => {
                 let first = released(&root)?;
-                self.serve(root.pid, root.group, &first)
+                self.serve(pid, root.group, &first)
             }
             Some(trace) => {
                 let (name, policy) = self.worker.template.program();
@@ -199,7 +200,6 @@ impl Observer for Keeper<'_> {
                     name,
                     policy,
                 };
-                let pid = root.pid;
                 recorded::record(recording, &root, |group, first| {
                     self.serve(pid, group, first)
                 })?
@@ -221,11 +221,13 @@ impl Keeper<'_> {
             counted.set(last);
             shortage.unwrap_or_default()
         };
+        let is_bounded = || !group.is_some_and(Group::was_lost);
         let bench = Bench {
             control: self.control,
             worker,
             first: first.as_fd(),
             shortage: &shortage,
+            is_bounded: &is_bounded,
         };
         let mut loaded = None;
         let mut left = self.worker.lifetime;

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::filter;
 use crate::image::Image;
 use crate::pool::Enforced;
+use crate::proof;
 use crate::running::PATIENCE;
 
 /// An image, ready to be started any number of times.
@@ -30,6 +31,10 @@ pub(crate) struct Template {
     bounds: Limits,
     without: Vec<LayerName>,
     audit: Result<Layer, Missing>,
+    /// Nothing of a program that starts no jobs.
+    proof: Option<Result<Layer, Missing>>,
+    /// All that a plan is made of, in words.
+    made_of: String,
 }
 
 /// The program's end of the talk, and what stands for its standard streams.
@@ -61,7 +66,30 @@ impl Template {
             bounds,
             without: without.to_vec(),
             audit: image.audit(),
+            proof: None,
+            made_of: format!("{:?}", (image.program(), image.policy, bounds, without)),
         })
+    }
+
+    /// The same where the break-out test held, or was left out by name.
+    pub(crate) fn proved(mut self, left_out: bool) -> Result<Template, Error> {
+        self.proof = Some(match left_out {
+            true => Err(proof::left_out()),
+            false => Ok(proof::prove(&self)?),
+        });
+        Ok(self)
+    }
+
+    /// Loads the filter of another policy than it says.
+    #[cfg(test)]
+    pub(crate) fn spoil(&mut self, policy: &str) {
+        (self.filter, ..) = filter::of_worker(policy).unwrap();
+        self.made_of += policy;
+    }
+
+    /// What tells its plans from those of others.
+    pub(crate) fn made_of(&self) -> String {
+        self.made_of.clone()
     }
 
     /// What holds of a program that `plan` starts, and of its jobs.
@@ -70,9 +98,14 @@ impl Template {
         // What bounds the worker alone is not all: each job has bounds of its own.
         let bounds = |layer: &Missing| layer.layer == LayerName::Limits.name();
         missing.retain(|layer| !(self.bounds.memory.is_some() && bounds(layer)));
-        match &self.audit {
-            Ok(passed) => layers.push(passed.clone()),
-            Err(lacks) => missing.push(lacks.clone()),
+        for known in [Some(&self.audit), self.proof.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            match known {
+                Ok(passed) => layers.push(passed.clone()),
+                Err(lacks) => missing.push(lacks.clone()),
+            }
         }
         Enforced { layers, missing }
     }

@@ -7,6 +7,7 @@
 
 use std::os::fd::AsFd as _;
 
+use portcullis_policy::Action;
 use portcullis_sys::namespace::Namespaces;
 use portcullis_sys::seccomp::{self, SockFilter};
 use portcullis_sys::signal::Forwarding;
@@ -36,6 +37,18 @@ pub enum Answer {
     Errno(i32),
     /// It ends the process.
     Kills,
+}
+
+impl From<Action> for Answer {
+    /// As nobody traces or supervises a sibling, what asks one is answered `ENOSYS` (seccomp(2)).
+    fn from(action: Action) -> Answer {
+        match action {
+            Action::KillProcess | Action::KillThread | Action::Trap(_) => Answer::Kills,
+            Action::Errno(errno) => Answer::Errno(errno.into()),
+            Action::Notify | Action::Trace(_) => Answer::Errno(libc::ENOSYS),
+            Action::Log | Action::Allow => Answer::Passes,
+        }
+    }
 }
 
 /// The filter that the program will have.
@@ -73,7 +86,25 @@ pub fn prove(
     features: &Features,
     filtered: Option<&Filtered<'_>>,
 ) -> Result<Tried, Error> {
-    let stage = Stage::new()?;
+    prove_on(&Stage::new()?, plan, features, filtered)
+}
+
+/// Like [`prove`], in a process that has other things to do: none of its signals is a sibling's
+/// ([`launch_embedded`](crate::launch_embedded)).
+pub fn prove_embedded(
+    plan: &Plan,
+    features: &Features,
+    filtered: Option<&Filtered<'_>>,
+) -> Result<Tried, Error> {
+    prove_on(&Stage::embedded()?, plan, features, filtered)
+}
+
+fn prove_on(
+    stage: &Stage,
+    plan: &Plan,
+    features: &Features,
+    filtered: Option<&Filtered<'_>>,
+) -> Result<Tried, Error> {
     // Each limit is tried for itself, but for that of processes, which attempts at other layers are not to break.
     let under = |limits| {
         let mut confinement = plan.confinement.clone();
@@ -91,19 +122,19 @@ pub fn prove(
     for attempt in stage.attempts() {
         if attempt.is_closed(&sibling) {
             let came = stage.attempt(&sibling, &attempt)?;
-            tried.note(&attempt, came, attempt.fails_as_it_must(came));
+            tried.note(&attempt, came, attempt.fails_under(plan, came));
         }
     }
     for attempt in stage.attempts_at_code(plan) {
         let came = stage.attempt(&sibling, &attempt)?;
-        tried.note(&attempt, came, attempt.fails_as_it_must(came));
+        tried.note(&attempt, came, attempt.fails_under(plan, came));
     }
     for attempt in stage.attempts_at_limits(plan) {
         let came = stage.attempt(&under(attempt.limits)?, &attempt)?;
-        tried.note(&attempt, came, attempt.fails_as_it_must(came));
+        tried.note(&attempt, came, attempt.fails_under(plan, came));
     }
     if let Some(filtered) = filtered.filter(|_| plan.mode == Mode::Enforce) {
-        through_filter(&stage, &sibling, filtered, &mut tried)?;
+        through_filter(stage, &sibling, filtered, &mut tried)?;
     }
     Ok(tried)
 }
@@ -162,10 +193,10 @@ impl Tried {
     }
 }
 
-/// Where attempts are made: what they try to reach, and the launcher's signals.
+/// Where attempts are made: what they try to reach, and the launcher's signals, when they are for siblings.
 pub struct Stage {
     witness: Witness,
-    forwarding: Forwarding,
+    forwarding: Option<Forwarding>,
 }
 
 impl Stage {
@@ -173,7 +204,15 @@ impl Stage {
     pub fn new() -> Result<Stage, Error> {
         Ok(Stage {
             witness: Witness::new()?,
-            forwarding: Forwarding::install()?,
+            forwarding: Some(Forwarding::install()?),
+        })
+    }
+
+    /// The same in a process with other things to do, whose signals are its own.
+    fn embedded() -> Result<Stage, Error> {
+        Ok(Stage {
+            witness: Witness::new()?,
+            forwarding: None,
         })
     }
 
@@ -236,12 +275,11 @@ impl Stage {
     }
 
     fn take(&self, plan: &Plan, filter: ArmedFilter, steps: &[Step]) -> Result<Came, Error> {
-        let mut started = prepare(
-            plan,
-            || Ok(filter),
-            For::Command(&self.forwarding),
-            Some(steps),
-        )?;
+        let on_behalf = match &self.forwarding {
+            Some(forwarding) => For::Command(forwarding),
+            None => For::Embedder,
+        };
+        let mut started = prepare(plan, || Ok(filter), on_behalf, Some(steps))?;
         process::write_message(started.down.as_fd(), b"G")?;
         let first = started.init.unwrap_or(started.pid);
         let end = loop {
@@ -301,6 +339,12 @@ impl Attempt {
             Came::Failed(errno) => self.stops.contains(&errno),
             Came::Killed(signal) => self.ends == Some(signal),
         }
+    }
+
+    /// The same under `plan`: in an empty root nothing is there to be reached by a path.
+    fn fails_under(&self, plan: &Plan, came: Came) -> bool {
+        let gone = plan.confinement.empty && came == Came::Failed(libc::ENOENT);
+        gone || self.fails_as_it_must(came)
     }
 
     /// `confinement` without the layers that stop it, and without what these are made of or hold up. An attempt at

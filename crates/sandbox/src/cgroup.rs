@@ -8,12 +8,12 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 mod places;
 
-use places::Undivided;
 pub(crate) use places::{Place, crowded};
+use places::{Undivided, path_of};
 
 /// What is asked of a group.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -47,6 +47,7 @@ impl Controller {
 #[derive(Debug)]
 pub struct Group {
     places: Vec<(Place, PathBuf)>,
+    lost: AtomicBool,
 }
 
 /// How a process gets into a group.
@@ -69,7 +70,10 @@ impl Group {
     pub(crate) fn create(places: &[Place]) -> io::Result<Group> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{NAME}{}-{number}", std::process::id());
-        let mut group = Group { places: Vec::new() };
+        let mut group = Group {
+            places: Vec::new(),
+            lost: AtomicBool::new(false),
+        };
         for place in places {
             sweep(&place.parent);
             if let Some(undivided) = &place.undivided {
@@ -148,6 +152,34 @@ impl Group {
             fs::write(directory.join("cgroup.procs"), pid.to_string())?;
         }
         Ok(())
+    }
+
+    /// Whether the process `pid` is in it in every hierarchy. Who may write the groups of a machine can take it out, and
+    /// remove the group then: nothing of it bounds or counts the process any more. One that ends, or is gone, needs no
+    /// bounds; and where it was is not told any more (`proc_cgroup_show`: in version 1 it seems to be in the root).
+    pub(crate) fn holds(&self, pid: i32) -> bool {
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else {
+            return true;
+        };
+        let mut places = self.places.iter();
+        places.all(|(place, directory)| {
+            let path = match place.unified {
+                true => text.lines().find_map(|line| line.strip_prefix("0::")),
+                false => path_of(&text, place.controller),
+            };
+            // Behind the name of one that was removed stands "(deleted)".
+            path.is_some_and(|path| Path::new(path).file_name() == directory.file_name())
+        }) || is_ending(pid)
+    }
+
+    /// It was found not to hold a process of the run any more, which is ended for that.
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that was so.
+    pub fn was_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
     }
 
     /// Processor time of all that was ever in it, in nanoseconds.
@@ -293,6 +325,20 @@ fn sweep(parent: &Path) {
             let _ = fs::remove_dir(entry.path());
         }
     }
+}
+
+/// Whether a process has begun to end (`PF_EXITING` of linux/sched.h among the flags of proc_pid_stat(5)), or is gone.
+fn is_ending(pid: i32) -> bool {
+    const EXITING: u64 = 4;
+    let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return true;
+    };
+    // The flags are the sixth field behind the name and the state.
+    let flags = text
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_whitespace().nth(6));
+    let flags = flags.and_then(|flags| flags.parse::<u64>().ok());
+    flags.is_some_and(|flags| flags & EXITING != 0)
 }
 
 fn number(path: &Path) -> Option<u64> {

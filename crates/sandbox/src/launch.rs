@@ -22,7 +22,7 @@ use crate::plan::Plan;
 use crate::relay::Relay;
 use crate::started::{For, Last, Started, complaint, prepare, seize};
 use crate::verdict::{Outcome, Reached, Usage, Verdict};
-use crate::watchdog::{self, Fired};
+use crate::watchdog::{self, Fired, Watched};
 
 /// A program that stands at its exec stop: its image is loaded, none of its code has run.
 pub struct Root<'a> {
@@ -158,6 +158,7 @@ pub(crate) fn judge<O: Observer>(
     let outcome = match (followed.refused, followed.denied, followed.end, limit) {
         (Some(reason), ..) => Outcome::Failed(reason),
         (None, true, ..) => Outcome::Denied,
+        _ if fired.unbounded() => Outcome::Unbounded,
         (None, ..) if followed.own_filter => Outcome::OwnFilter,
         (None, false, _, Some(limit)) => Outcome::Limit(limit),
         (None, false, End::Exited(code), None) => Outcome::Exited(code),
@@ -204,20 +205,21 @@ fn watched<T>(
     fired: &Arc<Fired>,
     follow: impl FnOnce() -> Result<T, portcullis_sys::Error>,
 ) -> Result<T, Error> {
-    let timed = plan.bounds.wall.is_some() || plan.bounds.cpu.is_some();
+    let group = started.group.as_ref();
+    let timed = plan.bounds.wall.is_some() || plan.bounds.cpu.is_some() || group.is_some();
     if !timed && relay.is_none() {
         return Ok(follow()?);
     }
     let (stop, stopped) = process::pipe()?;
-    let first = process::handle(started.init.unwrap_or(started.pid))?;
-    let group = started.group.as_ref();
+    let of_run = started.init.into_iter().chain([started.pid]);
+    let processes: Vec<Watched> = of_run.map(Watched::new).collect::<Result<_, _>>()?;
     std::thread::scope(|scope| {
         if timed {
-            scope.spawn(|| watchdog::watch(&plan.bounds, group, began, &first, &stop, fired));
+            scope.spawn(|| watchdog::watch(&plan.bounds, group, began, &processes, &stop, fired));
         }
         let passing = match (relay, plan.bounds.output) {
             (Some(relay), Some(most)) => {
-                let (first, stop) = (copy(&first)?, copy(&stop)?);
+                let (first, stop) = (copy(processes[0].handle())?, copy(&stop)?);
                 Some(relay.begin(most, first, stop, Arc::clone(fired))?)
             }
             _ => None,

@@ -55,7 +55,7 @@ mod view;
 mod watchdog;
 mod witness;
 
-pub use breakout::{Answer, Came, Filtered, Stage, Tried, prove};
+pub use breakout::{Answer, Came, Filtered, Stage, Tried, prove, prove_embedded};
 pub use breakout_table::Attempt;
 pub use cgroup::{Counted, Group, Shortage};
 pub use command::{Child, Command};

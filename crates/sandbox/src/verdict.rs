@@ -33,7 +33,7 @@ impl<R> Verdict<R> {
             Outcome::Signaled(signal) => 128 + signal,
             Outcome::Denied | Outcome::OwnFilter => 128 + libc::SIGSYS,
             Outcome::Limit(_) => 124,
-            Outcome::Failed(_) => 125,
+            Outcome::Failed(_) | Outcome::Unbounded => 125,
         }
     }
 }
@@ -53,6 +53,8 @@ pub enum Outcome {
     Limit(&'static str),
     /// Portcullis ended it, and why.
     Failed(String),
+    /// Somebody took it out of its control group while it ran, so its limits were not kept to the end.
+    Unbounded,
 }
 
 /// A limit that was reached, by the counters of the run's cgroup.

@@ -1,17 +1,17 @@
-//! Ends a run whose time is over.
+//! Ends a run whose time is over, or whose limits nothing keeps any more.
 
 use std::os::fd::AsFd as _;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use portcullis_sys::freezer;
+use portcullis_sys::{freezer, process};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::bounds::Bounds;
 use crate::cgroup::Group;
 
-/// How rarely processor time is looked at, and how often.
+/// How often processor time is looked at, and how rarely the group.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
 
 /// Which limit ended a run.
@@ -33,28 +33,64 @@ impl Fired {
         (self.0.load(Ordering::SeqCst) == 3).then_some("output")
     }
 
+    /// Its group does not hold it any more.
+    pub(crate) fn unbounded(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == UNBOUNDED
+    }
+
     /// More was written than may be.
     pub(crate) fn output(&self) {
         self.0.store(3, Ordering::SeqCst);
     }
 }
 
-/// Watches from `began` on until `stop` is closed at its other end; kills the process of `first`, with which
+/// What [`Fired`] holds of a run that was taken out of its group.
+const UNBOUNDED: u8 = 4;
+
+/// A process of the run, by a handle and its number.
+pub(crate) struct Watched {
+    handle: OwnedFd,
+    pid: i32,
+}
+
+impl Watched {
+    pub(crate) fn new(pid: i32) -> Result<Watched, portcullis_sys::Error> {
+        let handle = process::handle(pid)?;
+        Ok(Watched { handle, pid })
+    }
+
+    pub(crate) fn handle(&self) -> &OwnedFd {
+        &self.handle
+    }
+
+    /// Whether it is there and not in `group`. Where it was there after the look, its number was its own.
+    fn is_out_of(&self, group: &Group) -> bool {
+        !group.holds(self.pid) && process::signal_process(self.handle.as_fd(), 0).is_ok()
+    }
+}
+
+/// Watches from `began` on until `stop` is closed at its other end; kills the first of `processes`, with which
 /// all the others end.
 pub(crate) fn watch(
     bounds: &Bounds,
     group: Option<&Group>,
     began: Instant,
-    first: &OwnedFd,
+    processes: &[Watched],
     stop: &OwnedFd,
     fired: &Fired,
 ) {
+    let mut stopping = false;
     loop {
         let mut next = LOOKS.1;
         let mut over = None;
+        let is_out = |group: &Group| processes.iter().any(|process| process.is_out_of(group));
+        if let Some(group) = group.filter(|group| is_out(group)) {
+            group.lose();
+            over = Some(UNBOUNDED);
+        }
         if let Some(wall) = bounds.wall {
             match wall.checked_sub(began.elapsed()) {
-                Some(left) if !left.is_zero() => next = left,
+                Some(left) if !left.is_zero() => next = next.min(left),
                 _ => over = Some(1),
             }
         }
@@ -69,9 +105,17 @@ pub(crate) fn watch(
                 _ => over = Some(2),
             }
         }
+        if stopping {
+            over = over.filter(|over| *over == UNBOUNDED);
+        }
         if let Some(limit) = over {
             fired.0.store(limit, Ordering::SeqCst);
-            freezer::kill(first.as_fd());
+            if let Some(first) = processes.first() {
+                freezer::kill(first.handle.as_fd());
+            }
+            return;
+        }
+        if stopping {
             return;
         }
         let mut stopped = [PollFd::new(stop, PollFlags::IN)];
@@ -81,7 +125,8 @@ pub(crate) fn watch(
         };
         match poll(&mut stopped, Some(&timeout)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => {}
-            _ => return,
+            // It has ended: whether it was bounded until then is looked at once more.
+            _ => stopping = true,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use portcullis_host::Wanted;
@@ -70,6 +71,36 @@ pub(crate) enum EngineArg {
     Exec,
 }
 
+/// What jobs can go without.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Insecure {
+    Layer(LayerName),
+    /// Workers are not proved before the first job.
+    WorkerProof,
+}
+
+impl FromStr for Insecure {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Insecure, String> {
+        match name {
+            "worker-proof" => Ok(Insecure::WorkerProof),
+            name => name.parse().map(Insecure::Layer),
+        }
+    }
+}
+
+impl JobRunArgs {
+    /// The layers that the job goes without.
+    pub(crate) fn without(&self) -> Vec<LayerName> {
+        let layer = |insecure: &Insecure| match insecure {
+            Insecure::Layer(layer) => Some(*layer),
+            Insecure::WorkerProof => None,
+        };
+        self.allow_insecure.iter().filter_map(layer).collect()
+    }
+}
+
 /// `job run`.
 #[derive(Args, Debug)]
 pub(crate) struct JobRunArgs {
@@ -127,9 +158,10 @@ pub(crate) struct JobRunArgs {
     #[cfg(feature = "wasm")]
     #[command(flatten)]
     pub(crate) preparing: PreparingArgs,
-    /// Go without LAYER: namespaces, filesystem, network, landlock, limits (repeatable); it is in every result
+    /// Go without LAYER: namespaces, filesystem, network, landlock, limits, or without the break-out test on a worker:
+    /// worker-proof (repeatable); it is in every result
     #[arg(long, value_name = "LAYER")]
-    pub(crate) allow_insecure: Vec<LayerName>,
+    pub(crate) allow_insecure: Vec<Insecure>,
     /// How the outcome is written: as text to standard error behind what the job wrote, or as JSON to standard
     /// output with it; of several jobs a line each
     #[arg(long, value_enum, default_value_t = Format::Text)]

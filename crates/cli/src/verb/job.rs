@@ -20,7 +20,7 @@ use portcullis_host::{
     Settings, Span, Taken,
 };
 
-use crate::args::{EngineArg, Format, JobArgs, JobRunArgs, JobVerb};
+use crate::args::{EngineArg, Format, Insecure, JobArgs, JobRunArgs, JobVerb};
 use crate::exit::Exit;
 use crate::json::job::Document;
 use crate::json::spans;
@@ -91,7 +91,8 @@ fn run(typed: &JobRunArgs) -> Result<Exit> {
     };
     // So that none of them waits for an input to be read, and few are read.
     let ahead = workers.get() as usize * 2;
-    settings.without.clone_from(&typed.allow_insecure);
+    settings.without = typed.without();
+    settings.unproved = typed.allow_insecure.contains(&Insecure::WorkerProof);
     // They are all of one tenant.
     settings.sizes.warm = 0;
     let recorded = Recorded::default();
@@ -227,7 +228,7 @@ fn ready(typed: &JobRunArgs, limits: Limits, largest: u64) -> Result<Ready> {
         #[cfg(feature = "wasm")]
         EngineArg::Wasm => {
             let metered = limits.fuel.is_some();
-            let without = &typed.allow_insecure;
+            let without = &typed.without();
             let (artifact, _) =
                 module::artifact(&typed.program, &typed.preparing, without, metered)?;
             let mut settings = Settings::new(portcullis_wasm::carried::execute());

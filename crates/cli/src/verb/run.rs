@@ -289,6 +289,9 @@ fn exit(verdict: &Verdict<Record>) -> Exit {
         say(&format!("the program was ended: {reason}"));
         return Exit::RunFailed;
     }
+    if verdict.outcome == portcullis_sandbox::Outcome::Unbounded {
+        say(&format!("the program was ended: {}", document::UNBOUNDED));
+    }
     if let portcullis_sandbox::Outcome::Limit(limit) = &verdict.outcome {
         say(&format!(
             "the program was ended: it is over its limit of {limit}"

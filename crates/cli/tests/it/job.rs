@@ -485,6 +485,20 @@ fn preparing_is_bounded() {
     );
 }
 
+#[test]
+fn a_worker_is_proved_before_its_first_job_or_it_is_told() {
+    let jobs = Jobs::new();
+    let names = |document: &Value, key: &str| -> Vec<String> {
+        let all = document[key].as_array().unwrap().iter();
+        all.map(|layer| layer["layer"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let document = jobs.document(HELLO, &[]);
+    assert!(names(&document, "enforced").contains(&"worker-proof".to_owned()));
+    let document = jobs.document(HELLO, &["--allow-insecure", "worker-proof"]);
+    assert_eq!(names(&document, "not_enforced"), ["worker-proof"]);
+}
+
 /// What `record show` tells of a trace.
 fn shown(place: &Place, trace: &str) -> Value {
     let done = place.portcullis(&["record", "show", "--format", "json", trace]);

@@ -49,8 +49,11 @@ pub(crate) struct Programs {
 
 impl Programs {
     pub(crate) fn new() -> Programs {
-        // Before the compiler, which is a child of this process too.
-        let company = others();
+        Programs::among(others())
+    }
+
+    /// In `company`, which is there before the compiler: that is a child of this process too.
+    pub(crate) fn among(company: Company) -> Programs {
         static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
         let program = PROGRAM.get_or_init(native);
         Programs {

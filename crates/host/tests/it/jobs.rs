@@ -163,6 +163,7 @@ fn every_layer_holds() {
         "network",
         "landlock",
         "limits",
+        "worker-proof",
     ] {
         assert!(layers.contains(&layer), "{layer}: {layers:?}");
     }

@@ -12,3 +12,4 @@ mod puppet;
 mod recorded;
 mod soak;
 mod starts;
+mod taken;

@@ -54,6 +54,11 @@ int main(int argc, char **argv) {
     }
     if (is("code"))
         return atoi(argv[2]);
+    if (is("speak-and-spin")) {
+        write(1, "word", 4);
+        for (;;)
+            ;
+    }
     if (is("spin"))
         spin();
     if (is("sleep")) {

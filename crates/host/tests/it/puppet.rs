@@ -78,6 +78,11 @@ pub(crate) fn others() -> Company {
     Company::Others(WORKERS.read().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// There are none but those of one pool.
+pub(crate) fn nobody() -> Company {
+    Company::Nobody(WORKERS.write().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// What ends only when it is called off.
 pub(crate) const ENDLESS: Duration = Duration::from_secs(1000);
 
@@ -100,8 +105,7 @@ impl Puppets {
 
     /// No other worker is a descendant of this process.
     pub(crate) fn alone(settings: Settings) -> Puppets {
-        let nobody = WORKERS.write().unwrap_or_else(PoisonError::into_inner);
-        Puppets::among(Company::Nobody(nobody), settings)
+        Puppets::among(nobody(), settings)
     }
 
     fn among(company: Company, settings: Settings) -> Puppets {

@@ -206,18 +206,24 @@ fn words(directory: &Path, file: &str) -> Vec<String> {
 fn legacy(mounts: &str, own: &str, controller: Controller) -> Option<Place> {
     let name = controller.legacy();
     let (at, root) = mounted(mounts, "cgroup", Some(name)).next()?;
-    let path = own.lines().find_map(|line| {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let names = fields.next()?;
-        let path = fields.next()?;
-        names.split(',').any(|n| n == name).then_some(path)
-    })?;
+    let path = path_of(own, controller)?;
     let parent = directory(at, root, path);
     is_writable(&parent).then_some(Place {
         controller,
         parent,
         unified: false,
         undivided: None,
+    })
+}
+
+/// The group of a controller in `own`, which is `/proc/PID/cgroup`, of version 1.
+pub(super) fn path_of(own: &str, controller: Controller) -> Option<&str> {
+    own.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let names = fields.next()?;
+        let path = fields.next()?;
+        let fits = names.split(',').any(|n| n == controller.legacy());
+        fits.then_some(path)
     })
 }
 

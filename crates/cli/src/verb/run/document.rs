@@ -15,6 +15,10 @@ use super::patch;
 use super::phases::Phases;
 use crate::json::verdict as json;
 
+/// Why a program was ended whose limits nothing kept any more.
+pub(super) const UNBOUNDED: &str =
+    "somebody took it out of its control group, so its limits could not be kept";
+
 /// The document of a finished run; `named`: with functions and lines, for which files are read that the program
 /// can have made.
 pub(super) fn document(
@@ -48,6 +52,7 @@ pub(super) fn document(
         Outcome::OwnFilter => ("own-filter", None, None, None),
         Outcome::Limit(_) => ("limit", None, None, None),
         Outcome::Failed(reason) => ("failed", None, None, Some(reason.clone())),
+        Outcome::Unbounded => ("failed", None, None, Some(UNBOUNDED.to_owned())),
     };
     json::Document {
         schema: "portcullis.verdict",

@@ -1,7 +1,7 @@
 //! `run --prove`: before the program starts, siblings of it try to get out.
 
 use anyhow::{Result, ensure};
-use portcullis_policy::{Action, ActionMap, Call, Policy};
+use portcullis_policy::{ActionMap, Call, Policy};
 use portcullis_sandbox::{Answer, Error, Features, Filtered, Plan, prove};
 
 use super::filter;
@@ -28,15 +28,7 @@ pub(super) fn before(
             ip: 0,
             args,
         };
-        match policy.decide(&call).action {
-            Action::KillProcess | Action::KillThread | Action::Trap(_) => Answer::Kills,
-            Action::Errno(errno) => Answer::Errno(errno.into()),
-            // Nobody is asked: the kernel then answers ENOSYS (seccomp(2)).
-            Action::Notify | Action::Trace(_) => {
-                Answer::Errno(rustix::io::Errno::NOSYS.raw_os_error())
-            }
-            Action::Log | Action::Allow => Answer::Passes,
-        }
+        Answer::from(policy.decide(&call).action)
     };
     let filtered = Filtered {
         filter: &made,
