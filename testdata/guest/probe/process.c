@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65 /* Linux 6.3 */
@@ -181,9 +182,14 @@ static int find_audit(void)
 /* Programs in the kernel can tell what they see, and where its structures have what. */
 static int find_ebpf_ring(void)
 {
+	/* Before Linux 5.11 maps are locked memory of who makes them. */
+	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
 	/* BPF_MAP_CREATE: type (BPF_MAP_TYPE_RINGBUF), no key and value, bytes. */
 	uint32_t ring[18] = { 27, 0, 0, 65536 };
-	int map = (int)syscall(SYS_bpf, BPF_MAP_CREATE, ring, sizeof(ring));
+	int map;
+
+	setrlimit(RLIMIT_MEMLOCK, &all);
+	map = (int)syscall(SYS_bpf, BPF_MAP_CREATE, ring, sizeof(ring));
 
 	return map >= 0 && access("/sys/kernel/btf/vmlinux", R_OK) == 0;
 }

@@ -61,7 +61,9 @@ fn policy(arch: Arch) -> String {
 }
 
 fn case(name: &str, number: u32, options: &[Word], judge: Judge) -> Case {
-    let trace = "own.trace";
+    // Another run with the same file would be added behind.
+    let trace = format!("{}.trace", name.replace(' ', "-"));
+    let trace = trace.as_str();
     let mut words = vec![Word::from(trace), Word::File("portcullis".to_owned())];
     words.extend(["record", "-o", trace].map(Word::from));
     words.extend(options.iter().cloned());
@@ -142,7 +144,7 @@ fn in_kernel(seen: &Seen) -> Result<usize> {
     let run = Run::of(seen)?;
     full(seen)?;
     let images: Vec<&Value> = run.told("image").collect();
-    ensure!(images.len() == 1, "{} programs", images.len());
+    ensure!(images.len() == 1, "programs: {images:?}");
     ensure!(
         images[0]["path"]
             .as_str()
