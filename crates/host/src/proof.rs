@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use portcullis_policy::Call;
 use portcullis_sandbox::{Answer, Features, Filtered, Layer, Missing, prove_embedded};
 
 use crate::error::Error;
@@ -35,15 +34,7 @@ pub(crate) fn prove(template: &Template) -> Result<Layer, Error> {
     let (name, policy) = template.program();
     // What siblings keep open is open as long.
     let start = template.start()?;
-    let answer = |arch, number, args| {
-        let call = Call {
-            arch,
-            number,
-            ip: 0,
-            args,
-        };
-        Answer::from(policy.decide(&call).action)
-    };
+    let answer = |arch, number, args| Answer::of(policy, arch, number, args);
     let filtered = Filtered {
         filter: &|| template.filter(),
         answer: &answer,

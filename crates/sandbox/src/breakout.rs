@@ -7,7 +7,7 @@
 
 use std::os::fd::AsFd as _;
 
-use portcullis_policy::Action;
+use portcullis_policy::{Action, Call, Policy};
 use portcullis_sys::namespace::Namespaces;
 use portcullis_sys::seccomp::{self, SockFilter};
 use portcullis_sys::signal::Forwarding;
@@ -48,6 +48,19 @@ impl From<Action> for Answer {
             Action::Notify | Action::Trace(_) => Answer::Errno(libc::ENOSYS),
             Action::Log | Action::Allow => Answer::Passes,
         }
+    }
+}
+
+impl Answer {
+    /// What `policy` says of a call: its architecture (`AUDIT_ARCH_*`), its number and its arguments.
+    pub fn of(policy: &Policy, arch: u32, number: u32, args: [u64; 6]) -> Answer {
+        let call = Call {
+            arch,
+            number,
+            ip: 0,
+            args,
+        };
+        Answer::from(policy.decide(&call).action)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `run --prove`: before the program starts, siblings of it try to get out.
 
 use anyhow::{Result, ensure};
-use portcullis_policy::{ActionMap, Call, Policy};
+use portcullis_policy::{ActionMap, Policy};
 use portcullis_sandbox::{Answer, Error, Features, Filtered, Plan, prove};
 
 use super::filter;
@@ -21,15 +21,7 @@ pub(super) fn before(
         Ok((filter, _)) => Ok(filter),
         Err(error) => Err(Error::Invalid(format!("{error:#}"))),
     };
-    let answer = |arch, number, args| {
-        let call = Call {
-            arch,
-            number,
-            ip: 0,
-            args,
-        };
-        Answer::from(policy.decide(&call).action)
-    };
+    let answer = |arch, number, args| Answer::of(policy, arch, number, args);
     let filtered = Filtered {
         filter: &made,
         answer: &answer,
