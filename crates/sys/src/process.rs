@@ -18,6 +18,14 @@ pub fn no_new_privileges() -> Result<(), Error> {
     check("prctl(PR_SET_NO_NEW_PRIVS)", value).map(drop)
 }
 
+/// The process group of the process `pid`, of the calling one when that is 0. The number is 0 for a group whose leader
+/// is in a PID namespace around the caller's: pid_namespaces(7).
+pub fn group_of(pid: i32) -> Result<i32, Error> {
+    // SAFETY: getpgid with an integer argument only.
+    let value = unsafe { libc::getpgid(pid) };
+    check("getpgid", value.into()).map(|_| value)
+}
+
 /// `PR_SET_MDWE`, `PR_MDWE_REFUSE_EXEC_GAIN` and `PR_GET_MDWE` of `linux/prctl.h`.
 const SET_MDWE: libc::c_int = 65;
 const REFUSE_EXEC_GAIN: libc::c_ulong = 1;

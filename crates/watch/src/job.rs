@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use portcullis_sys::{Error, signal};
+use portcullis_sys::{Error, process, signal};
 
 /// The root stopped for job control: its shell waits for the launcher to stop as well. A SIGSTOP that somebody
 /// sent to the root alone is not followed: who sent it knows nothing of the launcher, and would not continue
@@ -12,12 +12,7 @@ pub(crate) fn stop_with(root: i32, by: i32) -> Result<(), Error> {
     if by == libc::SIGSTOP && !asked {
         return Ok(());
     }
-    let group_of = |pid| {
-        rustix::process::getpgid(rustix::process::Pid::from_raw(pid))
-            .ok()
-            .map(rustix::process::Pid::as_raw_nonzero)
-    };
-    if group_of(root) == group_of(0) {
+    if process::group_of(root).ok() == process::group_of(0).ok() {
         signal::stop_self()?;
     }
     Ok(())

@@ -133,10 +133,17 @@ fn each_worker_of_root_has_ids_of_its_own() {
 fn a_worker_is_in_no_group_with_its_host() {
     let _puppets = Puppets::alone(settings(1));
     let (_, program) = crate::faults::worker();
-    let of = |pid| (rustix::process::getpgid(pid), rustix::process::getsid(pid));
-    let (group, session) = of(rustix::process::Pid::from_raw(program));
-    let (own_group, own_session) = of(None);
-    assert_ne!((group, session), (own_group, own_session));
+    // proc_pid_stat(5): both are 0 of a process whose leaders are in a PID namespace around the reader's, as this
+    // one's may be.
+    let of = |pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<_> = stat[stat.rfind(')').unwrap()..].split(' ').collect();
+        [fields[3], fields[4]].map(|field| field.parse::<i32>().unwrap())
+    };
+    let ([group, session], [own_group, own_session]) =
+        (of(program), of(std::process::id().cast_signed()));
+    assert!(group > 0 && session > 0);
+    assert_ne!(group, own_group);
     assert_ne!(session, own_session);
 }
 
