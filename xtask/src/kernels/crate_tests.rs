@@ -295,7 +295,7 @@ fn one(program: &str, prefix: &str, test: &str) -> Case {
         needs: needs(prefix, test),
         // On the main thread, so that the program has one only.
         step: step(program, &["--exact", test, "--test-threads=1"]),
-        judge: Box::new(passed),
+        judge: Box::new(|seen| passed(seen, 1)),
     }
 }
 
@@ -314,8 +314,8 @@ fn needs(prefix: &str, test: &str) -> Vec<Need> {
         .collect()
 }
 
-/// One test ran and passed: none that was ignored, filtered out or misnamed looks like this.
-pub(super) fn passed(seen: &Seen) -> Result<usize> {
+/// So many tests ran and passed: those that were ignored, filtered out or misnamed do not look like this.
+pub(super) fn passed(seen: &Seen, count: usize) -> Result<usize> {
     let text = String::from_utf8_lossy(&seen.stdout);
     let lines: Vec<&str> = text.lines().collect();
     let last = || lines[lines.len().saturating_sub(SHOWN)..].join("\n    ");
@@ -326,9 +326,10 @@ pub(super) fn passed(seen: &Seen) -> Result<usize> {
         last(),
         String::from_utf8_lossy(&seen.stderr)
     );
-    let one = |line: &&str| line.starts_with("test result: ok. 1 passed; 0 failed; 0 ignored;");
-    ensure!(lines.iter().any(one), "it says\n    {}", last());
-    Ok(1)
+    let result = format!("test result: ok. {count} passed; 0 failed; 0 ignored;");
+    let all = |line: &&str| line.starts_with(&result);
+    ensure!(lines.iter().any(all), "it says\n    {}", last());
+    Ok(count)
 }
 
 #[cfg(test)]
@@ -352,14 +353,14 @@ mod tests {
                  40 filtered out; finished in 0.01s\n"
             )
         };
-        assert_eq!(passed(&seen(&said(1, 0), 0)).unwrap(), 1);
+        assert_eq!(passed(&seen(&said(1, 0), 0), 1).unwrap(), 1);
         for (text, code) in [
             (said(1, 0), 101),
             (said(0, 0), 0),
             (said(0, 1), 0),
             (String::new(), 0),
         ] {
-            assert!(passed(&seen(&text, code)).is_err(), "{text:?} {code}");
+            assert!(passed(&seen(&text, code), 1).is_err(), "{text:?} {code}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //! back-end and under a policy.
 
 use anyhow::{Context as _, Result, ensure};
-use portcullis_abi::Arch;
+use portcullis_abi::{Arch, KernelVersion};
 use serde_json::Value;
 
 use super::feature::{Feature, Need};
@@ -22,17 +22,25 @@ const SECONDS: u32 = 200;
 const POLICY: &str = "record.toml";
 /// `EXDEV`.
 const DENIED: i64 = 18;
+/// Since then programs in the kernel may be interrupted, and the kernel leaves them out meanwhile: it counts how often.
+const INTERRUPTED: KernelVersion = KernelVersion::new(7, 0);
+/// What tells that.
+const LEFT_OUT: &str = "PC0511";
 
 /// What is tried.
 pub(crate) fn cases(environment: &Environment, files: &mut Files) -> Result<Vec<Case>> {
     let number = environment.arch.number(CALL).context(CALL)?.0;
     files.add(POLICY, policy(environment.arch).into_bytes());
     let under_policy = ["--policy".into(), Word::File(POLICY.to_owned())];
+    let version: KernelVersion = environment
+        .release
+        .parse()
+        .context("the kernel's release")?;
     let mut in_kernel = case(
         "programs in the kernel see and count every call",
         number,
         &["--backend".into(), "ebpf".into()],
-        Box::new(in_kernel),
+        Box::new(move |seen| in_kernel(seen, version >= INTERRUPTED)),
     );
     in_kernel.needs.push(Feature::EbpfRing.into());
     Ok(vec![
@@ -140,9 +148,11 @@ fn full(seen: &Seen) -> Result<usize> {
     Ok(3)
 }
 
-fn in_kernel(seen: &Seen) -> Result<usize> {
+fn in_kernel(seen: &Seen, interrupted: bool) -> Result<usize> {
     let run = Run::of(seen)?;
-    full(seen)?;
+    let left_out = |remark: &Value| interrupted && remark["code"] == LEFT_OUT;
+    let (told, others): (Vec<_>, Vec<_>) = run.told("remark").partition(|remark| left_out(remark));
+    ensure!(others.is_empty(), "remarks: {others:?}");
     let images: Vec<&Value> = run.told("image").collect();
     ensure!(images.len() == 1, "programs: {images:?}");
     ensure!(
@@ -153,13 +163,17 @@ fn in_kernel(seen: &Seen) -> Result<usize> {
         images[0]
     );
     ensure!(!images[0]["identity"].is_null(), "the file was not found");
+    if !told.is_empty() {
+        let count = run.count()?;
+        ensure!(count > 0 && count <= TIMES, "it was seen {count} times");
+        return Ok(5);
+    }
+    full(seen)?;
     // The last call does not return, and is seen all the same.
     ensure!(
         run.told("call").any(|call| call["name"] == "exit_group"),
         "no end"
     );
-    let remarks: Vec<&Value> = run.told("remark").collect();
-    ensure!(remarks.is_empty(), "remarks: {remarks:?}");
     Ok(7)
 }
 

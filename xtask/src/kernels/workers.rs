@@ -28,7 +28,8 @@ const NEEDS: [Feature; 4] = [
     Feature::MountSetattr,
     Feature::Landlock,
 ];
-/// Of workers whose memory is bounded, as those of the verb are.
+/// Of workers whose memory is bounded, as those of the verb are. They run in one process, in which what a worker is made of is
+/// proved once.
 const BOUNDED: [&str; 4] = [
     "jobs::each_kind_of_job_comes_to_its_class",
     "jobs::every_layer_holds",
@@ -64,12 +65,16 @@ pub(crate) fn provide(arch: Arch, files: &mut Files) -> Result<()> {
 }
 
 pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case>> {
-    let case = |name: &str, test: &str, needs: &[Feature]| Case {
-        name: name.to_owned(),
-        needs: needs.iter().copied().map(Need::from).collect(),
-        step: crate_tests::step(TESTS, &["--exact", test, "--test-threads=1"]),
-        judge: Box::new(passed),
+    let together = |name: &str, tests: &[&str], needs: &[Feature]| {
+        let count = tests.len();
+        Case {
+            name: name.to_owned(),
+            needs: needs.iter().copied().map(Need::from).collect(),
+            step: crate_tests::step(TESTS, &[&["--exact", "--test-threads=1"], tests].concat()),
+            judge: Box::new(move |seen| passed(seen, count)),
+        }
     };
+    let case = |name: &str, test: &str, needs: &[Feature]| together(name, &[test], needs);
     let mut cases = vec![case("ten jobs come to each class", STARTS, &NEEDS)];
     if let Some(lacks) = lacks(environment) {
         let mut refused = case("what a worker lacks here is named", STARTS, &[]);
@@ -77,7 +82,8 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
         cases.push(refused);
     }
     let bounded = [NEEDS.as_slice(), &[Feature::Cgroup2Memory]].concat();
-    cases.extend(BOUNDED.map(|test| case(test, test, &bounded)));
+    let jobs = "jobs come to their classes, and no worker to another tenant";
+    cases.push(together(jobs, &BOUNDED, &bounded));
     let group = match environment.declared.level(Feature::Cgroup1Memory) {
         0 => Feature::Cgroup2Memory,
         _ => Feature::Cgroup1Memory,

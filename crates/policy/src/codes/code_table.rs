@@ -582,9 +582,8 @@ pub const CODES: &[Explanation] = &[
     Explanation {
         code: "PC0509",
         title: "Programs in the kernel lost something",
-        meaning: "More tasks (32768) or programs (4096) at one time than the kernel's tables hold, or a program in \
-                  the kernel that could not run because it was running already on that processor. What was lost is \
-                  not in the trace: it is not complete.",
+        meaning: "There were more tasks (32768) or programs (4096) at one time than the kernel's tables hold. What was \
+                  lost is not in the trace: it is not complete.",
         advice: "Record less at a time, or with another back-end.",
         example: "",
     },
@@ -595,6 +594,17 @@ pub const CODES: &[Explanation] = &[
                   of them is read in the end. But paths and the code that made it are not known of one that was not \
                   made again.",
         advice: "There is nothing to do; another run may have room.",
+        example: "",
+    },
+    Explanation {
+        code: "PC0511",
+        title: "The kernel left out a program that sees calls",
+        meaning: "Since Linux 7.0 a task can lose its processor while a program at a tracepoint runs for it, and until it \
+                  has it again the kernel does not run that program for others on that processor. It counts that, for \
+                  all tasks of the machine (recursion_misses of struct bpf_prog_info). A call that was not seen at its \
+                  entry is told and counted at its return; what is missing is a call that was left out at both, and the \
+                  result of one that was left out at its return.",
+        advice: "Record again and merge the traces, or use another back-end where every call has to be there.",
         example: "",
     },
 ];

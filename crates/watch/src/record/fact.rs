@@ -97,8 +97,11 @@ pub enum Remark {
     TooMany,
     /// The program has a filter of its own, behind which calls are seen: one for which that ends a thread is not.
     FilterPassed(ImageId),
-    /// So many tasks, programs or calls were not followed: there were too many at one time.
+    /// So many tasks or programs were not followed: there were too many at one time.
     Lost(u64),
+    /// So many times the kernel left out a program that should have seen something, because it had been interrupted on that
+    /// processor (since Linux 7.0, `__bpf_trace_run`): for which task is not known.
+    Missed(u64),
     /// So many times there was no room to tell of a call when it was made: it is told without its place.
     Late(u64),
 }

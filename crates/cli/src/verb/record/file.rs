@@ -257,8 +257,14 @@ fn remarked(remark: Remark) -> (&'static str, Option<u32>, String) {
              missing",
         ),
         Remark::Lost(count) => {
-            let what = "tasks, programs or calls at a time were too many to follow: what they did is missing";
+            let what =
+                "tasks or programs at a time were too many to follow: what they did is missing";
             return ("PC0509", None, format!("{count} {what}"));
+        }
+        Remark::Missed(count) => {
+            let what = "times the kernel did not run the program that sees calls, for this program or another, because it was \
+                        interrupted on that processor: a result may be missing, or a call";
+            return ("PC0511", None, format!("{count} {what}"));
         }
         Remark::Late(count) => {
             let what = "times there was no room to tell of a call when it was made: it is in the trace, perhaps without its place";

@@ -177,11 +177,15 @@ impl Reader<'_> {
         for counter in [state::LOST_TASKS, state::LOST_IMAGES] {
             lost += maps.counter(counter)?;
         }
-        for program in &self.ebpf.programs {
-            lost += program.misses()?;
-        }
         if lost > 0 {
             self.seen.remark(Remark::Lost(lost));
+        }
+        let mut missed = 0;
+        for program in &self.ebpf.programs {
+            missed += program.misses()?;
+        }
+        if missed > 0 {
+            self.seen.remark(Remark::Missed(missed));
         }
         if maps.counter(state::LOST_CALLS)? > 0 {
             self.seen.remark(Remark::TooMany);
