@@ -6,7 +6,8 @@
 
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 
-use super::{Lifter, address, thread_local};
+use super::Lifter;
+use super::operand::{address, thread_local};
 use crate::isa::{Binary, Lane, Machine};
 
 /// Lanes that are followed; what AVX-512 has beyond is not.
