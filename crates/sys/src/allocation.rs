@@ -9,15 +9,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::process;
 
-/// The system's allocator with a count of the bytes that are in use, as they were asked for. Ordered as little as
-/// possible: one thread's count is exact, and nothing else depends on it.
+/// The system's allocator with a count of the bytes that are in use, as they were asked for, while there is a bound. A
+/// start of a program takes some thousand blocks, and none of its bounds is kept here: without one nothing is counted.
+/// Ordered as little as possible: one thread's count is exact, and nothing else depends on it.
 #[derive(Debug)]
 pub struct Counting {
     used: AtomicUsize,
     peak: AtomicUsize,
+    /// [`NONE`] when there is no bound.
     most: AtomicUsize,
     last_word: OnceLock<(OwnedFd, Vec<u8>, i32)>,
 }
+
+/// More than any process can have in use.
+const NONE: usize = usize::MAX;
 
 impl Counting {
     /// One without a bound.
@@ -25,7 +30,7 @@ impl Counting {
         Counting {
             used: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
-            most: AtomicUsize::new(usize::MAX),
+            most: AtomicUsize::new(NONE),
             last_word: OnceLock::new(),
         }
     }
@@ -33,7 +38,7 @@ impl Counting {
     /// Counts from here on, beside what is in use already. When more than `most` bytes are in use it writes `last_word`
     /// to a descriptor, and the process ends with `code`. Of several bounds the first one's word counts.
     pub fn bound(&self, most: u64, to: OwnedFd, last_word: Vec<u8>, code: i32) {
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let most = usize::try_from(most).unwrap_or(NONE).min(NONE - 1);
         // One that is there already stays.
         let _ = self.last_word.set((to, last_word, code));
         self.used.store(0, Ordering::Relaxed);
@@ -41,21 +46,25 @@ impl Counting {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// Takes the bound away; what is in use is counted on.
+    /// Takes the bound away, and counts no more.
     pub fn unbound(&self) {
-        self.most.store(usize::MAX, Ordering::Relaxed);
+        self.most.store(NONE, Ordering::Relaxed);
     }
 
-    /// The most bytes that were in use since.
+    /// The most bytes that were in use while there was a bound.
     pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed) as u64
     }
 
     fn take(&self, size: usize) {
+        let most = self.most.load(Ordering::Relaxed);
+        if most == NONE {
+            return;
+        }
         let used = self.used.fetch_add(size, Ordering::Relaxed);
         // What was in use before the count began is given back as well.
         let used = used.wrapping_add(size).cast_signed().max(0).cast_unsigned();
-        if used > self.most.load(Ordering::Relaxed) {
+        if used > most {
             let Some((to, word, code)) = self.last_word.get() else {
                 process::exit_now(1)
             };
@@ -67,7 +76,9 @@ impl Counting {
     }
 
     fn give_back(&self, size: usize) {
-        self.used.fetch_sub(size, Ordering::Relaxed);
+        if self.most.load(Ordering::Relaxed) != NONE {
+            self.used.fetch_sub(size, Ordering::Relaxed);
+        }
     }
 }
 
@@ -131,6 +142,9 @@ mod tests {
         // More is given back than was taken since: that is no use.
         counting.give_back(50);
         counting.take(60);
+        assert_eq!(counting.peak(), 500);
+        counting.unbound();
+        counting.take(5000);
         assert_eq!(counting.peak(), 500);
     }
 }
