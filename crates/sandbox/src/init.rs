@@ -51,19 +51,26 @@ fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
         namespace::leave_clocks().map_err(|e| (7, e))?;
     }
     child::join(prepared)?;
-    let narrow = || {
-        if prepared.loopback {
-            namespace::bring_loopback_up().map_err(|e| (8, e))?;
-        }
-        bound().map_err(|e| (17, e))
-    };
-    match prepared.namespaces.has(Namespaces::USER) {
-        true => child::meet(prepared, UNMAPPED, narrow)?,
-        false => narrow()?,
+    if prepared.loopback {
+        namespace::bring_loopback_up().map_err(|e| (8, e))?;
     }
-    if let Some(view) = prepared.view {
+    bound().map_err(|e| (17, e))?;
+    let seen = prepared.view.filter(|view| !view.empty);
+    // Of the machine's files, and so whosever this is: while the launcher proves the filter.
+    let base = match seen {
+        Some(view) => {
+            copy(view, prepared.copies, |mount| !view.is_passed(mount)).map_err(|e| (9, e))?;
+            Some(Base::copy()?)
+        }
+        None => None,
+    };
+    if prepared.namespaces.has(Namespaces::USER) {
+        child::meet(prepared, UNMAPPED, || Ok(()))?;
+    }
+    if let Some(view) = seen {
         take(view, prepared).map_err(|e| (9, e))?;
-        copy(&view.mounts, prepared.copies).map_err(|e| (9, e))?;
+        // Where there was none.
+        copy(view, prepared.copies, |_| true).map_err(|e| (9, e))?;
     }
     if prepared.mapped {
         // Before anything is made: whose it is. The signal is asked for again, because that forgets it.
@@ -71,8 +78,10 @@ fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
             .and_then(|()| process::die_with_parent())
             .map_err(|e| (16, e))?;
     }
-    if let Some(view) = prepared.view {
-        build(view, prepared.copies)?;
+    match (prepared.view, base) {
+        (Some(view), Some(base)) => build(view, base, prepared.copies)?,
+        (Some(view), None) => become_empty(view.over).map_err(|e| (10, e))?,
+        (None, _) => {}
     }
     // It can stand still for long (`Pool`), and who waits for the end of another's pipe must not wait for that.
     process::close_from(3, prepared.held)
@@ -103,46 +112,63 @@ const _: () = assert!(INOTIFY_INSTANCES == 64 && PTYS == 256);
 
 /// Takes the copies that only the launcher can make, in the order of the view.
 fn take(view: &View, prepared: &mut Prepared<'_>) -> Result<(), Error> {
-    let mounts = view.mounts.iter().zip(prepared.copies.iter_mut());
-    for (mount, copy) in mounts.filter(|_| view.mapped) {
-        if mount.is_owned() {
+    for (mount, copy) in view.mounts.iter().zip(prepared.copies.iter_mut()) {
+        if view.is_passed(mount) {
             *copy = channel::take(prepared.up.as_fd())?;
         }
     }
     Ok(())
 }
 
-/// Makes the view, and goes to where the program begins.
-fn build(view: &View, copies: &mut [Option<OwnedFd>]) -> Result<(), Failure> {
-    if view.empty {
-        return become_empty(view.over).map_err(|e| (10, e));
+/// What everything lies on.
+struct Base {
+    /// A copy of all that the machine has, read-only.
+    root: OwnedFd,
+    processes: OwnedFd,
+}
+
+impl Base {
+    fn copy() -> Result<Base, Failure> {
+        Ok(Base {
+            root: read_only_root().map_err(|e| (10, e))?,
+            // While the machine's own process files can still be seen: the kernel asks for that
+            // (`mount_too_revealing`).
+            processes: mount::fresh(
+                c"proc",
+                &[],
+                Attributes::NO_SUID
+                    .and(Attributes::NO_DEVICES)
+                    .and(Attributes::NO_EXEC),
+            )
+            .map_err(|e| (12, e))?,
+        })
     }
-    // While the machine's own process files can still be seen: the kernel asks for that (`mount_too_revealing`).
-    let processes = mount::fresh(
-        c"proc",
-        &[],
-        Attributes::NO_SUID
-            .and(Attributes::NO_DEVICES)
-            .and(Attributes::NO_EXEC),
-    )
-    .map_err(|e| (12, e))?;
-    become_root(view.over).map_err(|e| (10, e))?;
+}
+
+/// Makes the view, and goes to where the program begins.
+fn build(view: &View, base: Base, copies: &mut [Option<OwnedFd>]) -> Result<(), Failure> {
+    mount::become_root(base.root.as_fd(), view.over).map_err(|e| (10, e))?;
     let empty = Empty::make().map_err(|e| (11, e))?;
     for (mount, copy) in view.mounts.iter().zip(copies) {
         one(mount, copy.take(), &empty).map_err(|e| (11, e))?;
     }
     drop(empty);
     mount::detach(EMPTY)
-        .and_then(|()| mount::attach(processes.as_fd(), EMPTY))
+        .and_then(|()| mount::attach(base.processes.as_fd(), EMPTY))
         .and_then(|()| seal_processes())
         .map_err(|e| (12, e))?;
     mount::enter(&view.directory).map_err(|e| (11, e))
 }
 
-/// Copies what is grafted, before anything lies on it.
-fn copy(mounts: &[Mount], copies: &mut [Option<OwnedFd>]) -> Result<(), Error> {
-    for (mount, copy) in mounts.iter().zip(copies) {
-        if copy.is_none() && matches!(mount.what, What::Graft { .. }) {
+/// Copies what is grafted and not there yet, as far as it is `wanted`, before anything lies on it.
+fn copy(
+    view: &View,
+    copies: &mut [Option<OwnedFd>],
+    wanted: impl Fn(&Mount) -> bool,
+) -> Result<(), Error> {
+    for (mount, copy) in view.mounts.iter().zip(copies) {
+        let grafted = matches!(mount.what, What::Graft { .. });
+        if grafted && copy.is_none() && wanted(mount) {
             let place = mount::place(&mount.at)?;
             let tree = mount::copy_tree(place.as_fd())?;
             mount::set_attributes(tree.as_fd(), mount.what.attributes())?;
@@ -152,15 +178,15 @@ fn copy(mounts: &[Mount], copies: &mut [Option<OwnedFd>]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The base: a copy of everything, read-only.
-fn become_root(over: bool) -> Result<(), Error> {
+/// A copy of everything, read-only.
+fn read_only_root() -> Result<OwnedFd, Error> {
     let place = mount::place(c"/")?;
     let tree = mount::copy_tree(place.as_fd())?;
     let attributes = Attributes::READ_ONLY
         .and(Attributes::NO_SUID)
         .and(Attributes::NO_DEVICES);
     mount::set_attributes(tree.as_fd(), attributes)?;
-    mount::become_root(tree.as_fd(), over)
+    Ok(tree)
 }
 
 /// A root in which there is nothing, not even process files.

@@ -243,6 +243,17 @@ pub(crate) fn prepare<L: Into<Last>>(
         // Whatever is here waits for the launcher's word, and has nothing below it yet.
         group.enter_late(first).map_err(no_group)?;
     }
+    // An init begins meanwhile, and it does that on another processor: a clone is put on the one that has the least to do.
+    // Whoever sleeps until it writes is woken on its processor and then takes turns with it, because the kernel expects
+    // that who writes has nothing more to do (`WF_SYNC`, `select_task_rq_fair` of its `fair.c`). Here the filter is
+    // wiped at once.
+    let Last { filter, audited } = last()?.into();
+    if attempt.is_none() {
+        sockets::hold(plan, &filter)?;
+    }
+    let audited = audited && plan.landlock.as_ref().is_some_and(Rules::can_be_audited);
+    started.handed.give(&filter, audited);
+    drop(filter);
     if namespaced {
         started.hear(plan, UNMAPPED)?;
         plan.users.map(first)?;
@@ -254,14 +265,6 @@ pub(crate) fn prepare<L: Into<Last>>(
         }
         process::write_message(started.down.as_fd(), b"G")?;
     }
-    // The child has its mounts to make meanwhile. Here the filter is wiped at once.
-    let Last { filter, audited } = last()?.into();
-    if attempt.is_none() {
-        sockets::hold(plan, &filter)?;
-    }
-    let audited = audited && plan.landlock.as_ref().is_some_and(Rules::can_be_audited);
-    started.handed.give(&filter, audited);
-    drop(filter);
     let ready = started.hear(plan, READY)?;
     if namespaced {
         started.pid = ready;

@@ -63,6 +63,11 @@ impl View {
     pub(crate) fn owned(&self) -> impl Iterator<Item = &Mount> {
         self.mounts.iter().filter(|mount| mount.is_owned())
     }
+
+    /// Whether the launcher passes a copy of `mount`, in which the owners are the program's.
+    pub(crate) fn is_passed(&self, mount: &Mount) -> bool {
+        self.mapped && mount.is_owned()
+    }
 }
 
 impl Mount {
