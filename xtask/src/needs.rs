@@ -82,6 +82,7 @@ const NEEDS: &[(&str, &str)] = &[
     ("/usr/bin/esbuild", "esbuild"),
     ("/usr/sbin/runc", "runc"),
     ("/bin/ip", "iproute2"),
+    ("/usr/bin/newuidmap", "uidmap"),
     ("/usr/bin/file", "file"),
     (
         "/usr/lib/python3/dist-packages/numpy/__init__.py",

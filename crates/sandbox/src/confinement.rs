@@ -12,7 +12,8 @@ pub struct Confinement {
     /// Layers that are left out because the user said so.
     pub without: BTreeSet<LayerName>,
     /// Nothing of the machine's files: the root is empty and cannot be written, and there are no process files.
-    /// The program is sealed in memory (memfd_create(2)); the trees below are then not looked at.
+    /// The program is sealed in memory (memfd_create(2)); the trees below are then not looked at. An ordinary user's is then
+    /// another user outside, because it needs nothing of his.
     pub empty: bool,
     /// Trees that can be read although they would be hidden or private.
     pub read: Vec<PathBuf>,

@@ -29,6 +29,27 @@ pub(crate) fn with_group(name: &str, root: bool) -> String {
     clauses(groups(name, root))
 }
 
+/// The same for an ordinary user without ids that are his to give.
+pub(crate) fn own_ids() -> String {
+    clauses(vec![
+        "root can give him some: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, ids that nobody else has, and the package uidmap".to_owned(),
+    ])
+}
+
+/// The same where newuidmap(1) or newgidmap(1) did not map them.
+pub(crate) fn with_mapping() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let bound = status
+        .lines()
+        .any(|line| line.starts_with("NoNewPrivs:") && line.ends_with('1'));
+    clauses(match bound {
+        true => vec![
+            "nothing that this process starts gains privileges (no_new_privs), as in a sandbox or a container: start it outside of that".to_owned(),
+        ],
+        false => Vec::new(),
+    })
+}
+
 /// The same for a program that cannot be traced.
 pub(crate) fn with_tracing(errno: i32, root: bool) -> String {
     let mut causes = Vec::new();

@@ -131,7 +131,11 @@ pub(crate) fn judge<O: Observer>(
     compare_program(plan, started.pid)?;
     let root = Root {
         pid: started.pid,
-        entry: entry(started.pid)?,
+        // In an empty root is no loader.
+        entry: match plan.confinement.empty {
+            true => None,
+            false => entry(started.pid)?,
+        },
         init: started.init,
         group: started.group.as_ref(),
         check: &|pid| mapped::compare(pid, &plan.program, &plan.mapped, plan.unlisted),

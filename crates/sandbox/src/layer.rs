@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum LayerName {
     /// Processes, IPC, host name, cgroup root and capabilities of its own, under an init of its own.
     Namespaces,
-    /// For what root starts: ids that own nothing outside.
+    /// For what root starts, and what anybody starts in an empty root: ids that own nothing outside.
     Ids,
     /// A view of the files: read-only, private places, hidden secrets.
     Filesystem,

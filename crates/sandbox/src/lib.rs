@@ -36,6 +36,7 @@ mod limits;
 mod mapped;
 mod modules;
 mod objection;
+mod own_ids;
 mod places_table;
 mod plan;
 mod pool;

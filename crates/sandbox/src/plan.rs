@@ -125,7 +125,7 @@ impl Plan {
                     .to_owned(),
             ));
         }
-        let users = Users::current(confinement.has(LayerName::Ids))?;
+        let users = Users::current(&confinement)?;
         let namespaces = namespaces(&confinement, &users)?;
         let mounts = confinement.has(LayerName::Filesystem);
         let view = match mounts || confinement.has(LayerName::Landlock) {
@@ -235,8 +235,9 @@ impl Plan {
             layers.push(Layer {
                 layer: LayerName::Ids.name(),
                 mechanism: match self.mounted() {
-                    Some(_) => "user namespace, idmapped mounts",
-                    None => "user namespace",
+                    Some(view) if view.mapped => "user namespace, idmapped mounts",
+                    _ if self.users.root => "user namespace",
+                    _ => "user namespace, newuidmap, newgidmap",
                 },
                 scope: ALL,
                 detail: range.detail(),
@@ -336,8 +337,8 @@ impl Plan {
             let unbounded = self.confinement.limits.unbounded();
             let limits = format!("not bounded: {} (--limit)", unbounded.join(", "));
             let (reason, surprises) = match layer {
-                // Nobody else has more than his own id.
-                LayerName::Ids if !self.users.root => continue,
+                // Nobody else has more than his own id, which his files are read by.
+                LayerName::Ids if !self.users.root && !self.confinement.empty => continue,
                 _ if !self.confinement.has(layer) => ("left out (--allow-insecure)", true),
                 LayerName::Limits if unbounded.is_empty() => continue,
                 LayerName::Limits => (limits.as_str(), false),

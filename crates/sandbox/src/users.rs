@@ -4,8 +4,11 @@ use std::fs;
 
 use portcullis_sys::namespace::Capabilities;
 
+use crate::confinement::Confinement;
 use crate::error::Error;
+use crate::help;
 use crate::layer::LayerName;
+use crate::own_ids;
 use crate::subids::{self, Range};
 use crate::view::Reader;
 
@@ -35,20 +38,28 @@ const OF_ROOT: Capabilities = 1 << 0 // CAP_CHOWN
     | 1 << 18; // CAP_SYS_CHROOT
 
 impl Users {
-    /// Of this process; with `apart`, root gets ids that own nothing.
-    pub(crate) fn current(apart: bool) -> Result<Users, Error> {
-        let root = rustix::process::geteuid().is_root();
-        let range = match root && apart {
-            true => Some(subids::find().map_err(|reason| Error::Layer {
-                layer: LayerName::Ids,
-                reason,
-                help: String::new(),
-            })?),
-            false => None,
+    /// Of this process, for a program that is given what `wanted` says. What root starts has ids that own nothing; of an
+    /// ordinary user what needs none of his files.
+    pub(crate) fn current(wanted: &Confinement) -> Result<Users, Error> {
+        let uid = rustix::process::geteuid();
+        let root = uid.is_root();
+        let apart = wanted.has(LayerName::Ids);
+        let no_ids = |reason, help| Error::Layer {
+            layer: LayerName::Ids,
+            reason,
+            help,
+        };
+        let range = if root && apart {
+            Some(subids::find().map_err(|reason| no_ids(reason, String::new()))?)
+        } else if wanted.empty && apart {
+            let found = subids::find_own(uid.as_raw());
+            Some(found.map_err(|reason| no_ids(reason, help::own_ids()))?)
+        } else {
+            None
         };
         Ok(Users {
             root,
-            uid: rustix::process::geteuid().as_raw(),
+            uid: uid.as_raw(),
             gid: rustix::process::getegid().as_raw(),
             range,
         })
@@ -75,12 +86,13 @@ impl Users {
             (true, None) => {
                 "users keep their ids: root's program is uid 0 for files, without a capability outside"
             }
-            (false, _) => "the user keeps his id and has no capability",
+            (false, Some(_)) => "another user, without a capability",
+            (false, None) => "the user keeps his id and has no capability",
         }
     }
 
     /// Gives `init`, which waits, the users: root the range, or all that it knows itself, anybody else himself
-    /// alone. Whoever maps more than himself needs a capability outside (user_namespaces(7)).
+    /// alone. Whoever maps more than himself needs a capability outside (user_namespaces(7)), or asks who has it.
     pub(crate) fn map(&self, init: i32) -> Result<(), Error> {
         let write = |name: &str, text: &str| {
             fs::write(format!("/proc/{init}/{name}"), text).map_err(|e| Error::Layer {
@@ -99,6 +111,9 @@ impl Users {
             uid, gid, count, ..
         }) = self.range
         {
+            if !self.root {
+                return own_ids::map(init, uid, gid);
+            }
             write("uid_map", &format!("0 {uid} {count}\n"))?;
             return write("gid_map", &format!("0 {gid} {count}\n"));
         }

@@ -19,6 +19,7 @@ pub mod freezer;
 pub mod ipc;
 pub mod landlock;
 pub mod limit;
+pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod pidfd;

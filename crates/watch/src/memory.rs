@@ -1,36 +1,72 @@
-//! Memory of another process, read through `/proc/PID/mem`. All of it is hostile.
+//! Memory of another process, read through `/proc/PID/mem`, or by its number where that file is not this user's. All of it is
+//! hostile.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use portcullis_sys::memory;
+
 /// A process's memory.
-pub(crate) struct Memory(File);
+pub(crate) enum Memory {
+    File(File),
+    /// Of another user, as workers of an ordinary user are: he may trace it, but the file is the other's (proc_pid_mem(5)).
+    Process(i32),
+}
 
 impl Memory {
     /// Needs the right to trace `pid`; fails for a process that made itself non-dumpable.
     pub(crate) fn open(pid: i32) -> io::Result<Memory> {
-        File::open(format!("/proc/{pid}/mem")).map(Memory)
+        Memory::of(pid, File::options().read(true))
     }
 
     /// The same, also to be written.
     pub(crate) fn open_writable(pid: i32) -> io::Result<Memory> {
-        let path = format!("/proc/{pid}/mem");
-        File::options()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map(Memory)
+        Memory::of(pid, File::options().read(true).write(true))
+    }
+
+    fn of(pid: i32, options: &OpenOptions) -> io::Result<Memory> {
+        match options.open(format!("/proc/{pid}/mem")) {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+                // What this process may not trace it may not read so either.
+                memory::read(pid, 0, &mut [0]).or_else(|refused| match refused.errno() {
+                    libc::EFAULT => Ok(0),
+                    _ => Err(e),
+                })?;
+                Ok(Memory::Process(pid))
+            }
+            opened => opened.map(Memory::File),
+        }
+    }
+
+    fn some(&self, address: u64, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Memory::File(file) => file.read_at(into, address),
+            Memory::Process(pid) => memory::read(*pid, address, into).map_err(|e| e.reason),
+        }
     }
 
     /// Writes `bytes` to `address`.
     pub(crate) fn write(&self, address: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, address)
+        match self {
+            Memory::File(file) => file.write_all_at(bytes, address),
+            Memory::Process(pid) => match memory::write(*pid, address, bytes) {
+                Ok(written) if written == bytes.len() => Ok(()),
+                Ok(_) => Err(io::ErrorKind::WriteZero.into()),
+                Err(error) => Err(error.reason),
+            },
+        }
     }
 
     /// Fills `into` from `address`, or says why not.
     pub(crate) fn fill(&self, address: u64, into: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(into, address)
+        match self {
+            Memory::File(file) => file.read_exact_at(into, address),
+            Memory::Process(_) => match self.some(address, into)? {
+                read if read == into.len() => Ok(()),
+                _ => Err(io::ErrorKind::UnexpectedEof.into()),
+            },
+        }
     }
 
     /// Fills `into` from `address`, or fails.
@@ -41,7 +77,7 @@ impl Memory {
     /// At most `limit` bytes from `address`, as many as one call gives.
     pub(crate) fn read_at(&self, address: u64, limit: usize) -> Vec<u8> {
         let mut bytes = vec![0; limit];
-        let read = self.0.read_at(&mut bytes, address);
+        let read = self.some(address, &mut bytes);
         bytes.truncate(read.unwrap_or(0));
         bytes
     }
@@ -52,7 +88,7 @@ impl Memory {
         let mut filled = 0;
         while filled < limit {
             let at = address.saturating_add(filled as u64);
-            match self.0.read_at(&mut bytes[filled..], at) {
+            match self.some(at, &mut bytes[filled..]) {
                 Ok(n) if n > 0 => filled += n,
                 _ => break,
             }

@@ -107,8 +107,9 @@ fn lacks(environment: &Environment) -> Option<String> {
     }
     let mut layers = confined::layers(environment);
     if environment.user == User::Ordinary {
-        // There is nothing to be mapped: it is made with the namespaces.
-        layers.retain(|(layer, _)| *layer != "ids");
+        // Nobody gave him any.
+        let ids = layers.iter_mut().find(|(layer, _)| *layer == "ids");
+        ids.into_iter().for_each(|(_, can)| *can = false);
     }
     let lacking = layers.into_iter().filter(|(_, can)| !can);
     let named: Vec<String> = lacking

@@ -38,7 +38,7 @@ pub(crate) struct PrepareArgs {
     pub(crate) module: PathBuf,
     #[command(flatten)]
     pub(crate) preparing: PreparingArgs,
-    /// Go without LAYER: namespaces, filesystem, network, landlock, limits (repeatable)
+    /// Go without LAYER: namespaces, ids, filesystem, network, landlock, limits (repeatable)
     #[arg(long, value_name = "LAYER")]
     pub(crate) allow_insecure: Vec<LayerName>,
     /// How the result is written
@@ -158,8 +158,8 @@ pub(crate) struct JobRunArgs {
     #[cfg(feature = "wasm")]
     #[command(flatten)]
     pub(crate) preparing: PreparingArgs,
-    /// Go without LAYER: namespaces, filesystem, network, landlock, limits, or without the break-out test on a worker:
-    /// worker-proof (repeatable); it is in every result
+    /// Go without LAYER: namespaces, ids, filesystem, network, landlock, limits, or without the break-out test on a
+    /// worker: worker-proof (repeatable); it is in every result
     #[arg(long, value_name = "LAYER")]
     pub(crate) allow_insecure: Vec<Insecure>,
     /// How the outcome is written: as text to standard error behind what the job wrote, or as JSON to standard

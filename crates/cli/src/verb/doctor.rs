@@ -3,12 +3,14 @@
 //! What is tried is what `run` does, up to where the program would begin; the child is then killed.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use portcullis_sandbox::{
     Confinement, Error, Features, LayerName, Network, Plan, Program, Spec, prove, rehearse,
 };
+use rustix::fs::{MemfdFlags, Mode, SealFlags, fcntl_add_seals, memfd_create};
 
 use crate::args::{DoctorArgs, Format, LevelArg};
 use crate::exit::Exit;
@@ -44,8 +46,12 @@ fn examine(asked: LevelArg) -> Result<Document> {
         },
         tracing(&features),
     ];
+    let root = rustix::process::geteuid().is_root();
     for trial in TRIALS {
-        checks.push(trial.check(&features)?);
+        checks.push(match trial.layer {
+            LayerName::Ids if !root => ids_of_workers(&features),
+            _ => trial.check(&features)?,
+        });
     }
     let landlock = match features.landlock() {
         Ok(abi) => Ok(format!("ABI {abi}")),
@@ -69,7 +75,7 @@ fn examine(asked: LevelArg) -> Result<Document> {
         schema: "portcullis.doctor",
         version: 1,
         kernel: name.release().to_string_lossy().into_owned(),
-        root: rustix::process::geteuid().is_root(),
+        root,
         default: reaches(LevelArg::Default),
         level: asked.name(),
         reachable: reaches(asked),
@@ -254,6 +260,45 @@ impl Trial {
         });
         Ok(check(self.layer.name(), self.level, self.tried, came))
     }
+}
+
+/// What an ordinary user starts has his id; workers of jobs, which need none of his files, others that are his to give.
+fn ids_of_workers(features: &Features) -> Check {
+    let mut wanted = Confinement::new(PathBuf::from("/"));
+    wanted.empty = true;
+    // Made or asked apart.
+    wanted
+        .without
+        .extend([LayerName::Network, LayerName::Landlock]);
+    let came = sealed().and_then(|program| {
+        let plan = Plan::new(Spec::new(program, wanted), features)?;
+        rehearse(&plan)
+    });
+    Check {
+        level: "",
+        needed: false,
+        ..check(
+            LayerName::Ids.name(),
+            LevelArg::Default,
+            "ids of their own for workers of jobs",
+            came.map(|()| "made and taken down again".to_owned()),
+        )
+    }
+}
+
+/// A program that is sealed in memory, as a worker's is; it never begins.
+fn sealed() -> Result<Program, Error> {
+    let name = "program";
+    let failed = |e: rustix::io::Errno| Error::Read {
+        path: name.into(),
+        reason: e.into(),
+    };
+    let memory = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING);
+    let memory = File::from(memory.map_err(failed)?);
+    rustix::fs::fchmod(&memory, Mode::from_raw_mode(0o555)).map_err(failed)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK;
+    fcntl_add_seals(&memory, seals).map_err(failed)?;
+    Program::from_file(memory, Path::new(name))
 }
 
 /// Makes `wanted` for a program that never begins; how its limits are kept.

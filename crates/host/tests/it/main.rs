@@ -5,6 +5,7 @@ mod exec;
 mod faults;
 mod functions;
 mod groups;
+mod ids;
 mod jobs;
 mod killed;
 mod pool;

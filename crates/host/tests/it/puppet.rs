@@ -9,6 +9,7 @@ use std::time::Duration;
 use portcullis_host::{
     Artifact, Done, Enforced, Image, Job, Limits, Pool, Reply, Request, Settings,
 };
+use portcullis_sandbox::LayerName;
 
 /// The program.
 pub(crate) fn image() -> Image {
@@ -24,7 +25,20 @@ pub(crate) fn image() -> Image {
     .unaudited()
 }
 
-/// The names of what a result says is missing: of puppets, that nobody audited them.
+/// What puppets lack: nobody audited them, and an ordinary user's have his id.
+pub(crate) fn expected_to_lack() -> Vec<&'static str> {
+    let mut layers: Vec<_> = own_id().into_iter().map(LayerName::name).collect();
+    layers.push("worker-audit");
+    layers
+}
+
+/// The layer that an ordinary user's workers go without: that they have it is a test of its own, who gives him ids for that.
+fn own_id() -> Option<LayerName> {
+    let root = rustix::process::geteuid().is_root();
+    (!root).then_some(LayerName::Ids)
+}
+
+/// The names of what a result says is missing.
 pub(crate) fn lacking(enforced: &Enforced) -> Vec<&str> {
     enforced
         .missing
@@ -146,6 +160,7 @@ pub(crate) fn settings(workers: u32) -> Settings {
     settings.sizes.workers = NonZeroU32::new(workers).unwrap();
     settings.sizes.warm = 0;
     settings.memory = Some(256 << 20);
+    settings.without.extend(own_id());
     settings
 }
 
