@@ -30,7 +30,8 @@ mod carried {
 
     /// Writes `workers.rs`: for each program its bytes and their hash.
     pub(super) fn build() -> Result<(), Box<dyn Error>> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        // Asked when this runs: a build directory may have been made of another checkout.
+        let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..");
         let out = PathBuf::from(env::var("OUT_DIR")?);
         for name in CRATES {
             for part in ["src", "Cargo.toml", "policy"] {

@@ -77,11 +77,23 @@ impl Place {
 
     /// What a job writes; it must end well.
     fn output(&self, module: &Path, input: &[u8], arguments: &[&str]) -> Result<Vec<u8>> {
+        self.output_with(&[], module, input, arguments)
+    }
+
+    /// The same with more options, as those of its files, which are taken to this place.
+    fn output_with(
+        &self,
+        options: &[&str],
+        module: &Path,
+        input: &[u8],
+        arguments: &[&str],
+    ) -> Result<Vec<u8>> {
         let file = self.at("input");
         fs::write(&file, input)?;
         let mut job = self.job("run", module);
         job.arg("--input").arg(&file);
         job.args(["--limit", "cpu=60s,memory=512M,output=64M"]);
+        job.args(options).arg("--take-to").arg(&self.directory);
         job.arg("--").args(arguments);
         taken(&mut job, b"")
     }

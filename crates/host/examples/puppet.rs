@@ -5,7 +5,7 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use portcullis_host::{Engine, Results, Said, Task, serve_jobs};
+use portcullis_host::{Engine, NotTaken, Results, Said, Task, serve_jobs};
 use portcullis_sys::spawn::{self, Side};
 use portcullis_sys::{process, ptrace};
 use rustix::process::{Pid, Signal};
@@ -43,6 +43,19 @@ impl Engine for Puppet {
                 let mut told = told.map(|s| results.stdout(&s.bytes));
                 Said::Exit(i32::from(told.any(|told| told.is_err())))
             }
+            "hand-over" => {
+                let find = |name: &str| {
+                    let mut files = task.files.iter();
+                    let file = files.find(|file| file.name == name);
+                    file.map_or(Err(NotTaken::Missing), |file| Ok(file.bytes.as_slice()))
+                };
+                let handed = results.files(&task.wanted, task.output, find);
+                Said::Exit(i32::from(handed.is_err()))
+            }
+            "begin-to-hand-over" => {
+                let _ = rustix::io::write(&results, b"\x08\0\0the begin");
+                process::exit_now(0)
+            }
             "code" => Said::Exit(3),
             "silent" => process::exit_now(0),
             "silent-code" => process::exit_now(126),
@@ -69,6 +82,16 @@ impl Engine for Puppet {
                 let _ = rustix::io::write(&results, &[1; 60_000]);
                 Said::Exit(0)
             }
+            // Files that nobody asked for, after the first that somebody may have.
+            "push" => {
+                for number in 0..4 {
+                    let _ = rustix::io::write(&results, &[8, number, 0, b'x']);
+                }
+                Said::Exit(0)
+            }
+            "push-endlessly" => loop {
+                let _ = rustix::io::write(&results, &[8, 0, 0]);
+            },
             "empty" => loop {
                 let _ = rustix::io::write(&results, &[1]);
             },

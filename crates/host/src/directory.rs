@@ -57,6 +57,8 @@ pub enum NotTaken {
     TooLarge,
     /// It could not be read, with this error number.
     Unreadable(i32),
+    /// The job was ended before it had handed over all that is wanted.
+    Ended,
 }
 
 impl NotTaken {
@@ -68,6 +70,7 @@ impl NotTaken {
             NotTaken::NoFile => "no_file",
             NotTaken::TooLarge => "too_large",
             NotTaken::Unreadable(_) => "unreadable",
+            NotTaken::Ended => "ended",
         }
     }
 }

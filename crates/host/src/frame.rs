@@ -5,6 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use portcullis_sys::process;
 
+use crate::directory::NotTaken;
+
 /// The longest frame. A message must fit the socket's buffer (`net.core.wmem_default`, 208 KiB).
 pub(crate) const MOST: usize = 32 << 10;
 /// The longest text in a last word.
@@ -17,6 +19,17 @@ const TRAP: u8 = 4;
 const REFUSED: u8 = 5;
 const OVER_MEMORY: u8 = 6;
 const OVER_FUEL: u8 = 7;
+const FILE: u8 = 8;
+const NOT_TAKEN: u8 = 9;
+
+/// Why a file is not handed over, by numbers.
+const REASONS: [NotTaken; 5] = [
+    NotTaken::Missing,
+    NotTaken::Elsewhere,
+    NotTaken::NoFile,
+    NotTaken::TooLarge,
+    NotTaken::Unreadable(0),
+];
 
 /// A job's last word.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +51,10 @@ pub enum Said {
 pub(crate) enum Frame<'a> {
     Stdout(&'a [u8]),
     Stderr(&'a [u8]),
+    /// A piece of the file that was asked for with this number.
+    File(usize, &'a [u8]),
+    /// That one is not handed over.
+    NotTaken(usize, NotTaken),
     Last(Said),
 }
 
@@ -67,6 +84,14 @@ pub(crate) fn read(message: &[u8]) -> Option<Frame<'_>> {
         (STDOUT | STDERR, 0) => return None,
         (STDOUT, _) => Frame::Stdout(rest),
         (STDERR, _) => Frame::Stderr(rest),
+        (FILE, 2..) => {
+            let (number, bytes) = rest.split_first_chunk()?;
+            Frame::File(u16::from_le_bytes(*number).into(), bytes)
+        }
+        (NOT_TAKEN, 3) => {
+            let number = u16::from_le_bytes([rest[0], rest[1]]);
+            Frame::NotTaken(number.into(), *REASONS.get(usize::from(rest[2]))?)
+        }
         (EXIT, 4) => {
             let code = i32::from_le_bytes(rest.try_into().ok()?);
             Frame::Last(Said::Exit(code))
@@ -142,6 +167,43 @@ impl Results {
         Ok(())
     }
 
+    /// Hands over the files that are wanted, of which all together have at most `output` bytes: those of a
+    /// [`Task`](crate::Task), before its last word. `find` says what a name stands for.
+    pub fn files<'a>(
+        &mut self,
+        wanted: &[String],
+        output: u64,
+        find: impl Fn(&str) -> Result<&'a [u8], NotTaken>,
+    ) -> Result<(), portcullis_sys::Error> {
+        let mut room = output;
+        for (number, name) in (0_u16..).zip(wanted) {
+            let number = number.to_le_bytes();
+            let content = find(name).and_then(|bytes| {
+                room = room
+                    .checked_sub(bytes.len() as u64)
+                    .ok_or(NotTaken::TooLarge)?;
+                Ok(bytes)
+            });
+            let send = |kind, rest: &[u8]| {
+                let frame = [&[kind], &number[..], rest].concat();
+                process::write_message(self.to.as_fd(), &frame)
+            };
+            match content {
+                Ok([]) => send(FILE, &[])?,
+                Ok(bytes) => bytes
+                    .chunks(MOST - 3)
+                    .try_for_each(|piece| send(FILE, piece))?,
+                Err(why) => {
+                    let known = REASONS.iter().position(|reason| *reason == why);
+                    // What it has no number for could not be read.
+                    let reason = known.unwrap_or(REASONS.len() - 1);
+                    send(NOT_TAKEN, &[u8::try_from(reason).unwrap_or(u8::MAX)])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Says the last word. If the host is gone there is nobody to tell.
     pub fn end(mut self, said: &Said) {
         let sent = self.flush(0).and_then(|()| self.flush(1));
@@ -158,6 +220,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::handed::Handed;
 
     proptest! {
         #[test]
@@ -170,6 +233,53 @@ mod tests {
                 }
                 _ => {}
             }
+        }
+
+        #[test]
+        fn files_are_read_as_they_were_handed_over(
+            files in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..70_000), 0..4),
+            output in 0..100_000_u64,
+        ) {
+            let (here, there) = rustix::net::socketpair(
+                rustix::net::AddressFamily::UNIX,
+                rustix::net::SocketType::SEQPACKET,
+                rustix::net::SocketFlags::empty(),
+                None,
+            ).unwrap();
+            let wanted: Vec<String> = (0..=files.len()).map(|n| n.to_string()).collect();
+            let find = |name: &str| {
+                let file: &Vec<u8> = files.get(name.parse::<usize>().unwrap()).ok_or(NotTaken::Missing)?;
+                Ok(file.as_slice())
+            };
+            let found = std::thread::scope(|scope| {
+                let sent = scope.spawn(|| Results::new(there, false).files(&wanted, output, find).unwrap());
+                let mut handed = Handed::new(wanted.len(), usize::try_from(output).unwrap());
+                let mut message = vec![0; MOST + 1];
+                loop {
+                    let (length, _) = rustix::net::recv(&here, message.as_mut_slice(), rustix::net::RecvFlags::empty()).unwrap();
+                    match read(&message[..length]) {
+                        Some(Frame::File(number, bytes)) => handed.piece(number, bytes).unwrap(),
+                        Some(Frame::NotTaken(number, why)) => handed.not_taken(number, why).unwrap(),
+                        other => {
+                            assert!(length == 0, "{other:?}");
+                            break;
+                        }
+                    }
+                }
+                sent.join().unwrap();
+                handed.end(true)
+            });
+            let mut room = output;
+            for (file, found) in files.iter().zip(&found) {
+                match room.checked_sub(file.len() as u64) {
+                    Some(left) => {
+                        prop_assert_eq!(found.as_ref(), Ok(file));
+                        room = left;
+                    }
+                    None => prop_assert_eq!(found.as_ref(), Err(&NotTaken::TooLarge)),
+                }
+            }
+            prop_assert_eq!(found.last(), Some(&Err(NotTaken::Missing)));
         }
 
         #[test]
@@ -189,6 +299,11 @@ mod tests {
             &[EXIT, 1],
             &[EXIT, 1, 2, 3, 4, 5],
             &[OVER_MEMORY, 0],
+            &[FILE],
+            &[FILE, 0],
+            &[NOT_TAKEN, 0, 0],
+            &[NOT_TAKEN, 0, 0, 5],
+            &[NOT_TAKEN, 0, 0, 0, 0],
             &[99, 1],
         ] {
             assert_eq!(read(message), None, "{message:?}");

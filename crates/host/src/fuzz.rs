@@ -13,7 +13,7 @@ use crate::leash::Leash;
 use crate::limits::{Limits, Wanted};
 use crate::outcome::Limit;
 use crate::output::Seen;
-use crate::wire::{self, Answer, Order};
+use crate::wire::{self, Answer, Order, Placed};
 
 /// A change of some bytes.
 #[derive(Clone, Debug)]
@@ -59,18 +59,27 @@ fn order() -> impl Strategy<Value = Order> {
         prop::collection::vec(any::<wire::Instruction>(), 0..20)
             .prop_map(|filter| Order::Load { filter }),
         (
-            words(),
-            words(),
-            any::<u64>(),
+            prop::array::uniform3(words()),
+            prop::collection::vec((".{0,12}", any::<u64>(), any::<bool>()), 0..4),
+            any::<[u64; 2]>(),
             any::<Option<u64>>(),
             any::<bool>(),
             any::<u8>()
         )
-            .prop_map(|(arguments, environment, memory, fuel, at_once, secrets)| {
+            .prop_map(|(words, files, [memory, output], fuel, at_once, secrets)| {
+                let [arguments, environment, wanted] = words;
+                let files = files.into_iter().map(|(name, length, executable)| Placed {
+                    name,
+                    length,
+                    executable,
+                });
                 Order::Run {
                     arguments,
                     environment,
+                    files: files.collect(),
+                    wanted,
                     memory,
+                    output,
                     fuel,
                     at_once,
                     secrets,
@@ -141,12 +150,13 @@ proptest! {
     #[test]
     fn whatever_a_job_says_is_within_its_limit(
         messages in prop::collection::vec(
-            (0..9_u8, prop::collection::vec(any::<u8>(), 0..60)), 0..40),
+            (0..11_u8, prop::collection::vec(any::<u8>(), 0..60)), 0..40),
         output in 0..200_u64,
+        wanted in 0..4_usize,
     ) {
         let limits = Limits { output, ..Limits::default() };
         let leash = Leash::new(None);
-        let mut seen = Seen::new(&limits, &leash, None);
+        let mut seen = Seen::new(&limits, &leash, None).wanting(wanted);
         let mut first: Option<Said> = None;
         for (kind, rest) in messages {
             let message = [&[kind][..], &rest].concat();
@@ -166,6 +176,10 @@ proptest! {
         for kept in &seen.kept {
             prop_assert!(u64::try_from(kept.len()).unwrap() <= output);
         }
+        let files = seen.files.end(true);
+        prop_assert_eq!(files.len(), wanted);
+        let all: usize = files.iter().flatten().map(Vec::len).sum();
+        prop_assert!(u64::try_from(all).unwrap() <= output);
     }
 
     #[test]

@@ -21,10 +21,11 @@ pub struct Job {
     /// What it is told and nobody else. A module finds it in its environment, a native program as the file
     /// `secrets/NAME` of its directory, a function in its [`Task`](crate::Task).
     pub secrets: Vec<Secret>,
-    /// Of a native program: what is in its directory when it begins.
+    /// What is in its directory when it begins. A module has one when it is given a file or one is wanted of it; a
+    /// function finds them in its [`Task`](crate::Task).
     pub files: Vec<Given>,
-    /// Of a native program: the files of its directory that are taken when it has ended, by their names. All of them
-    /// together are bounded as each of its outputs is.
+    /// The files of its directory that are taken when it has ended, by their names. All of them together are bounded as
+    /// each of its outputs is.
     pub wanted: Vec<String>,
     /// What it may use.
     pub limits: Limits,

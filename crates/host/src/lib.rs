@@ -23,6 +23,7 @@ mod filter;
 mod frame;
 #[cfg(test)]
 mod fuzz;
+mod handed;
 mod image;
 mod job;
 mod kernel;

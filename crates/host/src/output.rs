@@ -3,6 +3,7 @@
 use std::sync::mpsc::Sender;
 
 use crate::frame::{self, Frame, Said};
+use crate::handed::{Handed, Unfit};
 use crate::leash::Leash;
 use crate::limits::Limits;
 use crate::outcome::Limit;
@@ -44,6 +45,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) over: Option<Limit>,
     pub(crate) malformed: bool,
     pub(crate) said: Option<Said>,
+    pub(crate) files: Handed,
 }
 
 impl<'a> Seen<'a> {
@@ -52,16 +54,24 @@ impl<'a> Seen<'a> {
         leash: &'a Leash,
         listener: Option<&'a Listener>,
     ) -> Seen<'a> {
+        let most = usize::try_from(limits.output).unwrap_or(usize::MAX);
         Seen {
             listener,
             leash,
             kept: [Vec::new(), Vec::new()],
             written: [0; 2],
-            most: usize::try_from(limits.output).unwrap_or(usize::MAX),
+            most,
             over: None,
             malformed: false,
             said: None,
+            files: Handed::new(0, most),
         }
+    }
+
+    /// It is asked for so many files.
+    pub(crate) fn wanting(mut self, files: usize) -> Seen<'a> {
+        self.files = Handed::new(files, self.most);
+        self
     }
 
     /// Takes one message. False when no more is taken.
@@ -77,10 +87,21 @@ impl<'a> Seen<'a> {
                 self.said = Some(said);
                 return true;
             }
+            Some(Frame::File(number, bytes)) => return self.hand(|f| f.piece(number, bytes)),
+            Some(Frame::NotTaken(number, why)) => return self.hand(|f| f.not_taken(number, why)),
             Some(Frame::Stdout(bytes)) => (Stream::Stdout, bytes),
             Some(Frame::Stderr(bytes)) => (Stream::Stderr, bytes),
         };
         self.write(stream, bytes)
+    }
+
+    fn hand(&mut self, take: impl FnOnce(&mut Handed) -> Result<(), Unfit>) -> bool {
+        match take(&mut self.files) {
+            Ok(()) => return true,
+            Err(Unfit::Malformed) => self.malformed = true,
+            Err(Unfit::TooMuch) => drop(self.over.get_or_insert(Limit::Output)),
+        }
+        false
     }
 
     /// Takes what was written to a stream. False when no more is taken.

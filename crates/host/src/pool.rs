@@ -332,9 +332,6 @@ impl Pool {
                     "the steps of a native program are not counted: it has no limit of fuel",
                 );
             }
-            (false, None) if !job.files.is_empty() || !job.wanted.is_empty() => {
-                return unfit("a job of a worker has no directory: there is no place for files");
-            }
             _ => {}
         }
         secret::check(&job.secrets)?;
@@ -386,13 +383,14 @@ impl Drop for Pool {
 
 /// What would not fit a message to a worker is not the worker's failure.
 fn bounded(job: &Job) -> Result<(), Error> {
-    let words = job.arguments.iter().chain(&job.environment);
-    // Each has its length in front, of up to five bytes.
-    let length: usize = words.map(|word| word.len().saturating_add(8)).sum();
+    let names = job.files.iter().map(|file| &file.name).chain(&job.wanted);
+    let words = job.arguments.iter().chain(&job.environment).chain(names);
+    // Each has its length in front, of up to five bytes, and a name that of its file, of up to ten.
+    let length: usize = words.map(|word| word.len().saturating_add(16)).sum();
     let long = |what, most| Err(Error::Long { what, most });
     if length > MOST_WORDS {
         return long(
-            "what a job is given as arguments and environment",
+            "what a job is given as arguments, environment and names of files",
             MOST_WORDS,
         );
     }

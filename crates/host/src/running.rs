@@ -1,5 +1,6 @@
 //! One job, from the order to the evidence: what the host sees of it from outside.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -22,7 +23,7 @@ use crate::limits::Limits;
 use crate::outcome::{Evidence, JobError, Limit, Outcome, judge};
 use crate::output::{Listener, Seen};
 use crate::secret;
-use crate::wire::{self, Answer, Message, Order};
+use crate::wire::{self, Answer, Message, Order, Placed};
 
 /// A job that was run.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -138,7 +139,7 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
     course.ends("set-up");
     // Where memory is short, the job goes and its worker stays.
     prefer(pid);
-    let mut seen = Seen::new(&job.limits, leash, listener);
+    let mut seen = Seen::new(&job.limits, leash, listener).wanting(job.wanted.len());
     leash.hold(handle.as_fd())?;
     let clock = Clock {
         pid,
@@ -177,12 +178,16 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
         malformed: seen.malformed,
         said: seen.said,
     };
+    let whole = evidence.said.is_some() && !evidence.malformed;
+    let files = job.wanted.iter().cloned().zip(seen.files.end(whole));
+    let files = files.map(|(name, content)| Taken { name, content });
+    let files = files.collect();
     let [stdout, stderr] = seen.kept;
     let done = Done {
         outcome: judge(&evidence),
         stdout,
         stderr,
-        files: Vec::new(),
+        files,
         end,
         traced: false,
         cpu_ns,
@@ -205,16 +210,24 @@ fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> 
         None,
     )
     .map_err(std::io::Error::from)?;
+    let placed = job.files.iter().map(|file| Placed {
+        name: file.name.clone(),
+        length: file.bytes.len() as u64,
+        executable: file.executable,
+    });
     let order = Order::Run {
         arguments: job.arguments.clone(),
         environment: job.environment.clone(),
+        files: placed.collect(),
+        wanted: job.wanted.clone(),
         memory: job.limits.memory,
+        output: job.limits.output,
         fuel: job.limits.fuel,
         at_once,
         secrets: u8::try_from(job.secrets.len()).unwrap_or(u8::MAX),
     };
     secret::tell(&results, &job.secrets)?;
-    wire::send(bench.control, &order, &job.input, Some(theirs.as_fd()))?;
+    wire::send(bench.control, &order, &body(job), Some(theirs.as_fd()))?;
     drop(theirs);
     match answer(bench)? {
         Message {
@@ -230,6 +243,18 @@ fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> 
             Ok((Err(format!("the worker cannot fork: {reason}")), results))
         }
         _ => Err(Error::Worker("answered something else".to_owned())),
+    }
+}
+
+/// Its input, and then its files.
+fn body(job: &Job) -> Cow<'_, [u8]> {
+    match &job.files[..] {
+        [] => Cow::Borrowed(&job.input),
+        files => {
+            let files = files.iter().map(|file| file.bytes.as_slice());
+            let parts: Vec<&[u8]> = [job.input.as_slice()].into_iter().chain(files).collect();
+            Cow::Owned(parts.concat())
+        }
     }
 }
 

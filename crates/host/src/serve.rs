@@ -11,9 +11,10 @@ use portcullis_sys::wait::{self, Change};
 use portcullis_sys::{process, seccomp};
 use zeroize::Zeroize as _;
 
+use crate::directory::Given;
 use crate::frame::Results;
 use crate::secret::{self, Secret};
-use crate::wire::{self, Answer, MOST_BODY, Message, Order};
+use crate::wire::{self, Answer, MOST_BODY, Message, Order, Placed};
 
 /// What can run jobs of one kind. It must do all it can before the first job: a job's process has no descriptors
 /// but the one for its results, and few system calls.
@@ -39,6 +40,12 @@ pub struct Task {
     pub environment: Vec<String>,
     /// What nobody but its process was told.
     pub secrets: Vec<Secret>,
+    /// What is in its directory.
+    pub files: Vec<Given>,
+    /// The files that are wanted of it ([`Results::files`]).
+    pub wanted: Vec<String>,
+    /// Bytes that these may have together.
+    pub output: u64,
     /// Bytes of memory that it may have.
     pub memory: u64,
     /// Steps that it may make, when they are counted.
@@ -46,11 +53,33 @@ pub struct Task {
 }
 
 impl Task {
+    /// Takes the files from the end of the input, with which they came. `None` when they are not there.
+    fn unpack(&mut self, placed: Vec<Placed>) -> Option<()> {
+        for Placed {
+            name,
+            length,
+            executable,
+        } in placed.into_iter().rev()
+        {
+            let length = usize::try_from(length).ok()?;
+            let begin = self.input.len().checked_sub(length)?;
+            let bytes = self.input.split_off(begin);
+            self.files.push(Given {
+                name,
+                bytes,
+                executable,
+            });
+        }
+        self.files.reverse();
+        Some(())
+    }
+
     /// What this job was given is not there for the next one.
     fn wipe(&mut self) {
         self.input.zeroize();
         self.arguments.zeroize();
         self.environment.zeroize();
+        self.wanted.zeroize();
     }
 }
 
@@ -93,7 +122,10 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
                 Order::Run {
                     arguments,
                     environment,
+                    mut files,
+                    wanted,
                     memory,
+                    output,
                     fuel,
                     at_once,
                     secrets,
@@ -106,14 +138,18 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
                     arguments,
                     environment,
                     secrets: Vec::new(),
+                    files: Vec::new(),
+                    wanted,
+                    output,
                     memory,
                     fuel,
                 };
                 let started = match spawn::clone_alone() {
                     Ok(Side::Child) => {
                         let heard = secret::hear(&results, secrets.into());
+                        let unpacked = task.unpack(files);
                         let ready = results_of(&results, &filter);
-                        let (Some(heard), Ok(kept)) = (heard, ready) else {
+                        let (Some(heard), Some(()), Ok(kept)) = (heard, unpacked, ready) else {
                             // Nothing was run, and no last word is said.
                             process::exit_now(1)
                         };
@@ -128,6 +164,7 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
                 match started {
                     Ok((pid, handle)) => {
                         task.wipe();
+                        files.iter_mut().for_each(|file| file.name.zeroize());
                         watch(&control, pid, &handle)
                     }
                     Err(error) => answer(&control, &Answer::NotStarted(error.errno())),

@@ -27,12 +27,16 @@ pub(crate) type Instruction = (u16, u8, u8, u32);
 pub(crate) enum Order {
     /// Take the artifact, a descriptor, and the filter under which jobs are to run.
     Load { filter: Vec<Instruction> },
-    /// Run a job. Its input is the body, where its results go a descriptor, on which so many secrets wait for it; with
-    /// `at_once` what it writes is not gathered.
+    /// Run a job. The body is its input and then its files, where its results go a descriptor, on which so many secrets
+    /// wait for it; with `at_once` what it writes is not gathered. The files that are wanted of it have at most `output`
+    /// bytes together.
     Run {
         arguments: Vec<String>,
         environment: Vec<String>,
+        files: Vec<Placed>,
+        wanted: Vec<String>,
         memory: u64,
+        output: u64,
         fuel: Option<u64>,
         at_once: bool,
         secrets: u8,
@@ -41,6 +45,14 @@ pub(crate) enum Order {
     Reap,
     /// Prepare the module that is the body, with so many bytes in use at one time.
     Prepare { metered: bool, allocations: u64 },
+}
+
+/// A file that a job is given: so many bytes of the body.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Placed {
+    pub(crate) name: String,
+    pub(crate) length: u64,
+    pub(crate) executable: bool,
 }
 
 /// From a worker.

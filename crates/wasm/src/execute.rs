@@ -85,14 +85,17 @@ impl Engine for Runtime {
                 }
             }
         }
-        let fuel = task.fuel;
+        let (fuel, files) = (task.fuel, std::mem::take(&mut task.files));
         let mut store = Store::new(&loaded.engine, State::new(task, results));
         store.limiter(|state| state);
-        let said = match loaded.call(&mut store, fuel) {
-            Ok(()) => Said::Exit(0),
-            Err(error) => said(&error),
+        let said = match store.data_mut().place(files) {
+            Err(said) => said,
+            Ok(()) => match loaded.call(&mut store, fuel) {
+                Ok(()) => Said::Exit(0),
+                Err(error) => said(&error),
+            },
         };
-        store.into_data().results.end(&said);
+        store.into_data().end(&said);
     }
 }
 
@@ -141,7 +144,8 @@ impl ResourceLimiter for State {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        match self.grow(current, desired) {
+        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
+        match self.room.take(more) {
             true => Ok(true),
             false => Err(OverMemory.into()),
         }

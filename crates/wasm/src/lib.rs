@@ -10,10 +10,24 @@ mod artifact;
 pub mod carried;
 #[cfg(feature = "prepare")]
 mod compile;
+#[cfg(any(feature = "execute", test))]
+#[cfg_attr(
+    not(feature = "execute"),
+    allow(dead_code, reason = "tested without what uses it")
+)]
+mod errno;
 #[cfg(feature = "execute")]
 mod execute;
+#[cfg(any(feature = "execute", test))]
+mod room;
 #[cfg(any(feature = "execute", feature = "prepare"))]
 mod settings;
+#[cfg(any(feature = "execute", test))]
+#[cfg_attr(
+    not(feature = "execute"),
+    allow(dead_code, reason = "tested without what uses it")
+)]
+mod tree;
 #[cfg(feature = "execute")]
 mod wasi;
 

@@ -54,6 +54,23 @@ fn compressor(place: &Place) -> Result<()> {
         place.output(&module, &small, &["-d"])? == data,
         "it reads something else"
     );
+    // A file becomes another one.
+    let options = [
+        "--give",
+        &format!("{DATA}:data"),
+        "--take",
+        "data.gz",
+        "--take",
+        "data",
+    ];
+    place.output_with(&options, &module, b"", &["data"])?;
+    let small = fs::read(place.at("data.gz"))?;
+    let again = taken(Command::new("gzip").args(["-d", "-c"]), &small)?;
+    ensure!(again == data, "gzip reads something else in its file");
+    ensure!(
+        !place.at("data").exists(),
+        "it left the file that it compressed"
+    );
     Ok(())
 }
 
@@ -239,6 +256,54 @@ fn database(place: &Place) -> Result<()> {
     let expected = taken(&mut Command::new("sqlite3"), ROWS.as_bytes())?;
     let found = place.output(&module, ROWS.as_bytes(), &[])?;
     ensure!(found == expected, "{}", String::from_utf8_lossy(&found));
+    database_file(place, &module)
+}
+
+/// What the module writes to a file the machine's own reads, and the other way round.
+fn database_file(place: &Place, module: &Path) -> Result<()> {
+    let (theirs, own) = (place.at("theirs.db"), place.at("own.db"));
+    for file in [&theirs, &own] {
+        if file.exists() {
+            fs::remove_file(file).with_context(|| format!("remove {}", file.display()))?;
+        }
+    }
+    let of = |file: &Path, text: &str| taken(Command::new("sqlite3").arg(file), text.as_bytes());
+    let expected = of(&own, ROWS)?;
+    let found = place.output_with(
+        &["--take", "theirs.db"],
+        module,
+        ROWS.as_bytes(),
+        &["theirs.db"],
+    )?;
+    ensure!(found == expected, "{}", String::from_utf8_lossy(&found));
+    let whole = of(
+        &theirs,
+        "PRAGMA integrity_check; SELECT count(*), total(weight) FROM event;",
+    )?;
+    ensure!(
+        whole.starts_with(b"ok\n"),
+        "{}",
+        String::from_utf8_lossy(&whole)
+    );
+    ensure!(
+        of(&theirs, ".dump")? == of(&own, ".dump")?,
+        "its file holds something else"
+    );
+    // It changes one that it is given, of which a journal is written and removed.
+    let change = "UPDATE event SET weight = weight * 2 WHERE id % 5 = 0; DELETE FROM event WHERE id > 30000;";
+    let own_text = text(&own);
+    let options = [
+        "--give",
+        &format!("{own_text}:theirs.db"),
+        "--take",
+        "theirs.db",
+    ];
+    place.output_with(&options, module, change.as_bytes(), &["theirs.db"])?;
+    of(&own, change)?;
+    ensure!(
+        of(&theirs, ".dump")? == of(&own, ".dump")?,
+        "it changed its file otherwise"
+    );
     Ok(())
 }
 

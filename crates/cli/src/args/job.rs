@@ -138,10 +138,10 @@ pub(crate) struct JobRunArgs {
     /// the file secrets/NAME (repeatable)
     #[arg(long, value_name = "NAME=FILE")]
     pub(crate) secret: Vec<String>,
-    /// Put a copy of FILE into a native program's directory, under its own name or NAME (repeatable)
+    /// Put a copy of FILE into the job's directory, under its own name or NAME (repeatable)
     #[arg(long, value_name = "FILE[:NAME]")]
     pub(crate) give: Vec<String>,
-    /// Take the file NAME from a native program's directory when it has ended (repeatable)
+    /// Take the file NAME from the job's directory when it has ended (repeatable)
     #[arg(long, value_name = "NAME")]
     pub(crate) take: Vec<String>,
     /// The directory, which is there, in which files that are taken are written

@@ -62,13 +62,15 @@ fn run(typed: &JobRunArgs) -> Result<Exit> {
             "the files of several jobs have the same names: take them with --format json, or from one job"
         );
     }
+    let files = given(typed)?;
+    let given: u64 = files.iter().map(|file| file.bytes.len() as u64).sum();
     let largest = inputs.iter().copied().map(size).max().unwrap_or(0);
     let (before, began) = (SystemTime::now(), Instant::now());
     let Ready {
         artifact,
         arguments,
         mut settings,
-    } = ready(typed, limits, largest)?;
+    } = ready(typed, limits, largest.saturating_add(given))?;
     let made = Span {
         name: "artifact",
         begin: before,
@@ -79,7 +81,7 @@ fn run(typed: &JobRunArgs) -> Result<Exit> {
         arguments,
         environment: typed.env.clone(),
         secrets: secrets(typed)?,
-        files: given(typed)?,
+        files,
         wanted: typed.take.clone(),
         limits,
         ..Job::default()
@@ -208,7 +210,7 @@ struct Ready {
     not(feature = "wasm"),
     expect(unused_variables, reason = "what is asked of modules")
 )]
-fn ready(typed: &JobRunArgs, limits: Limits, largest: u64) -> Result<Ready> {
+fn ready(typed: &JobRunArgs, limits: Limits, read: u64) -> Result<Ready> {
     let own = [typed
         .program
         .file_name()
@@ -232,12 +234,12 @@ fn ready(typed: &JobRunArgs, limits: Limits, largest: u64) -> Result<Ready> {
             let (artifact, _) =
                 module::artifact(&typed.program, &typed.preparing, without, metered)?;
             let mut settings = Settings::new(portcullis_wasm::carried::execute());
-            // The worker's own, the engine's, the input's copies, and what the job may have.
+            // The worker's own, the engine's, the copies of what the job reads, and what it may have.
             let memory = limits
                 .memory
                 .saturating_add(64 << 20)
                 .saturating_add(artifact.length().saturating_mul(2))
-                .saturating_add(largest.saturating_mul(4));
+                .saturating_add(read.saturating_mul(4));
             settings.memory = Some(memory);
             Ok(Ready {
                 artifact: Arc::new(artifact),

@@ -10,6 +10,8 @@ mod hostile;
 mod images;
 #[cfg(feature = "wasm")]
 mod job;
+#[cfg(feature = "wasm")]
+mod job_files;
 #[cfg(feature = "host")]
 mod job_programs;
 mod late;

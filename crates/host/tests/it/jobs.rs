@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_host::{Done, JobError, Limit, Outcome};
+use portcullis_host::{Done, Given, JobError, Limit, NotTaken, Outcome};
 use portcullis_sys::wait::End;
 
 use crate::puppet::{ENDLESS, Puppets, artifact, expected_to_lack, lacking};
@@ -71,7 +71,7 @@ pub(crate) const CASES: &[(&str, Outcome, End)] = &[
 ];
 
 /// Bad last words, or none: the class does not depend on how fast the host ends it.
-const LIARS: &[&str] = &["lie", "long", "empty", "after"];
+const LIARS: &[&str] = &["lie", "long", "empty", "after", "push", "push-endlessly"];
 
 /// What becomes of a job of [`CASES`].
 pub(crate) fn case(puppets: &Puppets, what: &str) -> Done {
@@ -107,6 +107,75 @@ fn what_is_no_result_is_none() {
         }
         good(&puppets, what);
     }
+}
+
+#[test]
+fn files_go_with_the_request_and_come_with_the_results() {
+    let puppets = Puppets::start();
+    let large: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+    let given = |name: &str, bytes: &[u8]| Given {
+        name: name.to_owned(),
+        bytes: bytes.to_vec(),
+        executable: false,
+    };
+    let request = |what: &str, wanted: &[&str]| {
+        let mut request = puppets.request(what);
+        let files = [
+            given("a", b"first"),
+            given("d/large", &large),
+            given("none", b""),
+        ];
+        request.job.files = files.to_vec();
+        request.job.wanted = wanted.iter().map(|name| (*name).to_owned()).collect();
+        request
+    };
+    let files = |done: &Done| -> Vec<_> { done.files.iter().map(|f| f.content.clone()).collect() };
+    let wanted = ["d/large", "b", "none", "a"];
+    let done = puppets.done(request("hand-over", &wanted));
+    assert_eq!(done.outcome, Outcome::Ok, "{done:?}");
+    let (missing, ended) = (NotTaken::Missing, NotTaken::Ended);
+    let all = [
+        Ok(large.clone()),
+        Err(missing),
+        Ok(Vec::new()),
+        Ok(b"first".to_vec()),
+    ];
+    assert_eq!(files(&done), all);
+    let mut bounded = request("hand-over", &wanted);
+    bounded.job.limits.output = 100;
+    let done = puppets.done(bounded);
+    let within = [
+        Err(NotTaken::TooLarge),
+        Err(missing),
+        Ok(Vec::new()),
+        Ok(b"first".to_vec()),
+    ];
+    assert_eq!(
+        (&done.outcome, files(&done)),
+        (&Outcome::Ok, within.to_vec())
+    );
+    // What ends well without a word of them has none, and of what does not end well nothing is taken.
+    let done = puppets.done(request("echo", &wanted[..2]));
+    assert_eq!(
+        (done.stdout.as_slice(), files(&done)),
+        (&b"input"[..], vec![Err(missing); 2])
+    );
+    for (what, outcome) in [
+        ("begin-to-hand-over", Outcome::JobError(JobError::NoResult)),
+        ("push", Outcome::JobError(JobError::NoResult)),
+        ("spin", Outcome::Limit(Limit::Cpu)),
+    ] {
+        let done = puppets.done(request(what, &wanted[..1]));
+        assert_eq!(
+            (&done.outcome, files(&done)),
+            (&outcome, vec![Err(ended)]),
+            "{what}"
+        );
+    }
+    let mut flood = request("hand-over", &wanted);
+    flood.job.wanted = vec!["../a".to_owned()];
+    assert!(puppets.pool.submit(flood).is_err());
+    good(&puppets, "files");
 }
 
 fn good(puppets: &Puppets, after: &str) {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary as _, Unstructured};
 use portcullis_host::{
-    ALLOCATIONS, Artifact, Error, Job, JobError, Limits, Outcome, Pool, Preparation, Request,
-    Settings, prepare,
+    ALLOCATIONS, Artifact, Error, Given, Job, JobError, Limits, Outcome, Pool, Preparation,
+    Request, Settings, prepare,
 };
 use portcullis_wasm::carried;
 use wasm_smith::{Config, Module};
@@ -18,7 +18,7 @@ use wasm_smith::{Config, Module};
 /// Steps of a job: what loops ends soon, and at the same place everywhere.
 const FUEL: u64 = 1_000_000;
 
-/// What a module may ask for. That of files is given to none, and has an answer all the same.
+/// What a module may ask for.
 const IMPORTS: &str = r#"(module
   (import "wasi_snapshot_preview1" "args_get" (func (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "args_sizes_get" (func (param i32 i32) (result i32)))
@@ -30,8 +30,21 @@ const IMPORTS: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_fdstat_get" (func (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))
-  (import "wasi_snapshot_preview1" "path_open"
-    (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open" (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_create_directory" (func (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_rename" (func (param i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_unlink_file" (func (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_remove_directory" (func (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_filestat_get" (func (param i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_pread" (func (param i32 i32 i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_pwrite" (func (param i32 i32 i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_seek" (func (param i32 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_readdir" (func (param i32 i32 i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_filestat_get" (func (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_filestat_set_size" (func (param i32 i64) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_allocate" (func (param i32 i64 i64) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_renumber" (func (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_prestat_dir_name" (func (param i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))))"#;
 
 /// What it is begun with.
@@ -98,7 +111,14 @@ fn end(number: u64, pool: &Pool) -> String {
         Err(Error::Refused(_)) => return "not prepared".to_owned(),
         Err(error) => panic!("module {number}: {error}"),
     };
+    let given = |name: &str| Given {
+        name: name.to_owned(),
+        bytes: vec![9; 300],
+        executable: false,
+    };
     let job = Job {
+        files: vec![given("a"), given("d/b")],
+        wanted: ["a", "d/b", "d", "c"].map(str::to_owned).to_vec(),
         input: vec![7; 1000],
         arguments: vec!["module".to_owned()],
         environment: vec!["NAME=value".to_owned()],
@@ -114,6 +134,11 @@ fn end(number: u64, pool: &Pool) -> String {
     };
     let finished = pool.run(Request::new("tenant", artifact, job)).unwrap();
     let done = finished.done().unwrap();
+    let files = done.files.iter();
+    assert!(
+        done.end.is_none() || files.len() == 4,
+        "module {number}: {done:?}"
+    );
     match &done.outcome {
         Outcome::Ok => "ok".to_owned(),
         Outcome::JobError(JobError::Exit(_)) => "exit".to_owned(),
