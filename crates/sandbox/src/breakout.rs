@@ -293,6 +293,7 @@ impl Stage {
             None => For::Embedder,
         };
         let mut started = prepare(plan, || Ok(filter), on_behalf, Some(steps))?;
+        started.prove(plan)?;
         process::write_message(started.down.as_fd(), b"G")?;
         let first = started.init.unwrap_or(started.pid);
         let end = loop {

@@ -226,10 +226,10 @@ impl Command {
 
 /// To the program's exec stop; a handle to the first of its processes comes with it.
 fn begin(plan: &Plan, filter: ArmedFilter) -> Result<(Started, Instant, OwnedFd), Error> {
-    let started = prepare(plan, || Ok(filter), For::Embedder, None)?;
+    let mut started = prepare(plan, || Ok(filter), For::Embedder, None)?;
     let first = process::handle(started.init.unwrap_or(started.pid))?;
     let began = Instant::now();
-    let_go(plan, &started)?;
+    let_go(plan, &mut started)?;
     until_exec(plan, &started)?;
     Ok((started, began, first))
 }

@@ -116,7 +116,7 @@ fn from_start_to_end<O: Observer, L: Into<Last>>(
 ) -> Result<Verdict<O::Report>, Error> {
     let mut started = prepare(plan, last, on_behalf, None)?;
     let began = Instant::now();
-    let_go(plan, &started)?;
+    let_go(plan, &mut started)?;
     until_exec(plan, &started)?;
     judge(plan, &mut started, began, observer)
 }
@@ -244,11 +244,13 @@ fn copy(descriptor: &OwnedFd) -> Result<OwnedFd, Error> {
     })
 }
 
-/// Becomes the tracer of the child, which waits, and lets it go on.
-pub(crate) fn let_go(plan: &Plan, started: &Started) -> Result<(), Error> {
+/// Becomes the tracer of the child, which waits, and lets it go on: to its exec stop, or to its job. What it sees is
+/// proved meanwhile.
+pub(crate) fn let_go(plan: &Plan, started: &mut Started) -> Result<(), Error> {
     // From here on an exec stops it, and it ends with this thread; it need not stop before (ptrace(2)).
     seize(plan, started.pid)?;
-    Ok(process::write_message(started.down.as_fd(), b"G")?)
+    process::write_message(started.down.as_fd(), b"G")?;
+    started.prove(plan)
 }
 
 /// From the child's first word to its exec stop. It runs freely: its filter may let it say nothing in the end, so
@@ -353,3 +355,50 @@ fn entry(pid: i32) -> Result<Option<u64>, Error> {
 }
 
 const _: () = assert!(seccomp::MAX_INSTRUCTIONS <= u16::MAX as usize);
+
+#[cfg(test)]
+mod tests {
+    use portcullis_sys::seccomp::SockFilter;
+
+    use super::*;
+    use crate::{ArmedFilter, Confinement, Cookie, Features, Program, Spec};
+
+    /// Of this executable, which says which tests it has, without what is to be hidden.
+    fn plan(hidden: &[&str], output: Option<OwnedFd>) -> Plan {
+        let mut confinement = Confinement::new(PathBuf::from("/"));
+        confinement.hide = hidden.iter().map(PathBuf::from).collect();
+        let program = Program::open(&std::env::current_exe().unwrap()).unwrap();
+        let mut spec = Spec::new(program, confinement);
+        spec.arguments.push("--list".into());
+        spec.standard[1] = output;
+        Plan::new(spec, &Features::probe()).unwrap()
+    }
+
+    #[test]
+    fn a_program_that_sees_what_its_plan_does_not_say_is_ended_before_it_runs() {
+        let allow = SockFilter {
+            code: 6,
+            k: seccomp::RET_ALLOW,
+            ..SockFilter::default()
+        };
+        let ended = |hidden: &[&str]| {
+            let (output, written) = process::pipe().unwrap();
+            let made = plan(&[], Some(written));
+            let filter = || ArmedFilter::new(vec![allow], Cookie::random()?);
+            let mut started = prepare(&made, filter, For::Embedder, None).unwrap();
+            let init = started.init.unwrap();
+            let gone = let_go(&plan(hidden, None), &mut started)
+                .and_then(|()| until_exec(&made, &started))
+                .map_err(|error| error.to_string());
+            drop((started, made));
+            assert!(process::handle(init).is_err());
+            let mut said = String::new();
+            File::from(output).read_to_string(&mut said).unwrap();
+            assert_eq!(said, "");
+            gone
+        };
+        assert_eq!(ended(&[]), Ok(()));
+        let other = ended(&["/lib"]).unwrap_err();
+        assert!(other.contains("is not mounted"), "{other}");
+    }
+}

@@ -320,10 +320,10 @@ fn park<R>(plan: &Plan, filter: ArmedFilter) -> Result<Made<R>, Error> {
         )));
     }
     let (hears, from) = channel::both_ways()?;
-    let started = prepare(plan, || Ok(filter), For::Pool(from), None)?;
+    let mut started = prepare(plan, || Ok(filter), For::Pool(from), None)?;
     let first = process::handle(started.init.unwrap_or(started.pid))?;
     let program = inside(plan, started.pid)?;
-    let_go(plan, &started)?;
+    let_go(plan, &mut started)?;
     started.hear_parked(plan)?;
     let (tell, verdict) = mpsc::sync_channel(1);
     let parked = Parked {

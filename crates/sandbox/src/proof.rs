@@ -29,18 +29,30 @@ struct Line<'a> {
     kind: &'a [u8],
 }
 
-/// Whether `pid` has the mounts of `view` and no other that can be written; the first difference is the
-/// error, as a sentence.
-pub(crate) fn prove(pid: i32, view: &View) -> Result<(), String> {
-    let path = format!("/proc/{pid}/mountinfo");
-    // Of a usual size, so that one call reads them all.
-    let mut text = Vec::with_capacity(64 << 10);
-    File::open(&path)
-        .and_then(|f| f.take(MOUNTINFO_LIMIT).read_to_end(&mut text))
-        .map_err(|e| format!("cannot read {path}: {e}"))?;
-    let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
-    let lines: Option<Vec<Line<'_>>> = lines.map(line).collect();
-    judge(&lines.ok_or("a line of mountinfo cannot be read")?, view)
+/// The mounts of a process, to be read when there is time for it: a list that is open stays the one of its namespace,
+/// whatever becomes of the process.
+#[derive(Debug)]
+pub(crate) struct Mounts(File);
+
+impl Mounts {
+    /// Of `pid`, which waits for the launcher: where `/proc` hides processes, it is seen then and not after.
+    pub(crate) fn of(pid: i32) -> Result<Mounts, String> {
+        let path = format!("/proc/{pid}/mountinfo");
+        let opened = File::open(&path).map_err(|e| format!("cannot open {path}: {e}"));
+        opened.map(Mounts)
+    }
+
+    /// Whether they are those of `view`, and no other can be written; the first difference is the error, as a sentence.
+    pub(crate) fn prove(self, view: &View) -> Result<(), String> {
+        // Of a usual size, so that one call reads them all.
+        let mut text = Vec::with_capacity(64 << 10);
+        let mut list = self.0.take(MOUNTINFO_LIMIT);
+        list.read_to_end(&mut text)
+            .map_err(|e| format!("cannot read its mounts: {e}"))?;
+        let lines = text.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        let lines: Option<Vec<Line<'_>>> = lines.map(line).collect();
+        judge(&lines.ok_or("a line of mountinfo cannot be read")?, view)
+    }
 }
 
 fn judge(lines: &[Line<'_>], view: &View) -> Result<(), String> {

@@ -28,7 +28,7 @@ use crate::help;
 use crate::identity::Identity;
 use crate::layer::LayerName;
 use crate::plan::Plan;
-use crate::proof;
+use crate::proof::Mounts;
 use crate::relay::Relay;
 use crate::rules::Rules;
 use crate::secret::{ArmedFilter, Cookie};
@@ -56,7 +56,8 @@ fn rehearsed(plan: &Plan, on_behalf: For<'_>) -> Result<(), Error> {
     }];
     let filter =
         || Ok::<_, Error>(ArmedFilter::new(instructions, Cookie::random()?)?.leaving(None));
-    let started = prepare(plan, filter, on_behalf, None)?;
+    let mut started = prepare(plan, filter, on_behalf, None)?;
+    started.prove(plan)?;
     seize(plan, started.pid)
 }
 
@@ -113,6 +114,8 @@ pub(crate) struct Started {
     pub(crate) up: OwnedFd,
     /// What it waits for.
     pub(crate) down: OwnedFd,
+    /// What it sees, until that is proved.
+    mounts: Option<Mounts>,
     /// Its filter, until it has loaded it, and how far its launch exec is.
     pub(crate) handed: Handed,
     /// Removed after its processes are gone.
@@ -123,8 +126,8 @@ pub(crate) struct Started {
     pub(crate) armed: bool,
 }
 
-/// Creates the child and its init, and proves what they made; `last` is asked while they make it. With `attempt` the
-/// child does that in the end, instead of executing the program.
+/// Creates the child and its init; `last` is asked while they make what the program sees, which is left to be proved
+/// ([`Started::prove`]). With `attempt` the child does that in the end, instead of executing the program.
 pub(crate) fn prepare<L: Into<Last>>(
     plan: &Plan,
     last: impl FnOnce() -> Result<L, Error>,
@@ -234,6 +237,7 @@ pub(crate) fn prepare<L: Into<Last>>(
         init: namespaced.then_some(first),
         up: up_heard,
         down: down_write,
+        mounts: None,
         handed,
         group,
         relay,
@@ -274,14 +278,18 @@ pub(crate) fn prepare<L: Into<Last>>(
         Some(forwarding) => forwarding.target(pidfd),
         None => {}
     }
-    if let Some(view) = view {
-        proof::prove(started.pid, view).map_err(|reason| Error::Layer {
-            layer: LayerName::Filesystem,
-            reason,
-            help: String::new(),
-        })?;
+    if view.is_some() {
+        started.mounts = Some(Mounts::of(started.pid).map_err(other_mounts)?);
     }
     Ok(started)
+}
+
+fn other_mounts(reason: String) -> Error {
+    Error::Layer {
+        layer: LayerName::Filesystem,
+        reason,
+        help: String::new(),
+    }
 }
 
 /// The group that keeps limits.
@@ -315,6 +323,14 @@ fn no_group(reason: std::io::Error) -> Error {
 }
 
 impl Started {
+    /// Compares what the child sees with the plan. An error is a reason to end it, before anything of the program runs.
+    pub(crate) fn prove(&mut self, plan: &Plan) -> Result<(), Error> {
+        match (self.mounts.take(), plan.mounted()) {
+            (Some(mounts), Some(view)) => mounts.prove(view).map_err(other_mounts),
+            _ => Ok(()),
+        }
+    }
+
     /// Waits until the program's process, which was let go, has its filter left to load, and then to wait behind it.
     pub(crate) fn hear_parked(&self, plan: &Plan) -> Result<(), Error> {
         self.hear(plan, PARKED).map(drop)

@@ -46,6 +46,9 @@ const NEEDS: &[(&str, Feature)] = &[
         Feature::X86_64,
     ),
     // What is mounted is made read-only as a whole, and rules about files belong to the default.
+    ("portcullis_sandbox::launch::", Feature::MountSetattr),
+    ("portcullis_sandbox::launch::", Feature::Landlock),
+    ("portcullis_sandbox::launch::", Feature::Userns),
     ("it::breakout::", Feature::MountSetattr),
     ("it::breakout::", Feature::Landlock),
     ("it::breakout::", Feature::Userns),
