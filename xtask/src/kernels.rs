@@ -225,6 +225,7 @@ fn environments(machine: &Machine) -> Vec<Environment> {
         user,
         uid,
         plain,
+        emulated: matches!(machine, Machine::Emulated(..)),
         declared,
     };
     match machine {

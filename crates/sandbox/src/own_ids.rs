@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn what_one_complains_about_is_told() {
-        // Says what is wrong with its first operand, and ends with 1.
-        let error = run(Path::new("/usr/bin/env"), -1, 0).unwrap_err();
+        // These tests say what is wrong with an option, and fail.
+        let error = run(&std::env::current_exe().unwrap(), -1, 0).unwrap_err();
         assert!(
             error.contains("did not map 0") && error.contains("'1'"),
             "{error}"

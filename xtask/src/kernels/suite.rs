@@ -55,6 +55,8 @@ pub(crate) struct Environment {
     pub(crate) uid: u32,
     /// Nothing is changed about the machine.
     pub(crate) plain: bool,
+    /// The machine is emulated.
+    pub(crate) emulated: bool,
     /// What is said to be there. That it is, and nothing else, is the first suite's affair.
     pub(crate) declared: Features,
 }
