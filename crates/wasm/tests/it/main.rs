@@ -1,5 +1,6 @@
 //! The engine through the library of the host.
 
+mod everywhere;
 mod examples;
 mod generated;
 mod module;
