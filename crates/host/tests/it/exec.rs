@@ -356,15 +356,15 @@ fn what_an_engine_would_leave_out_is_refused() {
         let refused = programs.pool.submit(request);
         assert!(matches!(refused, Err(Error::Unfit(_))));
     }
-    // Steps of modules, files of programs. Two that keep others out would wait for each other.
+    // Workers as well: names that lead out, and programs. Two that keep others out would wait for each other.
     let native = Arc::clone(&programs.artifact);
     drop(programs);
     let puppets = crate::puppet::Puppets::start();
-    let mut files = puppets.request("echo");
-    files.job.wanted = vec!["x".to_owned()];
+    let mut name = puppets.request("echo");
+    name.job.wanted = vec!["../x".to_owned()];
     let mut program = puppets.request("echo");
     program.artifact = native;
-    for request in [files, program] {
+    for request in [name, program] {
         let refused = puppets.pool.submit(request);
         assert!(matches!(refused, Err(Error::Unfit(_))));
     }
