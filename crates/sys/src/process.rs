@@ -19,7 +19,8 @@ pub fn no_new_privileges() -> Result<(), Error> {
 }
 
 /// The process group of the process `pid`, of the calling one when that is 0. The number is 0 for a group whose leader
-/// is in a PID namespace around the caller's: pid_namespaces(7).
+/// is in a PID namespace around the caller's (pid_namespaces(7)), and for the group that a machine begins with, where nobody
+/// made another.
 pub fn group_of(pid: i32) -> Result<i32, Error> {
     // SAFETY: getpgid with an integer argument only.
     let value = unsafe { libc::getpgid(pid) };

@@ -108,8 +108,8 @@ fn what_a_job_was_given_is_not_there_for_the_next() {
 fn a_worker_is_in_no_group_with_its_host() {
     let _puppets = Puppets::alone(settings(1));
     let (_, program) = crate::faults::worker();
-    // proc_pid_stat(5): both are 0 of a process whose leaders are in a PID namespace around the reader's, as this
-    // one's may be.
+    // proc_pid_stat(5): both are 0 of a process whose leaders are in a PID namespace around the reader's, or which is in the
+    // session that a machine begins with; this one may be.
     let of = |pid| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         let fields: Vec<_> = stat[stat.rfind(')').unwrap()..].split(' ').collect();
