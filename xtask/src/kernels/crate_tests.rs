@@ -245,7 +245,7 @@ pub(crate) fn cases(environment: &Environment, files: &mut Files) -> Result<Vec<
     }
     ensure!(!cases.is_empty(), "no tests were added");
     if environment.emulated {
-        // It takes as long as fifty others; root's launches make all that others' make, and others try it here.
+        // It is among those that take longest there; root's launches make all that others' make, who try it on this machine.
         let dear = cases.iter_mut().filter(|case| case.name == UNDONE);
         dear.for_each(|case| case.needs.push(Feature::Root.into()));
     }

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::place::Place;
-use crate::schema::{against, schema};
+use crate::schema::fits;
 
 /// Writes its second argument to its first; tells the number of the error.
 const WRITES: &str = r#"
@@ -223,16 +223,10 @@ fn doctor_tries_every_layer() {
             "{layer}"
         );
     }
-    fits_schema(&document);
+    fits("doctor", &document);
     assert_eq!(document["reachable"], true);
     let done = place.portcullis(&["doctor"]).expect(0);
     assert!(done.stdout.contains("every layer"), "{}", done.stdout);
-}
-
-fn fits_schema(document: &Value) {
-    let (schema, mut wrong) = (schema("doctor"), Vec::new());
-    against(&schema, &schema, document, "", &mut wrong);
-    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 /// Ends where clone(2) with namespaces is answered EPERM, as in a container.
@@ -316,7 +310,7 @@ fn without_namespaces_a_program_is_refused_and_the_cause_is_told() {
     assert_eq!(document["level"], "filter");
     assert_eq!(document["reachable"], true);
     assert_eq!(document["default"], false);
-    fits_schema(&document);
+    fits("doctor", &document);
     under(&["doctor", "--level", "full"]).expect(1);
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::place::{Done, Place};
-use crate::schema::{against, schema};
+use crate::schema::fits;
 
 /// Makes one call in a thread of its own, in a function that is inlined into another: `call NUMBER`.
 const CALLER: &str = r#"
@@ -101,9 +101,7 @@ fn every_answer_is_told_with_place_thread_and_rule() {
         let (done, verdict) = run(&place, &["--policy", "p.toml"], &["./caller"]);
         let done = done.expect(end);
         assert_eq!(done.stdout, wrote, "{action}");
-        let (schema, mut wrong) = (schema("verdict"), Vec::new());
-        against(&schema, &schema, &verdict, "", &mut wrong);
-        assert_eq!(wrong, Vec::<String>::new());
+        fits("verdict", &verdict);
         let denial = only(&verdict);
         assert_eq!(denial["answer"], answer);
         assert_eq!(denial["code"], code);

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::place::{Done, Place};
-use crate::schema::{against, schema};
+use crate::schema;
 
 /// A module with memory and these lines; `$write` writes a text at 64 to standard output.
 fn module(lines: &str) -> Vec<u8> {
@@ -59,14 +59,10 @@ impl Jobs {
     }
 }
 
-/// The document that was printed, which fits its schema.
 fn document(done: &Done) -> Value {
-    let document: Value =
+    let document =
         serde_json::from_str(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", done.stderr));
-    let schema = schema("job");
-    let mut wrong = Vec::new();
-    against(&schema, &schema, &document, "", &mut wrong);
-    assert!(wrong.is_empty(), "{wrong:?}");
+    schema::fits("job", &document);
     document
 }
 
@@ -169,10 +165,7 @@ fn several_inputs_are_a_job_each() {
     assert_eq!(lines.len(), names.len(), "{}", done.stdout);
     for (line, name) in lines.iter().zip(names) {
         let document: Value = serde_json::from_str(line).unwrap();
-        let schema = schema("job");
-        let mut wrong = Vec::new();
-        against(&schema, &schema, &document, "", &mut wrong);
-        assert!(wrong.is_empty(), "{wrong:?}");
+        schema::fits("job", &document);
         assert_eq!(document["input"], name);
         assert_eq!(document["tries"].as_array().unwrap().len(), 1);
         let ok = name.starts_with('0');

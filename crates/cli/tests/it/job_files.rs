@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::place::{Done, Place};
-use crate::schema::{against, schema};
+use crate::schema;
 
 const PROGRAM: &str = r#"
 #include <dirent.h>
@@ -174,12 +174,9 @@ fn run(place: &Place, words: &[&str]) -> Done {
 /// The document of a job, which fits its schema.
 fn document(place: &Place, words: &[&str]) -> Value {
     let done = run(place, &[&["--format", "json"], words].concat());
-    let document: Value =
+    let document =
         serde_json::from_str(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", done.stderr));
-    let schema = schema("job");
-    let mut wrong = Vec::new();
-    against(&schema, &schema, &document, "", &mut wrong);
-    assert!(wrong.is_empty(), "{wrong:?}");
+    schema::fits("job", &document);
     document
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::place::{Done, Place};
-use crate::schema::{against, schema};
+use crate::schema;
 
 const PROGRAM: &str = r#"
 #define _GNU_SOURCE
@@ -48,10 +48,7 @@ fn run(place: &Place, words: &[&str]) -> Done {
 fn document(done: &Done) -> Value {
     let document =
         serde_json::from_str(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", done.stderr));
-    let schema = schema("job");
-    let mut wrong = Vec::new();
-    against(&schema, &schema, &document, "", &mut wrong);
-    assert!(wrong.is_empty(), "{wrong:?}");
+    schema::fits("job", &document);
     document
 }
 

@@ -4,6 +4,14 @@ use std::path::Path;
 
 use serde_json::Value;
 
+/// Asserts that a document fits the schema of this name.
+pub(crate) fn fits(name: &str, document: &Value) {
+    let schema = schema(name);
+    let mut wrong = Vec::new();
+    against(&schema, &schema, document, "", &mut wrong);
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
 /// What a value has that its schema does not let it have. The words of JSON Schema that
 /// our schemas use; any other is a mistake of the schema, not passed over. A key that the
 /// schema does not name is one too: the document has a version.
