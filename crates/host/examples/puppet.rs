@@ -62,6 +62,13 @@ impl Engine for Puppet {
             "spin" => loop {
                 std::hint::spin_loop();
             },
+            "count" => {
+                let number = task.arguments.get(1).and_then(|word| word.parse().ok());
+                (0..number.unwrap_or(0_u64)).for_each(|n| {
+                    std::hint::black_box(n);
+                });
+                Said::Exit(0)
+            }
             "speak-and-spin" => {
                 let _ = results.stdout(b"x");
                 loop {

@@ -14,6 +14,7 @@ use portcullis_host::{
 use portcullis_policy::{Derivation, Policy};
 use portcullis_sys::wait::End;
 
+use crate::jobs::timed_against_the_kill;
 use crate::puppet::{Company, ENDLESS, others, prebuilt};
 
 /// The program of these tests, built once for all of them.
@@ -91,7 +92,7 @@ impl Programs {
     /// [`run`](Programs::run), for as long as it takes to fill what it may have.
     pub(crate) fn filled(&self, words: &[&str]) -> Done {
         let mut request = self.request(words);
-        if ["memory", "files", "flood"].contains(&words[0]) {
+        if ["memory", "files", "inodes", "flood"].contains(&words[0]) {
             request.job.limits.cpu = ENDLESS;
         }
         self.done(request)
@@ -125,6 +126,8 @@ fn each_kind_of_program_comes_to_its_class() {
         (&["memory"], Outcome::Limit(Limit::Memory), SIGKILL),
         // Its directory is memory.
         (&["files"], Outcome::Limit(Limit::Memory), SIGKILL),
+        // So are files without anything in them.
+        (&["inodes"], Outcome::Limit(Limit::Memory), SIGKILL),
         (&["recurse"], crash(11), End::Signaled(11)),
         (&["socket"], Outcome::Ok, End::Exited(0)),
         // Signals that it sends itself are its own failures.
@@ -210,6 +213,14 @@ fn every_layer_holds_for_each() {
         }
         assert!(enforced.missing.is_empty(), "{:?}", enforced.missing);
     }
+}
+
+#[test]
+fn an_end_timed_against_the_kill_is_one_or_the_other() {
+    let programs = Programs::new();
+    let mut request = programs.request(&["count", "50000000"]);
+    request.job.limits.cpu = ENDLESS;
+    timed_against_the_kill(&request, |request| programs.done(request));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_host::{Done, Given, JobError, Limit, NotTaken, Outcome};
+use portcullis_host::{Done, Given, JobError, Limit, NotTaken, Outcome, Request};
 use portcullis_sys::wait::End;
 
 use crate::puppet::{ENDLESS, Puppets, artifact, expected_to_lack, lacking};
@@ -206,6 +206,30 @@ fn the_clock_ends_what_the_processor_does_not() {
     let done = puppets.done(request);
     assert_eq!(done.outcome, Outcome::Limit(Limit::Wall));
     assert!(done.wall_ns >= 50_000_000);
+}
+
+/// What it would gain by an end of its own at that moment: another class, or a second try.
+#[test]
+fn an_end_timed_against_the_kill_is_one_or_the_other() {
+    let puppets = Puppets::start();
+    let mut request = puppets.endless("count");
+    request.job.arguments.push("20000000".to_owned());
+    timed_against_the_kill(&request, |request| puppets.done(request));
+    good(&puppets, "count");
+}
+
+/// Runs a job that takes always as long, under limits about there.
+pub(crate) fn timed_against_the_kill(request: &Request, run: impl Fn(Request) -> Done) {
+    let took = run(request.clone()).cpu_ns;
+    for part in 60..140 {
+        let mut request = request.clone();
+        request.job.limits.cpu = Duration::from_nanos(took * part / 100);
+        let done = run(request);
+        match (&done.outcome, done.end) {
+            (Outcome::Ok, Some(End::Exited(0))) | (Outcome::Limit(Limit::Cpu), Some(_)) => {}
+            _ => panic!("{part}: {done:?}"),
+        }
+    }
 }
 
 #[test]

@@ -61,6 +61,11 @@ int main(int argc, char **argv) {
     }
     if (is("spin"))
         spin();
+    if (is("count")) {
+        for (volatile long left = atol(argv[2]); left > 0; left--)
+            ;
+        return 0;
+    }
     if (is("sleep")) {
         sleep(1000);
         return 0;
@@ -80,6 +85,15 @@ int main(int argc, char **argv) {
             int file = made(name);
             if (file < 0 || write(file, part, sizeof part) != sizeof part)
                 return 5;
+            close(file);
+        }
+    if (is("inodes"))
+        for (int n = 0;; n++) {
+            char name[32];
+            snprintf(name, sizeof name, "file-%d", n);
+            int file = made(name);
+            if (file < 0)
+                return errno == ENOSPC ? 0 : 5;
             close(file);
         }
     if (is("recurse")) {
