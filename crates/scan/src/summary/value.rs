@@ -5,6 +5,9 @@
 //! or for nothing known ([`Value::Opaque`]) keeps its identity: two uses of one unknown are
 //! the same unknown, which is what lets a compare bound a later table index.
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
 use rustc_hash::FxHashMap;
 
 use crate::isa::{Binary, Compare, Condition, Reg};
@@ -120,6 +123,8 @@ pub struct Phi {
 pub struct Graph {
     nodes: Vec<Value>,
     ids: FxHashMap<Value, ValueId>,
+    /// The constants among them: a function of many jumps asks for each where its table ends.
+    constants: BTreeSet<u64>,
     /// Operands of [`Value::Phi`].
     pub phis: Vec<Phi>,
 }
@@ -131,6 +136,7 @@ impl Default for Graph {
         Graph {
             nodes: vec![Value::Any],
             ids,
+            constants: BTreeSet::new(),
             phis: Vec::new(),
         }
     }
@@ -175,19 +181,19 @@ impl Graph {
 
     /// The lowest constant above `c` that the function uses.
     pub fn next_constant(&self, c: u64) -> Option<u64> {
-        let constants = self.nodes.iter().filter_map(|v| match v {
-            Value::Const(other) if *other > c => Some(*other),
-            _ => None,
-        });
-        constants.min()
+        let above = (Bound::Excluded(c), Bound::Unbounded);
+        self.constants.range(above).next().copied()
     }
 
     /// The node for `value`, as it is.
     pub fn intern(&mut self, value: Value) -> ValueId {
         let next = ValueId(self.nodes.len() as u32);
-        let nodes = &mut self.nodes;
+        let (nodes, constants) = (&mut self.nodes, &mut self.constants);
         *self.ids.entry(value).or_insert_with(|| {
             nodes.push(value);
+            if let Value::Const(c) = value {
+                constants.insert(c);
+            }
             next
         })
     }
@@ -216,6 +222,7 @@ impl Graph {
     /// per value, its new place, if it has one.
     pub fn seal(&mut self, roots: impl IntoIterator<Item = ValueId>) -> Vec<Option<ValueId>> {
         self.ids = FxHashMap::default();
+        self.constants = BTreeSet::new();
         let mut kept = vec![false; self.nodes.len()];
         let mut pending: Vec<ValueId> = roots.into_iter().chain([ANY]).collect();
         while let Some(v) = pending.pop() {
