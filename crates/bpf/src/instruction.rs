@@ -42,6 +42,8 @@ pub(crate) mod code {
     /// Class bits.
     pub(crate) const ALU: u16 = 0x04;
     pub(crate) const JMP: u16 = 0x05;
+    /// Of the operations of ALU, the one that can end a filter.
+    pub(crate) const DIV: u16 = 0x30;
     /// The second operand is X.
     pub(crate) const X: u16 = 0x08;
 }

@@ -153,6 +153,15 @@ fn follow(
                 if op & 7 == code::JMP {
                     return branch(state, at, op, operand, [jt, jf], pending).map(|()| None);
                 }
+                if op & 0xf0 == code::DIV {
+                    match operand {
+                        // It ends the filter with 0 (`bpf_convert_filter`, net/core/filter.c).
+                        Held::Constant(0) => return Ok(Some((state.region, Action::from_code(0)))),
+                        Held::Constant(_) => {}
+                        // For some calls it may, even if nobody looks at the quotient.
+                        _ => return Err(Unknown::NotFollowed { at }),
+                    }
+                }
                 state.a = combine(at, op, state.a, operand);
             }
         }

@@ -381,6 +381,36 @@ fn what_is_not_followed_is_not_proved() {
     );
 }
 
+/// Nobody looks at the quotient, and everything hangs on whether there is one.
+#[test]
+fn a_division_by_zero_is_an_answer() {
+    let filter = |x: (u16, u32)| {
+        let rows = [x, (0x07, 0), (0x3c, 0), (0x06, 0x7fff_0000)];
+        let rows = rows.map(|(code, k)| Instruction {
+            code,
+            jt: 0,
+            jf: 0,
+            k,
+        });
+        Program::new(rows.to_vec()).expect("a filter the kernel takes")
+    };
+    let policy = |action| native(vec![], action, action, action);
+    // 0 is the answer that kills the thread.
+    let (never, always) = (filter((0x00, 0)), filter((0x00, 2)));
+    let (kills, allows) = (policy(Action::KillThread), policy(Action::Allow));
+    verify(never.clone(), &kills).expect("equal");
+    assert!(matches!(
+        verify(never, &allows),
+        Err(NotEqual::Differ { .. })
+    ));
+    verify(always, &allows).expect("equal");
+    let some = verify(filter((0x20, 0)), &allows);
+    assert_eq!(
+        some.map(|_| ()),
+        Err(NotEqual::Unknown(Unknown::NotFollowed { at: 2 }))
+    );
+}
+
 #[test]
 fn the_order_of_masked_words_is_followed() {
     // The lowest bit of the first argument is at least one, or the call is killed.
