@@ -191,6 +191,21 @@ impl Audit {
     }
 }
 
+/// What is kept of records, each with its type; `has` says which processes are the run's.
+#[cfg(feature = "fuzz")]
+pub(crate) fn of_records<'a>(
+    records: impl IntoIterator<Item = (u16, &'a [u8])>,
+    has: &dyn Fn(i32) -> bool,
+) -> Audited {
+    let mut kept = Kept::default();
+    for (kind, text) in records {
+        if let Some(record) = Record::read(kind, text) {
+            kept.take(record, has);
+        }
+    }
+    kept.end(false)
+}
+
 enum Waited {
     /// There may be a record.
     Record,

@@ -27,6 +27,8 @@ mod denials;
 mod entry;
 mod files;
 mod function;
+#[cfg(feature = "fuzz")]
+pub mod hostile;
 mod image;
 mod job;
 mod memory;

@@ -132,6 +132,10 @@ impl Content {
     }
 
     fn by_lines(&self, address: u64) -> Option<Vec<Function>> {
+        // Nothing stands at the last address, and behind it there is none.
+        if address == u64::MAX {
+            return None;
+        }
         // What is in other files is not loaded.
         let mut frames = match self.lines.as_ref()?.find_frames(address) {
             LookupResult::Output(found) => found.ok()?,
@@ -160,6 +164,13 @@ impl Content {
         }
         Some(all)
     }
+}
+
+/// The functions at these addresses of a file.
+#[cfg(feature = "fuzz")]
+pub(crate) fn of_file(file: &File, addresses: &[u64]) -> Vec<Vec<Function>> {
+    let content = Content::of(file, None).unwrap_or_default();
+    addresses.iter().map(|at| content.at(*at)).collect()
 }
 
 /// The debug information in a file; `None` without any.

@@ -234,6 +234,33 @@ where
     Some(next)
 }
 
+/// Where the caller goes on and its stack, by table and by code, of the function at the entry point of a file that lies in
+/// this process. Its stack is the file as well.
+#[cfg(feature = "fuzz")]
+pub(crate) fn by_memory(file: &[u8]) -> [Option<[Option<u64>; 2]>; 2] {
+    let Ok(memory) = Memory::open(std::process::id().cast_signed()) else {
+        return [None; 2];
+    };
+    // Of no process: nothing is mapped that was not given.
+    let image = Image::of(-1);
+    let base = file.as_ptr() as u64;
+    let entry = file.get(24..32).and_then(|bytes| bytes.try_into().ok());
+    let pc = base.wrapping_add(entry.map_or(0, u64::from_le_bytes));
+    let mut row = Row::empty();
+    for number in 0..NATIVE.registers {
+        row.set(number, Some(base.wrapping_add(8 * number as u64)));
+    }
+    row.set(NATIVE.ip, Some(pc));
+    let told = |row: &Row| [row.get(NATIVE.ip), row.get(NATIVE.stack)];
+    let loaded = load(&memory, &image, base);
+    let table = loaded.and_then(|loaded| by_table(&memory, &loaded, &row, pc));
+    let code = NATIVE.by_code(&memory, &image, &row);
+    [
+        table.map(|(row, _)| told(&row)),
+        code.map(|(row, _)| told(&row)),
+    ]
+}
+
 fn expression_value(
     memory: &Memory,
     row: &Row,
