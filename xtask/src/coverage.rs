@@ -81,19 +81,9 @@ pub(crate) fn run(_: &[String]) -> Result<()> {
 
 /// Where rustup puts LLVM's tools.
 fn tools() -> Result<PathBuf> {
-    let say = |words: &[&str]| -> Result<String> {
-        let output = Command::new("rustc")
-            .args(words)
-            .output()
-            .context("start rustc")?;
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-    };
-    let version = say(&["-vV"])?;
-    let host = version.lines().find_map(|l| l.strip_prefix("host: "));
-    let host = host.context("rustc says no host")?;
-    let tools = Path::new(&say(&["--print", "sysroot"])?)
+    let tools = Path::new(&place::rustc(&["--print", "sysroot"])?)
         .join("lib/rustlib")
-        .join(host)
+        .join(place::triple()?)
         .join("bin");
     if !tools.join("llvm-cov").is_file() {
         bail!("llvm-cov is missing: rustup component add llvm-tools");

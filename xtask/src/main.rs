@@ -16,6 +16,7 @@ mod coverage;
 mod cross;
 mod dogfood;
 mod fixture;
+mod fuzz;
 mod go;
 mod inject;
 mod jobs;
@@ -100,6 +101,11 @@ const TASKS: &[Task] = &[
         "coverage",
         coverage::run,
         "whether the tests of the filter compiler take each of its branches",
+    ),
+    (
+        "fuzz",
+        fuzz::run,
+        "looks for bytes that readers do not stand; [--for SECONDS] [TARGET…]",
     ),
     (
         "cross",

@@ -1,6 +1,9 @@
 //! Where things are: the checkout, the build directory, the profile that tests share.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
 
 /// The profile in which tests, real programs and traces run: optimised like a release, because an
 /// unoptimised analysis of a hundred libraries takes longer than building it, with overflow checks
@@ -21,6 +24,20 @@ pub(crate) fn target() -> PathBuf {
         Some(dir) => root().join(dir),
         None => root().join("target"),
     }
+}
+
+/// What the compiler answers to these words.
+pub(crate) fn rustc(words: &[&str]) -> Result<String> {
+    let output = Command::new("rustc").args(words).output();
+    let output = output.context("start rustc")?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// What the compiler calls this machine.
+pub(crate) fn triple() -> Result<String> {
+    let version = rustc(&["-vV"])?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc says no host")?.to_owned())
 }
 
 /// True on a continuous-integration machine, where a missing need is a failure.

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
-    containers, coverage, dogfood, jobs, kernels, libseccomp, musl, needs, place, portcullis,
+    containers, coverage, dogfood, fuzz, jobs, kernels, libseccomp, musl, needs, place, portcullis,
     process, programs, recipes, record, soundness, sweep, workers, workload,
 };
 
@@ -75,6 +75,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         note("decoder of aarch64", every_word());
         note("peers", libseccomp::at_length());
         note("coverage", coverage::run(&[]));
+        note("fuzz", fuzz::run(&[]));
         note("soundness", soundness::run(&[]));
         note(
             "soundness of aarch64",

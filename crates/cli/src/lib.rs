@@ -10,6 +10,8 @@ mod cache;
 mod exit;
 mod filter_file;
 mod header;
+#[cfg(feature = "fuzz")]
+pub mod hostile;
 mod images;
 mod json;
 mod machine;

@@ -4,7 +4,7 @@
 //! It is one of those that come with the command, or a file whose path holds a slash: a name alone is never
 //! looked for in the working directory, where a program could have left one.
 
-mod read;
+pub(crate) mod read;
 mod shipped;
 mod write;
 

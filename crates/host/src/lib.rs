@@ -24,6 +24,8 @@ mod frame;
 #[cfg(test)]
 mod fuzz;
 mod handed;
+#[cfg(feature = "fuzz")]
+pub mod hostile;
 mod image;
 mod job;
 mod kernel;

@@ -40,7 +40,7 @@ impl Secret {
     }
 
     /// Its length, its name and itself.
-    fn encode(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let length = u8::try_from(self.name.len()).unwrap_or(u8::MAX);
         let mut message =
             Zeroizing::new(Vec::with_capacity(1 + self.name.len() + self.bytes.len()));
@@ -50,7 +50,7 @@ impl Secret {
         message
     }
 
-    fn decode(message: &[u8]) -> Option<Secret> {
+    pub(crate) fn decode(message: &[u8]) -> Option<Secret> {
         let (length, rest) = message.split_first()?;
         let (name, bytes) = rest.split_at_checked(usize::from(*length))?;
         let name = String::from_utf8(name.to_vec()).ok()?;

@@ -54,7 +54,7 @@ pub struct Task {
 
 impl Task {
     /// Takes the files from the end of the input, with which they came. `None` when they are not there.
-    fn unpack(&mut self, placed: Vec<Placed>) -> Option<()> {
+    pub(crate) fn unpack(&mut self, placed: Vec<Placed>) -> Option<()> {
         for Placed {
             name,
             length,

@@ -87,7 +87,7 @@ pub(crate) fn encoded(head: &impl Serialize) -> io::Result<Vec<u8>> {
 }
 
 /// What goes before a body of this length.
-fn front(head: &impl Serialize, body: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn front(head: &impl Serialize, body: usize) -> io::Result<Vec<u8>> {
     let head = postcard::to_stdvec(head).map_err(io::Error::other)?;
     if head.len() > MOST_HEAD || body > MOST_BODY {
         return Err(too_long());

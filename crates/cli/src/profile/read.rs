@@ -42,7 +42,7 @@ const NOT_HERE: [(&str, &str); 2] = [
 ];
 
 /// Reads a profile; `directory` is that of its file, from which a policy is named.
-pub(super) fn read(text: &str, directory: Option<&Path>) -> Result<Profile, Mistake> {
+pub(crate) fn read(text: &str, directory: Option<&Path>) -> Result<Profile, Mistake> {
     let document = parse(text)?;
     let top = Section::top(&document, "a profile");
     schema(top)?;

@@ -7,48 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arbitrary::{Arbitrary as _, Unstructured};
 use portcullis_host::{
     ALLOCATIONS, Artifact, Error, Given, Job, JobError, Limits, Outcome, Pool, Preparation,
     Request, Settings, prepare,
 };
 use portcullis_wasm::carried;
-use wasm_smith::{Config, Module};
+
+use crate::generator;
 
 /// Steps of a job: what loops ends soon, and at the same place everywhere.
 const FUEL: u64 = 1_000_000;
-
-/// What a module may ask for.
-const IMPORTS: &str = r#"(module
-  (import "wasi_snapshot_preview1" "args_get" (func (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "args_sizes_get" (func (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "environ_get" (func (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "environ_sizes_get" (func (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "clock_time_get" (func (param i32 i64 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "random_get" (func (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_read" (func (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_fdstat_get" (func (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))
-  (import "wasi_snapshot_preview1" "path_open" (func (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "path_create_directory" (func (param i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "path_rename" (func (param i32 i32 i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "path_unlink_file" (func (param i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "path_remove_directory" (func (param i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "path_filestat_get" (func (param i32 i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_pread" (func (param i32 i32 i32 i64 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_pwrite" (func (param i32 i32 i32 i64 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_seek" (func (param i32 i64 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_readdir" (func (param i32 i32 i32 i64 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_filestat_get" (func (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_filestat_set_size" (func (param i32 i64) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_allocate" (func (param i32 i64 i64) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_renumber" (func (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_prestat_dir_name" (func (param i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))))"#;
-
-/// What it is begun with.
-const EXPORTS: &str = r#"(module (func (export "_start")) (memory (export "memory") 1))"#;
 
 #[test]
 fn no_generated_module_meets_its_filter() {
@@ -152,27 +120,8 @@ fn end(number: u64, pool: &Pool) -> String {
 
 /// The module of a number; too few bytes make none.
 fn module(number: u64) -> Option<Vec<u8>> {
-    let bytes = random(number, 512 + usize::try_from(number % 16).ok()? * 1024);
-    let mut source = Unstructured::new(&bytes);
-    let mut config = Config::arbitrary(&mut source).ok()?;
-    config.available_imports = wat::parse_str(IMPORTS).ok();
-    config.exports = wat::parse_str(EXPORTS).ok();
-    config.max_memories = 4;
-    config.max_tables = 4;
-    // What the engine is built without; references to what is outside need its collector.
-    config.gc_enabled = false;
-    config.reference_types_enabled = false;
-    config.exceptions_enabled = false;
-    config.threads_enabled = false;
-    config.shared_everything_threads_enabled = false;
-    config.custom_page_sizes_enabled = false;
-    config.custom_descriptors_enabled = false;
-    config.compact_imports_enabled = false;
-    config.wide_arithmetic_enabled = false;
-    config.allow_invalid_funcs = false;
-    config.acquire_release_atomics_enabled = false;
-    config.multibyte_array_access_enabled = false;
-    Some(Module::new(config, &mut source).ok()?.to_bytes())
+    let length = 512 + usize::try_from(number % 16).ok()? * 1024;
+    generator::module(&random(number, length))
 }
 
 /// Bytes without a pattern: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), begun with `seed`.

@@ -3,4 +3,5 @@
 mod everywhere;
 mod examples;
 mod generated;
+mod generator;
 mod module;

@@ -1,0 +1,4 @@
+//! Policies, drawn from bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| portcullis_fuzz::policy::ask(bytes));

@@ -1,0 +1,4 @@
+//! Texts of policies.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| portcullis_fuzz::text::ask(bytes));
