@@ -134,6 +134,15 @@ impl Engine for Puppet {
             "panic" => panic!("as it was told"),
             "abort" => std::process::abort(),
             "recurse" => Said::Exit(recurse(1)),
+            "grow" => {
+                grow();
+                Said::Exit(0)
+            }
+            "grow-and-lie" => {
+                grow();
+                let _ = rustix::io::write(&results, &[99; 100]);
+                Said::Exit(0)
+            }
             "memory" => {
                 let mut all = Vec::new();
                 loop {
@@ -147,6 +156,13 @@ impl Engine for Puppet {
         };
         results.end(&said);
     }
+}
+
+/// Has 64 MiB for a moment.
+fn grow() {
+    let mut piece = vec![1_u8; 64 << 20];
+    piece.iter_mut().step_by(4096).for_each(|byte| *byte = 2);
+    std::hint::black_box(&piece);
 }
 
 fn kill(whom: Pid, signal: Signal) -> Said {

@@ -29,7 +29,7 @@ use crate::output::Seen;
 use crate::pipes;
 use crate::pool::Enforced;
 use crate::recorded::Trace;
-use crate::running::{Done, Hold};
+use crate::running::{Done, Hold, PeakOf};
 
 /// A native program, what it may call, and what of the machine it is given: nothing of anybody's home, no network, and
 /// one directory that it can write, in which it begins and which ends with it.
@@ -274,6 +274,7 @@ pub(crate) fn run(
         cpu_ns: usage.cpu_ns,
         wall_ns: usage.wall_ns,
         peak_memory_bytes: usage.peak_memory_bytes,
+        peak_memory_of: Some(PeakOf::Program),
     };
     Ok((done, Arc::new(enforced(layers, not_enforced))))
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use portcullis_sandbox::Shortage;
+use portcullis_sandbox::{Meter, Shortage};
 use portcullis_sys::pidfd::{self, Known};
 use portcullis_sys::process;
 use portcullis_sys::wait::End;
@@ -44,13 +44,37 @@ pub struct Done {
     pub cpu_ns: u64,
     /// From the order to its end, in nanoseconds.
     pub wall_ns: u64,
-    /// The most memory of its process, what it has from its worker included. The worker passes it on.
+    /// The most memory that it had.
     pub peak_memory_bytes: u64,
+    /// Who counted that, and of whom; nobody where nothing ran.
+    pub peak_memory_of: Option<PeakOf>,
     /// Of a native program, calls outside its policy that its tracer saw, whatever became of them, and how often.
     pub denials: Vec<(String, u64)>,
     /// Limits that something of it came up against without being ended for it, by the counters of its cgroup, and how
     /// often: tasks that were not made, processes that were ended for memory.
     pub reached: Vec<(&'static str, u64)>,
+}
+
+/// Whose the memory is that a peak is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PeakOf {
+    /// The job's process, with what it has from its worker: the worker passes it on.
+    Job,
+    /// The worker and the job, who were alone in a control group: it was reset before the job.
+    WorkerAndJob,
+    /// A native program: all that was in its control group, or, where it had none, its first process.
+    Program,
+}
+
+impl PeakOf {
+    /// In documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            PeakOf::Job => "job",
+            PeakOf::WorkerAndJob => "worker+job",
+            PeakOf::Program => "program",
+        }
+    }
 }
 
 impl Done {
@@ -80,6 +104,7 @@ impl Done {
             cpu_ns: 0,
             wall_ns: 0,
             peak_memory_bytes: 0,
+            peak_memory_of: None,
             denials: Vec::new(),
             reached: Vec::new(),
         }
@@ -100,6 +125,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) worker: i32,
     /// A handle to the first process of its namespaces, with which everything there ends.
     pub(crate) first: BorrowedFd<'a>,
+    /// Of its group, where memory is counted.
+    pub(crate) meter: Option<&'a Meter>,
     /// What the kernel has ended of its group for want of memory since this was asked last.
     pub(crate) shortage: &'a dyn Fn() -> Shortage,
     /// Whether it was not ended for want of its group. Asked when it is gone.
@@ -123,7 +150,13 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
         course,
     } = hold;
     let began = Instant::now();
-    let (handle, results) = start(bench, job, listener.is_some())?;
+    // What cannot be counted is not refused: the result says whose word it is.
+    let meter = bench.meter.filter(|meter| meter.forget().is_ok());
+    let Started {
+        handle,
+        results,
+        beside,
+    } = start(bench, job, listener.is_some())?;
     let handle = match handle {
         Ok(handle) => handle,
         Err(reason) => return Ok((Done::failed(reason), true)),
@@ -136,6 +169,11 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
             )));
         }
     };
+    if let Some(other) = beside.iter().find(|other| **other != pid) {
+        return Err(Error::Worker(format!(
+            "is not alone in its control group: process {other} is there"
+        )));
+    }
     course.ends("set-up");
     // Where memory is short, the job goes and its worker stays.
     prefer(pid);
@@ -161,6 +199,10 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
         Ok(Known::Gone(end)) => Some(end),
         _ => None,
     };
+    // Before what is short is asked, which forgets it in version 1.
+    let counted = meter.and_then(|meter| meter.peak().ok());
+    let counted = counted.map(|bytes| (bytes, PeakOf::WorkerAndJob));
+    let peak = counted.or(reaped.map(|bytes| (bytes, PeakOf::Job)));
     // A job is one process: where it was not killed nothing was ended.
     let shortage = match end {
         Some(End::Signaled(libc::SIGKILL)) => (bench.shortage)(),
@@ -192,15 +234,23 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
         traced: false,
         cpu_ns,
         wall_ns,
-        peak_memory_bytes: reaped.unwrap_or(0),
+        peak_memory_bytes: peak.map_or(0, |(bytes, _)| bytes),
+        peak_memory_of: peak.map(|(_, of)| of),
         denials: Vec::new(),
         reached: Vec::new(),
     };
     Ok((done, reaped.is_some()))
 }
 
-/// A handle to the job's process, or why there is none; and where its results come.
-type Started = (Result<OwnedFd, String>, OwnedFd);
+/// A job that was asked for.
+struct Started {
+    /// To its process, or why there is none.
+    handle: Result<OwnedFd, String>,
+    /// Where its results come.
+    results: OwnedFd,
+    /// Who was in the worker's group then beside the worker: nobody, or the job.
+    beside: Vec<i32>,
+}
 
 fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> {
     let (results, theirs) = rustix::net::socketpair(
@@ -229,21 +279,28 @@ fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> 
     secret::tell(&results, &job.secrets)?;
     wire::send(bench.control, &order, &body(job), Some(theirs.as_fd()))?;
     drop(theirs);
-    match answer(bench)? {
+    // While the worker forks, for which it takes longer.
+    let beside = bench.meter.and_then(|meter| meter.beside().ok());
+    let handle = match answer(bench)? {
         Message {
             head: Answer::Started,
             descriptor: Some(handle),
             ..
-        } => Ok((Ok(handle), results)),
+        } => Ok(handle),
         Message {
             head: Answer::NotStarted(errno),
             ..
         } => {
             let reason = std::io::Error::from_raw_os_error(errno);
-            Ok((Err(format!("the worker cannot fork: {reason}")), results))
+            Err(format!("the worker cannot fork: {reason}"))
         }
-        _ => Err(Error::Worker("answered something else".to_owned())),
-    }
+        _ => return Err(Error::Worker("answered something else".to_owned())),
+    };
+    Ok(Started {
+        handle,
+        results,
+        beside: beside.unwrap_or_default(),
+    })
 }
 
 /// Its input, and then its files.

@@ -191,7 +191,7 @@ impl Observer for Keeper<'_> {
         let over = match self.trace.take() {
             None => {
                 let first = released(&root)?;
-                self.serve(pid, root.group, &first)
+                self.serve([first_of(&root), pid], root.group, &first)
             }
             Some(trace) => {
                 let (name, policy) = self.worker.template.program();
@@ -200,8 +200,9 @@ impl Observer for Keeper<'_> {
                     name,
                     policy,
                 };
+                let processes = [first_of(&root), pid];
                 recorded::record(recording, &root, |group, first| {
-                    self.serve(pid, group, first)
+                    self.serve(processes, group, first)
                 })?
             }
         };
@@ -210,7 +211,8 @@ impl Observer for Keeper<'_> {
 }
 
 impl Keeper<'_> {
-    fn serve(&mut self, worker: i32, group: Option<&Group>, first: &OwnedFd) -> Over {
+    /// `processes` are its first one and its program.
+    fn serve(&mut self, processes: [i32; 2], group: Option<&Group>, first: &OwnedFd) -> Over {
         drop(self.theirs.take());
         let Slot { number, shared, .. } = self.slot;
         shared.started(&self.enforced);
@@ -222,9 +224,11 @@ impl Keeper<'_> {
             shortage.unwrap_or_default()
         };
         let is_bounded = || !group.is_some_and(Group::was_lost);
+        let meter = group.and_then(|group| group.meter(&processes));
         let bench = Bench {
             control: self.control,
-            worker,
+            worker: processes[1],
+            meter: meter.as_ref(),
             first: first.as_fd(),
             shortage: &shortage,
             is_bounded: &is_bounded,
@@ -304,6 +308,11 @@ impl Keeper<'_> {
             )),
         }
     }
+}
+
+/// The first process of its namespaces.
+fn first_of(root: &Root<'_>) -> i32 {
+    root.init.unwrap_or(root.pid)
 }
 
 /// Whether the process of `handle` has ended.

@@ -10,8 +10,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+mod meter;
 mod places;
 
+pub use meter::Meter;
 pub(crate) use places::{Place, crowded};
 use places::{Undivided, path_of};
 

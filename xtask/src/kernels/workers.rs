@@ -30,8 +30,9 @@ const NEEDS: [Feature; 4] = [
 ];
 /// Of workers whose memory is bounded, as those of the verb are. They run in one process, in which what a worker is made of is
 /// proved once.
-const BOUNDED: [&str; 4] = [
+const BOUNDED: [&str; 5] = [
     "jobs::each_kind_of_job_comes_to_its_class",
+    "jobs::a_peak_of_memory_is_of_one_job",
     "jobs::every_layer_holds",
     "faults::one_that_dies_with_its_job_has_it_tried_again_by_the_next",
     "pool::a_worker_sees_one_tenant_only",
@@ -47,7 +48,8 @@ const PROGRAMS: [&str; 4] = [
 /// What they need beside a group.
 const PROGRAMS_NEED: [Feature; 3] = [Feature::Userns, Feature::MountSetattr, Feature::Landlock];
 /// Of control groups around a host; some are tried nowhere else, because not every machine has controllers in version 2.
-const GROUPS: [&str; 4] = [
+const GROUPS: [&str; 5] = [
+    "taken::a_worker_that_is_not_alone_in_its_group_has_no_job",
     "groups::memory_that_others_lack_is_no_limit_of_the_job",
     "groups::a_user_has_limits_in_a_group_that_is_his",
     "groups::a_group_with_others_in_it_is_not_divided",

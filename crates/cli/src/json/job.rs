@@ -4,7 +4,7 @@ use std::path::Path;
 
 #[cfg(feature = "wasm")]
 use portcullis_host::Found;
-use portcullis_host::{Done, Enforced, JobError, Outcome, Taken, Tried};
+use portcullis_host::{Done, Enforced, JobError, Outcome, PeakOf, Taken, Tried};
 use portcullis_sys::wait::End;
 use serde::Serialize;
 
@@ -66,6 +66,9 @@ struct Usage {
     cpu_ns: u64,
     wall_ns: u64,
     peak_memory_bytes: u64,
+    /// Whose memory that is: `job`, `worker+job`, `program`; nothing where nothing ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory_scope: Option<&'static str>,
     /// Limits that something of it came up against.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reached: Vec<Reached>,
@@ -148,6 +151,7 @@ impl Document {
                 cpu_ns: done.cpu_ns,
                 wall_ns: done.wall_ns,
                 peak_memory_bytes: done.peak_memory_bytes,
+                peak_memory_scope: done.peak_memory_of.map(PeakOf::name),
                 reached: done
                     .reached
                     .iter()

@@ -159,6 +159,17 @@ impl Group {
     }
 }
 
+/// A process that waits until it is killed.
+pub(crate) fn stranger() -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "groups::as_host", "--ignored"])
+        .env(EXPECTED, REFUSED)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 /// The directory of this process's group in version 1 of the controller of memory, when that has it.
 fn memory_of_version_1() -> Option<PathBuf> {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap();
@@ -205,7 +216,7 @@ impl Drop for Group {
 
 /// Removes a group when the kernel has taken the last dead process out of it, which may be after that was reaped. Version 1
 /// does not tell, and waits itself.
-fn removed(group: &Path) -> std::io::Result<()> {
+pub(crate) fn removed(group: &Path) -> std::io::Result<()> {
     if let Ok(mut events) = fs::File::open(group.join("cgroup.events")) {
         let mut text = String::new();
         // Each change of the file is an event (cgroups(7)).

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_host::{Done, Given, JobError, Limit, NotTaken, Outcome, Request};
+use portcullis_host::{Done, Given, JobError, Limit, NotTaken, Outcome, PeakOf, Request};
 use portcullis_sys::wait::End;
 
 use crate::puppet::{ENDLESS, Puppets, artifact, expected_to_lack, lacking};
@@ -195,6 +195,29 @@ fn what_is_measured_is_the_job() {
     assert!(done.peak_memory_bytes > 0);
     let done = puppets.run("flood");
     assert_eq!(done.stdout.len(), 1 << 20);
+}
+
+/// The peak is of the job before which it was forgotten, whatever that says.
+#[test]
+fn a_peak_of_memory_is_of_one_job() {
+    const GROWN: u64 = 64 << 20;
+    let puppets = Puppets::start();
+    for (what, has_grown) in [
+        ("echo", false),
+        ("grow", true),
+        ("echo", false),
+        ("grow-and-lie", true),
+        ("echo", false),
+    ] {
+        let done = puppets.run(what);
+        assert_eq!(done.peak_memory_of, Some(PeakOf::WorkerAndJob));
+        assert_eq!(
+            done.peak_memory_bytes >= GROWN,
+            has_grown,
+            "{what}: {done:?}"
+        );
+        assert!(done.peak_memory_bytes > 0);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::exec::Programs;
 use crate::faults::worker;
+use crate::groups::{removed, stranger};
 use crate::puppet::{ENDLESS, Puppets, nobody, settings};
 use crate::soak::groups;
 
@@ -75,6 +76,29 @@ fn a_worker_that_waits_without_its_group_is_replaced() {
     poll(&mut one, None).unwrap();
     let finished = puppets.pool.run(puppets.request("echo")).unwrap();
     assert_eq!((finished.end(), finished.tried.len()), ("ok", 1));
+}
+
+#[test]
+fn a_worker_that_is_not_alone_in_its_group_has_no_job() {
+    let puppets = Puppets::alone(settings(1));
+    let mut stranger = stranger();
+    let all = groups(&format!("portcullis-{}-", std::process::id()));
+    for group in &all {
+        let members = Path::new(group).join("cgroup.procs");
+        fs::write(members, stranger.id().to_string()).unwrap();
+    }
+    let finished = puppets.pool.run(puppets.request("echo")).unwrap();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert_eq!((finished.end(), finished.tried.len()), ("ok", 2));
+    let first = &finished.tried[0].outcome;
+    let named =
+        matches!(first, Outcome::Infra(why) if why.contains("not alone in its control group"));
+    assert!(named, "{first:?}");
+    // The pool could not, while somebody was there.
+    for group in all {
+        removed(Path::new(&group)).unwrap();
+    }
 }
 
 #[test]
