@@ -56,6 +56,10 @@ const GROUPS: [&str; 5] = [
     "groups::root_has_all_limits_in_one_group",
 ];
 
+/// Of a clock that is set, and what it is told where that is nobody else's.
+const CLOCK: &str = "clocks::a_clock_that_is_set_ends_no_job_and_keeps_none";
+const OURS: &str = "PORTCULLIS_CLOCK_IS_OURS";
+
 /// Adds the tests of an architecture, and the programs that they start.
 pub(crate) fn provide(arch: Arch, files: &mut Files) -> Result<()> {
     let [tests, worker, native] = cross::jobs(arch)?;
@@ -93,11 +97,17 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
     let programs = [PROGRAMS_NEED.as_slice(), &[group]].concat();
     cases.extend(PROGRAMS.map(|test| case(test, test, &programs)));
     let given = [bounded.as_slice(), &[Feature::Root, Feature::Cgroup2Pids]].concat();
-    cases.extend(GROUPS.map(|test| {
+    let of_root = |test| {
         let mut case = case(test, test, &given);
         case.step.arguments.push("--include-ignored".into());
         case
-    }));
+    };
+    cases.extend(GROUPS.map(of_root));
+    if environment.emulated && environment.plain {
+        let mut clock = of_root(CLOCK);
+        clock.step.environment.push((OURS, "1".into()));
+        cases.push(clock);
+    }
     Ok(cases)
 }
 

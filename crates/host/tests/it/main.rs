@@ -1,6 +1,7 @@
 //! Workers and their jobs from outside: jobs of a program that does what it is told, behind the filters of the real
 //! engine.
 
+mod clocks;
 mod exec;
 mod faults;
 mod functions;
