@@ -11,8 +11,8 @@ use std::collections::HashMap;
 
 use gimli::{
     BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameHdr, EndianSlice, EvaluationResult,
-    Expression, FrameDescriptionEntry, LittleEndian, Location, Register, RegisterRule,
-    UnwindContext, UnwindOffset, UnwindSection, Value,
+    Expression, FrameDescriptionEntry, LittleEndian, Location, ParsedEhFrameHdr, Register,
+    RegisterRule, UnwindContext, UnwindOffset, UnwindSection, Value,
 };
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection as _, ReadCache};
@@ -28,6 +28,8 @@ use convention::{NATIVE, Row};
 const DEPTH: usize = 64;
 /// Largest `.debug_frame` that is read.
 const DEBUG_FRAME: u64 = 64 << 20;
+/// Most entries of one index; that of the largest browsers has about a million.
+const ENTRIES: usize = 16 << 20;
 /// Most operations of one expression.
 const STEPS: u32 = 1000;
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -155,11 +157,15 @@ fn by_table(memory: &Memory, loaded: &Loaded, row: &Row, pc: u64) -> Option<(Row
     let mut section = EhFrame::new(&loaded.table, LittleEndian);
     section.set_vendor(NATIVE.vendor);
     let header = EhFrameHdr::new(&loaded.object.header_bytes, LittleEndian).parse(&bases, 8);
-    let entry = match header.as_ref().ok().and_then(|h| h.table()) {
-        Some(sorted) => sorted.fde_for_address(&section, &bases, pc, EhFrame::cie_from_offset),
-        None => section.fde_for_address(&bases, pc, EhFrame::cie_from_offset),
+    let header = header.ok();
+    let entry = match header.as_ref().filter(|header| header.table().is_some()) {
+        Some(header) => by_index(header, &section, &bases, pc),
+        None => {
+            let entry = section.fde_for_address(&bases, pc, EhFrame::cie_from_offset);
+            entry.ok()
+        }
     };
-    let by_eh_frame = entry.ok().and_then(|entry| {
+    let by_eh_frame = entry.and_then(|entry| {
         let next = by_entry(memory, &section, &bases, &entry, row, pc)?;
         Some((next, entry.is_signal_trampoline()))
     });
@@ -173,6 +179,28 @@ fn by_table(memory: &Memory, loaded: &Loaded, row: &Row, pc: u64) -> Option<(Row
         let next = by_entry(memory, &section, &bases, &entry, row, pc)?;
         Some((next, entry.is_signal_trampoline()))
     })
+}
+
+/// The entry that the index of a table has for `pc`. How many there are and where they lie is what the file says, and gimli
+/// computes with both.
+fn by_index<'t>(
+    header: &ParsedEhFrameHdr<Slice<'t>>,
+    section: &EhFrame<Slice<'t>>,
+    bases: &BaseAddresses,
+    pc: u64,
+) -> Option<FrameDescriptionEntry<Slice<'t>>> {
+    let table = header.table()?;
+    let (_, count) = table.iter(bases).size_hint();
+    if count.is_none_or(|count| count > ENTRIES) {
+        return None;
+    }
+    let found = table.lookup(pc, bases).ok()?;
+    if found.direct().ok()? < header.eh_frame_ptr().direct().ok()? {
+        return None;
+    }
+    let offset = table.pointer_to_offset(found).ok()?;
+    let entry = section.fde_from_offset(bases, offset, EhFrame::cie_from_offset);
+    entry.ok().filter(|entry| entry.contains(pc))
 }
 
 /// The caller's registers by one entry of a table.
@@ -298,5 +326,30 @@ fn expression_value(
         Location::Address { address } => Some(address),
         Location::Value { value } => value.to_u64(u64::MAX).ok(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an index of one entry finds, which says that there are so many, and where the entry is.
+    fn found(count: u64, entry: u64) -> bool {
+        // Words of eight bytes, not relative to anything (DW_EH_PE_udata8).
+        let mut header = vec![1, 4, 4, 4];
+        for word in [100, count, 0, entry] {
+            header.extend_from_slice(&u64::to_le_bytes(word));
+        }
+        let bases = BaseAddresses::default().set_eh_frame(100);
+        let header = EhFrameHdr::new(&header, LittleEndian).parse(&bases, 8);
+        let section = EhFrame::new(&[0; 64], LittleEndian);
+        by_index(&header.unwrap(), &section, &bases, 7).is_some()
+    }
+
+    #[test]
+    fn an_index_that_lies_finds_nothing() {
+        assert!(!found(1, 100));
+        assert!(!found(1, 99));
+        assert!(!found(u64::MAX, 100));
     }
 }
