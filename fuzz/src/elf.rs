@@ -18,22 +18,36 @@ mod written;
 
 /// Bytes of a small program.
 pub(crate) const LONGEST: usize = 16 << 10;
-/// Small programs, and flags with which they get other tables: unwinding, relocations, none at all.
-const PROGRAMS: [(&str, &str); 8] = [
-    ("direct.c", "-O0 -static -no-pie"),
-    ("callback.c", "-O2 -static-pie -fPIE"),
-    ("computed_goto.c", "-O2 -static -no-pie -s"),
+/// Small programs, and flags with which they get other tables: for unwinding, relocations, none at all.
+const PROGRAMS: [(&str, &str); 10] = [
+    ("direct.c", "gcc -O0 -static -no-pie"),
+    ("callback.c", "gcc -O2 -static-pie -fPIE"),
+    ("computed_goto.c", "gcc -O2 -static -no-pie -s"),
     (
         "cmov.c",
-        "-O1 -static-pie -fPIE -s -Wl,-z,pack-relative-relocs",
+        "gcc -O1 -static-pie -fPIE -s -Wl,-z,pack-relative-relocs",
     ),
-    ("aliases.c", "-O2 -static -no-pie -Wl,-N"),
+    (
+        "aliases.c",
+        "gcc -O2 -static -no-pie -Wl,-N,--no-warn-rwx-segments",
+    ),
     (
         "choice.c",
-        "-Os -static -no-pie -fno-asynchronous-unwind-tables -g",
+        "gcc -Os -static -no-pie -fno-asynchronous-unwind-tables -g",
     ),
-    ("constant_branch.c", "-O2 -shared -fPIC"),
-    ("cleanup.c", "-O2 -static-pie -fPIE -Wl,-z,separate-code -s"),
+    ("constant_branch.c", "gcc -O2 -shared -fPIC"),
+    (
+        "cleanup.c",
+        "gcc -O2 -static-pie -fPIE -Wl,-z,separate-code -s",
+    ),
+    (
+        "computed_goto.c",
+        "aarch64-linux-gnu-gcc -O2 -static -no-pie",
+    ),
+    (
+        "callback.c",
+        "aarch64-linux-gnu-gcc -O2 -static-pie -fPIE -s",
+    ),
 ];
 
 /// Asks of a file, as a program and as its library.
@@ -51,7 +65,7 @@ pub fn ask(bytes: &[u8]) {
 pub(crate) fn begin() -> Vec<Vec<u8>> {
     let compiled = PROGRAMS
         .iter()
-        .map(|(source, flags)| compiled(source, flags));
+        .map(|(source, words)| compiled(source, words));
     let symbol = [
         [1, 0, 0, 0, 0x12, 0, 1, 0].as_slice(),
         &0x1000_u64.to_le_bytes(),
@@ -76,30 +90,25 @@ pub(crate) fn begin() -> Vec<Vec<u8>> {
     compiled.chain(made).collect()
 }
 
-fn compiled(source: &str, flags: &str) -> Vec<u8> {
+fn compiled(source: &str, words: &str) -> Vec<u8> {
     let directory = seeds::root().join("testdata/scan");
     let Ok(place) = tempfile::tempdir() else {
         panic!("no place for temporary files");
     };
     let program = place.path().join("program");
-    let status = Command::new("gcc")
-        .args([
-            "-nostdlib",
-            "-ffreestanding",
-            "-fno-stack-protector",
-            "-Iinclude",
-        ])
-        .args(["-Wl,-z,noseparate-code", "-Wl,--build-id=none"])
+    let (compiler, flags) = words.split_once(' ').unwrap_or((words, ""));
+    let status = Command::new(compiler)
+        .args(["-nostdlib", "-ffreestanding", "-fno-stack-protector"])
+        .args(["-Iinclude", "-Wl,-z,noseparate-code,--build-id=none"])
+        .arg("-Wl,-z,max-page-size=4096")
         .args(flags.split(' '))
         .arg("-o")
         .arg(&program)
         .arg(source)
         .current_dir(directory)
         .status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "gcc {flags} {source}"
-    );
+    let built = status.is_ok_and(|status| status.success());
+    assert!(built, "{words} {source}");
     std::fs::read(program).unwrap_or_default()
 }
 
