@@ -38,7 +38,7 @@ pub fn ask(bytes: &[u8]) {
             assert_eq!(answer, Action::Allow, "{call:x?} never runs the filter");
         }
     }
-    for call in calls.iter().take(8) {
+    for call in calls.iter().take(2) {
         ways(&program, call);
     }
     match import(&program) {

@@ -9,8 +9,8 @@ use crate::wasi::{self, Job};
 #[path = "../../crates/wasm/tests/it/generator.rs"]
 mod generator;
 
-/// Bytes from which modules of some functions are drawn.
-pub(crate) const LONGEST: usize = 4096;
+/// Bytes from which modules of a few functions are drawn: a larger one takes longer to compile than it is worth.
+pub(crate) const LONGEST: usize = 1024;
 /// Steps of a run: what loops ends soon.
 const FUEL: u64 = 20_000;
 

@@ -20,8 +20,9 @@ const PACKAGE: &str = "portcullis-fuzz";
 const ENGINE: (&[&str], &str) = (&["wasi", "module"], "wasm");
 /// Seconds for each target when nothing is said.
 const SECONDS: u64 = 60;
-/// Seconds that one input may take. The slowest readers take a tenth of one on a busy machine.
-const SLOWEST: u64 = 20;
+/// Seconds that one input may take on a busy machine. A walk of all ways through a filter gives up after two, without
+/// counters, and a filter is walked five times.
+const SLOWEST: u64 = 60;
 /// MiB that a target may have in memory.
 const MEMORY: u64 = 2048;
 /// Seconds that a target may take beyond its time: for what it begins with, and to end.
@@ -176,6 +177,8 @@ fn one(own: &Path, programs: &Path, target: &Target, seconds: u64) -> Result<Fou
             .arg(format!("-max_len={}", target.longest))
             .arg(format!("-rss_limit_mb={MEMORY}"))
             .arg(format!("-timeout={SLOWEST}"))
+            // What is only slow is no defect, and none of its files is kept.
+            .arg(format!("-report_slow_units={SLOWEST}"))
             .arg(format!("-artifact_prefix={}/", regressions.display()))
             .arg("-print_final_stats=1")
             .current_dir(place::root()),
