@@ -50,13 +50,17 @@ pub(crate) struct Start {
 }
 
 impl Template {
-    /// Of `image`, whose programs `bounds` bounds; `without` names layers that are left out.
+    /// Of `image`, whose programs `bounds` bounds; `without` names layers that are left out, with that of limits also these.
     pub(crate) fn new(
         image: &Image,
         bounds: Limits,
         without: &[LayerName],
     ) -> Result<Template, Error> {
         let (filter, allowed, policy) = filter::of_worker(image.policy)?;
+        let bounds = match without.contains(&LayerName::Limits) {
+            true => Limits::default(),
+            false => bounds,
+        };
         Ok(Template {
             name: image.name,
             program: image.seal()?,

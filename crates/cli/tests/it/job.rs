@@ -8,7 +8,7 @@ use crate::place::{Done, Place};
 use crate::schema;
 
 /// A module with memory and these lines; `$write` writes a text at 64 to standard output.
-fn module(lines: &str) -> Vec<u8> {
+pub(crate) fn module(lines: &str) -> Vec<u8> {
     let text = format!(
         r#"(module
           (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
@@ -59,14 +59,15 @@ impl Jobs {
     }
 }
 
-fn document(done: &Done) -> Value {
+pub(crate) fn document(done: &Done) -> Value {
     let document =
         serde_json::from_str(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", done.stderr));
     schema::fits("job", &document);
     document
 }
 
-const HELLO: &str = r#"(func (export "_start") (call $write (i32.const 64) (i32.const 6)))"#;
+pub(crate) const HELLO: &str =
+    r#"(func (export "_start") (call $write (i32.const 64) (i32.const 6)))"#;
 const LOOP: &str = r#"(func (export "_start") (loop (br 0)))"#;
 
 #[test]

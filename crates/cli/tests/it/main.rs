@@ -14,6 +14,8 @@ mod job;
 mod job_files;
 #[cfg(feature = "host")]
 mod job_programs;
+#[cfg(feature = "wasm")]
+mod job_user;
 mod late;
 mod phases;
 mod place;
