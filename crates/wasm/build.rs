@@ -79,8 +79,7 @@ mod carried {
             false => shared,
         };
         let directory = shared.join("worker");
-        let linker = env::var("RUSTC_LINKER").ok();
-        let linker = linker.map(|linker| format!("\u{1f}-Clinker={linker}"));
+        let linker = linker(&target).map(|linker| format!("\u{1f}-Clinker={linker}"));
         let mut cargo = Command::new(env::var("CARGO")?);
         cargo
             .args(["build", "--quiet", "--locked", "--profile", "worker"])
@@ -104,5 +103,18 @@ mod carried {
         }
         let name = format!("portcullis-wasm-{program}");
         Ok(directory.join(target).join("worker").join(name))
+    }
+
+    /// The linker that this build was told: by cargo's settings or, for another architecture, by the compiler's flags.
+    fn linker(target: &str) -> Option<String> {
+        if let Ok(linker) = env::var("RUSTC_LINKER") {
+            return Some(linker);
+        }
+        let flags = env::var("CARGO_ENCODED_RUSTFLAGS").ok()?;
+        let mut flags = flags.split('\u{1f}');
+        let linker = flags.find_map(|flag| flag.strip_prefix("-Clinker="))?;
+        // The machine's own is the default, and no reason to build everything once more.
+        let is_foreign = env::var("HOST").is_ok_and(|host| host != target);
+        is_foreign.then(|| linker.to_owned())
     }
 }

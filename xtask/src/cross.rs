@@ -31,6 +31,9 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// An archive may have a line or a few of text before it.
 const MOST_TEXT: usize = 4096;
 
+/// The build directory of what is built with a standard library from sources.
+const OWN: &str = "cross";
+
 /// What commands are linked for.
 pub(crate) const ARCHES: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
 
@@ -137,6 +140,22 @@ pub(crate) fn jobs(arch: Arch) -> Result<[PathBuf; 3]> {
     Ok([tests, worker, native])
 }
 
+/// The tests of `wasm` with the two programs that they carry, statically linked for `arch`.
+pub(crate) fn engine(arch: Arch) -> Result<PathBuf> {
+    let tests = ["test", "--no-run", "--test", "it", "--features", "carried"];
+    only(built(arch, &tests, "portcullis-wasm", place::PROFILE)?)
+}
+
+/// Where the two are: they are built along with what carries them.
+pub(crate) fn workers(arch: Arch) -> Result<PathBuf> {
+    engine(arch)?;
+    let target = match library(arch)? {
+        Library::Installed => place::target(),
+        Library::Sources(_) => place::target().join(OWN),
+    };
+    Ok(target.join("worker").join(triple(arch)).join("worker"))
+}
+
 fn only(mut built: Vec<PathBuf>) -> Result<PathBuf> {
     match (built.pop(), built.pop()) {
         (Some(only), None) => Ok(only),
@@ -225,9 +244,11 @@ fn built(arch: Arch, words: &[&str], package: &str, profile: &str) -> Result<Vec
         .stderr(Stdio::inherit());
     if let Library::Sources(compiler) = library(arch)? {
         cargo
-            .args(["-Zbuild-std=std,panic_unwind", "--target-dir"])
-            // Build scripts see RUSTC_BOOTSTRAP, so that what they find is of no use to other builds.
-            .arg(place::target().join("cross"))
+            // Build scripts see what is set here, so that what they find is of no use to other builds; and one of
+            // them builds workers, for the same target.
+            .arg("--target-dir")
+            .arg(place::target().join(OWN))
+            .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_unwind")
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTC", compiler);
     }

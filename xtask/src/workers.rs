@@ -1,12 +1,12 @@
 //! `cargo xtask workers`: the programs that run jobs, as the command carries them, audited under the policies that they
-//! are started with.
+//! are started with, for both architectures.
 
 use std::fs;
-use std::process::Command;
 
 use anyhow::{Result, ensure};
+use portcullis_abi::Arch;
 
-use crate::{dogfood, place, portcullis, process};
+use crate::{cross, dogfood, place, portcullis};
 
 /// Where their policies are.
 const POLICIES: &str = "crates/wasm/policy";
@@ -26,27 +26,22 @@ const WORKERS: [(&str, &str); 2] = [
 /// `cargo xtask workers`.
 pub(crate) fn run(_: &[String]) -> Result<()> {
     let command = portcullis::build(place::PROFILE)?;
-    // They are built along with what carries them.
-    process::show(
-        Command::new("cargo")
-            .args(["build", "--quiet", "--package", "portcullis-wasm"])
-            .args(["--features", "carried", "--profile", place::PROFILE])
-            .current_dir(place::root()),
-    )?;
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let built = place::target().join("worker").join(target).join("worker");
-    for (name, policy) in WORKERS {
-        let policy = place::root().join(POLICIES).join(policy);
-        let missing = dogfood::missing(&command, &built.join(name), &policy, &AFTER)?;
-        ensure!(
-            missing.is_empty(),
-            "{} lacks calls that {name} makes: {}",
-            policy.display(),
-            missing.join(", ")
-        );
-        println!("{name} fits its policy");
+    for arch in cross::ARCHES {
+        let built = cross::workers(arch)?;
+        for (name, policy) in WORKERS {
+            let policy = place::root().join(POLICIES).join(policy);
+            let missing = dogfood::missing(&command, &built.join(name), &policy, &AFTER)?;
+            ensure!(
+                missing.is_empty(),
+                "{} lacks calls that {name} of {arch} makes: {}",
+                policy.display(),
+                missing.join(", ")
+            );
+            println!("{name} of {arch} fits its policy");
+        }
     }
     // The audit that finds nothing would find something.
+    let built = cross::workers(Arch::NATIVE)?;
     let (name, policy) = WORKERS[0];
     let text = fs::read_to_string(place::root().join(POLICIES).join(policy))?;
     ensure!(

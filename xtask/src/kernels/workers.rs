@@ -1,6 +1,6 @@
 //! Suite: the host of jobs. Where a machine has all that workers need, they start, and jobs of each class come to it;
-//! elsewhere a pool is refused, and what is lacking is named. Native programs as jobs need no more than `run`, and a control
-//! group that bounds memory.
+//! elsewhere a pool is refused, and what is lacking is named. Modules come there to the bytes to which they come on every
+//! machine. Native programs as jobs need no more than `run`, and a control group that bounds memory.
 
 use anyhow::Result;
 use portcullis_abi::Arch;
@@ -60,10 +60,15 @@ const GROUPS: [&str; 5] = [
 const CLOCK: &str = "clocks::a_clock_that_is_set_ends_no_job_and_keeps_none";
 const OURS: &str = "PORTCULLIS_CLOCK_IS_OURS";
 
+/// The tests of `wasm`, and the one that compares what jobs come to with what they come to everywhere.
+const ENGINE: &str = "engine";
+const ALIKE: &str = "everywhere::jobs_come_to_the_same_everywhere";
+
 /// Adds the tests of an architecture, and the programs that they start.
 pub(crate) fn provide(arch: Arch, files: &mut Files) -> Result<()> {
     let [tests, worker, native] = cross::jobs(arch)?;
     files.add(TESTS, programs::stripped(arch, &tests)?);
+    files.add(ENGINE, programs::stripped(arch, &cross::engine(arch)?)?);
     // As it is: what it is to have is hashed when the tests read it.
     files.add(format!("{PREBUILT}/puppet"), programs::read(&worker)?);
     files.add(format!("{PREBUILT}/native"), programs::read(&native)?);
@@ -86,6 +91,13 @@ pub(crate) fn cases(environment: &Environment, _: &mut Files) -> Result<Vec<Case
         let mut refused = case("what a worker lacks here is named", STARTS, &[]);
         refused.step.environment.push((LACKS, Word::Text(lacks)));
         cases.push(refused);
+    }
+    if environment.plain {
+        // A module is compiled there; what is changed about other machines changes nothing about the engine.
+        let needs = [NEEDS.as_slice(), &[Feature::Root]].concat();
+        let mut alike = case("modules come to the same as everywhere", ALIKE, &needs);
+        alike.step.program = ENGINE.to_owned();
+        cases.push(alike);
     }
     let bounded = [NEEDS.as_slice(), &[Feature::Cgroup2Memory]].concat();
     let jobs = "jobs come to their classes, and no worker to another tenant";
