@@ -394,22 +394,30 @@ impl Drop for Started {
             return;
         }
         freezer::end_frozen(first);
-        // A kill does not wake a task that stands at its exit stop already. Fails when it runs.
-        let _ = ptrace::resume(self.pid, 0);
+        // A kill does not wake a task that stands at its exit stop already.
+        end_stopped(self.pid);
         // The init ends after all that is below it, which this thread reaps too where it traces it.
         while let Ok(Some((pid, change))) = match self.init {
             Some(_) => wait::next(),
             None => wait::next_of(self.pid),
         } {
             match change {
-                Change::Stopped(_) => {
-                    // Fails only when the kill overtook the stop.
-                    let _ = ptrace::resume(pid, 0);
-                }
+                Change::Stopped(_) => end_stopped(pid),
                 Change::Ended(..) if pid == first => break,
                 Change::Ended(..) => {}
             }
         }
+    }
+}
+
+/// Ends a task that stands at a stop, if it does. The kill of its init is no end of it yet: until the init comes to its own, a
+/// program that is let go from its exec stop runs.
+fn end_stopped(pid: i32) {
+    // Only who traces a stopped task is answered, so that the number is still its own.
+    if ptrace::event_message(pid).is_ok() {
+        let _ = process::kill_unreaped(pid);
+        // Fails only when the kill overtook the stop.
+        let _ = ptrace::resume(pid, 0);
     }
 }
 
