@@ -299,11 +299,11 @@ fn library(arch: Arch) -> Result<Library> {
     if added.is_ok_and(|status| status.success()) && is_installed(arch)? {
         return Ok(Library::Installed);
     }
-    let sysroot = PathBuf::from(rustc(&["--print", "sysroot"])?);
+    let sysroot = PathBuf::from(place::rustc(&["--print", "sysroot"])?);
     if sysroot.join(SOURCES).join("library/std").is_dir() {
         return Ok(Library::Sources(sysroot.join("bin/rustc")));
     }
-    let version = rustc(&["--version"])?;
+    let version = place::rustc(&["--version"])?;
     let version = version
         .split(' ')
         .nth(1)
@@ -324,24 +324,8 @@ fn library(arch: Arch) -> Result<Library> {
 }
 
 fn is_installed(arch: Arch) -> Result<bool> {
-    let directory = rustc(&["--print", "target-libdir", "--target", &triple(arch)])?;
+    let directory = place::rustc(&["--print", "target-libdir", "--target", &triple(arch)])?;
     Ok(Path::new(&directory).is_dir())
-}
-
-/// A line that the compiler prints.
-fn rustc(words: &[&str]) -> Result<String> {
-    let output = Command::new("rustc")
-        .args(words)
-        .current_dir(place::root())
-        .output()
-        .context("start rustc")?;
-    ensure!(
-        output.status.success(),
-        "rustc {}: {}",
-        words.join(" "),
-        output.status
-    );
-    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
 /// The toolchain's compiler with a sysroot that has sources: the last thing that [`prepare`] makes.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 /// The profile in which tests, real programs and traces run: optimised like a release, because an
 /// unoptimised analysis of a hundred libraries takes longer than building it, with overflow checks
@@ -26,11 +26,20 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// What the compiler answers to these words.
+/// What the compiler prints.
 pub(crate) fn rustc(words: &[&str]) -> Result<String> {
-    let output = Command::new("rustc").args(words).output();
-    let output = output.context("start rustc")?;
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    let output = Command::new("rustc")
+        .args(words)
+        .current_dir(root())
+        .output()
+        .context("start rustc")?;
+    ensure!(
+        output.status.success(),
+        "rustc {}: {}",
+        words.join(" "),
+        output.status
+    );
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
 /// What the compiler calls this machine.
