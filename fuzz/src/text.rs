@@ -14,19 +14,12 @@ pub(crate) const LONGEST: usize = 4096;
 /// Stands between a policy and what it includes; no text has this byte.
 const BETWEEN: u8 = 0xff;
 
-/// The forms that are texts.
-const FORMS: [Format; 10] = [
-    Format::Native,
-    Format::Oci,
-    Format::Docker,
-    Format::Containers,
-    Format::Kubernetes,
-    Format::Firecracker,
-    Format::Seccompiler,
-    Format::Systemd,
-    Format::Minijail,
-    Format::Kafel,
-];
+/// The forms that are texts: programs of filters are the subject `filter`'s.
+fn forms() -> impl Iterator<Item = Format> {
+    let programs = [Format::Bpf, Format::C, Format::Rust];
+    let all = Format::ALL.into_iter();
+    all.filter(move |form| !programs.contains(form))
+}
 
 /// Policies of all forms that there are, those with mistakes among them.
 pub(crate) fn begin() -> Vec<Vec<u8>> {
@@ -49,7 +42,7 @@ pub fn ask(bytes: &[u8]) {
     let included = texts.next().and_then(Result::ok).unwrap_or_default();
     let found = Format::detect(text.as_bytes());
     for arches in [&[Arch::X86_64, Arch::I386, Arch::X32][..], &[Arch::Aarch64]] {
-        for form in FORMS {
+        for form in forms() {
             if found.is_none_or(|found| found == form) {
                 one(form, text, included, arches);
             }
@@ -73,7 +66,7 @@ fn one(form: Format, text: &str, included: &str, arches: &[Arch]) {
         lint(filter)
             .iter()
             .for_each(|finding| within(finding.place));
-        for to in FORMS {
+        for to in forms() {
             written(to, filter);
         }
     }
