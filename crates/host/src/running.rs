@@ -169,7 +169,7 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
             )));
         }
     };
-    if let Some(other) = beside.iter().find(|other| **other != pid) {
+    if let Some(other) = beside.iter().flatten().find(|other| **other != pid) {
         return Err(Error::Worker(format!(
             "is not alone in its control group: process {other} is there"
         )));
@@ -200,7 +200,8 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
         _ => None,
     };
     // Before what is short is asked, which forgets it in version 1.
-    let counted = meter.and_then(|meter| meter.peak().ok());
+    let counted = meter.filter(|_| beside.is_some());
+    let counted = counted.and_then(|meter| meter.peak().ok());
     let counted = counted.map(|bytes| (bytes, PeakOf::WorkerAndJob));
     let peak = counted.or(reaped.map(|bytes| (bytes, PeakOf::Job)));
     // A job is one process: where it was not killed nothing was ended.
@@ -248,8 +249,8 @@ struct Started {
     handle: Result<OwnedFd, String>,
     /// Where its results come.
     results: OwnedFd,
-    /// Who was in the worker's group then beside the worker: nobody, or the job.
-    beside: Vec<i32>,
+    /// Who was in the worker's group then beside the worker: nobody, or the job. `None` where nobody could tell.
+    beside: Option<Vec<i32>>,
 }
 
 fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> {
@@ -299,7 +300,7 @@ fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> 
     Ok(Started {
         handle,
         results,
-        beside: beside.unwrap_or_default(),
+        beside,
     })
 }
 
