@@ -1,5 +1,5 @@
-//! Memory of another process, read through `/proc/PID/mem`, or by its number where that file is not this user's. All of it is
-//! hostile.
+//! Memory of another process, read through `/proc/PID/mem`, or by its number where that file is not this user's or the
+//! opening of one costs too much. All of it is hostile.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,7 +10,7 @@ use portcullis_sys::memory;
 /// A process's memory.
 pub(crate) enum Memory {
     File(File),
-    /// Of another user, as workers of an ordinary user are: he may trace it, but the file is the other's (proc_pid_mem(5)).
+    /// By its number. Memory that the process itself could not write is not written so.
     Process(i32),
 }
 
@@ -25,8 +25,16 @@ impl Memory {
         Memory::of(pid, File::options().read(true).write(true))
     }
 
+    /// The same for one look at what the process itself may read and write: nothing is opened, which saves most of the
+    /// time of a short look. It may turn out to be not allowed.
+    pub(crate) fn by_number(pid: i32) -> Memory {
+        Memory::Process(pid)
+    }
+
     fn of(pid: i32, options: &OpenOptions) -> io::Result<Memory> {
         match options.open(format!("/proc/{pid}/mem")) {
+            // Of another user, as workers of an ordinary user are: he may trace it, but the file is the other's
+            // (proc_pid_mem(5)).
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
                 // What this process may not trace it may not read so either.
                 memory::read(pid, 0, &mut [0]).or_else(|refused| match refused.errno() {

@@ -105,18 +105,17 @@ impl Backend for Adaptive {
         }
         // At its start a program has little of its code yet.
         let is_bounded = !again && !seen.adds_code;
-        let known = seen.known();
         let compile = || Compiled {
-            known: known.len(),
+            known: seen.known().len(),
             free: match is_bounded {
-                true => Free::of_own_code(known.iter().copied()),
-                false => Free::of(known.iter().copied()),
+                true => Free::of_own_code(seen.known()),
+                false => Free::of(seen.known()),
             }
             .map(Rc::new),
         };
         let entry = self.filters.entry((task.image, is_bounded));
         let compiled = entry.or_insert_with(compile);
-        if compiled.known != known.len() {
+        if compiled.known != seen.known().len() {
             *compiled = compile();
         }
         let free = compiled.free.as_ref()?;

@@ -4,8 +4,9 @@
 
 use crate::memory::Memory;
 
-/// Bytes of it that are looked at: the auxiliary vector lies behind an address for each argument and variable.
-const LOOKED: usize = 16384;
+/// Bytes of it that are looked at: the auxiliary vector lies behind an address for each argument and variable. The
+/// first are enough for most; to look at all takes four times as long.
+const LOOKED: [usize; 2] = [4096, 16384];
 /// Bytes of an argument that are read.
 const ARGUMENT: usize = 256;
 /// `AT_SYSINFO_EHDR` and `AT_NULL` of `linux/auxvec.h`.
@@ -24,21 +25,17 @@ pub(super) struct FirstStack {
 impl FirstStack {
     /// Of the native 64-bit task `tid` with the stack pointer `sp`; what is not found is not there.
     pub(super) fn of(tid: i32, sp: u64) -> FirstStack {
-        let Ok(memory) = Memory::open(tid) else {
-            return FirstStack::default();
+        let by_number = Memory::by_number(tid);
+        let mut bytes = by_number.read_at(sp, LOOKED[0]);
+        let opened = match bytes.is_empty() {
+            true => Memory::open(tid).ok(),
+            false => None,
         };
-        let bytes = memory.read_at(sp, LOOKED);
-        let words: Vec<u64> = bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|b| u64::from_le_bytes(*b))
-            .collect();
-        let mut parts = words
-            .get(1..)
-            .unwrap_or_default()
-            .splitn(3, |word| *word == 0);
-        let (arguments, _, auxiliary) = (parts.next(), parts.next(), parts.next());
+        let memory = opened.unwrap_or(by_number);
+        if auxiliary(&words(&bytes)).is_none() {
+            bytes = memory.read_at(sp, LOOKED[1]);
+        }
+        let words = words(&bytes);
         // The texts stand behind all that, as far as they are short.
         let text = |at: &u64| {
             let offset = usize::try_from(at.wrapping_sub(sp)).unwrap_or(usize::MAX);
@@ -49,20 +46,30 @@ impl FirstStack {
                 None => memory.string(*at, ARGUMENT).unwrap_or_default(),
             }
         };
-        let pairs = auxiliary.unwrap_or_default().as_chunks().0;
-        let mut pairs = pairs.iter().take_while(|[kind, _]| *kind != AT_NULL);
+        let arguments = words.get(1..).unwrap_or_default();
+        let arguments = arguments.iter().take_while(|at| **at != 0);
+        let vector = auxiliary(&words).unwrap_or_default();
         FirstStack {
-            words: arguments
-                .unwrap_or_default()
+            words: arguments.take(2).map(text).collect(),
+            vdso: vector
                 .iter()
-                .take(2)
-                .map(text)
-                .collect(),
-            vdso: pairs
                 .find(|[kind, _]| *kind == AT_SYSINFO_EHDR)
                 .map(|[_, at]| *at),
         }
     }
+}
+
+fn words(bytes: &[u8]) -> Vec<u64> {
+    let chunks = bytes.as_chunks().0.iter();
+    chunks.map(|b| u64::from_le_bytes(*b)).collect()
+}
+
+/// The pairs of the auxiliary vector; `None` when it does not end in these words.
+fn auxiliary(words: &[u64]) -> Option<&[[u64; 2]]> {
+    let behind = words.get(1..)?.splitn(3, |word| *word == 0).nth(2)?;
+    let pairs = behind.as_chunks().0;
+    let end = pairs.iter().position(|[kind, _]| *kind == AT_NULL)?;
+    Some(&pairs[..end])
 }
 
 #[cfg(test)]
@@ -72,7 +79,7 @@ mod tests {
     #[test]
     fn arguments_and_the_vdso_are_found_and_nothing_ends_the_reader() {
         let of = |words: &[u64]| {
-            let stack: Vec<u64> = words.iter().copied().chain([7; LOOKED / 8]).collect();
+            let stack: Vec<u64> = words.iter().copied().chain([7; LOOKED[1] / 8]).collect();
             FirstStack::of(std::process::id().cast_signed(), stack.as_ptr() as u64)
         };
         let (name, argument) = (c"name".as_ptr() as u64, c"argument".as_ptr() as u64);
@@ -84,6 +91,10 @@ mod tests {
         let first = of(&[1, name, 0, 0, 6, 4096, 0, 0, 33, 0x7000]);
         assert_eq!((first.words.len(), first.vdso), (1, None));
         assert_eq!(of(&[0, 0, 0, 0]).words.len(), 0);
+        let variables = vec![9; LOOKED[0] / 8];
+        let many = [&[1, name, 0], &variables[..], &[0, 33, 0x8000, 0, 0]].concat();
+        let first = of(&many);
+        assert_eq!((first.words.len(), first.vdso), (1, Some(0x8000)));
         assert_eq!(of(&[]).vdso, None);
         assert_eq!(
             FirstStack::of(std::process::id().cast_signed(), 8).vdso,

@@ -19,6 +19,8 @@ use crate::borrowed::{self, CallsInVdso};
 use crate::memory::Memory;
 
 const PAGE: u64 = 4096;
+/// Of what lies on a stack.
+const ALIGNMENT: u64 = 16;
 
 /// A filter on its way into a task.
 pub(super) struct Injection {
@@ -94,25 +96,25 @@ impl Injection {
         };
         let mut from = original;
         from.set_ip(behind);
-        let Ok(memory) = Memory::open_writable(tid) else {
+        // As near to the pointer as it can be: mostly in a page that the kernel has filled already.
+        let below = original
+            .sp()
+            .saturating_sub(borrowed::size(&free.program) as u64);
+        let place = below / ALIGNMENT * ALIGNMENT;
+        let program = borrowed::bytes(&free.program, place);
+        let Some(stack) = written(tid, place, &program) else {
             return Ok(None);
         };
-        let mut injection = Injection {
+        let injection = Injection {
             original,
             from,
             mask: None,
             free,
             step: Step::Load,
-            place: 0,
-            stack: None,
+            place,
+            stack: Some(stack),
             loaded: false,
         };
-        let below = original.sp().checked_sub(injection.size());
-        injection.place = below.unwrap_or_default() / PAGE * PAGE;
-        if memory.write(injection.place, &injection.program()).is_err() {
-            return Ok(None);
-        }
-        injection.stack = Some(memory);
         injection.call(tid)?;
         Ok(Some(injection))
     }
@@ -148,7 +150,7 @@ impl Injection {
     fn end(&self, tid: i32) -> Result<Progress, Error> {
         if let Some(stack) = &self.stack {
             // The stack of a new program is empty below its pointer, and is so again.
-            let _ = stack.write(self.place, &vec![0; self.program().len()]);
+            let _ = stack.write(self.place, &vec![0; borrowed::size(&self.free.program)]);
         }
         self.original.set(tid)?;
         if let Some(mask) = self.mask {
@@ -190,4 +192,14 @@ impl Injection {
     fn program(&self) -> Vec<u8> {
         borrowed::bytes(&self.free.program, self.place)
     }
+}
+
+/// The memory of the task, in which `bytes` were written to its stack.
+fn written(tid: i32, place: u64, bytes: &[u8]) -> Option<Memory> {
+    let by_number = || Some(Memory::by_number(tid));
+    let opened = || Memory::open_writable(tid).ok();
+    let writes = |memory: &Memory| memory.write(place, bytes).is_ok();
+    by_number()
+        .filter(writes)
+        .or_else(|| opened().filter(writes))
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_abi::Arch;
 use portcullis_policy::Policy;
-use portcullis_sys::ptrace::{self, SyscallStop};
+use portcullis_sys::ptrace::{self, SyscallInfo, SyscallStop};
 use portcullis_sys::signal::Forwarding;
 use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
 use portcullis_sys::{Error, process};
@@ -257,7 +257,13 @@ impl<'a> Recorder<'a> {
             }
             Stop::Event(event::FORK | event::VFORK | event::CLONE, _) => self.created(tid, stop)?,
             Stop::Event(event::SECCOMP, _) => self.asked(tid)?,
-            Stop::Event(event::EXEC, _) => self.executed(tid)?,
+            Stop::Event(event::EXEC, _) => {
+                let former = former(tid)?;
+                // Nothing of the program runs before the exit of the exec, where it stops again: what it is is looked
+                // up while the kernel gets there.
+                ptrace::resume_to_syscall(tid, 0)?;
+                return self.executed(tid, former);
+            }
             Stop::Event(..) => {}
             Stop::Syscall => self.at_call(tid)?,
             Stop::Signal(signal) => return self.signaled(tid, signal),
@@ -306,10 +312,8 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    /// A task executed a program.
-    fn executed(&mut self, tid: i32) -> Result<(), Error> {
-        // A thread that executes takes its leader's number; its own is gone.
-        let former = i32::try_from(ptrace::event_message(tid)?).unwrap_or(tid);
+    /// A task executed a program; a thread that does so takes its leader's number, and its own, the `former`, is gone.
+    fn executed(&mut self, tid: i32, former: i32) -> Result<(), Error> {
         let known = self.tasks.remove(&former);
         let known = known.or_else(|| self.tasks.remove(&tid));
         let image = self.image(tid, known.as_ref().map(|task| task.image));
@@ -317,24 +321,31 @@ impl<'a> Recorder<'a> {
         let task = match known {
             Some(mut task) => {
                 self.ended_alike(&task);
-                let info = ptrace::syscall_info(tid)?;
-                let first = match info.arch == Arch::NATIVE.audit_arch() {
-                    true => FirstStack::of(tid, info.sp),
-                    false => FirstStack::default(),
-                };
-                let start = Start::with(&first.words);
-                let started = Started {
-                    start,
-                    alike: self.images[image.0 as usize].alike(start),
-                    vdso: first.vdso,
-                };
-                task.executed(image, started);
+                task.executed(image);
                 task
             }
             None => Task::stray(image, self.handled),
         };
         self.tasks.insert(tid, task);
         Ok(())
+    }
+
+    /// A task at the exit of a call: when that is the exec of its program, how that was started.
+    fn begun(&mut self, tid: i32, info: &SyscallInfo) {
+        let Some(task) = self.tasks.get_mut(&tid).filter(|task| task.begins) else {
+            return;
+        };
+        let first = match info.arch == Arch::NATIVE.audit_arch() {
+            true => FirstStack::of(tid, info.sp),
+            false => FirstStack::default(),
+        };
+        let start = Start::with(&first.words);
+        task.begins = false;
+        task.start = Some(Started {
+            start,
+            alike: self.images[task.image.0 as usize].alike(start),
+            vdso: first.vdso,
+        });
     }
 
     /// The program that `tid` runs.
@@ -407,6 +418,7 @@ impl<'a> Recorder<'a> {
                 self.entered(tid, &info, number as u32, args)
             }
             (SyscallStop::Exit { value }, None) => {
+                self.begun(tid, &info);
                 self.returned(tid, value)?;
                 self.free(tid, &info, value)
             }
@@ -435,6 +447,11 @@ impl<'a> Recorder<'a> {
             self.sink.fact(Fact::Counts(changed));
         }
     }
+}
+
+/// The number that a task had before the exec at whose stop it stands.
+fn former(tid: i32) -> Result<i32, Error> {
+    Ok(i32::try_from(ptrace::event_message(tid)?).unwrap_or(tid))
 }
 
 fn gone(error: Error) -> Result<(), Error> {

@@ -58,8 +58,8 @@ pub struct Seen {
 
 impl Seen {
     /// Its different calls.
-    pub(super) fn known(&self) -> Vec<Made> {
-        self.calls.keys().copied().collect()
+    pub(super) fn known(&self) -> impl ExactSizeIterator<Item = Made> {
+        self.calls.keys().copied()
     }
 
     /// How often it was started in this way, and ended.

@@ -35,6 +35,8 @@ pub(super) struct Task {
     pub(super) interruption: Interruption,
     /// Calls since it began to run its program, was forked, or forked last.
     pub(super) calls: u64,
+    /// It is in the exec of its program.
+    pub(super) begins: bool,
     /// It began by executing its program: how that was started.
     pub(super) start: Option<Started>,
 }
@@ -86,6 +88,7 @@ impl Task {
             injection: None,
             interruption: Interruption::default(),
             calls: 0,
+            begins: false,
             start: None,
         }
     }
@@ -103,6 +106,7 @@ impl Task {
             injection: None,
             interruption: Interruption::of_new(handled),
             calls: 0,
+            begins: false,
             start: None,
         }
     }
@@ -117,14 +121,15 @@ impl Task {
     }
 
     /// It executed `image`.
-    pub(super) fn executed(&mut self, image: ImageId, started: Started) {
+    pub(super) fn executed(&mut self, image: ImageId) {
         self.image = image;
         self.full = true;
         self.bounds = None;
         self.injection = None;
         self.interruption = Interruption::default();
         self.calls = 0;
-        self.start = Some(started);
+        self.begins = true;
+        self.start = None;
     }
 
     /// A filter was put into it.

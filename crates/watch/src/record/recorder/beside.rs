@@ -39,7 +39,7 @@ impl<'a> Beside<'a> {
             Stop::Event(event::FORK | event::VFORK | event::CLONE, _) => {
                 recorder.created(tid, stop)
             }
-            Stop::Event(event::EXEC, _) => recorder.executed(tid),
+            Stop::Event(event::EXEC, _) => recorder.executed(tid, super::former(tid)?),
             Stop::Syscall => recorder.at_call(tid),
             Stop::Event(..) | Stop::Signal(_) => Ok(()),
         }
