@@ -36,7 +36,7 @@ const JOBS: &[(&str, &str)] = &[
     ),
     ("ls", "exec ls -lR /etc/apt /usr/share/doc/bash"),
     ("find", "exec find /usr/share/doc -name 'c*'"),
-    ("sort", "sort -r numbers | uniq -c | tail -3"),
+    ("sort", "sort --parallel=1 -r numbers | uniq -c | tail -3"),
     (
         "tar",
         "tar cf - /usr/include/linux | gzip | gunzip | tar tf - | wc -l",
@@ -122,6 +122,10 @@ const BY_CHANCE: &[(&str, &str)] = &[
     (
         "xz -T2",
         "xz -T2 --block-size=100000 < numbers | xz -dT2 | cksum",
+    ),
+    (
+        "sort of two",
+        "sort --parallel=2 -r numbers | uniq -c | tail -3",
     ),
     ("zstd -T2", "zstd -qT2 < numbers | zstd -dq | cksum"),
     (
