@@ -190,26 +190,34 @@ fn groups(name: &str, root: bool) -> Vec<String> {
             "{at} is read-only, as in containers: bound the container itself (docker run --memory, --pids-limit, Kubernetes: resources.limits), or give it a tree that it may write (docker run --cgroupns=host -v /sys/fs/cgroup:/sys/fs/cgroup:rw)"
         )];
     }
-    if let Some(group) = cgroup::crowded(name) {
+    if let Some(group) = cgroup::crowded(name).filter(|_| name != CPU) {
         return vec![format!(
             "the control group {group:?} is this user's, but other processes are in it, so that it cannot be divided: start this one in a group of its own, as by systemd-run --user --scope -p Delegate=yes portcullis …"
         )];
     }
     let controllers = fs::read_to_string(Path::new(at).join("cgroup.controllers"));
     let offered = controllers.unwrap_or_default();
-    match second {
-        Some(_) if !offered.split_whitespace().any(|known| known == name) => {
-            vec![format!(
-                "the controller {name} is not in {at}/cgroup.controllers: boot without cgroup_disable={name}, and with systemd.unified_cgroup_hierarchy=1 where version 1 has it"
-            )]
+    vec![of_tree(name, second.map(|_| (at, offered.as_str())), root)]
+}
+
+/// Version 2 counts processor time in every group, whatever is switched on: where it is not kept, no group can be made.
+const CPU: &str = "cpu";
+
+/// The same where groups are mounted that can be written: of version 2 where, and which controllers there are.
+fn of_tree(name: &str, unified: Option<(&str, &str)>, root: bool) -> String {
+    match unified.filter(|_| name != CPU) {
+        Some((at, offered)) if !offered.split_whitespace().any(|known| known == name) => format!(
+            "the controller {name} is not in {at}/cgroup.controllers: boot without cgroup_disable={name}, and with systemd.unified_cgroup_hierarchy=1 where version 1 has it"
+        ),
+        Some((at, _)) if root => {
+            format!("let children have it: echo +{name} > {at}/cgroup.subtree_control")
         }
-        Some(_) if root => vec![format!(
-            "let children have it: echo +{name} > {at}/cgroup.subtree_control"
-        )],
-        _ => vec![
-            "a delegated cgroup would do: systemd-run --user --scope -p Delegate=yes portcullis …"
-                .to_owned(),
-        ],
+        _ => {
+            let user = if root { "" } else { "--user " };
+            format!(
+                "a delegated cgroup would do: systemd-run {user}--scope -p Delegate=yes portcullis …"
+            )
+        }
     }
 }
 
@@ -280,4 +288,26 @@ fn is_chrooted() -> bool {
         && !mounts
             .lines()
             .any(|line| line.split(' ').nth(4) == Some("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_controller_is_advised_where_none_is_needed() {
+        let advice = |name, offered, root| of_tree(name, Some(("/g", offered)), root);
+        for (root, command) in [
+            (false, "systemd-run --user --scope"),
+            (true, "systemd-run --scope"),
+        ] {
+            for offered in ["", "cpu memory"] {
+                let cpu = advice("cpu", offered, root);
+                assert!(cpu.contains(command), "{cpu}");
+            }
+        }
+        assert!(advice("memory", "cpu", true).contains("cgroup_disable=memory"));
+        assert!(advice("memory", "memory", true).contains("echo +memory > /g/"));
+        assert!(advice("memory", "memory", false).contains("systemd-run --user"));
+    }
 }
