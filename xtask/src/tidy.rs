@@ -33,7 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sys", &["abi"]),
     ("watch", &["abi", "policy", "bpf", "sys", "scan"]),
     ("sandbox", &["abi", "policy", "bpf", "sys"]),
-    ("host", &["policy", "bpf", "sys", "watch", "sandbox"]),
+    ("host", &["abi", "policy", "bpf", "sys", "watch", "sandbox"]),
     ("wasm", &["sys", "host"]),
     (
         "cli",

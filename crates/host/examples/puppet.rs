@@ -23,6 +23,14 @@ impl Engine for Puppet {
             .map_err(|e| e.to_string())?;
         match bytes.as_slice() {
             b"bad" => Err("a bad artifact".to_owned()),
+            // A process beside the jobs, which outlives them.
+            b"helper" => match spawn::clone_alone() {
+                Ok(Side::Child) => loop {
+                    std::thread::park();
+                },
+                Ok(Side::Parent(..)) => Ok(bytes),
+                Err(error) => Err(error.to_string()),
+            },
             // The worker's end, not a job's.
             b"fatal" => process::exit_now(1),
             _ => Ok(bytes),

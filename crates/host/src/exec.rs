@@ -29,7 +29,7 @@ use crate::output::Seen;
 use crate::pipes;
 use crate::pool::Enforced;
 use crate::recorded::Trace;
-use crate::running::{Done, Hold, PeakOf};
+use crate::running::{CpuOf, Done, Hold, PeakOf};
 
 /// A native program, what it may call, and what of the machine it is given: nothing of anybody's home, no network, and
 /// one directory that it can write, in which it begins and which ends with it.
@@ -272,6 +272,7 @@ pub(crate) fn run(
             .map(|reached| (reached.limit, reached.count))
             .collect(),
         cpu_ns: usage.cpu_ns,
+        cpu_of: Some(CpuOf::Program),
         wall_ns: usage.wall_ns,
         peak_memory_bytes: usage.peak_memory_bytes,
         peak_memory_of: Some(PeakOf::Program),

@@ -97,7 +97,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         Just(()).prop_map(|()| Answer::Loaded),
         ".{0,40}".prop_map(Answer::Refused),
-        Just(()).prop_map(|()| Answer::Started),
+        any::<bool>().prop_map(|apart| Answer::Started { apart }),
         any::<i32>().prop_map(Answer::NotStarted),
         any::<u64>().prop_map(|peak_memory| Answer::Reaped { peak_memory }),
         Just(()).prop_map(|()| Answer::Prepared),

@@ -70,7 +70,7 @@ pub use portcullis_sys::allocation::Counting;
 pub use preparations::Preparations;
 pub use prepare::{ALLOCATIONS, Preparation, prepare};
 pub use recorded::{Record, Trace};
-pub use running::{Done, PeakOf};
+pub use running::{CpuOf, Done, PeakOf};
 pub use schedule::{Priority, Sizes};
 pub use secret::Secret;
 pub use serve::{Engine, Preparer, Task, serve_jobs, serve_preparation};

@@ -198,7 +198,9 @@ impl Pool {
             Runs::Workers(image) => {
                 kernel::tells_ends()?;
                 let worker = Worker {
-                    template: Template::new(image, bounds, &without)?.proved(unproved)?,
+                    template: Template::new(image, bounds, &without)?
+                        .forking()
+                        .proved(unproved)?,
                     jobs: filter::of_jobs(image.jobs)?,
                     lifetime: lifetime.get(),
                 };

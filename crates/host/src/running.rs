@@ -1,12 +1,13 @@
 //! One job, from the order to the evidence: what the host sees of it from outside.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use portcullis_sandbox::{Meter, Shortage};
+use portcullis_sandbox::{Forks, Meter, Shortage};
 use portcullis_sys::pidfd::{self, Known};
 use portcullis_sys::process;
 use portcullis_sys::wait::End;
@@ -40,8 +41,10 @@ pub struct Done {
     pub end: Option<End>,
     /// The kernel told that to its tracer, and not over a handle.
     pub traced: bool,
-    /// Processor time of its process, in nanoseconds, from the kernel.
+    /// Processor time, in nanoseconds, from the kernel.
     pub cpu_ns: u64,
+    /// Of whom that is; nobody where nothing ran.
+    pub cpu_of: Option<CpuOf>,
     /// From the order to its end, in nanoseconds.
     pub wall_ns: u64,
     /// The most memory that it had.
@@ -55,11 +58,35 @@ pub struct Done {
     pub reached: Vec<(&'static str, u64)>,
 }
 
+/// Whose processor time was counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CpuOf {
+    /// All that was in the job's own control group.
+    Job,
+    /// The job's process.
+    Process,
+    /// A native program: all that was in its control group, or, where it had none, that was reaped.
+    Program,
+}
+
+impl CpuOf {
+    /// In documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            CpuOf::Job => "job",
+            CpuOf::Process => "process",
+            CpuOf::Program => "program",
+        }
+    }
+}
+
 /// Whose the memory is that a peak is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PeakOf {
-    /// The job's process, with what it has from its worker: the worker passes it on.
+    /// The job, which was alone in a control group of its own: what it has not from its worker.
     Job,
+    /// The job's process, with what it has from its worker: the worker passes it on.
+    Process,
     /// The worker and the job, who were alone in a control group: it was reset before the job.
     WorkerAndJob,
     /// A native program: all that was in its control group, or, where it had none, its first process.
@@ -71,6 +98,7 @@ impl PeakOf {
     pub fn name(self) -> &'static str {
         match self {
             PeakOf::Job => "job",
+            PeakOf::Process => "process",
             PeakOf::WorkerAndJob => "worker+job",
             PeakOf::Program => "program",
         }
@@ -102,6 +130,7 @@ impl Done {
             end: None,
             traced: false,
             cpu_ns: 0,
+            cpu_of: None,
             wall_ns: 0,
             peak_memory_bytes: 0,
             peak_memory_of: None,
@@ -125,8 +154,14 @@ pub(crate) struct Bench<'a> {
     pub(crate) worker: i32,
     /// A handle to the first process of its namespaces, with which everything there ends.
     pub(crate) first: BorrowedFd<'a>,
-    /// Of its group, where memory is counted.
+    /// The group of its jobs, where there is one.
+    pub(crate) forks: Option<&'a Forks>,
+    /// Its jobs are in that, as far as it said.
+    pub(crate) apart: Cell<bool>,
+    /// Of its own group, where memory is counted.
     pub(crate) meter: Option<&'a Meter>,
+    /// Who is there without a job, by their numbers.
+    pub(crate) always: &'a [i32],
     /// What the kernel has ended of its group for want of memory since this was asked last.
     pub(crate) shortage: &'a dyn Fn() -> Shortage,
     /// Whether it was not ended for want of its group. Asked when it is gone.
@@ -151,15 +186,22 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
     } = hold;
     let began = Instant::now();
     // What cannot be counted is not refused: the result says whose word it is.
-    let meter = bench.meter.filter(|meter| meter.forget().is_ok());
+    let own = bench.forks.filter(|_| bench.apart.get());
+    let of_own = own.and_then(Forks::meter);
+    let meter = of_own.or(bench.meter);
+    let meter = meter.filter(|meter| meter.forget().is_ok());
     let Started {
         handle,
         results,
-        beside,
+        apart,
     } = start(bench, job, listener.is_some())?;
     let handle = match handle {
         Ok(handle) => handle,
-        Err(reason) => return Ok((Done::failed(reason), true)),
+        Err(reason) => {
+            // Its tasks are bounded: those of others may be too many.
+            alone(bench, None)?;
+            return Ok((Done::failed(reason), true));
+        }
     };
     let pid = match pidfd::known(handle.as_fd())? {
         Known::There { pid, parent } if parent == bench.worker => pid,
@@ -169,11 +211,20 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
             )));
         }
     };
-    if let Some(other) = beside.iter().flatten().find(|other| **other != pid) {
-        return Err(Error::Worker(format!(
-            "is not alone in its control group: process {other} is there"
-        )));
-    }
+    // The job is there, or was and is not reaped.
+    let is_alone = alone(bench, Some(pid))?;
+    bench.apart.set(apart);
+    let own = own.filter(|_| apart);
+    let scope = match of_own {
+        // Where it is not in that group nothing was measured of it.
+        Some(_) => own
+            .and_then(Forks::has_one)
+            .filter(|one| *one)
+            .map(|_| PeakOf::Job),
+        None => Some(PeakOf::WorkerAndJob),
+    };
+    // Without the others nobody can tell that it is the job.
+    let scope = scope.filter(|_| is_alone);
     course.ends("set-up");
     // Where memory is short, the job goes and its worker stays.
     prefer(pid);
@@ -199,11 +250,20 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
         Ok(Known::Gone(end)) => Some(end),
         _ => None,
     };
+    let of_group = own.map_or(0, |own| own.cpu_ns().unwrap_or(0));
+    let (cpu_ns, cpu_of) = match of_group {
+        0 => (cpu_ns, CpuOf::Process),
+        // In microseconds.
+        all => (all.max(cpu_ns), CpuOf::Job),
+    };
+    if let Some(own) = own.filter(|_| reaped.is_some()) {
+        left(own)?;
+    }
     // Before what is short is asked, which forgets it in version 1.
-    let counted = meter.filter(|_| beside.is_some());
-    let counted = counted.and_then(|meter| meter.peak().ok());
-    let counted = counted.map(|bytes| (bytes, PeakOf::WorkerAndJob));
-    let peak = counted.or(reaped.map(|bytes| (bytes, PeakOf::Job)));
+    let counted = meter
+        .zip(scope)
+        .and_then(|(meter, of)| Some((meter.peak().ok()?, of)));
+    let peak = counted.or(reaped.map(|bytes| (bytes, PeakOf::Process)));
     // A job is one process: where it was not killed nothing was ended.
     let shortage = match end {
         Some(End::Signaled(libc::SIGKILL)) => (bench.shortage)(),
@@ -234,6 +294,7 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
         end,
         traced: false,
         cpu_ns,
+        cpu_of: Some(cpu_of),
         wall_ns,
         peak_memory_bytes: peak.map_or(0, |(bytes, _)| bytes),
         peak_memory_of: peak.map(|(_, of)| of),
@@ -249,8 +310,8 @@ struct Started {
     handle: Result<OwnedFd, String>,
     /// Where its results come.
     results: OwnedFd,
-    /// Who was in the worker's group then beside the worker: nobody, or the job. `None` where nobody could tell.
-    beside: Option<Vec<i32>>,
+    /// It is in the group of jobs, says the worker.
+    apart: bool,
 }
 
 fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> {
@@ -280,28 +341,57 @@ fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> 
     secret::tell(&results, &job.secrets)?;
     wire::send(bench.control, &order, &body(job), Some(theirs.as_fd()))?;
     drop(theirs);
-    // While the worker forks, for which it takes longer.
-    let beside = bench.meter.and_then(|meter| meter.beside().ok());
-    let handle = match answer(bench)? {
+    let (handle, apart) = match answer(bench)? {
         Message {
-            head: Answer::Started,
+            head: Answer::Started { apart },
             descriptor: Some(handle),
             ..
-        } => Ok(handle),
+        } => (Ok(handle), apart),
         Message {
             head: Answer::NotStarted(errno),
             ..
         } => {
             let reason = std::io::Error::from_raw_os_error(errno);
-            Err(format!("the worker cannot fork: {reason}"))
+            (Err(format!("the worker cannot fork: {reason}")), false)
         }
         _ => return Err(Error::Worker("answered something else".to_owned())),
     };
     Ok(Started {
         handle,
         results,
-        beside,
+        apart,
     })
+}
+
+/// Whether it is known that nobody is in the worker's group but who always is and `job`; an error when others are.
+fn alone(bench: &Bench<'_>, job: Option<i32>) -> Result<bool, Error> {
+    let mut known = bench.always.to_vec();
+    known.extend(job);
+    match bench.meter.map(|meter| meter.is_shared(&known)) {
+        Some(Ok(true)) => Err(Error::Worker(
+            "is not alone in its control group: others are there than its init, itself and the job"
+                .to_owned(),
+        )),
+        Some(Ok(false)) => Ok(true),
+        // Where the group was taken away, it is ended for that.
+        Some(Err(_)) | None => Ok(false),
+    }
+}
+
+/// The group of jobs is used again for the next one: nothing of this one may be there, which has ended and was reaped.
+fn left(group: &Forks) -> Result<(), Error> {
+    match group.is_empty() {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            group.kill();
+            Err(Error::Worker(
+                "has processes in the group of its jobs when the job has ended".to_owned(),
+            ))
+        }
+        Err(error) => Err(Error::Worker(format!(
+            "cannot be seen to be alone: the group of its jobs: {error}"
+        ))),
+    }
 }
 
 /// Its input, and then its files.
@@ -372,8 +462,7 @@ fn follow(
                 leash.pull();
             }
         }
-        killed |= leash.is_pulled();
-        if !killed && (seen.over.is_some() || seen.malformed) {
+        if !killed && (leash.is_pulled() || seen.over.is_some() || seen.malformed) {
             // Fails only when it has ended by itself.
             let _ = process::signal_process(handle.as_fd(), libc::SIGKILL);
             killed = true;

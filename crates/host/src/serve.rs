@@ -94,7 +94,7 @@ const RESULTS: i32 = 3;
 
 /// The worker's life: until the host closes its end. `arguments` are those of the program.
 pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = String>) -> ! {
-    let Some(control) = begin(arguments) else {
+    let Some((control, mut group)) = begin(arguments) else {
         process::exit_now(2)
     };
     let mut loaded = None;
@@ -144,8 +144,8 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
                     memory,
                     fuel,
                 };
-                let started = match spawn::clone_alone() {
-                    Ok(Side::Child) => {
+                let started = match fork(&mut group) {
+                    Ok((Side::Child, _)) => {
                         let heard = secret::hear(&results, secrets.into());
                         let unpacked = task.unpack(files);
                         let ready = results_of(&results, &filter);
@@ -157,15 +157,15 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
                         engine.run(loaded, task, Results::new(kept, at_once));
                         process::exit_now(0)
                     }
-                    Ok(Side::Parent(pid, handle)) => Ok((pid, handle)),
+                    Ok((Side::Parent(pid, handle), apart)) => Ok((pid, handle, apart)),
                     Err(error) => Err(error),
                 };
                 drop(results);
                 match started {
-                    Ok((pid, handle)) => {
+                    Ok((pid, handle, apart)) => {
                         task.wipe();
                         files.iter_mut().for_each(|file| file.name.zeroize());
-                        watch(&control, pid, &handle)
+                        watch(&control, pid, &handle, apart)
                     }
                     Err(error) => answer(&control, &Answer::NotStarted(error.errno())),
                 }
@@ -185,7 +185,7 @@ pub fn serve_preparation(
     allocator: &Counting,
     arguments: impl Iterator<Item = String>,
 ) -> ! {
-    let Some(control) = begin(arguments) else {
+    let Some((control, _)) = begin(arguments) else {
         process::exit_now(2)
     };
     if let Ok(Some(message)) = wire::receive::<Order>(&control, MOST_BODY)
@@ -209,20 +209,38 @@ pub fn serve_preparation(
     process::exit_now(1)
 }
 
-/// Takes its descriptors: the host's end, and nothing in the place of the three standard ones.
-fn begin(arguments: impl Iterator<Item = String>) -> Option<UnixStream> {
+/// Takes its descriptors: the host's end, nothing in the place of the three standard ones, and where it has one the directory
+/// of the group of its jobs.
+fn begin(arguments: impl Iterator<Item = String>) -> Option<(UnixStream, Option<OwnedFd>)> {
     // A panic has nowhere to write; what it does to a job is told by how the process ends.
     std::panic::set_hook(Box::new(|_| {}));
     let mut numbers = arguments.skip(1).map(|number| number.parse::<i32>());
     let (control, null) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
     let null = process::inherited(null).ok()?;
     let control = process::inherited(control).ok()?;
+    let group = numbers.next().and_then(Result::ok);
+    let group = group.map(process::inherited).transpose().ok()?;
     for standard in 0..3 {
         process::replace(null.as_fd(), standard).ok()?;
     }
     drop(null);
-    process::close_from(3, &[control.as_raw_fd()]).ok()?;
-    Some(UnixStream::from(control))
+    let mut kept = vec![control.as_raw_fd()];
+    kept.extend(group.as_ref().map(OwnedFd::as_raw_fd));
+    kept.sort_unstable();
+    process::close_from(3, &kept).ok()?;
+    Some((UnixStream::from(control), group))
+}
+
+/// Forks into `group`, or where that cannot be beside this process, now and from now on. Whether it is in the group.
+fn fork(group: &mut Option<OwnedFd>) -> Result<(Side, bool), portcullis_sys::Error> {
+    if let Some(directory) = group {
+        match spawn::clone_alone_into(directory.as_fd()) {
+            Ok(side) => return Ok((side, true)),
+            // There is none, or it was taken away, or this kernel cannot.
+            Err(_) => *group = None,
+        }
+    }
+    spawn::clone_alone().map(|side| (side, false))
 }
 
 fn answer(control: &UnixStream, answer: &Answer) -> std::io::Result<()> {
@@ -236,8 +254,9 @@ fn instructions(given: &[wire::Instruction]) -> Vec<SockFilter> {
 }
 
 /// Hands the job to the host, and reaps it when the host has looked at it.
-fn watch(control: &UnixStream, pid: i32, handle: &OwnedFd) -> std::io::Result<()> {
-    wire::send(control, &Answer::Started, &[], Some(handle.as_fd()))?;
+fn watch(control: &UnixStream, pid: i32, handle: &OwnedFd, apart: bool) -> std::io::Result<()> {
+    let started = Answer::Started { apart };
+    wire::send(control, &started, &[], Some(handle.as_fd()))?;
     let over = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
     match wire::receive::<Order>(control, 0)? {
         Some(Message {

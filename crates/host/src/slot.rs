@@ -224,11 +224,16 @@ impl Keeper<'_> {
             shortage.unwrap_or_default()
         };
         let is_bounded = || !group.is_some_and(Group::was_lost);
-        let meter = group.and_then(|group| group.meter(&processes));
+        let forks = group.and_then(Group::forks);
+        let meter = group.and_then(Group::meter);
         let bench = Bench {
             control: self.control,
             worker: processes[1],
+            forks: forks.as_ref(),
+            apart: Cell::new(forks.is_some()),
             meter: meter.as_ref(),
+            // Without namespaces it is its own first process.
+            always: &processes[usize::from(processes[0] == processes[1])..],
             first: first.as_fd(),
             shortage: &shortage,
             is_bounded: &is_bounded,

@@ -5,10 +5,11 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use portcullis_abi::Arch;
 use portcullis_policy::Policy;
 use portcullis_sandbox::{
-    ArmedFilter, Confinement, Features, Filter, Followed, Layer, LayerName, Limits, Missing, Mode,
-    Plan, Program, Root, Spec, Unlisted,
+    Answer, ArmedFilter, Confinement, Features, Filter, Followed, Layer, LayerName, Limits,
+    Missing, Mode, Plan, Program, Root, Spec, Unlisted,
 };
 use portcullis_sys::wait::{self, Change, End, Usage};
 use portcullis_sys::{process, ptrace};
@@ -29,6 +30,8 @@ pub(crate) struct Template {
     allowed: usize,
     policy: Policy,
     bounds: Limits,
+    /// It forks jobs, each into a group of its own where there is one.
+    forks: bool,
     without: Vec<LayerName>,
     audit: Result<Layer, Missing>,
     /// Nothing of a program that starts no jobs.
@@ -37,8 +40,15 @@ pub(crate) struct Template {
     made_of: String,
 }
 
-/// The program's end of the talk, and what stands for its standard streams.
-pub(crate) type Inherited = (UnixStream, OwnedFd);
+/// What the program inherits.
+pub(crate) struct Inherited {
+    /// Its end of the talk.
+    _control: UnixStream,
+    /// What stands for its standard streams.
+    _null: OwnedFd,
+    /// What the directory of its jobs' group takes the place of.
+    _group: Option<OwnedFd>,
+}
 
 /// One start of a template.
 pub(crate) struct Start {
@@ -68,11 +78,21 @@ impl Template {
             allowed,
             policy,
             bounds,
+            forks: false,
             without: without.to_vec(),
             audit: image.audit(),
             proof: None,
             made_of: format!("{:?}", (image.program(), image.policy, bounds, without)),
         })
+    }
+
+    /// The same of a program that forks jobs. A policy without clone3(2) would end one that asks for a group.
+    pub(crate) fn forking(mut self) -> Template {
+        let clone3 = Arch::NATIVE.number("clone3");
+        let arch = Arch::NATIVE.audit_arch();
+        let answer = clone3.map(|clone3| Answer::of(&self.policy, arch, clone3.0, [0; 6]));
+        self.forks = answer.is_some_and(|answer| answer != Answer::Kills);
+        self
     }
 
     /// The same where the break-out test held, or was left out by name.
@@ -135,13 +155,16 @@ impl Template {
             path: path.into(),
             reason,
         })?);
+        let group = self.forks.then(|| null.try_clone()).transpose()?;
         let mut keep = vec![theirs.as_raw_fd(), null.as_raw_fd()];
+        keep.extend(group.as_ref().map(OwnedFd::as_raw_fd));
         let mut arguments = vec![self.name.into()];
         arguments.extend(keep.iter().map(|fd| fd.to_string().into()));
         keep.sort_unstable();
         let mut confinement = Confinement::new("/".into());
         confinement.empty = true;
         confinement.session = true;
+        confinement.forks = group.as_ref().map(OwnedFd::as_raw_fd);
         confinement.without.extend(self.without.iter().copied());
         confinement.limits = self.bounds;
         let spec = Spec {
@@ -160,7 +183,11 @@ impl Template {
         Ok(Start {
             plan: Plan::new(spec, &Features::probe())?,
             control,
-            theirs: (theirs, null),
+            theirs: Inherited {
+                _control: theirs,
+                _null: null,
+                _group: group,
+            },
         })
     }
 }

@@ -62,8 +62,8 @@ pub(crate) enum Answer {
     Loaded,
     /// It cannot, or the module cannot be prepared.
     Refused(String),
-    /// The job's process is there; a handle to it is beside.
-    Started,
+    /// The job's process is there; a handle to it is beside. Whether the worker says that it is in the group of jobs.
+    Started { apart: bool },
     /// It could not be created.
     NotStarted(i32),
     /// It was reaped; a hint about the memory that it used.

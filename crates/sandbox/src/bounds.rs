@@ -26,6 +26,8 @@ pub(crate) struct Bounds {
     pub(crate) wall: Option<Duration>,
     /// Of its standard output and error together, in bytes.
     pub(crate) output: Option<u64>,
+    /// What it forks is in a group of its own.
+    pub(crate) forks: bool,
     layers: Vec<Layer>,
 }
 
@@ -55,7 +57,10 @@ impl Bounds {
             bounds.wall = Some(wall);
             bounds.tell("a clock of the launcher", ALL, format!("wall {wall:?}"));
         }
-        let places = places(limits);
+        // What has no bounds is no reason to divide the group of the launcher.
+        let forks = wanted.forks.is_some() && limits.memory.is_some();
+        let forks = forks && namespaces != Namespaces::NONE;
+        let places = places(limits, forks);
         let place = |wanted| places.iter().find(|p| p.controller == wanted).cloned();
         if let Some(most) = limits.processes {
             bounds.processes(most, place(Controller::Processes), users, namespaces)?;
@@ -66,6 +71,9 @@ impl Bounds {
         }
         if let Some(most) = limits.memory {
             bounds.memory(most, place(Controller::Memory), single)?;
+        }
+        if forks {
+            bounds.forks(limits, &places);
         }
         if let Some(most) = limits.files {
             bounds.resources.push((Resource::Files, most));
@@ -148,6 +156,25 @@ impl Bounds {
         Ok(())
     }
 
+    /// Of a program that forks one process at a time, what can be had here: its tasks are bounded, and what it forks is in a
+    /// group of its own.
+    fn forks(&mut self, limits: &Limits, places: &[Place]) {
+        let place = |wanted| places.iter().find(|p| p.controller == wanted).cloned();
+        let tasks = place(Controller::Processes).filter(|_| limits.processes.is_none());
+        if let Some(place) = tasks {
+            self.tell(mechanism(&place), ALL, "processes 2".to_owned());
+            // And the init.
+            self.groups.push((place, Some(3)));
+        }
+        // Version 2 counts processor time wherever it is.
+        if let Some(place) = place(Controller::Cpu).filter(|place| place.unified) {
+            self.forks = true;
+            if limits.cpu.is_none() {
+                self.groups.push((place, None));
+            }
+        }
+    }
+
     fn tell(&mut self, mechanism: &'static str, scope: &'static str, detail: String) {
         self.layers.push(Layer {
             layer: LayerName::Limits.name(),
@@ -157,10 +184,10 @@ impl Bounds {
         });
     }
 
-    /// Whether all memory of the run is counted, and not that of a process alone.
-    pub(crate) fn counts_memory(&self) -> bool {
+    /// Whether what the run has of `controller` is counted all together, and not that of a process alone.
+    pub(crate) fn counts(&self, controller: Controller) -> bool {
         let mut groups = self.groups.iter();
-        groups.any(|(place, _)| place.controller == Controller::Memory)
+        groups.any(|(place, _)| place.controller == controller)
     }
 
     /// For the verdict.
@@ -169,11 +196,11 @@ impl Bounds {
     }
 }
 
-/// Where groups can be made for those of the limits that are kept by one.
-fn places(limits: &Limits) -> Vec<Place> {
+/// Where groups can be made for those of the limits that are kept by one, and with `forks` for what is forked.
+fn places(limits: &Limits, forks: bool) -> Vec<Place> {
     let wanted = [
-        (Controller::Processes, limits.processes.is_some()),
-        (Controller::Cpu, limits.cpu.is_some()),
+        (Controller::Processes, forks || limits.processes.is_some()),
+        (Controller::Cpu, forks || limits.cpu.is_some()),
         (Controller::Memory, limits.memory.is_some()),
     ];
     let wanted = wanted.iter().filter(|(_, wanted)| *wanted);

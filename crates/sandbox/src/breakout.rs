@@ -16,6 +16,7 @@ use portcullis_sys::{channel, process};
 
 use crate::attempt::Step;
 use crate::breakout_table::{self, Attempt, When};
+use crate::cgroup::Controller;
 use crate::child::{COMPLAINT, LONGEST};
 use crate::confinement::{Confinement, Network};
 use crate::error::Error;
@@ -142,6 +143,11 @@ fn prove_on(
         let came = stage.attempt(&sibling, &attempt)?;
         tried.note(&attempt, came, attempt.fails_under(plan, came));
     }
+    let forking = under(plan.confinement.limits)?;
+    for attempt in stage.attempts_at_forks(&forking) {
+        let came = stage.attempt(&forking, &attempt)?;
+        tried.note(&attempt, came, attempt.fails_as_it_must(came));
+    }
     for attempt in stage.attempts_at_limits(plan) {
         let came = stage.attempt(&under(attempt.limits)?, &attempt)?;
         tried.note(&attempt, came, attempt.fails_under(plan, came));
@@ -236,7 +242,10 @@ impl Stage {
 
     /// Every attempt at the limits of `plan`. That of time is not among them: it is kept by the launcher's clock.
     pub fn attempts_at_limits(&self, plan: &Plan) -> Vec<Attempt> {
-        breakout_table::of_limits(&plan.confinement.limits, plan.bounds.counts_memory())
+        breakout_table::of_limits(
+            &plan.confinement.limits,
+            plan.bounds.counts(Controller::Memory),
+        )
     }
 
     /// Every attempt to have code of its own, where `plan` says that no memory becomes executable.
@@ -244,6 +253,20 @@ impl Stage {
         match plan.fixes_code() {
             true => breakout_table::of_code(),
             false => Vec::new(),
+        }
+    }
+
+    /// Every attempt of a program that forks, where `plan` is of one in namespaces of its own.
+    pub fn attempts_at_forks(&self, plan: &Plan) -> Vec<Attempt> {
+        let bounds = &plan.bounds;
+        let counted = bounds.counts(Controller::Processes);
+        match plan
+            .confinement
+            .forks
+            .filter(|_| plan.namespaces != Namespaces::NONE)
+        {
+            Some(number) => breakout_table::of_forks(number, bounds.forks, counted),
+            None => Vec::new(),
         }
     }
 
@@ -355,10 +378,13 @@ impl Attempt {
         }
     }
 
-    /// The same under `plan`: in an empty root nothing is there to be reached by a path.
+    /// The same under `plan`: in an empty root nothing is there to be reached by a path, and what forks makes no user
+    /// namespace to begin with.
     fn fails_under(&self, plan: &Plan, came: Came) -> bool {
         let gone = plan.confinement.empty && came == Came::Failed(libc::ENOENT);
-        gone || self.fails_as_it_must(came)
+        let unshares = |step: &Step| matches!(step, Step::Call(libc::SYS_unshare, _));
+        let full = plan.confinement.forks.is_some() && came == Came::Failed(libc::ENOSPC);
+        gone || full && self.steps.iter().any(unshares) || self.fails_as_it_must(came)
     }
 
     /// `confinement` without the layers that stop it, and without what these are made of or hold up. An attempt at

@@ -394,6 +394,73 @@ pub(crate) fn of_code() -> Vec<Attempt> {
     attempts.collect()
 }
 
+/// Every attempt of a program that forks, with the directory of the group for that as `number` where it has one, and its
+/// tasks counted.
+pub(crate) fn of_forks(number: i32, grouped: bool, counted: bool) -> Vec<Attempt> {
+    let group = number as u64;
+    let read = (libc::O_RDONLY | libc::O_CLOEXEC) as u64;
+    let write = (libc::O_WRONLY | libc::O_CLOEXEC) as u64;
+    let mut attempts = Vec::new();
+    let mut add = |name, stops, steps: &dyn Fn(&mut Memory) -> Vec<Step>| {
+        let mut memory = Memory::default();
+        attempts.push(Attempt {
+            name,
+            steps: steps(&mut memory),
+            _memory: memory.0,
+            stops,
+            ends: None,
+            layers: &[],
+            landlock: When::Always,
+            root: false,
+            controlled: true,
+            limits: Limits::default(),
+            port: None,
+        });
+    };
+    // `inc_ucount`: its user namespace may have none below it.
+    add(
+        "what it forks has a user namespace of its own",
+        &[libc::ENOSPC],
+        &|memory| vec![clone3(memory, libc::CLONE_NEWUSER)],
+    );
+    if grouped {
+        let through = |path: &'static str, flags| {
+            move |memory: &mut Memory| {
+                let path = memory.path(path);
+                vec![call(libc::SYS_openat, &[group, path, flags, 0])]
+            }
+        };
+        // What it was given is read-only; Landlock, which knows no such place, says so first where it is asked first.
+        add(
+            "the group of what it forks is changed",
+            READ_ONLY,
+            &through("cgroup.procs", write),
+        );
+        // Its own directory is what is above it.
+        add(
+            "the group of what it forks leads to the one above",
+            GONE,
+            &through("../fork/cgroup.procs", read),
+        );
+    }
+    if counted {
+        add("it forks more than one", &[libc::EAGAIN], &|_| {
+            vec![Step::Processes(3)]
+        });
+    }
+    attempts
+}
+
+/// Makes a process, which goes on as this one does.
+fn clone3(memory: &mut Memory, flags: i32) -> Step {
+    // `struct clone_args`: the flags come first, the signal at its end fifth.
+    let mut arguments = [0_u64; 11];
+    (arguments[0], arguments[4]) = (u64::from(flags.cast_unsigned()), libc::SIGCHLD as u64);
+    let size = size_of_val(&arguments) as u64;
+    let arguments = memory.bytes(arguments.map(u64::to_ne_bytes).as_flattened());
+    call(libc::SYS_clone3, &[arguments, size])
+}
+
 /// Every attempt at `limits`, each under one of them alone. `grouped`: memory is counted by a control group.
 pub(crate) fn of_limits(limits: &Limits, grouped: bool) -> Vec<Attempt> {
     let mut attempts = Vec::new();

@@ -10,9 +10,12 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+mod forks;
 mod meter;
 mod places;
 
+use forks::Divided;
+pub use forks::Forks;
 pub use meter::Meter;
 pub(crate) use places::{Place, crowded};
 use places::{Undivided, path_of};
@@ -49,6 +52,8 @@ impl Controller {
 #[derive(Debug)]
 pub struct Group {
     places: Vec<(Place, PathBuf)>,
+    /// The one of version 2, where what the program forks is in a group of its own.
+    divided: Option<Divided>,
     lost: AtomicBool,
 }
 
@@ -68,12 +73,14 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 const NAME: &str = "portcullis-";
 
 impl Group {
-    /// Makes a group at each of `places`.
-    pub(crate) fn create(places: &[Place]) -> io::Result<Group> {
+    /// Makes a group at each of `places`; with `forks` the one of version 2 has another one below for what the program
+    /// forks, where that can be.
+    pub(crate) fn create(places: &[Place], forks: bool) -> io::Result<Group> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{NAME}{}-{number}", std::process::id());
         let mut group = Group {
             places: Vec::new(),
+            divided: None,
             lost: AtomicBool::new(false),
         };
         for place in places {
@@ -88,6 +95,9 @@ impl Group {
                 other => other?,
             }
             group.places.push((place.clone(), directory));
+        }
+        if forks {
+            group.divided = Divided::new(&group.places)?;
         }
         Ok(group)
     }
@@ -114,8 +124,11 @@ impl Group {
             (Controller::Processes, _) => write("pids.max", &most),
             (Controller::Memory, true) => {
                 write("memory.max", &most)?;
-                // One that is over ends as a whole. Machines without swap have no file for it.
-                write("memory.oom.group", "1")?;
+                // One that is over ends as a whole, but for a program that can do without what it forked. Machines without
+                // swap have no file for it.
+                if self.divided.is_none() {
+                    write("memory.oom.group", "1")?;
+                }
                 if directory.join("memory.swap.max").exists() {
                     write("memory.swap.max", "0")?;
                 }
@@ -139,7 +152,7 @@ impl Group {
         for (place, directory) in &self.places {
             if place.unified {
                 // One tree: it is the same group for all controllers.
-                doors.begin = Some(File::open(directory)?.into());
+                doors.begin = Some(File::open(self.own(directory))?.into());
             } else {
                 let tasks = File::options().write(true).open(directory.join("tasks"))?;
                 doors.join.push(tasks.into());
@@ -151,9 +164,23 @@ impl Group {
     /// Moves the process `pid` there, where it could not begin there.
     pub(crate) fn enter_late(&self, pid: i32) -> io::Result<()> {
         for (_, directory) in self.places.iter().filter(|(place, _)| place.unified) {
-            fs::write(directory.join("cgroup.procs"), pid.to_string())?;
+            let members = self.own(directory).join("cgroup.procs");
+            fs::write(members, pid.to_string())?;
         }
         Ok(())
+    }
+
+    /// Where the program and its init are, of the group of version 2 at `directory`.
+    fn own(&self, directory: &Path) -> PathBuf {
+        match &self.divided {
+            Some(divided) => divided.program(),
+            None => directory.to_owned(),
+        }
+    }
+
+    /// The directory of the group in which what the program forks can begin.
+    pub(crate) fn fork(&self) -> Option<PathBuf> {
+        self.divided.as_ref().map(Divided::fork)
     }
 
     /// Whether the process `pid` is in it in every hierarchy. Who may write the groups of a machine can take it out, and
@@ -169,8 +196,15 @@ impl Group {
                 true => text.lines().find_map(|line| line.strip_prefix("0::")),
                 false => path_of(&text, place.controller),
             };
+            let own = match place.unified {
+                true => self.own(directory),
+                false => directory.clone(),
+            };
+            // From the name of the group on: what is above has another one where this process's own group is the root.
             // Behind the name of one that was removed stands "(deleted)".
-            path.is_some_and(|path| Path::new(path).file_name() == directory.file_name())
+            let above = directory.parent().unwrap_or(directory);
+            let own = own.strip_prefix(above).unwrap_or(&own);
+            path.is_some_and(|path| Path::new(path).ends_with(own))
         }) || is_ending(pid)
     }
 
@@ -281,6 +315,9 @@ impl Shortage {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        if let Some(divided) = &self.divided {
+            divided.remove_below();
+        }
         for (_, directory) in &self.places {
             // What was killed leaves its group when it is reaped, and all is by now.
             let _ = fs::remove_dir(directory);
@@ -324,6 +361,7 @@ fn sweep(parent: &Path) {
             pid.bytes().all(|b| b.is_ascii_digit()) && !Path::new("/proc").join(pid).exists()
         };
         if maker.is_some_and(gone) {
+            forks::below(&entry.path());
             let _ = fs::remove_dir(entry.path());
         }
     }

@@ -4,7 +4,7 @@
     reason = "clone copies a process whose other threads may hold locks"
 )]
 
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use portcullis_sys::exec::{self, CStringArray, Words};
@@ -50,6 +50,10 @@ pub(crate) struct Prepared<'a> {
     pub(crate) others: [i32; 2],
     /// Its control groups.
     pub(crate) doors: &'a Doors,
+    /// The program forks.
+    pub(crate) forks: bool,
+    /// The group in which what it forks can begin, and the descriptor in whose place it has that.
+    pub(crate) fork: Option<(&'a CStr, i32)>,
     /// What it is the init of; none when it is the program itself.
     pub(crate) namespaces: Namespaces,
     /// Its users are others outside.

@@ -39,6 +39,10 @@ pub struct Confinement {
     /// the namespaces as well, when they have the same user and Landlock does not scope signals (before Linux 6.12); who
     /// does not share a terminal with what he starts need not be in one group with it.
     pub session: bool,
+    /// It forks one process at a time, which can be in a control group of its own: where there is one (version 2), the program
+    /// is given that group's directory, and nothing that leads further, in the place of this descriptor, which is among those
+    /// that it inherits. Nothing of it makes a user namespace then, whatever clone3(2) is asked, whose flags no filter sees.
+    pub forks: Option<i32>,
     /// Nothing that it runs needs memory that becomes executable: where the kernel can (Linux 6.3), none does.
     pub fixed_code: bool,
 }
@@ -83,6 +87,7 @@ impl Confinement {
             ports: Vec::new(),
             limits: Limits::default(),
             session: false,
+            forks: None,
             fixed_code: false,
         }
     }

@@ -54,7 +54,11 @@ fn set_up(prepared: &mut Prepared<'_>) -> Result<i32, Failure> {
     if prepared.loopback {
         namespace::bring_loopback_up().map_err(|e| (8, e))?;
     }
-    bound().map_err(|e| (17, e))?;
+    bound(prepared.forks).map_err(|e| (17, e))?;
+    if let Some((group, number)) = prepared.fork {
+        // Where this fails the program has what was there before, into which it cannot fork, and finds that out.
+        let _ = give_group(group, number);
+    }
     let seen = prepared.view.filter(|view| !view.empty);
     // Of the machine's files, and so whosever this is: while the launcher proves the filter.
     let base = match seen {
@@ -98,7 +102,11 @@ pub(crate) const PTYS: u32 = 256;
 
 /// What is counted for the user outside as well, it cannot use up; and the keys of his session it does not
 /// have. The count is of its user namespace (namespaces(7), `/proc/sys/user`).
-fn bound() -> Result<(), Error> {
+fn bound(forks: bool) -> Result<(), Error> {
+    if forks {
+        // Nobody below has a capability in another user namespace than this.
+        process::put(c"/proc/sys/user/max_user_namespaces", b"0")?;
+    }
     match process::put(c"/proc/sys/user/max_inotify_instances", b"64") {
         // A kernel without inotify.
         Err(e) if e.errno() == libc::ENOENT => {}
@@ -109,6 +117,20 @@ fn bound() -> Result<(), Error> {
 }
 
 const _: () = assert!(INOTIFY_INSTANCES == 64 && PTYS == 256);
+
+/// Puts the directory `group` in the place of `number`: a mount of that directory alone, attached nowhere, so that what is
+/// above it does not lead out of it, and read-only, which is nothing to who forks into it (`cgroup_may_write` asks the file
+/// system and not the mount).
+fn give_group(group: &CStr, number: i32) -> Result<(), Error> {
+    let place = mount::place(group)?;
+    let tree = mount::copy_tree(place.as_fd())?;
+    let attributes = Attributes::READ_ONLY
+        .and(Attributes::NO_SUID)
+        .and(Attributes::NO_DEVICES)
+        .and(Attributes::NO_EXEC);
+    mount::set_attributes(tree.as_fd(), attributes)?;
+    process::replace(tree.as_fd(), number)
+}
 
 /// Takes the copies that only the launcher can make, in the order of the view.
 fn take(view: &View, prepared: &mut Prepared<'_>) -> Result<(), Error> {

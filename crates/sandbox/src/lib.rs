@@ -58,7 +58,7 @@ mod witness;
 
 pub use breakout::{Answer, Came, Filtered, Stage, Tried, prove, prove_embedded};
 pub use breakout_table::Attempt;
-pub use cgroup::{Counted, Group, Meter, Shortage};
+pub use cgroup::{Counted, Forks, Group, Meter, Shortage};
 pub use command::{Child, Command};
 pub use confinement::{Confinement, Network};
 pub use error::Error;

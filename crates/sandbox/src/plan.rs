@@ -222,10 +222,12 @@ impl Plan {
         if self.namespaces != Namespaces::NONE {
             layers.push(Layer {
                 layer: LayerName::Namespaces.name(),
-                mechanism: match self.clocks {
-                    true => "user, pid, mount, ipc, uts, cgroup and time namespaces",
-                    // The kernel was built without (CONFIG_TIME_NS).
-                    false => "user, pid, mount, ipc, uts and cgroup namespaces",
+                // One of clocks is not there where the kernel was built without (CONFIG_TIME_NS).
+                mechanism: match (self.namespaces.has(Namespaces::CGROUP), self.clocks) {
+                    (true, true) => "user, pid, mount, ipc, uts, cgroup and time namespaces",
+                    (true, false) => "user, pid, mount, ipc, uts and cgroup namespaces",
+                    (false, true) => "user, pid, mount, ipc, uts and time namespaces",
+                    (false, false) => "user, pid, mount, ipc and uts namespaces",
                 },
                 scope: ALL,
                 detail: format!("an init of its own; {}", self.users.detail()),
@@ -435,8 +437,13 @@ fn namespaces(wanted: &Confinement, users: &Users) -> Result<Namespaces, Error> 
         .and(Namespaces::PID)
         .and(Namespaces::MOUNT)
         .and(Namespaces::IPC)
-        .and(Namespaces::UTS)
-        .and(Namespaces::CGROUP);
+        .and(Namespaces::UTS);
+    // Its root would be the group in which the init begins (`cgroup_post_fork`), and where namespaces bound what is delegated
+    // (`nsdelegate`) nobody in it forks into a group that is beside that one (`cgroup_procs_write_permission`).
+    let all = match wanted.forks {
+        Some(_) => all,
+        None => all.and(Namespaces::CGROUP),
+    };
     Ok(match network {
         true => all.and(Namespaces::NET),
         false => all,

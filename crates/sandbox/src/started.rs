@@ -1,7 +1,9 @@
 //! A child that waits for its tracer, behind everything that is made before: namespaces, users, mounts, groups.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
 
 use portcullis_sys::exec::{CStringArray, Words};
 use portcullis_sys::namespace::Namespaces;
@@ -173,6 +175,14 @@ pub(crate) fn prepare<L: Into<Last>>(
     let group = grouped(&plan.bounds)?;
     let doors = group.as_ref().map_or(Ok(Doors::default()), Group::doors);
     let doors = doors.map_err(no_group)?;
+    let fork = group
+        .as_ref()
+        .and_then(Group::fork)
+        .zip(plan.confinement.forks);
+    let fork = fork.map(|(group, number)| {
+        CString::new(group.into_os_string().into_vec()).map(|group| (group, number))
+    });
+    let fork = fork.transpose().map_err(|e| no_group(e.into()))?;
     let handed = Handed::new()?;
     let mut stack = Stack::new()?;
     let mask = signal::block_all()?;
@@ -210,6 +220,10 @@ pub(crate) fn prepare<L: Into<Last>>(
         down,
         others: [up_heard.as_raw_fd(), down_write.as_raw_fd()],
         doors: &doors,
+        forks: plan.confinement.forks.is_some(),
+        fork: fork
+            .as_ref()
+            .map(|(group, number)| (group.as_c_str(), *number)),
         namespaces: plan.namespaces,
         mapped: plan.users.range.is_some(),
         loopback: plan.confinement.network == Network::Loopback,
@@ -303,7 +317,7 @@ fn grouped(bounds: &Bounds) -> Result<Option<Group>, Error> {
             .iter()
             .map(|(place, _)| place.clone())
             .collect();
-        let group = Group::create(&places)?;
+        let group = Group::create(&places, bounds.forks)?;
         for (place, most) in &bounds.groups {
             if let Some(most) = most {
                 group.bound(place.controller, *most)?;

@@ -178,11 +178,23 @@ pub unsafe fn clone_sharing(
 /// on as the caller could. `unshare(CLONE_THREAD)` changes nothing and is refused to a process with more
 /// (unshare(2)).
 pub fn clone_alone() -> Result<Side, Error> {
-    // SAFETY: an integer only; nothing is shared with anybody, so nothing changes.
-    let value = unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_THREAD) };
-    check("unshare(CLONE_THREAD)", value)?;
+    be_alone()?;
     // SAFETY: there is no other thread, as was just seen, and only this one could have made one since.
     unsafe { clone_process(Namespaces::NONE) }
+}
+
+/// The same by [`clone_process_into`]: the new process begins in the control group of the directory `group`.
+pub fn clone_alone_into(group: BorrowedFd<'_>) -> Result<Side, Error> {
+    be_alone()?;
+    // SAFETY: as in `clone_alone`.
+    unsafe { clone_process_into(Namespaces::NONE, group) }
+}
+
+/// Fails when this process has more threads than one.
+fn be_alone() -> Result<(), Error> {
+    // SAFETY: an integer only; nothing is shared with anybody, so nothing changes.
+    let value = unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_THREAD) };
+    check("unshare(CLONE_THREAD)", value).map(drop)
 }
 
 /// A child that waits to be traced before it executes its program.

@@ -30,9 +30,10 @@ const NEEDS: [Feature; 4] = [
 ];
 /// Of workers whose memory is bounded, as those of the verb are. They run in one process, in which what a worker is made of is
 /// proved once.
-const BOUNDED: [&str; 5] = [
+const BOUNDED: [&str; 6] = [
     "jobs::each_kind_of_job_comes_to_its_class",
     "jobs::a_peak_of_memory_is_of_one_job",
+    "jobs::the_time_of_one_job_is_not_that_of_the_next",
     "jobs::every_layer_holds",
     "faults::one_that_dies_with_its_job_has_it_tried_again_by_the_next",
     "pool::a_worker_sees_one_tenant_only",
@@ -48,8 +49,10 @@ const PROGRAMS: [&str; 4] = [
 /// What they need beside a group.
 const PROGRAMS_NEED: [Feature; 3] = [Feature::Userns, Feature::MountSetattr, Feature::Landlock];
 /// Of control groups around a host; some are tried nowhere else, because not every machine has controllers in version 2.
-const GROUPS: [&str; 5] = [
+const GROUPS: [&str; 7] = [
+    "taken::a_job_whose_group_is_taken_is_tried_again_in_another",
     "taken::a_worker_that_is_not_alone_in_its_group_has_no_job",
+    "taken::a_worker_that_leaves_a_process_of_its_own_has_no_job",
     "groups::memory_that_others_lack_is_no_limit_of_the_job",
     "groups::a_user_has_limits_in_a_group_that_is_his",
     "groups::a_group_with_others_in_it_is_not_divided",

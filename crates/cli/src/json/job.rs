@@ -4,7 +4,7 @@ use std::path::Path;
 
 #[cfg(feature = "wasm")]
 use portcullis_host::Found;
-use portcullis_host::{Done, Enforced, JobError, Outcome, PeakOf, Taken, Tried};
+use portcullis_host::{CpuOf, Done, Enforced, JobError, Outcome, PeakOf, Taken, Tried};
 use portcullis_sys::wait::End;
 use serde::Serialize;
 
@@ -64,9 +64,12 @@ struct Record {
 #[derive(Serialize, Debug)]
 struct Usage {
     cpu_ns: u64,
+    /// Of whom that is: `job`, `process`, `program`; nothing where nothing ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_scope: Option<&'static str>,
     wall_ns: u64,
     peak_memory_bytes: u64,
-    /// Whose memory that is: `job`, `worker+job`, `program`; nothing where nothing ran.
+    /// Whose memory that is: `job`, `process`, `worker+job`, `program`; nothing where nothing ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_memory_scope: Option<&'static str>,
     /// Limits that something of it came up against.
@@ -149,6 +152,7 @@ impl Document {
             record: Record::of(done),
             usage: Usage {
                 cpu_ns: done.cpu_ns,
+                cpu_scope: done.cpu_of.map(CpuOf::name),
                 wall_ns: done.wall_ns,
                 peak_memory_bytes: done.peak_memory_bytes,
                 peak_memory_scope: done.peak_memory_of.map(PeakOf::name),

@@ -511,7 +511,7 @@ fn worker_and_job_are_recorded() {
     let calls = images[1]["calls"].as_array().unwrap();
     let names: Vec<&str> = calls.iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"write"), "{names:?}");
-    for name in ["recvmsg", "clone", "openat", "seccomp"] {
+    for name in ["recvmsg", "clone", "clone3", "openat", "seccomp"] {
         assert!(!names.contains(&name), "{names:?}");
     }
     // Others read it: a policy of what was seen, and what the worker's own policy has beyond that.

@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use portcullis_host::{Limit, Outcome, Pool, Settings};
+use portcullis_host::{CpuOf, Limit, Outcome, PeakOf, Pool, Settings};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{XattrFlags, setxattr};
 
@@ -59,7 +59,12 @@ fn kept() {
     memory.job.limits.cpu = ENDLESS;
     let done = puppets.done(memory);
     assert_eq!(done.outcome, Outcome::Limit(Limit::Memory), "{done:?}");
-    assert_eq!(puppets.run("echo").outcome, Outcome::Ok);
+    let done = puppets.run("echo");
+    assert_eq!(done.outcome, Outcome::Ok);
+    // The job's own group was at its limit, so that the worker is the same; and what is told is that group's.
+    assert_eq!(puppets.pool.metrics().started, 1);
+    assert_eq!(done.cpu_of, Some(CpuOf::Job));
+    assert_eq!(done.peak_memory_of, Some(PeakOf::Job));
     let enforced = puppets.pool.enforced().unwrap();
     drop(puppets);
     let programs = Programs::new();
@@ -74,8 +79,8 @@ fn kept() {
     }
     let done = programs.run(&["bomb"]);
     assert_eq!(done.reached, [("processes", 1)], "{done:?}");
-    // A pool of workers bounds memory, one of programs three things.
-    for (enforced, count) in [(enforced, 1), (programs.pool.enforced().unwrap(), 3)] {
+    // A pool of workers bounds two things, one of programs three.
+    for (enforced, count) in [(enforced, 2), (programs.pool.enforced().unwrap(), 3)] {
         let layers = enforced.layers.iter();
         let groups = layers.filter(|layer| layer.mechanism == "cgroup v2");
         assert_eq!(groups.count(), count, "{enforced:?}");

@@ -1,11 +1,13 @@
 //! What each kind of job comes to. After every bad one the same worker runs a good one.
 
+use std::path::Path;
 use std::time::Duration;
 
-use portcullis_host::{Done, Given, JobError, Limit, NotTaken, Outcome, PeakOf, Request};
+use portcullis_host::{CpuOf, Done, Given, JobError, Limit, NotTaken, Outcome, PeakOf, Request};
 use portcullis_sys::wait::End;
 
 use crate::puppet::{ENDLESS, Puppets, artifact, expected_to_lack, lacking};
+use crate::soak::groups;
 
 const SIGSYS: End = End::Signaled(31);
 const SIGKILL: End = End::Signaled(9);
@@ -188,7 +190,12 @@ fn good(puppets: &Puppets, after: &str) {
 #[test]
 fn what_is_measured_is_the_job() {
     let puppets = Puppets::start();
+    let of = match of_jobs("cgroup.procs") {
+        true => CpuOf::Job,
+        false => CpuOf::Process,
+    };
     let done = puppets.run("spin");
+    assert_eq!(done.cpu_of, Some(of));
     let cpu = Duration::from_nanos(done.cpu_ns);
     assert!(cpu >= Duration::from_millis(200), "{cpu:?}");
     assert!(done.wall_ns >= done.cpu_ns);
@@ -197,11 +204,35 @@ fn what_is_measured_is_the_job() {
     assert_eq!(done.stdout.len(), 1 << 20);
 }
 
+/// Whether the workers of this process have groups for their jobs, in which `file` is.
+fn of_jobs(file: &str) -> bool {
+    let groups = groups(&format!("portcullis-{}-", std::process::id()));
+    let mut groups = groups.iter().map(|group| Path::new(group).join("fork"));
+    groups.any(|group| group.join(file).exists())
+}
+
+/// A group of jobs is used for one after another, whatever became of the one before.
+#[test]
+fn the_time_of_one_job_is_not_that_of_the_next() {
+    let puppets = Puppets::start();
+    for what in ["spin", "echo", "flood", "echo", "sigkill", "echo"] {
+        let done = puppets.run(what);
+        let spun = done.cpu_ns >= 200_000_000;
+        assert_eq!(spun, what == "spin", "{what}: {done:?}");
+        let apart = done.cpu_of == Some(CpuOf::Job);
+        assert_eq!(apart, of_jobs("cgroup.procs"), "{what}: {done:?}");
+    }
+}
+
 /// The peak is of the job before which it was forgotten, whatever that says.
 #[test]
 fn a_peak_of_memory_is_of_one_job() {
     const GROWN: u64 = 64 << 20;
     let puppets = Puppets::start();
+    let of = match of_jobs("memory.peak") {
+        true => PeakOf::Job,
+        false => PeakOf::WorkerAndJob,
+    };
     for (what, has_grown) in [
         ("echo", false),
         ("grow", true),
@@ -209,8 +240,8 @@ fn a_peak_of_memory_is_of_one_job() {
         ("grow-and-lie", true),
         ("echo", false),
     ] {
-        let done = puppets.run(what);
-        assert_eq!(done.peak_memory_of, Some(PeakOf::WorkerAndJob));
+        let done = puppets.done(puppets.endless(what));
+        assert_eq!(done.peak_memory_of, Some(of));
         assert_eq!(
             done.peak_memory_bytes >= GROWN,
             has_grown,

@@ -2,7 +2,7 @@
 //! pool goes on with groups of its own again.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use portcullis_host::{Outcome, Reply, Request};
 use portcullis_sys::process;
@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::exec::Programs;
 use crate::faults::worker;
 use crate::groups::{removed, stranger};
-use crate::puppet::{ENDLESS, Puppets, nobody, settings};
+use crate::puppet::{ENDLESS, Puppets, artifact, nobody, settings};
 use crate::soak::groups;
 
 /// Moves everything out of the groups that this process has made, and removes them.
@@ -23,13 +23,22 @@ fn take_groups() {
     );
     for group in all {
         let group = Path::new(&group);
-        let members = fs::read_to_string(group.join("cgroup.procs")).unwrap();
         let outside = group.parent().unwrap().join("cgroup.procs");
-        for pid in members.lines() {
-            fs::write(&outside, pid).unwrap();
+        for group in below(group).iter().map(PathBuf::as_path).chain([group]) {
+            let members = fs::read_to_string(group.join("cgroup.procs")).unwrap();
+            for pid in members.lines() {
+                fs::write(&outside, pid).unwrap();
+            }
+            removed(group).unwrap();
         }
-        fs::remove_dir(group).unwrap();
     }
+}
+
+/// The groups in `group`.
+fn below(group: &Path) -> Vec<PathBuf> {
+    let all = fs::read_dir(group).unwrap().map(|entry| entry.unwrap());
+    let groups = all.filter(|entry| entry.file_type().unwrap().is_dir());
+    groups.map(|entry| entry.path()).collect()
 }
 
 /// Takes the groups away when a first try of `request` runs, and calls the second one off: what the first came to.
@@ -80,11 +89,32 @@ fn a_worker_that_waits_without_its_group_is_replaced() {
 
 #[test]
 fn a_worker_that_is_not_alone_in_its_group_has_no_job() {
+    beside_a_stranger(|_| true);
+}
+
+/// Where memory has a hierarchy of its own (version 1), those who are there alone are seen as well.
+#[test]
+fn a_worker_whose_memory_is_counted_with_that_of_others_has_no_job() {
+    beside_a_stranger(|group| group.join("memory.max_usage_in_bytes").exists());
+}
+
+/// A stranger comes into the groups of a worker that are `wanted`, or into all where none is.
+fn beside_a_stranger(wanted: impl Fn(&Path) -> bool) {
     let puppets = Puppets::alone(settings(1));
     let mut stranger = stranger();
-    let all = groups(&format!("portcullis-{}-", std::process::id()));
+    let mut all = groups(&format!("portcullis-{}-", std::process::id()));
+    if all.iter().any(|group| wanted(Path::new(group))) {
+        all.retain(|group| wanted(Path::new(group)));
+    }
+    // Where there are groups below, the one with the worker: a group with controllers for others takes nobody.
+    let within = |group: &str| {
+        let group = Path::new(group);
+        let below = below(group);
+        let mut own = below.iter().filter(|below| below.ends_with("program"));
+        own.next().map_or(group.to_owned(), PathBuf::clone)
+    };
     for group in &all {
-        let members = Path::new(group).join("cgroup.procs");
+        let members = within(group).join("cgroup.procs");
         fs::write(members, stranger.id().to_string()).unwrap();
     }
     let finished = puppets.pool.run(puppets.request("echo")).unwrap();
@@ -97,8 +127,25 @@ fn a_worker_that_is_not_alone_in_its_group_has_no_job() {
     assert!(named, "{first:?}");
     // The pool could not, while somebody was there.
     for group in all {
-        removed(Path::new(&group)).unwrap();
+        let own = within(&group);
+        removed(&own).unwrap();
+        if own != Path::new(&group) {
+            removed(Path::new(&group)).unwrap();
+        }
     }
+}
+
+#[test]
+fn a_worker_that_leaves_a_process_of_its_own_has_no_job() {
+    let puppets = Puppets::alone(settings(1));
+    let mut request = puppets.request("echo");
+    request.artifact = artifact(b"helper");
+    let finished = puppets.pool.run(request).unwrap();
+    let last = &finished.tried.last().unwrap().outcome;
+    let named =
+        matches!(last, Outcome::Infra(why) if why.contains("not alone in its control group"));
+    assert!(named, "{finished:?}");
+    assert_eq!(puppets.run("echo").outcome, Outcome::Ok);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The break-out test, each attempt with its control: without the layers that stop it the same attempt gets
 //! through, so it is these and nothing else.
 
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
 use portcullis_sandbox::{
@@ -105,6 +107,47 @@ pub(crate) fn try_all(program: &Path) {
 #[test]
 fn attempts_fail_that_succeed_without_the_layer() {
     try_all(&build("attempt", &[]).path);
+}
+
+/// What a program that forks has for that leads nowhere, and without that much of it gets through.
+#[test]
+fn a_program_that_forks_does_not_get_further() {
+    let _turn = harness::turn();
+    let built = build("attempt", &[]);
+    let stage = Stage::new().unwrap();
+    let held = File::open("/dev/null").unwrap();
+    let mut case = Case::new(&built.path, Denied::kill(&[]));
+    case.keep = vec![held.as_raw_fd()];
+    case.confinement = Confinement::new("/".into());
+    let given = case.plan(Program::open(&built.path).unwrap()).unwrap();
+    let sibling = |confinement| {
+        stage
+            .sibling(&given, confinement, &Features::probe())
+            .unwrap()
+    };
+    let open = sibling(case.confinement.clone());
+    assert!(stage.attempts_at_forks(&open).is_empty());
+    let mut confinement = case.confinement.clone();
+    confinement.forks = Some(held.as_raw_fd());
+    let grouped = can_group("memory=64M");
+    if grouped {
+        confinement.limits = "memory=64M".parse().unwrap();
+    }
+    let closed = sibling(confinement);
+    let attempts = stage.attempts_at_forks(&closed);
+    assert!(!attempts.is_empty());
+    for attempt in attempts {
+        let control = stage.attempt(&open, &attempt).unwrap();
+        // There it is no directory.
+        let through = control == Came::Out || grouped && control == Came::Failed(libc::ENOTDIR);
+        assert!(through, "control of {:?}: {control:?}", attempt.name);
+        let came = stage.attempt(&closed, &attempt).unwrap();
+        assert!(
+            attempt.fails_as_it_must(came),
+            "{:?}: {came:?}",
+            attempt.name
+        );
+    }
 }
 
 /// A filter that denies `calls`, and what it says of itself.
