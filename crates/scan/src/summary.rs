@@ -124,15 +124,13 @@ impl Summary {
         self.traffic.iter().any(put) || self.blocks.iter().any(given)
     }
 
-    /// Whether it reads some of a stretch of its frame.
-    pub fn reads_frame(&self, stretch: Above) -> bool {
+    /// Whether it reads some of its frame between two places.
+    pub fn reads_frame(&self, (from, to): (i64, i64)) -> bool {
         /// Most that one instruction reads.
         const LONGEST: i64 = 64;
-        let first = stretch.from.saturating_sub(LONGEST);
+        let first = from.saturating_sub(LONGEST);
         let at = self.frame_reads.partition_point(|&read| read <= first);
-        self.frame_reads
-            .get(at)
-            .is_some_and(|&read| read < stretch.to)
+        self.frame_reads.get(at).is_some_and(|&read| read < to)
     }
 
     /// The entries into the kernel at an address.
@@ -145,16 +143,19 @@ impl Summary {
     }
 }
 
-/// A stretch of a caller's frame, by distances from the stack pointer as the callee finds it.
+/// What is written of a caller's frame, by distances from the stack pointer as the callee finds it.
 ///
 /// By the conventions a callee may change what it is passed on the stack and nothing else there. Parts of a
 /// function that a compiler put elsewhere (LLVM's outliner) write what lies in its frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Above {
-    /// Where it begins.
+    /// Where what is written by so many bytes begins.
     pub from: i64,
     /// The first byte after it.
     pub to: i64,
+    /// Where the lowest write of unknown length begins. It ends with the frame that it begins in at the
+    /// latest: no object lies in two frames.
+    pub endless: i64,
 }
 
 impl Default for Above {
@@ -168,41 +169,69 @@ impl Above {
     pub const NONE: Above = Above {
         from: i64::MAX,
         to: i64::MIN,
+        endless: i64::MAX,
     };
 
-    /// Whether it is empty.
-    pub fn is_none(self) -> bool {
-        self.from >= self.to
-    }
-
-    /// The shortest stretch with both in it.
-    pub fn join(self, other: Above) -> Above {
-        Above {
-            from: self.from.min(other.from),
-            to: self.to.max(other.to),
-        }
-    }
-
-    /// The same stretch when distances count from a place that lies `by` bytes below.
-    pub fn moved(self, by: i64) -> Above {
-        match self.is_none() {
-            true => self,
-            false => Above {
-                from: self.from.saturating_add(by),
-                to: self.to.saturating_add(by),
+    /// What a write does of so many bytes, or of any number.
+    pub fn write(offset: i64, size: Option<u8>) -> Above {
+        match size {
+            Some(size) => Above {
+                from: offset,
+                to: offset.saturating_add(i64::from(size)),
+                ..Above::NONE
+            },
+            None => Above {
+                endless: offset,
+                ..Above::NONE
             },
         }
     }
 
-    /// What of it lies at `least` or above.
-    pub fn beyond(self, least: i64) -> Above {
-        let rest = Above {
-            from: self.from.max(least),
-            to: self.to,
+    /// Whether it is empty.
+    pub fn is_none(self) -> bool {
+        self.from >= self.to && self.endless == i64::MAX
+    }
+
+    /// The least with both in it.
+    pub fn join(self, other: Above) -> Above {
+        Above {
+            from: self.from.min(other.from),
+            to: self.to.max(other.to),
+            endless: self.endless.min(other.endless),
+        }
+    }
+
+    /// The same when distances count from a place that lies `by` bytes below.
+    pub fn moved(self, by: i64) -> Above {
+        let move_ = |at: i64, none: i64| match at == none {
+            true => at,
+            false => at.saturating_add(by),
         };
-        match rest.is_none() {
-            true => Above::NONE,
-            false => rest,
+        Above {
+            from: move_(self.from, Above::NONE.from),
+            to: move_(self.to, Above::NONE.to),
+            endless: move_(self.endless, Above::NONE.endless),
+        }
+    }
+
+    /// What of it lies in frames that begin at `least`.
+    pub fn beyond(self, least: i64) -> Above {
+        let mut rest = Above::NONE;
+        if self.to > least {
+            rest.from = self.from.max(least);
+            rest.to = self.to;
+        }
+        if self.endless >= least {
+            rest.endless = self.endless;
+        }
+        rest
+    }
+
+    /// The shortest stretch with all of it: where it begins, and the first byte after it.
+    pub fn stretch(self) -> (i64, i64) {
+        match self.endless == i64::MAX {
+            true => (self.from, self.to),
+            false => (self.from.min(self.endless), i64::MAX),
         }
     }
 }
@@ -385,4 +414,27 @@ pub struct Entry {
     pub number: ValueId,
     /// The argument registers.
     pub arguments: [ValueId; 6],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_of_unknown_length_ends_with_the_frame_that_it_begins_in() {
+        let both = Above::write(8, Some(8)).join(Above::write(24, None));
+        assert_eq!(both.stretch(), (8, i64::MAX));
+        // In the frame of a caller, 16 bytes below what that returns to; then in that of the caller's caller.
+        assert_eq!(both.moved(-16).beyond(8), Above::write(8, None));
+        assert_eq!(both.moved(-32).beyond(8), Above::NONE);
+        assert_eq!(Above::NONE.moved(-16), Above::NONE);
+    }
+
+    #[test]
+    fn what_is_written_by_so_many_bytes_is_cut_where_a_frame_begins() {
+        let one = Above::write(16, Some(16)).moved(-16);
+        assert_eq!(one.beyond(8), Above::write(8, Some(8)));
+        assert!(one.moved(-16).beyond(8).is_none());
+        assert!(!one.is_none());
+    }
 }

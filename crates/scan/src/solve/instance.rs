@@ -36,6 +36,8 @@ pub struct Instance {
     pub(super) kept: RegSet,
     /// What it writes of its caller's frame.
     pub(super) above: Above,
+    /// How often that grew.
+    above_growths: u8,
     /// What it returns.
     pub(super) result: Domain,
     /// How often that grew.
@@ -99,6 +101,7 @@ impl Instance {
             returns: false,
             kept: RegSet::ALL,
             above: Above::NONE,
+            above_growths: 0,
             result: Domain::Nothing,
             growths: 0,
             twice: false,
@@ -160,9 +163,12 @@ impl Solver<'_> {
             false => pass.kept,
         });
         let mut above = instance.above.join(pass.above);
-        if above != instance.above && !instance.above.is_none() {
-            // Around a recursion it could grow by a word after the other.
-            above.to = i64::MAX;
+        if above != instance.above {
+            instance.above_growths = instance.above_growths.saturating_add(1);
+            if instance.above_growths > MOST_GROWTHS {
+                // Around a recursion it could grow by a word after the other.
+                above.to = i64::MAX;
+            }
         }
         let changed = (pass.returns && !instance.returns)
             || (pass.twice && !instance.twice)

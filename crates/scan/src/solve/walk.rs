@@ -375,8 +375,8 @@ impl Solver<'_> {
             .get(call.registers[walk.convention.stack_pointer]);
         let read = match top {
             Value::Frame(top) => {
-                let stretch = above.moved(top - walk.convention.pushed());
-                walk.body.reads_frame(stretch)
+                let above = above.moved(top - walk.convention.pushed());
+                walk.body.reads_frame(above.stretch())
             }
             _ => true,
         };

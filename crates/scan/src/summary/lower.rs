@@ -63,8 +63,7 @@ impl Lower<'_> {
             && part(offset) == 0
             && let Some(uses) = &mut self.uses
         {
-            let to = size.map_or(i64::MAX, |size| offset + i64::from(size));
-            uses.above = uses.above.join(Above { from: offset, to });
+            uses.above = uses.above.join(Above::write(offset, size));
         }
     }
 

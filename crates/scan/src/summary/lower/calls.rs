@@ -1,6 +1,5 @@
 //! What is left of registers, frame and memory when a call, a throw or the kernel has come back.
 
-use super::super::Above;
 use super::super::state::{State, part};
 use super::super::value::{ANY, LEFT, OUTCOME, THROWN, Value};
 use super::Lower;
@@ -48,7 +47,8 @@ impl Lower<'_> {
                 .state
                 .frame_offset(self.graph, convention.stack_pointer)
         {
-            let Above { from, to } = self.trust.above.moved(top - convention.pushed());
+            let above = self.trust.above.moved(top - convention.pushed());
+            let (from, to) = above.stretch();
             self.state.forget(to > convention.pushed(), |s| {
                 s.offset < to && s.offset + i64::from(s.size) > from
             });
