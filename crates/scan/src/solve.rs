@@ -386,6 +386,8 @@ struct Solver<'a> {
     callers: FxHashMap<FunctionId, BTreeSet<(FunctionId, u64)>>,
     /// Functions that the call at an address can enter.
     callees: FxHashMap<u64, BTreeSet<FunctionId>>,
+    /// Where calls of an address lead, through linkage stubs whose slots are fixed in this round.
+    resolved: FxHashMap<u64, u64>,
     /// What was found of calls that summaries do not know.
     revision: Revision,
     /// Contexts that guards alone made, per function.
@@ -451,6 +453,7 @@ impl<'a> Solver<'a> {
             discovered_for_targets: BTreeSet::new(),
             callers: FxHashMap::default(),
             callees: FxHashMap::default(),
+            resolved: FxHashMap::default(),
             revision: Revision::default(),
             guard_contexts: FxHashMap::default(),
             targets_matter,
@@ -541,10 +544,13 @@ impl<'a> Solver<'a> {
         }
     }
 
-    fn enter(&mut self, id: InstanceId, entered: Entered) {
-        if self.entered.insert((id, entered)) {
+    /// Notes where an instance is entered from; whether that was not known.
+    fn enter(&mut self, id: InstanceId, entered: Entered) -> bool {
+        let new = self.entered.insert((id, entered));
+        if new {
             self.entries.push((id, entered));
         }
+        new
     }
 
     /// The instance of the function at `address` under `context`.

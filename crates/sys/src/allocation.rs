@@ -72,7 +72,10 @@ impl Counting {
             let _ = process::write_message(to.as_fd(), word);
             process::exit_now(*code)
         }
-        self.peak.fetch_max(used, Ordering::Relaxed);
+        // Mostly it is not more than ever, and a look costs less than a locked operation.
+        if used > self.peak.load(Ordering::Relaxed) {
+            self.peak.fetch_max(used, Ordering::Relaxed);
+        }
     }
 
     fn give_back(&self, size: usize) {

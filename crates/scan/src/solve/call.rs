@@ -1,6 +1,6 @@
 //! Calls: which functions they enter, under which contexts, and what comes back.
 
-use std::collections::BTreeSet;
+use smallvec::SmallVec;
 
 use super::domain::{Domain, MOST_VALUES};
 use super::evaluate::{NEVER_MAPPED, fixed_slot};
@@ -13,6 +13,15 @@ use crate::summary::{Above, Call, Value};
 
 /// Linkage stubs that one call may lead through.
 const MOST_STUBS: usize = 8;
+
+/// Functions that a call enters, ascending, mostly one.
+type Targets = SmallVec<[u64; 2]>;
+
+fn add(targets: &mut Targets, address: u64) {
+    if let Err(at) = targets.binary_search(&address) {
+        targets.insert(at, address);
+    }
+}
 
 /// What is known of a call's outcome.
 pub(super) struct Outcome {
@@ -57,14 +66,16 @@ impl Outcome {
 impl Solver<'_> {
     /// Enters what the call at `at` can enter.
     pub(super) fn call(&mut self, walk: &mut Walk<'_>, at: u64, call: &Call) -> Outcome {
-        let mut targets = BTreeSet::new();
+        let mut targets = Targets::new();
         let mut sum = Outcome::none();
         if !self.targets(walk, call, &mut targets) {
             walk.pass.unresolved.insert(at);
             self.open(walk.id, at);
             sum = Outcome::unknown(self.image.convention.callee_saved);
             if let Some(private) = self.memory.called.get(&at) {
-                targets.extend(private);
+                for &address in private {
+                    add(&mut targets, address);
+                }
             }
         }
         self.vsyscall(walk, at, call);
@@ -87,12 +98,14 @@ impl Solver<'_> {
             };
             self.pass_on(walk.function, callee, call, &walk.body.graph, &context);
             let instance = self.instance(address, context);
-            self.enter(instance, Entered::From(walk.id, at));
+            let new = self.enter(instance, Entered::From(walk.id, at));
             self.begin(instance);
             // Where functions of Go return things on the stack is known ([`Image::go_shares`]).
             let go = self.image.is_go(Addr(address));
             let found = &mut self.instances[instance.0 as usize];
-            found.dependents.insert(walk.id);
+            if new {
+                found.dependents.insert(walk.id);
+            }
             sum.returns |= found.returns;
             sum.kept = sum.kept.and(found.kept);
             sum.twice |= found.twice;
@@ -107,16 +120,16 @@ impl Solver<'_> {
 
     /// Notes what the kernel serves where the call goes.
     fn vsyscall(&mut self, walk: &mut Walk<'_>, at: u64, call: &Call) {
+        let served = &self.image.kernel().served;
+        let constant = walk.body.graph.constant_of(call.target);
+        if constant.is_some_and(|at| served.iter().all(|&(page, _)| page != at)) {
+            return;
+        }
         let target = walk.evaluator.value(call.target);
         let Some(all) = target.values(MOST_VALUES as u64) else {
             return;
         };
-        let served = self
-            .image
-            .kernel()
-            .served
-            .iter()
-            .filter(|(page, _)| all.contains(page));
+        let served = served.iter().filter(|(page, _)| all.contains(page));
         let number = Domain::of(served.map(|&(_, number)| number));
         if number != Domain::Nothing {
             let arguments = std::array::from_fn(|_| Domain::Anything);
@@ -125,7 +138,7 @@ impl Solver<'_> {
     }
 
     /// Adds the functions that a call enters; `false` when that is not known.
-    fn targets(&mut self, walk: &mut Walk<'_>, call: &Call, targets: &mut BTreeSet<u64>) -> bool {
+    fn targets(&mut self, walk: &mut Walk<'_>, call: &Call, targets: &mut Targets) -> bool {
         let graph = &walk.body.graph;
         match graph.get(call.target) {
             Value::Const(address) => self.resolve(walk.id, address, targets),
@@ -160,7 +173,12 @@ impl Solver<'_> {
     }
 
     /// Adds the functions that a call of `address` enters; `false` when that is not known.
-    fn resolve(&mut self, id: InstanceId, address: u64, targets: &mut BTreeSet<u64>) -> bool {
+    fn resolve(&mut self, id: InstanceId, address: u64, targets: &mut Targets) -> bool {
+        let called = address;
+        if let Some(&end) = self.resolved.get(&called) {
+            add(targets, end);
+            return true;
+        }
         let mut address = address;
         for _ in 0..MOST_STUBS {
             if !self.image.is_code(Addr(address)) {
@@ -170,23 +188,22 @@ impl Solver<'_> {
             }
             let function = self.functions.at(self.image, address);
             let Some(slot) = self.functions.all[function.0 as usize].trampoline else {
-                targets.insert(address);
+                self.resolved.insert(called, address);
+                add(targets, address);
                 return true;
             };
             match fixed_slot(self.image, &self.written, slot) {
                 Some(Slot::Address(a)) => address = a.0,
                 Some(held) => return self.resolve_slot(id, held, targets),
-                None => {
-                    targets.insert(address);
-                    return true;
-                }
+                None => break,
             }
         }
-        targets.insert(address);
+        self.resolved.insert(called, address);
+        add(targets, address);
         true
     }
 
-    fn resolve_slot(&mut self, id: InstanceId, slot: Slot, targets: &mut BTreeSet<u64>) -> bool {
+    fn resolve_slot(&mut self, id: InstanceId, slot: Slot, targets: &mut Targets) -> bool {
         match slot {
             Slot::Address(a) => self.resolve(id, a.0, targets),
             // Weak and undefined: the call faults.

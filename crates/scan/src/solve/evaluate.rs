@@ -144,6 +144,11 @@ impl<'a> Evaluator<'a> {
         self.stale = false;
     }
 
+    /// Whether control can go from block to block, as far as is known.
+    pub(super) fn goes(&self, from: u32, to: u32) -> bool {
+        self.found.goes(from, to)
+    }
+
     /// Control can go from block to block.
     pub(super) fn take(&mut self, from: u32, to: u32) {
         if self.found.edges.insert((from, to)) {
@@ -183,6 +188,12 @@ impl<'a> Evaluator<'a> {
     /// Whether `value` is what the register held at entry.
     pub(super) fn preserved(&mut self, value: ValueId, reg: Reg) -> bool {
         let graph = self.graph;
+        match graph.get(value) {
+            Value::Entry(Input::Register(r)) if r == reg => return true,
+            Value::Kept(_, r, _) if r == reg => {}
+            Value::Phi(_) | Value::Refine(..) => {}
+            _ => return false,
+        }
         let mut pending = vec![value];
         let mut seen = FxHashSet::default();
         while let Some(v) = pending.pop() {

@@ -345,7 +345,9 @@ impl Solver<'_> {
     }
 
     fn branch(&mut self, walk: &mut Walk<'_>, block: u32, test: ValueId, [yes, no]: [u32; 2]) {
-        if test == ANY {
+        // Where it was seen to go both ways it always does: what is found of a function only grows.
+        let both = walk.evaluator.goes(block, yes) && walk.evaluator.goes(block, no);
+        if test == ANY || both {
             walk.go(block, yes);
             walk.go(block, no);
             return;
