@@ -96,6 +96,9 @@ impl Builder<'_> {
         takes_stack |= blocks.iter().any(|b| matches!(b.exit, Exit::TailCall(_)));
         let places = places(blocks.len(), |b| blocks[b as usize].successors().collect());
         prune(&mut self.graph, &mut blocks, &mut traffic);
+        // Kept as long as the program is analysed, and most are short.
+        blocks.shrink_to_fit();
+        traffic.shrink_to_fit();
         Summary {
             entry: self.entry,
             saved: self.saved,
@@ -220,6 +223,7 @@ impl Builder<'_> {
                 | Reference::Assigned { .. }
                 | Reference::Computed(_) => true,
             });
+            block.references.shrink_to_fit();
         }
     }
 
@@ -501,6 +505,7 @@ impl Builder<'_> {
                 }
             }
         }
+        stack.shrink_to_fit();
         Box::new(Call {
             target,
             registers: state.registers(),
