@@ -28,7 +28,7 @@ pub(crate) fn begin() -> Vec<Vec<u8>> {
     let answers = [
         message(b"\0", b""),
         message(b"\x01\x07refused", b""),
-        message(b"\x02", b""),
+        message(b"\x02\x01", b""),
         message(b"\x03\x0b", b""),
         message(b"\x04\x90\x4e", b""),
         message(b"\x05", b"artifact"),
