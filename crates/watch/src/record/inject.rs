@@ -196,10 +196,7 @@ impl Injection {
 
 /// The memory of the task, in which `bytes` were written to its stack.
 fn written(tid: i32, place: u64, bytes: &[u8]) -> Option<Memory> {
-    let by_number = || Some(Memory::by_number(tid));
-    let opened = || Memory::open_writable(tid).ok();
     let writes = |memory: &Memory| memory.write(place, bytes).is_ok();
-    by_number()
-        .filter(writes)
-        .or_else(|| opened().filter(writes))
+    let by_number = Some(Memory::by_number(tid)).filter(writes);
+    by_number.or_else(|| Memory::open_writable(tid).ok().filter(writes))
 }
