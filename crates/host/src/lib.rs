@@ -48,6 +48,7 @@ mod secret;
 mod serve;
 mod slot;
 mod template;
+mod victim;
 mod wire;
 
 pub use artifact::{Artifact, Key};

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::io::Write as _;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -24,6 +23,7 @@ use crate::limits::Limits;
 use crate::outcome::{Evidence, JobError, Limit, Outcome, judge};
 use crate::output::{Listener, Seen};
 use crate::secret;
+use crate::victim::Victim;
 use crate::wire::{self, Answer, Message, Order, Placed};
 
 /// A job that was run.
@@ -160,6 +160,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) apart: Cell<bool>,
     /// Of its own group, where memory is counted.
     pub(crate) meter: Option<&'a Meter>,
+    /// Whom the kernel ends first for want of memory.
+    pub(crate) victim: Option<&'a Victim>,
     /// Who is there without a job, by their numbers.
     pub(crate) always: &'a [i32],
     /// What the kernel has ended of its group for want of memory since this was asked last.
@@ -226,8 +228,6 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
     // Without the others nobody can tell that it is the job.
     let scope = scope.filter(|_| is_alone);
     course.ends("set-up");
-    // Where memory is short, the job goes and its worker stays.
-    prefer(pid);
     let mut seen = Seen::new(&job.limits, leash, listener).wanting(job.wanted.len());
     leash.hold(handle.as_fd())?;
     let clock = Clock {
@@ -339,9 +339,12 @@ fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> 
         secrets: u8::try_from(job.secrets.len()).unwrap_or(u8::MAX),
     };
     secret::tell(&results, &job.secrets)?;
+    bench.victim.inspect(|victim| victim.is_job());
     wire::send(bench.control, &order, &body(job), Some(theirs.as_fd()))?;
     drop(theirs);
-    let (handle, apart) = match answer(bench)? {
+    let answer = answer(bench)?;
+    bench.victim.inspect(|victim| victim.is_not_worker());
+    let (handle, apart) = match answer {
         Message {
             head: Answer::Started { apart },
             descriptor: Some(handle),
@@ -411,13 +414,6 @@ fn answer(bench: &Bench<'_>) -> Result<Message<Answer>, Error> {
         Some(message) => Ok(message),
         None => Err(Error::Worker("ended".to_owned())),
     }
-}
-
-/// Lets the kernel choose the job first. It is advice: a limit of memory holds without it.
-fn prefer(pid: i32) {
-    let path = format!("/proc/{pid}/oom_score_adj");
-    let file = std::fs::OpenOptions::new().write(true).open(path);
-    let _ = file.and_then(|mut file| file.write_all(b"1000"));
 }
 
 fn reap(bench: &Bench<'_>) -> Result<u64, Error> {

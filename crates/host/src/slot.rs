@@ -17,6 +17,7 @@ use crate::pool::{Assignment, Enforced, Shared};
 use crate::recorded::{self, Recording, Trace};
 use crate::running::{self, Bench, Done, Hold};
 use crate::template::{Inherited, Start, Template, ended, released};
+use crate::victim::Victim;
 use crate::wire::{self, Answer, Instruction, Message, Order};
 
 /// One place for a worker, or for native programs one after another.
@@ -226,12 +227,14 @@ impl Keeper<'_> {
         let is_bounded = || !group.is_some_and(Group::was_lost);
         let forks = group.and_then(Group::forks);
         let meter = group.and_then(Group::meter);
+        let victim = Victim::of(processes[1]);
         let bench = Bench {
             control: self.control,
             worker: processes[1],
             forks: forks.as_ref(),
             apart: Cell::new(forks.is_some()),
             meter: meter.as_ref(),
+            victim: victim.as_ref(),
             // Without namespaces it is its own first process.
             always: &processes[usize::from(processes[0] == processes[1])..],
             first: first.as_fd(),

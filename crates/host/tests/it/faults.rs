@@ -142,6 +142,25 @@ fn held_while_its_job_runs<T>(hold: impl FnOnce(i32) -> T, let_go: impl FnOnce(i
 }
 
 #[test]
+fn where_memory_is_short_the_job_goes_first_and_not_its_worker() {
+    let mark = |pid: i32| fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
+    let own = mark(i32::try_from(std::process::id()).unwrap());
+    held_while_its_job_runs(
+        |program| {
+            assert_eq!(mark(program), own);
+            let [job] = children(program)[..] else {
+                panic!("not one job");
+            };
+            // An ordinary user's worker is another user, whose mark is not to be changed.
+            let path = format!("/proc/{program}/oom_score_adj");
+            let may = fs::File::options().write(true).open(path).is_ok();
+            assert_eq!(mark(job), if may { "1000\n".to_owned() } else { own });
+        },
+        |_, ()| {},
+    );
+}
+
+#[test]
 fn a_job_ends_without_its_worker_that_is_stopped() {
     let stop = |worker| signal(worker, libc::SIGSTOP);
     held_while_its_job_runs(stop, |worker, ()| signal(worker, libc::SIGCONT));
