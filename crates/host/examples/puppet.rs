@@ -135,10 +135,7 @@ impl Engine for Puppet {
             "stop-worker" => kill(Pid::from_raw(2).unwrap_or(own()), Signal::STOP),
             "trace-worker" => Said::Exit(i32::from(ptrace::interrupt(2).is_err())),
             "dup" => Said::Exit(i32::from(process::inherited(3).is_err())),
-            "close" => {
-                drop(results);
-                process::exit_now(0)
-            }
+            "close" => Said::Exit(i32::from(process::close(3).is_err())),
             "panic" => panic!("as it was told"),
             "abort" => std::process::abort(),
             "recurse" => Said::Exit(recurse(1)),

@@ -1,6 +1,7 @@
 //! What a job's process says: one message of a socket that keeps messages apart is one frame, so there is no
 //! length to lie about. The first byte is the kind.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use portcullis_sys::process;
@@ -107,7 +108,10 @@ pub(crate) fn read(message: &[u8]) -> Option<Frame<'_>> {
 /// Where a job's process writes. Small pieces are gathered, unless somebody listens while it runs.
 #[derive(Debug)]
 pub struct Results {
-    to: OwnedFd,
+    /// Closing is none of a job's calls, and the end of its process does it.
+    to: ManuallyDrop<OwnedFd>,
+    /// Messages in the making, each with its kind; nothing where there is nothing to send, because each page that a
+    /// job's process writes to costs it a fault.
     pieces: [Vec<u8>; 2],
     at_once: bool,
 }
@@ -120,14 +124,9 @@ impl AsFd for Results {
 
 impl Results {
     pub(crate) fn new(to: OwnedFd, at_once: bool) -> Results {
-        let piece = |kind| {
-            let mut piece = Vec::with_capacity(MOST);
-            piece.push(kind);
-            piece
-        };
         Results {
-            to,
-            pieces: [piece(STDOUT), piece(STDERR)],
+            to: ManuallyDrop::new(to),
+            pieces: [Vec::new(), Vec::new()],
             at_once,
         }
     }
@@ -144,11 +143,15 @@ impl Results {
 
     fn append(&mut self, which: usize, mut bytes: &[u8]) -> Result<(), portcullis_sys::Error> {
         while !bytes.is_empty() {
-            let room = MOST - self.pieces[which].len();
+            let piece = &mut self.pieces[which];
+            if piece.is_empty() {
+                piece.push([STDOUT, STDERR][which]);
+            }
+            let room = MOST - piece.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
-            self.pieces[which].extend_from_slice(now);
+            piece.extend_from_slice(now);
             bytes = later;
-            if self.pieces[which].len() == MOST {
+            if piece.len() == MOST {
                 self.flush(which)?;
             }
         }
@@ -160,9 +163,9 @@ impl Results {
 
     fn flush(&mut self, which: usize) -> Result<(), portcullis_sys::Error> {
         let piece = &mut self.pieces[which];
-        if piece.len() > 1 {
+        if !piece.is_empty() {
             process::write_message(self.to.as_fd(), piece)?;
-            piece.truncate(1);
+            piece.clear();
         }
         Ok(())
     }
@@ -204,14 +207,12 @@ impl Results {
         Ok(())
     }
 
-    /// Says the last word. If the host is gone there is nobody to tell.
-    pub fn end(mut self, said: &Said) {
+    /// Says the last word, behind which the host takes nothing. If the host is gone there is nobody to tell.
+    pub fn end(&mut self, said: &Said) {
         let sent = self.flush(0).and_then(|()| self.flush(1));
         if sent.is_ok() {
             let _ = process::write_message(self.to.as_fd(), &said.encode());
         }
-        // Closing is none of its calls, and the end of the process does it.
-        std::mem::forget(self.to);
     }
 }
 
@@ -252,7 +253,11 @@ mod tests {
                 Ok(file.as_slice())
             };
             let found = std::thread::scope(|scope| {
-                let sent = scope.spawn(|| Results::new(there, false).files(&wanted, output, find).unwrap());
+                let sent = scope.spawn(|| {
+                    let mut results = Results::new(there, false);
+                    results.files(&wanted, output, find).unwrap();
+                    results.end(&Said::Exit(0));
+                });
                 let mut handed = Handed::new(wanted.len(), usize::try_from(output).unwrap());
                 let mut message = vec![0; MOST + 1];
                 loop {
@@ -261,7 +266,7 @@ mod tests {
                         Some(Frame::File(number, bytes)) => handed.piece(number, bytes).unwrap(),
                         Some(Frame::NotTaken(number, why)) => handed.not_taken(number, why).unwrap(),
                         other => {
-                            assert!(length == 0, "{other:?}");
+                            assert_eq!(other, Some(Frame::Last(Said::Exit(0))));
                             break;
                         }
                     }

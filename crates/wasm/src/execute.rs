@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::mem::ManuallyDrop;
 
 use portcullis_host::{Engine, Results, Said, Task};
 use wasmtime::{InstancePre, Linker, ResourceLimiter, Store, Trap};
@@ -73,7 +74,7 @@ impl Engine for Runtime {
         Err(why)
     }
 
-    fn run(&self, loaded: &Loaded, mut task: Task, results: Results) {
+    fn run(&self, loaded: &Loaded, mut task: Task, mut results: Results) {
         for secret in std::mem::take(&mut task.secrets) {
             match str::from_utf8(&secret.bytes) {
                 Ok(text) if !text.contains('\0') => {
@@ -86,7 +87,8 @@ impl Engine for Runtime {
             }
         }
         let (fuel, files) = (task.fuel, std::mem::take(&mut task.files));
-        let mut store = Store::new(&loaded.engine, State::new(task, results));
+        // The process ends next, which gives back all at once what the store would give back piece by piece.
+        let mut store = ManuallyDrop::new(Store::new(&loaded.engine, State::new(task, results)));
         store.limiter(|state| state);
         let said = match store.data_mut().place(files) {
             Err(said) => said,
@@ -95,7 +97,7 @@ impl Engine for Runtime {
                 Err(error) => said(&error),
             },
         };
-        store.into_data().end(&said);
+        store.data_mut().end(&said);
     }
 }
 

@@ -109,14 +109,13 @@ impl State {
     }
 
     /// Hands over what is asked of it, and says its last word.
-    pub(crate) fn end(mut self, said: &Said) {
+    pub(crate) fn end(&mut self, said: &Said) {
         let handed = self
             .results
             .files(&self.wanted, self.output, |name| self.tree.taken(name));
-        match handed {
-            Ok(()) => self.results.end(said),
-            // Who does not take its files is not there for its last word either, and closing is none of its calls.
-            Err(_) => std::mem::forget(self.results),
+        // Who does not take its files is not there for its last word either.
+        if handed.is_ok() {
+            self.results.end(said);
         }
     }
 
