@@ -8,7 +8,7 @@ use portcullis_sys::allocation::Counting;
 use portcullis_sys::seccomp::SockFilter;
 use portcullis_sys::spawn::{self, Side};
 use portcullis_sys::wait::{self, Change};
-use portcullis_sys::{process, seccomp};
+use portcullis_sys::{process, seccomp, text};
 use zeroize::Zeroize as _;
 
 use crate::directory::Given;
@@ -97,6 +97,8 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
     let Some((control, mut group)) = begin(arguments) else {
         process::exit_now(2)
     };
+    // Where that cannot be, its jobs find their code page by page.
+    text::copied_to_children();
     let mut loaded = None;
     let mut filter = Vec::new();
     while let Ok(Some(message)) = wire::receive::<Order>(&control, MOST_BODY) {

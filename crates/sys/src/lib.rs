@@ -30,6 +30,7 @@ pub mod seccomp;
 pub mod shared;
 pub mod signal;
 pub mod spawn;
+pub mod text;
 pub mod wait;
 
 use std::io;

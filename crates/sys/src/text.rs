@@ -1,0 +1,138 @@
+//! The code of this program, for one that forks often.
+#![expect(
+    unsafe_code,
+    reason = "raw system calls on the program's own mapping, and a page in it"
+)]
+
+use std::ffi::{c_int, c_void};
+
+/// `MADV_POPULATE_READ`, `MADV_GUARD_INSTALL` and `MADV_GUARD_REMOVE` of linux/mman.h.
+const POPULATE_READ: c_int = 22;
+const GUARD_INSTALL: c_int = 102;
+const GUARD_REMOVE: c_int = 103;
+
+const PAGE: usize = 4096;
+
+// One page among the code that holds none, of instructions that nobody may execute.
+#[cfg(target_arch = "x86_64")]
+std::arch::global_asm!(
+    ".pushsection .text.portcullis_spare, \"ax\", @progbits",
+    ".balign 4096, 0xcc",
+    "portcullis_spare:",
+    ".fill 4096, 1, 0xcc",
+    ".popsection",
+);
+#[cfg(target_arch = "aarch64")]
+std::arch::global_asm!(
+    ".pushsection .text.portcullis_spare, \"ax\", @progbits",
+    ".balign 4096",
+    "portcullis_spare:",
+    ".fill 1024, 4, 0xd4200000",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    static portcullis_spare: [u8; PAGE];
+}
+
+/// From now on what this process forks begins with its code mapped. Whether that can be.
+///
+/// Fork copies the mapping of a file's pages only where it has to (`vma_needs_copy` of the kernel's memory.c), so that a
+/// child finds the code of its program by one page fault for each 64 KiB that it comes by. It has to where a guard is or was
+/// among them (`MADV_GUARD_INSTALL`, of files since Linux 6.15: `anon_vma_prepare` in `madvise_guard_install`).
+pub fn copied_to_children() -> bool {
+    let Some((begin, length)) = code() else {
+        return false;
+    };
+    let advise = |address: *const c_void, length, advice| {
+        // SAFETY: the range is of this program's code, which POPULATE_READ leaves as it is, or it is the spare page,
+        // which nobody executes or reads while a guard is there.
+        unsafe { libc::madvise(address.cast_mut(), length, advice) == 0 }
+    };
+    let spare = (&raw const portcullis_spare).cast();
+    advise(spare, PAGE, GUARD_INSTALL)
+        && advise(spare, PAGE, GUARD_REMOVE)
+        && advise(begin, length, POPULATE_READ)
+}
+
+/// Where the segment of the spare page is, whole pages.
+fn code() -> Option<(*const c_void, usize)> {
+    // SAFETY: asks for numbers.
+    let (headers, count, page) = unsafe {
+        let headers = libc::getauxval(libc::AT_PHDR);
+        (
+            headers,
+            libc::getauxval(libc::AT_PHNUM),
+            libc::sysconf(libc::_SC_PAGESIZE),
+        )
+    };
+    let headers = std::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers as usize);
+    if headers.is_null() || page != PAGE as i64 {
+        return None;
+    }
+    // SAFETY: the kernel says that the program's headers are there, so many; they are mapped as long as it runs, read-only.
+    let all = unsafe { std::slice::from_raw_parts(headers, count as usize) };
+    // They say themselves where they would be if the program were at 0.
+    let own = all.iter().find(|header| header.p_type == libc::PT_PHDR);
+    let moved = own.map_or(0, |own| headers.addr().wrapping_sub(own.p_vaddr as usize));
+    let spare = (&raw const portcullis_spare).addr();
+    all.iter().find_map(|header| {
+        let begin = moved.wrapping_add(header.p_vaddr as usize);
+        let end = begin.wrapping_add(header.p_filesz as usize);
+        let is_there = header.p_type == libc::PT_LOAD && (begin..end).contains(&spare);
+        let first = begin - begin % PAGE;
+        is_there.then(|| {
+            let length = (end - first).next_multiple_of(PAGE);
+            (std::ptr::with_exposed_provenance(first), length)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+    use crate::namespace::Namespaces;
+    use crate::spawn::{self, Side};
+    use crate::{process, wait};
+
+    /// Of the code, in KiB, what a process has mapped.
+    fn mapped(pid: i32) -> u64 {
+        let begin = code().unwrap().0.addr();
+        let text = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
+        let mut lines = text.lines();
+        lines
+            .find(|line| line.starts_with(&format!("{begin:x}-")))
+            .unwrap();
+        let size = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+        size.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    fn of_a_child() -> u64 {
+        // SAFETY: the child does nothing until it is killed.
+        let (pid, handle) = match unsafe { spawn::clone_process(Namespaces::NONE) }.unwrap() {
+            Side::Child => loop {
+                std::hint::spin_loop();
+            },
+            Side::Parent(pid, handle) => (pid, handle),
+        };
+        let mapped = mapped(pid);
+        process::signal_process(handle.as_fd(), libc::SIGKILL).unwrap();
+        wait::next_of(pid).unwrap();
+        mapped
+    }
+
+    #[test]
+    fn a_child_has_what_its_parent_has() {
+        let own = || mapped(i32::try_from(std::process::id()).unwrap());
+        let before = of_a_child();
+        assert!(before < own(), "{before} {}", own());
+        // A kernel that cannot does what it did.
+        let whole = code().unwrap().1 as u64 >> 10;
+        match copied_to_children() {
+            true => assert_eq!((of_a_child(), own()), (whole, whole)),
+            false => assert!(of_a_child() < own()),
+        }
+    }
+}
