@@ -24,8 +24,8 @@ pub struct Loaded {
     metered: bool,
 }
 
-/// More elements of tables than programs have functions.
-const MOST_ELEMENTS: usize = 1 << 20;
+/// What an element of a table takes: a pointer, on all machines for which there is an engine.
+const ELEMENT: usize = 8;
 
 impl Runtime {
     /// The runtime, with what it needs of the machine; it is made before the first fork.
@@ -139,29 +139,44 @@ impl fmt::Display for OverMemory {
 
 impl std::error::Error for OverMemory {}
 
+impl State {
+    /// Whether a memory or a table may grow by so many bytes. Beyond what its own type allows nothing grows, and the module is
+    /// told so, as the language says: then nothing of its limit is used.
+    fn grows(&mut self, bytes: usize, allowed: bool) -> wasmtime::Result<bool> {
+        if !allowed {
+            return Ok(false);
+        }
+        match self.room.take(u64::try_from(bytes).unwrap_or(u64::MAX)) {
+            true => Ok(true),
+            false => Err(OverMemory.into()),
+        }
+    }
+}
+
 impl ResourceLimiter for State {
     fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
-        match self.room.take(more) {
-            true => Ok(true),
-            false => Err(OverMemory.into()),
-        }
+        let more = desired.saturating_sub(current);
+        self.grows(more, maximum.is_none_or(|most| desired <= most))
+    }
+
+    /// What was let grow, and this machine has no memory for. Told of that, the module could do something else than on
+    /// another machine.
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(OverMemory.into())
     }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        match desired <= MOST_ELEMENTS {
-            true => Ok(true),
-            false => Err(OverMemory.into()),
-        }
+        let more = desired.saturating_sub(current).saturating_mul(ELEMENT);
+        self.grows(more, maximum.is_none_or(|most| desired <= most))
     }
 }

@@ -182,6 +182,13 @@ fn each_end_has_its_class_and_code() {
     let jobs = Jobs::new();
     let start = |body: &str| format!(r#"(func (export "_start") {body})"#);
     let memory = r#"(func (export "_start") (loop (drop (memory.grow (i32.const 16))) (br 0)))"#;
+    // Eight bytes an element, without a page that is touched.
+    let tables = r#"(table $one 1 funcref) (table $other 1 funcref)
+      (func (export "_start") (loop
+        (drop (table.grow $one (ref.null func) (i32.const 60000)))
+        (drop (table.grow $other (ref.null func) (i32.const 60000)))
+        (br 0)))"#;
+    let table = "(table 9000000 funcref)";
     let flood =
         r#"(func (export "_start") (loop (call $write (i32.const 64) (i32.const 60000)) (br 0)))"#;
     let recursion = r#"(func $f (export "_start") (call $f))"#;
@@ -201,6 +208,8 @@ fn each_end_has_its_class_and_code() {
         (LOOP, "cpu=600s,wall=200ms", 124, "limit", "wall"),
         (LOOP, "fuel=100000", 124, "limit", "fuel"),
         (memory, "memory=64M", 124, "limit", "memory"),
+        (tables, "memory=64M", 124, "limit", "memory"),
+        (table, "memory=64M", 124, "limit", "memory"),
         (flood, "output=1M", 124, "limit", "output"),
     ];
     for (lines, limits, code, outcome, what) in cases {
@@ -217,6 +226,29 @@ fn each_end_has_its_class_and_code() {
         // By itself, or killed for a limit: the filter had nothing to do.
         assert_ne!(document["record"]["signal"], 31, "{what}");
     }
+}
+
+#[test]
+fn what_its_own_type_does_not_let_grow_is_no_limit_of_the_job() {
+    let jobs = Jobs::new();
+    // Each time it is told -1, as often as it asks; then there is as much room as before.
+    let ask = r#"(memory $small 1 2) (table $few 1 2 funcref)
+      (func (export "_start") (local $n i32)
+        (loop $again
+          (if (i32.ne (memory.grow $small (i32.const 16)) (i32.const -1)) (then (call $exit (i32.const 3))))
+          (if (i32.ne (memory.grow (i32.const 65536)) (i32.const -1)) (then (call $exit (i32.const 4))))
+          (if (i32.ne (table.grow $few (ref.null func) (i32.const 2)) (i32.const -1)) (then (call $exit (i32.const 5))))
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $again (i32.lt_u (local.get $n) (i32.const 1000))))
+        (if (i32.ne (memory.grow (i32.const 100)) (i32.const 2)) (then (call $exit (i32.const 6))))
+        (call $write (i32.const 64) (i32.const 6)))"#;
+    let done = jobs.run(ask, &["--limit", "memory=8M"]);
+    assert_eq!(
+        (done.code, done.stdout.as_str()),
+        (0, "hello\n"),
+        "{}",
+        done.stderr
+    );
 }
 
 #[test]
