@@ -38,13 +38,16 @@ impl Place {
     }
 }
 
-/// Behaves by the first byte of its input: loops, traps, ends with a code, takes memory; else it echoes.
-const MOODY: &str = r#"(func (export "_start") (local $length i32) (local $mood i32)
+/// Behaves by the first byte of its input: loops, traps, ends with a code, takes memory, calls itself; else it echoes.
+const MOODY: &str = r#"(func $deeper (param i32) (result i32)
+    (i32.add (i32.const 1) (call $deeper (local.get 0))))
+  (func (export "_start") (local $length i32) (local $mood i32)
   (local.set $length (call $read))
   (local.set $mood (i32.load8_u (i32.const 1024)))
   (if (i32.eq (local.get $mood) (i32.const 76)) (then (loop (br 0))))
   (if (i32.eq (local.get $mood) (i32.const 84)) (then (unreachable)))
   (if (i32.eq (local.get $mood) (i32.const 69)) (then (call $exit (i32.const 3))))
+  (if (i32.eq (local.get $mood) (i32.const 82)) (then (drop (call $deeper (i32.const 0)))))
   (if (i32.eq (local.get $mood) (i32.const 77))
     (then (loop (drop (memory.grow (i32.const 16))) (br 0))))
   (call $write (i32.const 1024) (local.get $length)))"#;
@@ -81,7 +84,7 @@ fn a_judge_judges() {
 fn a_validator_votes_where_everybody_would() {
     let place = Place::new();
     let code = place.write("code.wasm", module(MOODY));
-    let names = ["block", "Loop", "Trap", "Exit", "Memory"];
+    let names = ["block", "Loop", "Trap", "Exit", "Memory", "Recursion"];
     let candidates = names.map(|name| place.write(name, name));
     let validator = |code: &Path| {
         let mut validator = example("validator");
@@ -93,7 +96,9 @@ fn a_validator_votes_where_everybody_would() {
         .lines()
         .map(|line| line.rsplit_once(": ").unwrap().1)
         .collect();
-    assert_eq!(votes, ["valid", "invalid", "invalid", "invalid", "invalid"]);
+    let same = ["valid", "invalid", "invalid", "invalid", "invalid"];
+    assert_eq!(votes[..5], same);
+    assert_eq!(votes[5..], ["no vote"]);
     let bad = place.write("bad.wasm", "no module");
     assert!(validator(&bad).starts_with("code: invalid: "));
 }
