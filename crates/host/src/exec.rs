@@ -253,10 +253,15 @@ pub(crate) fn run(
             || ended_for_memory().saturating_sub(ended_before),
             Shortage::of_others,
         ),
-        call: denied(&report),
+        call: report.ended_by.map(|call| call.to_string()),
     };
     let [stdout, stderr] = seen.kept;
-    let denials = report.denials.iter();
+    // What a filter of its own killed it for, its policy allows.
+    let of_policy = |denial: &&watch::Denial| {
+        use watch::Answer::{OwnKilled, OwnThreadKilled};
+        !matches!(denial.answer, OwnKilled | OwnThreadKilled)
+    };
+    let denials = report.denials.iter().filter(of_policy);
     let done = Done {
         outcome: judge_program(ended),
         stdout,
@@ -278,17 +283,6 @@ pub(crate) fn run(
         peak_memory_of: Some(PeakOf::Program),
     };
     Ok((done, Arc::new(enforced(layers, not_enforced))))
-}
-
-/// The call for which the program was ended, when it was.
-fn denied(record: &Record) -> Option<String> {
-    let ended = record.denials.iter().rev().find(|denial| {
-        matches!(
-            denial.answer,
-            watch::Answer::Killed | watch::Answer::ThreadKilled | watch::Answer::Trapped
-        )
-    });
-    ended.map(|denial| denial.call.to_string())
 }
 
 /// A program that could not be begun: for what its file is, or for what happened in the middle of its exec, which

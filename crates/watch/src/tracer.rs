@@ -55,6 +55,8 @@ pub struct Record {
     pub end: End,
     /// The root was ended by its filter (or by the tracer, giving the policy's answer).
     pub denied: bool,
+    /// The call for which it was, then.
+    pub ended_by: Option<Call>,
     /// The root was ended by a filter that the program installed itself.
     pub own_filter: bool,
     /// Why the root was ended before its own code ran.
@@ -139,6 +141,7 @@ fn trace<'a>(
         announced: HashSet::new(),
         handled: false,
         denials: Denials::default(),
+        last: None,
         files: Files::default(),
         killed: HashSet::new(),
         thinned: HashSet::new(),
@@ -190,6 +193,7 @@ fn trace<'a>(
     Ok(Record {
         end,
         denied,
+        ended_by: tracer.last.filter(|_| denied),
         own_filter: !denied && tracer.own_ended.contains(&start.pid),
         refused: tracer.refused,
         usage,
@@ -248,6 +252,8 @@ struct Tracer<'a, 'b> {
     /// A handler of a signal has run in some task.
     handled: bool,
     denials: Denials,
+    /// Of the calls that can end a process, the root's last: others may have made the same one before, and it another one.
+    last: Option<Call>,
     files: Files,
     /// Processes that a filter ended.
     killed: HashSet<i32>,
@@ -627,6 +633,10 @@ impl Tracer<'_, '_> {
         let same = self
             .denials
             .same(&call, answer, (phase, decision.rule), program);
+        let fatal = [Answer::Killed, Answer::ThreadKilled, Answer::Trapped];
+        if pid == self.root && fatal.contains(&answer) {
+            self.last = Some(call);
+        }
         // What ended the program is told after any flood.
         let always = pid == self.root && matches!(answer, Answer::Killed | Answer::OwnKilled);
         let files = &mut self.files;

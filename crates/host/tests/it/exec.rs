@@ -135,6 +135,7 @@ fn each_kind_of_program_comes_to_its_class() {
         (&["sigkill"], crash(9), SIGKILL),
         (&["sigxcpu"], crash(24), End::Signaled(24)),
         (&["abort"], crash(6), End::Signaled(6)),
+        (&["own"], crash(31), End::Signaled(31)),
         (&["bomb"], exit(7), End::Exited(7)),
         (&["leave"], Outcome::Ok, End::Exited(0)),
         (&["others"], Outcome::Ok, End::Exited(0)),
@@ -155,6 +156,10 @@ fn each_kind_of_program_comes_to_its_class() {
         let done = programs.filled(words);
         assert_eq!(&done.outcome, outcome, "{words:?}: {done:?}");
         assert_eq!(done.end, Some(*end), "{words:?}");
+        if words[0] == "own" {
+            // Its policy allows the call.
+            assert_eq!(done.denials, []);
+        }
         if words[0] == "bomb" {
             assert!(
                 done.reached.iter().any(|(limit, _)| *limit == "processes"),
@@ -183,6 +188,26 @@ fn a_denial_names_its_call() {
             call
         }
     );
+}
+
+#[test]
+fn what_ended_the_program_is_told_and_not_what_ended_its_children() {
+    let done = Programs::new().run(&["forbidden-twice"]);
+    let count = |name: &str| {
+        let of = done
+            .denials
+            .iter()
+            .filter(|(call, _)| call.starts_with(name));
+        of.map(|(_, count)| count).sum::<u64>()
+    };
+    assert_eq!((count("ptrace("), count("bpf(")), (2, 1), "{done:?}");
+    let Outcome::Denied {
+        call: Some(call), ..
+    } = &done.outcome
+    else {
+        panic!("{done:?}")
+    };
+    assert!(call.starts_with("ptrace("), "{call}");
 }
 
 #[test]

@@ -3,10 +3,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -102,6 +106,17 @@ int main(int argc, char **argv) {
     }
     if (is("forbidden"))
         return ptrace(PTRACE_TRACEME, 0, 0, 0) < 0 ? 3 : 4;
+    // A child ends for the call that ends this program later, and between the two another one for another call.
+    if (is("forbidden-twice")) {
+        for (int turn = 0; turn < 3; turn++) {
+            int child = turn < 2 ? fork() : 0;
+            if (!child) {
+                syscall(turn == 1 ? SYS_bpf : SYS_ptrace, 0, 0, 0, 0);
+                return 1;
+            }
+            waitpid(child, 0, 0);
+        }
+    }
     if (is("socket"))
         return socket(AF_VSOCK, SOCK_STREAM, 0) < 0 && errno == EAFNOSUPPORT ? 0 : 1;
     if (is("sigsys"))
@@ -110,6 +125,20 @@ int main(int argc, char **argv) {
         raise(SIGKILL);
     if (is("sigxcpu"))
         raise(SIGXCPU);
+    // Ended by a filter that it has made for itself.
+    if (is("own")) {
+        struct sock_filter code[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog filter = {4, code};
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter))
+            return 1;
+        getppid();
+        return 2;
+    }
     if (is("abort"))
         abort();
     if (is("bomb")) {
