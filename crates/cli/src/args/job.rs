@@ -12,7 +12,7 @@ use portcullis_sandbox::Limits;
 
 use super::{ClosureArgs, Format};
 
-/// Run modules of WebAssembly as jobs, each in a confined process of its own
+/// Run untrusted programs as jobs, each in a confined process of its own
 #[derive(Args, Debug)]
 pub(crate) struct JobArgs {
     #[command(subcommand)]
@@ -85,7 +85,10 @@ impl FromStr for Insecure {
     fn from_str(name: &str) -> Result<Insecure, String> {
         match name {
             "worker-proof" => Ok(Insecure::WorkerProof),
-            name => name.parse().map(Insecure::Layer),
+            name => {
+                let layer = name.parse().map(Insecure::Layer);
+                layer.map_err(|why: String| format!("{why}, worker-proof"))
+            }
         }
     }
 }

@@ -229,6 +229,11 @@ fn ready(typed: &JobRunArgs, limits: Limits, read: u64) -> Result<Ready> {
         }
         #[cfg(feature = "wasm")]
         EngineArg::Wasm => {
+            if typed.policy.is_some() || !typed.allow.is_empty() {
+                bail!(
+                    "--policy and --allow are about native programs: what the job of a module may call is the same for all"
+                );
+            }
             let metered = limits.fuel.is_some();
             let without = &typed.without();
             let (artifact, _) =

@@ -482,6 +482,20 @@ fn what_is_no_module_is_refused() {
 }
 
 #[test]
+fn what_is_about_native_programs_is_refused_for_a_module() {
+    let jobs = Jobs::new();
+    fs::write(jobs.place.at("policy.toml"), "").unwrap();
+    for words in [["--allow", "socket"], ["--policy", "policy.toml"]] {
+        let done = jobs.run(HELLO, &words);
+        assert_eq!((done.code, done.stdout.as_str()), (125, ""), "{words:?}");
+        assert!(done.stderr.contains("native programs"), "{}", done.stderr);
+    }
+    let done = jobs.run(HELLO, &["--allow-insecure", "none"]);
+    assert_eq!(done.code, 2);
+    assert!(done.stderr.contains("worker-proof"), "{}", done.stderr);
+}
+
+#[test]
 fn a_module_that_asks_for_what_is_unknown_is_told_so() {
     let place = Place::new();
     let text = r#"(module (import "env" "f" (func)) (func (export "_start")))"#;
