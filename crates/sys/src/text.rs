@@ -18,6 +18,8 @@ const PAGE: usize = 4096;
 std::arch::global_asm!(
     ".pushsection .text.portcullis_spare, \"ax\", @progbits",
     ".balign 4096, 0xcc",
+    ".globl portcullis_spare",
+    ".hidden portcullis_spare",
     "portcullis_spare:",
     ".fill 4096, 1, 0xcc",
     ".popsection",
@@ -26,6 +28,8 @@ std::arch::global_asm!(
 std::arch::global_asm!(
     ".pushsection .text.portcullis_spare, \"ax\", @progbits",
     ".balign 4096",
+    ".globl portcullis_spare",
+    ".hidden portcullis_spare",
     "portcullis_spare:",
     ".fill 1024, 4, 0xd4200000",
     ".popsection",
