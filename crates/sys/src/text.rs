@@ -61,21 +61,15 @@ pub fn copied_to_children() -> bool {
 
 /// Where the segment of the spare page is, whole pages.
 fn code() -> Option<(*const c_void, usize)> {
-    // SAFETY: asks for numbers.
-    let (headers, count, page) = unsafe {
-        let headers = libc::getauxval(libc::AT_PHDR);
-        (
-            headers,
-            libc::getauxval(libc::AT_PHNUM),
-            libc::sysconf(libc::_SC_PAGESIZE),
-        )
-    };
-    let headers = std::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers as usize);
-    if headers.is_null() || page != PAGE as i64 {
+    // SAFETY: asks for a number.
+    let auxiliary = |kind| unsafe { libc::getauxval(kind) } as usize;
+    let (headers, count) = (auxiliary(libc::AT_PHDR), auxiliary(libc::AT_PHNUM));
+    let headers = std::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers);
+    if headers.is_null() || auxiliary(libc::AT_PAGESZ) != PAGE {
         return None;
     }
     // SAFETY: the kernel says that the program's headers are there, so many; they are mapped as long as it runs, read-only.
-    let all = unsafe { std::slice::from_raw_parts(headers, count as usize) };
+    let all = unsafe { std::slice::from_raw_parts(headers, count) };
     // They say themselves where they would be if the program were at 0.
     let own = all.iter().find(|header| header.p_type == libc::PT_PHDR);
     let moved = own.map_or(0, |own| headers.addr().wrapping_sub(own.p_vaddr as usize));
