@@ -270,9 +270,10 @@ impl State {
             return;
         }
         let used = self.used();
+        let compared = low_part(graph, value, bits);
         let places = self.places[REGISTERS..used].iter_mut();
         for v in places.chain(self.slots.iter_mut().map(|s| &mut s.value)) {
-            let same = *v == value || (bits < 64 && low_part(graph, *v, bits) == Some(value));
+            let same = low_part(graph, *v, bits) == compared;
             if same && graph.constant_of(*v).is_none() {
                 *v = graph.intern(Value::Refine(*v, condition, bits, bound));
             }
@@ -406,19 +407,16 @@ fn merge(
     (phi, true)
 }
 
-/// The node that the low `bits` bits of `value` would be ([`Graph::zero_extend`]), if it exists.
-fn low_part(graph: &Graph, mut value: ValueId, bits: u8) -> Option<ValueId> {
+/// What has the low `bits` bits of `value`, without what only changes others, or only says what compares found.
+fn low_part(graph: &Graph, mut value: ValueId, bits: u8) -> ValueId {
     loop {
         value = match graph.get(value) {
+            Value::Refine(x, ..) => x,
             Value::ZeroExtend(x, n) | Value::SignExtend(x, n) if n >= bits => x,
             // A narrow write merged into a wider register.
             Value::Binary(Binary::Or, kept, new) if spares(graph, kept, bits) => new,
-            _ => break,
+            _ => return value,
         };
-    }
-    match graph.get(value) {
-        Value::Load(_, size, _) if u32::from(size) * 8 <= u32::from(bits) => Some(value),
-        _ => graph.find(Value::ZeroExtend(value, bits)),
     }
 }
 
@@ -450,4 +448,43 @@ fn has_identity(graph: &Graph, value: ValueId) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::x86_64;
+
+    /// Whether the node is below a compare with `bound`.
+    fn is_below(graph: &Graph, value: ValueId, bound: u64) -> bool {
+        match graph.get(value) {
+            Value::Refine(_, Condition::BelowEq, 32, b) if graph.constant_of(b) == Some(bound) => {
+                true
+            }
+            Value::Refine(x, ..) => is_below(graph, x, bound),
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn each_compare_of_a_register_tells_of_its_copies() {
+        let mut graph = Graph::default();
+        let mut state = State::entry(&mut graph, &x86_64::CONVENTION);
+        let number = state.register(Reg(3));
+        let copy = graph.zero_extend(number, 32);
+        let narrow = graph.zero_extend(number, 16);
+        state.store(-16, 8, copy);
+        state.store(-24, 8, narrow);
+        for bound in [64, 6] {
+            let compared = graph.zero_extend(state.register(Reg(3)), 32);
+            let most = graph.constant(bound);
+            state.refine(&mut graph, compared, Condition::BelowEq, 32, most);
+        }
+        for bound in [64, 6] {
+            let held = state.load(&mut graph, -16, 8).unwrap();
+            assert!(is_below(&graph, held, bound));
+        }
+        // Of the lower half alone nothing was said.
+        assert_eq!(state.load(&mut graph, -24, 8), Some(narrow));
+    }
 }
