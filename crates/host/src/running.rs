@@ -339,11 +339,11 @@ fn start(bench: &Bench<'_>, job: &Job, at_once: bool) -> Result<Started, Error> 
         secrets: u8::try_from(job.secrets.len()).unwrap_or(u8::MAX),
     };
     secret::tell(&results, &job.secrets)?;
-    bench.victim.inspect(|victim| victim.is_job());
+    bench.victim.inspect(|victim| victim.mark_forks());
     wire::send(bench.control, &order, &body(job), Some(theirs.as_fd()))?;
     drop(theirs);
     let answer = answer(bench)?;
-    bench.victim.inspect(|victim| victim.is_not_worker());
+    bench.victim.inspect(|victim| victim.spare_worker());
     let (handle, apart) = match answer {
         Message {
             head: Answer::Started { apart },

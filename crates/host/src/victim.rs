@@ -25,12 +25,12 @@ impl Victim {
     }
 
     /// Who is forked from now on goes first.
-    pub(crate) fn is_job(&self) {
+    pub(crate) fn mark_forks(&self) {
         let _ = self.mark.write_all_at(FIRST, 0);
     }
 
     /// The worker has its own mark again.
-    pub(crate) fn is_not_worker(&self) {
+    pub(crate) fn spare_worker(&self) {
         let _ = self.mark.write_all_at(&self.own, 0);
     }
 }
