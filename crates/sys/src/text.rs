@@ -121,14 +121,22 @@ mod tests {
         mapped
     }
 
+    /// Of the kernel.
+    fn release() -> (u32, u32) {
+        let text = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+        let mut numbers = text.split(['.', '-']).map(|number| number.parse().unwrap());
+        (numbers.next().unwrap(), numbers.next().unwrap())
+    }
+
     #[test]
     fn a_child_has_what_its_parent_has() {
         let own = || mapped(i32::try_from(std::process::id()).unwrap());
         let before = of_a_child();
         assert!(before < own(), "{before} {}", own());
-        // A kernel that cannot does what it did.
         let whole = code().unwrap().1 as u64 >> 10;
-        match copied_to_children() {
+        let copied = copied_to_children();
+        assert_eq!(copied, release() >= (6, 15));
+        match copied {
             true => assert_eq!((of_a_child(), own()), (whole, whole)),
             false => assert!(of_a_child() < own()),
         }
