@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 const FIRST: &[u8] = b"1000";
 
 /// A worker's mark, of which each process that it forks gets a copy: it has that of its jobs while one is forked. An entry of
-/// /proc is made anew for each process, so that to mark the jobs themselves took 15 µs, and a job ran for a while without.
+/// /proc is made anew for each process, so that to mark the jobs themselves took about 15 µs (a profile), and a job ran for a while without.
 #[derive(Debug)]
 pub(crate) struct Victim {
     mark: File,
