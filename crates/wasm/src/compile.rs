@@ -12,7 +12,8 @@ pub struct Compiler;
 impl Preparer for Compiler {
     fn prepare(&self, module: &[u8], metered: bool) -> Result<Vec<u8>, String> {
         let text = |e: wasmtime::Error| format!("{e:#}");
-        let engine = Engine::new(&settings(metered)).map_err(text)?;
+        let engine = settings(metered).and_then(|settings| Engine::new(&settings));
+        let engine = engine.map_err(text)?;
         engine.precompile_module(module).map_err(text)
     }
 }

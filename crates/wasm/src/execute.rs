@@ -30,7 +30,10 @@ const ELEMENT: usize = 8;
 impl Runtime {
     /// The runtime, with what it needs of the machine; it is made before the first fork.
     pub fn new() -> Runtime {
-        let engine = |metered| wasmtime::Engine::new(&settings(metered)).map_err(|e| e.to_string());
+        let engine = |metered| {
+            let engine = settings(metered).and_then(|settings| wasmtime::Engine::new(&settings));
+            engine.map_err(|e| e.to_string())
+        };
         Runtime {
             engines: [engine(false), engine(true)],
         }
