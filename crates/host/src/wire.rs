@@ -19,6 +19,11 @@ const MOST_HEAD: usize = 256 << 10;
 /// The longest body: an input, a module, an artifact.
 pub(crate) const MOST_BODY: usize = 256 << 20;
 
+/// The two lengths.
+const LENGTHS: usize = 8;
+/// What is taken at once: all of most messages.
+const AHEAD: usize = 4096;
+
 /// An instruction of a filter.
 pub(crate) type Instruction = (u16, u8, u8, u32);
 
@@ -135,16 +140,17 @@ pub(crate) fn send(
     }
 }
 
-/// Takes one message whose body has at most `most` bytes; `None` when the peer has closed its end.
+/// Takes one message whose body has at most `most` bytes; `None` when the peer has closed its end. Each side waits for the
+/// other's answer before it says more, so that what comes at once is one message: more is an error.
 pub(crate) fn receive<T: DeserializeOwned>(
     from: &UnixStream,
     most: usize,
 ) -> io::Result<Option<Message<T>>> {
-    let mut lengths = [0; 8];
+    let mut ahead = [0; AHEAD];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut beside = RecvAncillaryBuffer::new(&mut space);
-    let got = loop {
-        let mut part = [IoSliceMut::new(&mut lengths)];
+    let mut got = loop {
+        let mut part = [IoSliceMut::new(&mut ahead)];
         match recvmsg(from, &mut part, &mut beside, RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
             other => break other?.bytes,
@@ -157,35 +163,44 @@ pub(crate) fn receive<T: DeserializeOwned>(
         RecvAncillaryMessage::ScmRights(mut all) => all.next(),
         _ => None,
     });
-    let mut from = from;
-    from.read_exact(&mut lengths[got..])?;
+    if got < LENGTHS {
+        let mut from = from;
+        from.read_exact(&mut ahead[got..LENGTHS])?;
+        got = LENGTHS;
+    }
     let length = |at: usize| {
-        let bytes = lengths[at..at + 4].try_into().unwrap_or_default();
+        let bytes = ahead[at..at + 4].try_into().unwrap_or_default();
         usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX)
     };
     let (head, body) = (length(0), length(4));
-    if head > MOST_HEAD || body > most {
+    if head > MOST_HEAD || body > most || got - LENGTHS > head + body {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!("a message of {head} and {body} bytes is not taken"),
         ));
     }
+    let (of_head, of_body) = ahead[LENGTHS..got].split_at(head.min(got - LENGTHS));
     // What of it is needed is copied out.
-    let head = Zeroizing::new(exactly(from, head)?);
+    let head = Zeroizing::new(exactly(of_head, from, head)?);
+    let body = exactly(of_body, from, body)?;
+    // Nor is what a job was given left on the stack.
+    ahead[..got].zeroize();
     let head =
         postcard::from_bytes(&head).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
     Ok(Some(Message {
         head,
-        body: exactly(from, body)?,
+        body,
         descriptor,
     }))
 }
 
-/// Memory grows as bytes come, not as they are announced, and what was too small is wiped: what one job was given is not
-/// there for the next.
-fn exactly(mut from: &UnixStream, length: usize) -> io::Result<Vec<u8>> {
+/// So many bytes, which begin with what is known. Memory grows as bytes come, not as they are announced, and what was too small
+/// is wiped: what one job was given is not there for the next.
+fn exactly(known: &[u8], mut from: &UnixStream, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length.min(1 << 20)];
-    from.read_exact(&mut bytes)?;
+    let (begin, rest) = bytes.split_at_mut(known.len());
+    begin.copy_from_slice(known);
+    from.read_exact(rest)?;
     while bytes.len() < length {
         let mut larger = vec![0; length.min(2 * bytes.len())];
         let (known, rest) = larger.split_at_mut(bytes.len());
@@ -229,6 +244,25 @@ mod tests {
         let (here, there) = UnixStream::pair().unwrap();
         send(&here, &Answer::Prepared, &[0; 10], None).unwrap();
         assert!(receive::<Answer>(&there, 9).is_err());
+    }
+
+    #[test]
+    fn a_message_comes_in_pieces_and_alone() {
+        let bytes = encoded(&Answer::Reaped { peak_memory: 300 }).unwrap();
+        for at in 1..bytes.len() {
+            let (mut here, there) = UnixStream::pair().unwrap();
+            let (first, rest) = bytes.split_at(at);
+            here.write_all(first).unwrap();
+            std::thread::scope(|scope| {
+                let taken = scope.spawn(|| receive::<Answer>(&there, 0));
+                here.write_all(rest).unwrap();
+                let taken = taken.join().unwrap().unwrap().unwrap();
+                assert!(matches!(taken.head, Answer::Reaped { peak_memory: 300 }));
+            });
+        }
+        let (mut here, there) = UnixStream::pair().unwrap();
+        here.write_all(&[&bytes[..], &bytes[..]].concat()).unwrap();
+        assert!(receive::<Answer>(&there, 0).is_err());
     }
 
     proptest! {
