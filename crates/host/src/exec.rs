@@ -30,6 +30,7 @@ use crate::pipes;
 use crate::pool::Enforced;
 use crate::recorded::Trace;
 use crate::running::{CpuOf, Done, Hold, PeakOf};
+use crate::victim;
 
 /// A native program, what it may call, and what of the machine it is given: nothing of anybody's home, no network, and
 /// one directory that it can write, in which it begins and which ends with it.
@@ -359,6 +360,7 @@ impl Observer for Following<'_> {
                 reason: io::ErrorKind::Other.into(),
             });
         }
+        victim::mark(root.pid);
         let start = watch::Start {
             pid: root.pid,
             entry: root.entry,

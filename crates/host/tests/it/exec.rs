@@ -309,6 +309,15 @@ fn a_secret_is_there_for_one_job_and_for_nobody_else() {
 }
 
 #[test]
+fn where_memory_is_short_a_program_goes_first_and_not_its_host() {
+    let done = Programs::new().run(&["show", "/proc/self/oom_score_adj"]);
+    assert_eq!(
+        (done.outcome, done.stdout),
+        (Outcome::Ok, b"1000\n".to_vec())
+    );
+}
+
+#[test]
 fn the_course_of_a_program_is_told() {
     let programs = Programs::new();
     let finished = programs.pool.run(programs.request(&["echo"])).unwrap();
