@@ -123,6 +123,14 @@ impl Arch {
         })
     }
 
+    /// The architecture of the 64-bit kernels that answer its calls.
+    pub fn kernel(self) -> Arch {
+        match self {
+            Arch::X86_64 | Arch::X32 | Arch::I386 => Arch::X86_64,
+            Arch::Aarch64 | Arch::Arm => Arch::Aarch64,
+        }
+    }
+
     /// `AUDIT_ARCH_*` of `linux/audit.h`, as `seccomp_data.arch` carries it. X32 has the value of
     /// X86_64: the kernel tells them apart by [`Arch::X32_BIT`] alone.
     pub fn audit_arch(self) -> u32 {

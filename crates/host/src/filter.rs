@@ -1,5 +1,6 @@
 //! Filters of a worker and of its jobs: made, and proved equal to their policies, on the host's side.
 
+use portcullis_abi::Arch;
 use portcullis_bpf::{compile, verify};
 use portcullis_policy::{ActionMap, Policy, toml};
 use portcullis_sandbox::Filter;
@@ -7,9 +8,10 @@ use portcullis_sandbox::Filter;
 use crate::error::Error;
 use crate::wire::Instruction;
 
-/// A policy as it is written.
+/// A policy as it is written, for this machine.
 fn policy(text: &str, what: &'static str) -> Result<Policy, Error> {
-    toml::read(text).map_err(|e| failed(what, &e))
+    let policy = toml::read(text).map_err(|e| failed(what, &e))?;
+    Ok(policy.on(Arch::NATIVE))
 }
 
 fn failed(what: &'static str, error: &dyn std::fmt::Display) -> Error {

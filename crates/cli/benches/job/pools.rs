@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use portcullis_abi::Arch;
 use portcullis_host::{
     ALLOCATIONS, Artifact, Cache, Finished, Job, Outcome, Pool, Preparation, Request, Settings,
 };
@@ -43,7 +44,7 @@ impl Bench {
         std::fs::write(place.join("echo.wasm"), &module)?;
         std::fs::write(place.join("input"), INPUT)?;
         let policy = portcullis_policy::toml::read(include_str!("../../../wasm/policy/job.toml"))?;
-        let filter = portcullis_bpf::compile(&policy)?;
+        let filter = portcullis_bpf::compile(&policy.on(Arch::NATIVE))?;
         std::fs::write(place.join("filter"), filter.to_bytes())?;
         let bytes = portcullis_host::prepare(&carried::prepare(), &preparation(&module), &[])?;
         std::fs::write(place.join("artifact"), &bytes)?;
