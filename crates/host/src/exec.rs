@@ -2,7 +2,7 @@
 //! classes of outcomes as jobs of workers.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -334,7 +334,7 @@ struct Following<'a> {
 impl Following<'_> {
     fn fill(&mut self, root: &Root<'_>) -> Result<(), Error> {
         let first = process::handle(root.init.unwrap_or(root.pid))?;
-        self.leash.hold(first.as_fd())?;
+        self.leash.hold(Arc::new(first));
         let job = self.job;
         if !job.files.is_empty() || !job.wanted.is_empty() || !job.secrets.is_empty() {
             let failed = |reason: io::Error| Error::File {

@@ -1,12 +1,10 @@
 //! How a job is called off while it runs.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use portcullis_sys::process;
-
-use crate::error::Error;
 
 /// Ends one attempt when somebody pulls, or when its time has come; also one that is not there yet.
 #[derive(Debug, Default)]
@@ -19,7 +17,7 @@ pub(crate) struct Leash {
 struct Held {
     pulled: bool,
     /// The job's process.
-    handle: Option<OwnedFd>,
+    handle: Option<Arc<OwnedFd>>,
 }
 
 impl Held {
@@ -61,16 +59,12 @@ impl Leash {
     }
 
     /// Takes hold of the job's process.
-    pub(crate) fn hold(&self, process: BorrowedFd<'_>) -> Result<(), Error> {
-        let handle = process.try_clone_to_owned()?;
+    pub(crate) fn hold(&self, process: Arc<OwnedFd>) {
         let mut held = self.held();
-        held.handle = Some(handle);
-        let pulled = held.pulled;
-        drop(held);
-        if pulled {
-            self.pull();
+        held.handle = Some(process);
+        if held.pulled {
+            held.kill();
         }
-        Ok(())
     }
 
     /// The job has ended.

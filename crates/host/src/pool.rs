@@ -149,6 +149,8 @@ struct Mailbox {
     next: Option<Box<Assignment>>,
     leash: Option<(Attempt, Arc<Leash>)>,
     begun: bool,
+    /// Its slot sleeps until it is called.
+    sleeps: bool,
 }
 
 /// A request that was not answered yet.
@@ -461,7 +463,9 @@ impl Shared {
             if state.over {
                 return None;
             }
+            state.slots[slot].sleeps = true;
             state = self.wait(&self.mail[slot], state);
+            state.slots[slot].sleeps = false;
         }
     }
 
@@ -585,7 +589,10 @@ impl Shared {
         let mailbox = &mut state.slots[slot];
         mailbox.leash = Some((attempt, leash));
         mailbox.next = Some(Box::new(assignment));
-        self.mail[slot].notify_one();
+        // Mostly it is the slot itself that has just become free: a call less for each job.
+        if mailbox.sleeps {
+            self.mail[slot].notify_one();
+        }
     }
 
     fn deliver(&self, letters: Vec<Letter>) {

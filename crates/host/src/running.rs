@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_sandbox::{Forks, Meter, Shortage};
@@ -198,7 +199,7 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
         apart,
     } = start(bench, job, listener.is_some())?;
     let handle = match handle {
-        Ok(handle) => handle,
+        Ok(handle) => Arc::new(handle),
         Err(reason) => {
             // Its tasks are bounded: those of others may be too many.
             alone(bench, None)?;
@@ -229,7 +230,7 @@ pub(crate) fn run(bench: &Bench<'_>, job: &Job, hold: Hold<'_>) -> Result<(Done,
     let scope = scope.filter(|_| is_alone);
     course.ends("set-up");
     let mut seen = Seen::new(&job.limits, leash, listener).wanting(job.wanted.len());
-    leash.hold(handle.as_fd())?;
+    leash.hold(Arc::clone(&handle));
     let clock = Clock {
         pid,
         began,
