@@ -9,7 +9,7 @@ mod native;
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) use native::{Access, regset};
-pub use native::{Registers, SYSCALL_LENGTH, Trap};
+pub use native::{Prelude, Registers, SYSCALL_LENGTH, Trap};
 
 /// A call as registers hold it: its number (`seccomp_data.nr` is an int: the upper half of the register
 /// does not count) and its arguments.

@@ -29,6 +29,7 @@ mod launch;
 mod made;
 mod observed;
 mod own;
+mod prelude;
 mod recorder;
 mod seen;
 mod task;

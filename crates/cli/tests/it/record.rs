@@ -17,7 +17,8 @@ use serde_json::Value;
 use crate::place::Place;
 use crate::schema::{against, schema};
 use programs::{
-    AGAIN, ASKS, BECOMES, BUSY, CHILDREN, DENIES, ENDS, GROWS, STOPS, TRACES, UNTRACED, WAITS,
+    AGAIN, ASKS, BECOMES, BUSY, CHILDREN, DENIES, ENDS, FRESH, GROWS, STOPS, TRACES, UNTRACED,
+    WAITS,
 };
 
 /// Program, call and values of its arguments.
@@ -248,6 +249,46 @@ fn a_program_that_is_started_again_has_its_filter_from_the_beginning() {
         .iter()
         .find(|c| c[0] == getuid["id"]);
     assert_eq!(count.unwrap()[1], 30);
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_program_that_loads_its_filter_by_itself_begins_like_any_other() {
+    assert!(
+        rustix::process::geteuid().is_root(),
+        "this test gives privileges up: run it as root"
+    );
+    let place = Place::new();
+    fs::set_permissions(place.at("."), fs::Permissions::from_mode(0o755)).unwrap();
+    let flags = [
+        "-O1",
+        "-static",
+        "-nostdlib",
+        "-ffreestanding",
+        "-fno-stack-protector",
+    ];
+    place.compile("fresh", FRESH, &flags);
+    let script = ["sh", "-c", "./fresh && ./fresh && ./fresh"];
+    let becomes = [
+        "setpriv",
+        "--reuid",
+        "65534",
+        "--regid",
+        "65534",
+        "--clear-groups",
+    ];
+    for (before, expected) in [
+        (&[][..], "none\nmore\nmore\n"),
+        // Without privileges and without the promise never to gain any the kernel refuses it: once, it is led then.
+        (&becomes[..], "none\nmore\nnone\n"),
+    ] {
+        let (output, seen) = record(&place, &[], &[before, &script].concat());
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert_eq!((output.status.code(), &*told), (Some(0), expected));
+        assert_eq!(seen.end()["filters"], 2, "{}", seen.end());
+        assert!(seen.has("fresh", "write") && seen.has("fresh", "exit_group"));
+        assert!(!seen.has("fresh", "seccomp") && !seen.has("fresh", "prctl"));
+    }
 }
 
 #[test]

@@ -262,6 +262,38 @@ pub(crate) fn regset<T>(
     Ok(vector.iov_len)
 }
 
+/// What has a program that stands in its exec load a filter before its first instruction. For this architecture it is not
+/// written: there is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Prelude {}
+
+impl Prelude {
+    /// Bytes of its code.
+    pub const SIZE: usize = 0;
+    /// How far behind its begin the task stands in the call.
+    pub const BEHIND_CALL: u64 = 0;
+
+    /// None.
+    pub fn new(_at_exec: &Registers, _place: u64, _filter: u64, _size: u32) -> Option<Prelude> {
+        None
+    }
+
+    /// Puts its code into the task's memory.
+    pub fn put(&self, _pid: i32) -> Result<(), Error> {
+        match *self {}
+    }
+
+    /// The task at the stop of its exec begins with it.
+    pub fn begin(&self, _pid: i32) -> Result<(), Error> {
+        match *self {}
+    }
+
+    /// For the task at the stop of a SIGTRAP: whether its filter was refused.
+    pub fn is_refused(&self, _pid: i32) -> Result<bool, Error> {
+        match *self {}
+    }
+}
+
 /// An instruction that stops a traced task with SIGTRAP: `brk #0`.
 pub struct Trap;
 

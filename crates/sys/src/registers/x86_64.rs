@@ -2,7 +2,7 @@
 
 use super::Made;
 use crate::Error;
-use crate::ptrace::{peek, request};
+use crate::ptrace::{peek, poke, request};
 
 /// Bytes of `syscall`, and of `int 0x80` and `sysenter`.
 pub const SYSCALL_LENGTH: u64 = 2;
@@ -184,6 +184,117 @@ impl Registers {
     }
 }
 
+/// What has a program that stands in its exec load a filter before its first instruction: a few instructions of ours,
+/// which go to that by themselves. Registers and flags are then as without them, and the filter's bytes are 0. When the
+/// filter is refused the task stops with SIGTRAP: the kernel has that program ignore and block it no more
+/// (`force_sig_info_to_task`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Prelude {
+    code: [u8; Prelude::SIZE],
+    place: u64,
+    begins: Registers,
+    goes_on: Registers,
+}
+
+impl Prelude {
+    /// Bytes of its code.
+    pub const SIZE: usize = 48;
+    /// How far behind its begin the task stands in the call.
+    pub const BEHIND_CALL: u64 = 7;
+    /// The same, when the filter was refused.
+    const REFUSED: u64 = 39;
+    const SIZE_AT: usize = 15;
+    const ENTRY_AT: usize = 40;
+    #[rustfmt::skip]
+    const CODE: [u8; Prelude::SIZE] = [
+        0xb8, 0x3d, 0x01, 0, 0, // mov $SYS_seccomp, %eax; its arguments are in their registers
+        0x0f, 0x05,             // syscall
+        0x85, 0xc0,             // test %eax, %eax
+        0x75, 0x1b,             // jne refused
+        0x48, 0x89, 0xd7,       // mov %rdx, %rdi
+        0xb9, 0, 0, 0, 0,       // mov $size, %ecx
+        0xf3, 0xaa,             // rep stosb: the filter is written over with al, which is 0; rcx counts to 0
+        0x85, 0xf6,             // test %esi, %esi: of 4, which clears all flags
+        0x89, 0xc7,             // mov %eax, %edi
+        0x89, 0xc6,             // mov %eax, %esi
+        0x89, 0xc2,             // mov %eax, %edx
+        0x41, 0x89, 0xc3,       // mov %eax, %r11d, where the call has left the flags
+        0xff, 0x25, 2, 0, 0, 0, // jmp *entry(%rip)
+        0xcc, 0xcc,             // refused: int3
+        0, 0, 0, 0, 0, 0, 0, 0, // entry: where the program's first instruction is
+    ];
+
+    /// For a native program with the registers `at_exec`: the code lies at `place`, the filter, of `size` bytes with its
+    /// header, at `filter`. `None` when those are not the registers of a program that begins (`ELF_PLAT_INIT` and
+    /// `start_thread` of the kernel: 0, but for those of code and stack).
+    pub fn new(at_exec: &Registers, place: u64, filter: u64, size: u32) -> Option<Prelude> {
+        let goes_on = Registers {
+            // What the exec returns is written there behind this stop.
+            rax: 0,
+            orig_rax: u64::MAX,
+            ..*at_exec
+        };
+        let fresh = Registers {
+            orig_rax: u64::MAX,
+            rip: at_exec.rip,
+            rsp: at_exec.rsp,
+            cs: at_exec.cs,
+            ss: at_exec.ss,
+            eflags: at_exec.eflags,
+            ..Registers::default()
+        };
+        if goes_on != fresh || at_exec.eflags & !RESERVED != INTERRUPTS {
+            return None;
+        }
+        let mut code = Prelude::CODE;
+        code[Prelude::SIZE_AT..Prelude::SIZE_AT + 4].copy_from_slice(&size.to_le_bytes());
+        code[Prelude::ENTRY_AT..].copy_from_slice(&at_exec.rip.to_le_bytes());
+        let begins = Registers {
+            rdi: libc::SECCOMP_SET_MODE_FILTER.into(),
+            // Not without the flag: kernels before 5.16 slow a task with a filter down (spec_store_bypass).
+            rsi: libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+            rdx: filter,
+            rip: place,
+            ..*at_exec
+        };
+        Some(Prelude {
+            code,
+            place,
+            begins,
+            goes_on,
+        })
+    }
+
+    /// Puts its code into the task's memory, also where that is not writable.
+    pub fn put(&self, pid: i32) -> Result<(), Error> {
+        let words = self.code.as_chunks().0.iter();
+        for (at, word) in words.enumerate() {
+            let address = self.place.wrapping_add(8 * at as u64);
+            poke(pid, address, u64::from_le_bytes(*word))?;
+        }
+        Ok(())
+    }
+
+    /// The task at the stop of its exec begins with it.
+    pub fn begin(&self, pid: i32) -> Result<(), Error> {
+        self.begins.set(pid)
+    }
+
+    /// For the task at the stop of a SIGTRAP: whether its filter was refused. It stands at its first instruction then.
+    pub fn is_refused(&self, pid: i32) -> Result<bool, Error> {
+        let is_refused = Registers::of(pid)?.rip == self.place.wrapping_add(Prelude::REFUSED);
+        if is_refused {
+            self.goes_on.set(pid)?;
+        }
+        Ok(is_refused)
+    }
+}
+
+/// `X86_EFLAGS_IF`: interrupts, which are on wherever programs run.
+const INTERRUPTS: u64 = 1 << 9;
+/// `X86_EFLAGS_FIXED`, which is always set.
+const RESERVED: u64 = 1 << 1;
+
 /// An instruction that stops a traced task with SIGTRAP: `int3`.
 pub struct Trap;
 
@@ -228,5 +339,42 @@ mod tests {
         assert_eq!(r.call(0, false).unwrap().unwrap().0, u32::MAX);
         r.rcx = 0;
         assert_eq!(r.call(0, false).unwrap(), None);
+    }
+
+    #[test]
+    fn a_prelude_is_for_a_program_that_begins() {
+        let at_exec = Registers {
+            rax: (-i64::from(libc::ENOSYS)) as u64,
+            orig_rax: 59,
+            rip: 0x1000,
+            rsp: 0x2000,
+            cs: 0x33,
+            ss: 0x2b,
+            eflags: INTERRUPTS,
+            ..Registers::default()
+        };
+        let prelude = Prelude::new(&at_exec, 0x3fd0, 0x1f00, 0x1a8).unwrap();
+        assert_eq!(
+            prelude.code[Prelude::BEHIND_CALL as usize - 2..][..2],
+            [0x0f, 0x05]
+        );
+        assert_eq!(prelude.code[14..19], [0xb9, 0xa8, 1, 0, 0]);
+        assert_eq!(prelude.code[40..], 0x1000_u64.to_le_bytes());
+        assert_eq!((prelude.begins.rip, prelude.begins.rdx), (0x3fd0, 0x1f00));
+        assert_eq!((prelude.goes_on.rip, prelude.goes_on.rax), (0x1000, 0));
+        for other in [
+            Registers { rdi: 1, ..at_exec },
+            Registers { r11: 1, ..at_exec },
+            Registers {
+                eflags: INTERRUPTS | 1 << 10,
+                ..at_exec
+            },
+            Registers {
+                fs_base: 1,
+                ..at_exec
+            },
+        ] {
+            assert_eq!(Prelude::new(&other, 0x3fd0, 0x1f00, 0x1a8), None);
+        }
     }
 }

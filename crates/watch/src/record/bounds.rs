@@ -110,6 +110,18 @@ impl Bounds {
         Program::new(all.chain(reversed.into_iter().rev()).collect()).ok()
     }
 
+    /// Whether a call with this instruction pointer is of this code.
+    pub(super) fn hold(&self, ip: u64) -> bool {
+        let lower = ip as u32;
+        let held = |(upper, stretches): &(u32, Vec<(u32, u32)>)| {
+            u64::from(*upper) == ip >> 32
+                && stretches
+                    .iter()
+                    .any(|(first, last)| (*first..=*last).contains(&lower))
+        };
+        self.0.iter().any(held)
+    }
+
     /// Whether a call with these arguments ends them: it can add code, or begins a task that could.
     pub(super) fn end_by(&self, made: &Made, args: &[u64; 6]) -> bool {
         match made.name() {
@@ -231,6 +243,7 @@ mod tests {
                 let Some(ip) = edge.get(&edges).checked_add_signed(away) else { continue };
                 let inside = code.iter().any(|(start, end)| *start < ip && ip <= *end);
                 prop_assert_eq!(asks(&bounds, ip), inside, "{:#x} {:x?}", ip, &code);
+                prop_assert_eq!(bounds.hold(ip), inside, "{:#x} {:x?}", ip, &code);
                 let page = code.iter().any(|(start, end)| *start <= ip && ip < *end);
                 prop_assert_eq!(bounds.touch(ip, 0), page, "{:#x} {:x?}", ip, &code);
             }

@@ -7,6 +7,10 @@
 //! pointer, and what was there is as it was afterwards. It has made no call behind which to stand; the vdso has
 //! one. Signals are blocked meanwhile, so that no handler sees the borrowed registers (behind an exec there is
 //! none); a stop for job control may come in between and changes nothing.
+//!
+//! Each call is two stops, and the exec's exit behind which it is made one more. A program that stands in its exec can
+//! do without: it goes to its first instruction by way of a few others, behind the end of its own copy of the vdso,
+//! that load the filter, write over it and their traces in the registers, and stop only when it is refused.
 
 use std::rc::Rc;
 
@@ -96,11 +100,7 @@ impl Injection {
         };
         let mut from = original;
         from.set_ip(behind);
-        // As near to the pointer as it can be: mostly in a page that the kernel has filled already.
-        let below = original
-            .sp()
-            .saturating_sub(borrowed::size(&free.program) as u64);
-        let place = below / ALIGNMENT * ALIGNMENT;
+        let place = place_on_stack(&original, &free);
         let program = borrowed::bytes(&free.program, place);
         let Some(stack) = written(tid, place, &program) else {
             return Ok(None);
@@ -194,8 +194,15 @@ impl Injection {
     }
 }
 
+/// Where a filter lies on the stack of a program that has executed nothing yet: as near to the pointer as it can be,
+/// mostly in a page that the kernel has filled already.
+pub(super) fn place_on_stack(registers: &Registers, free: &Free) -> u64 {
+    let size = borrowed::size(&free.program) as u64;
+    registers.sp().saturating_sub(size) / ALIGNMENT * ALIGNMENT
+}
+
 /// The memory of the task, in which `bytes` were written to its stack.
-fn written(tid: i32, place: u64, bytes: &[u8]) -> Option<Memory> {
+pub(super) fn written(tid: i32, place: u64, bytes: &[u8]) -> Option<Memory> {
     let writes = |memory: &Memory| memory.write(place, bytes).is_ok();
     let by_number = Some(Memory::by_number(tid)).filter(writes);
     by_number.or_else(|| Memory::open_writable(tid).ok().filter(writes))

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_abi::Arch;
 use portcullis_policy::Policy;
-use portcullis_sys::ptrace::{self, SyscallInfo, SyscallStop};
+use portcullis_sys::ptrace::{self, SyscallStop};
 use portcullis_sys::signal::Forwarding;
 use portcullis_sys::wait::{self, Change, End, Stop, Usage, event};
 use portcullis_sys::{Error, process};
@@ -258,11 +258,8 @@ impl<'a> Recorder<'a> {
             Stop::Event(event::FORK | event::VFORK | event::CLONE, _) => self.created(tid, stop)?,
             Stop::Event(event::SECCOMP, _) => self.asked(tid)?,
             Stop::Event(event::EXEC, _) => {
-                let former = former(tid)?;
-                // Nothing of the program runs before the exit of the exec, where it stops again: what it is is looked
-                // up while the kernel gets there.
-                ptrace::resume_to_syscall(tid, 0)?;
-                return self.executed(tid, former);
+                self.executed(tid, former(tid)?)?;
+                self.free_at_exec(tid)?;
             }
             Stop::Event(..) => {}
             Stop::Syscall => self.at_call(tid)?,
@@ -280,6 +277,9 @@ impl<'a> Recorder<'a> {
     }
 
     fn signaled(&mut self, tid: i32, signal: i32) -> Result<(), Error> {
+        if signal == libc::SIGTRAP && self.refused(tid)? {
+            return self.resume(tid, 0);
+        }
         let mut hides = false;
         if let Some(task) = self.tasks.get_mut(&tid).filter(|t| t.injection.is_none()) {
             hides = task.interruption.hides(tid, signal)?;
@@ -322,6 +322,7 @@ impl<'a> Recorder<'a> {
             Some(mut task) => {
                 self.ended_alike(&task);
                 task.executed(image);
+                task.start = Some(self.started(tid, image)?);
                 task
             }
             None => Task::stray(image, self.handled),
@@ -330,22 +331,19 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    /// A task at the exit of a call: when that is the exec of its program, how that was started.
-    fn begun(&mut self, tid: i32, info: &SyscallInfo) {
-        let Some(task) = self.tasks.get_mut(&tid).filter(|task| task.begins) else {
-            return;
-        };
+    /// How the program was started in whose exec `tid` stands.
+    fn started(&self, tid: i32, image: ImageId) -> Result<Started, Error> {
+        let info = ptrace::syscall_info(tid)?;
         let first = match info.arch == Arch::NATIVE.audit_arch() {
             true => FirstStack::of(tid, info.sp),
             false => FirstStack::default(),
         };
         let start = Start::with(&first.words);
-        task.begins = false;
-        task.start = Some(Started {
+        Ok(Started {
             start,
-            alike: self.images[task.image.0 as usize].alike(start),
+            alike: self.images[image.0 as usize].alike(start),
             vdso: first.vdso,
-        });
+        })
     }
 
     /// The program that `tid` runs.
@@ -418,7 +416,6 @@ impl<'a> Recorder<'a> {
                 self.entered(tid, &info, number as u32, args)
             }
             (SyscallStop::Exit { value }, None) => {
-                self.begun(tid, &info);
                 self.returned(tid, value)?;
                 self.free(tid, &info, value)
             }

@@ -52,6 +52,8 @@ pub struct Seen {
     /// It adds code while it runs, or has tasks that share memory and could: a filter that looks at calls of certain code
     /// would not see all of its.
     pub(super) adds_code: bool,
+    /// A filter was refused that it was to load by itself before its first instruction: it has to be led through that.
+    pub(super) is_led: bool,
     /// Tasks of it run free, or did.
     pub(super) is_free: bool,
 }

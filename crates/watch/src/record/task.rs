@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use portcullis_bpf::Program;
+use portcullis_sys::registers::Prelude;
 
 use super::bounds::Bounds;
 use super::free::{Free, Scope};
@@ -26,17 +27,19 @@ pub(super) struct Task {
     pub(super) barred: bool,
     /// Its own filters, and those that it has from others.
     pub(super) own: OwnFilters,
+    /// Ours.
+    pub(super) inherited: Inherited,
     /// What its filters may still weigh.
     pub(super) room: usize,
     /// The call that it is in, as far as its exit is awaited.
     pub(super) pending: Option<Pending>,
     /// A filter is on its way into it.
     pub(super) injection: Option<Injection>,
+    /// It loads one by itself before its first instruction, or did.
+    pub(super) prelude: Option<Prelude>,
     pub(super) interruption: Interruption,
     /// Calls since it began to run its program, was forked, or forked last.
     pub(super) calls: u64,
-    /// It is in the exec of its program.
-    pub(super) begins: bool,
     /// It began by executing its program: how that was started.
     pub(super) start: Option<Started>,
 }
@@ -74,6 +77,27 @@ pub(super) struct OwnFilter {
     pub(super) program: Option<Rc<Program>>,
 }
 
+/// Whose unknown calls the filters of ours in a chain ask about.
+#[derive(Clone, Default)]
+pub(super) struct Inherited {
+    everybodys: bool,
+    codes: Vec<Rc<Bounds>>,
+}
+
+impl Inherited {
+    fn add(&mut self, scope: &Scope) {
+        match scope {
+            Scope::Code(bounds) => self.codes.push(Rc::clone(bounds)),
+            Scope::Everybody | Scope::OwnCode => self.everybodys = true,
+        }
+    }
+
+    /// Whether one may ask about a call with this instruction pointer.
+    pub(super) fn ask_at(&self, ip: u64) -> bool {
+        self.everybodys || self.codes.iter().any(|bounds| bounds.hold(ip))
+    }
+}
+
 impl Task {
     /// One that executed `image`.
     pub(super) fn new(image: ImageId) -> Task {
@@ -83,12 +107,13 @@ impl Task {
             bounds: None,
             barred: false,
             own: OwnFilters::default(),
+            inherited: Inherited::default(),
             room: CHAIN,
             pending: None,
             injection: None,
+            prelude: None,
             interruption: Interruption::default(),
             calls: 0,
-            begins: false,
             start: None,
         }
     }
@@ -101,12 +126,13 @@ impl Task {
             bounds: self.bounds.clone(),
             barred: self.barred,
             own: self.own.clone(),
+            inherited: self.inherited.clone(),
             room: self.room,
             pending: None,
             injection: None,
+            prelude: None,
             interruption: Interruption::of_new(handled),
             calls: 0,
-            begins: false,
             start: None,
         }
     }
@@ -126,9 +152,9 @@ impl Task {
         self.full = true;
         self.bounds = None;
         self.injection = None;
+        self.prelude = None;
         self.interruption = Interruption::default();
         self.calls = 0;
-        self.begins = true;
         self.start = None;
     }
 
@@ -139,12 +165,13 @@ impl Task {
             Scope::Code(bounds) => Some(Rc::clone(bounds)),
             Scope::Everybody | Scope::OwnCode => None,
         };
+        self.inherited.add(&free.scope);
         self.room = self.room.saturating_sub(free.weight());
     }
 
     /// Whether it has executed its program, and nothing of that yet.
     pub(super) fn stands_at_exec(&self) -> bool {
-        self.start.is_some() && self.calls == 0
+        self.start.is_some() && self.calls == 0 && self.prelude.is_none()
     }
 
     /// Whether it has to stop at the next entry or exit of a call.

@@ -17,6 +17,7 @@ use crate::record::first::FirstStack;
 use crate::record::free::{Free, Scope};
 use crate::record::inject::Injection;
 use crate::record::made::Made;
+use crate::record::prelude;
 use crate::record::task::Task;
 
 impl Recorder<'_> {
@@ -52,15 +53,80 @@ impl Recorder<'_> {
         if let Some(confined) = self.confined.filter(|_| !self.is_confined) {
             return self.confine(tid, info, confined);
         }
-        if !value_stands(value) {
+        if !value_stands(value) || info.arch != Arch::NATIVE.audit_arch() {
             return Ok(());
         }
+        let Some(free) = self.in_time(tid) else {
+            return Ok(());
+        };
         let Some(task) = self.tasks.get_mut(&tid) else {
             return Ok(());
         };
-        if !task.full || task.barred || info.arch != Arch::NATIVE.audit_arch() {
+        let vdso = task.start.and_then(|started| started.vdso);
+        task.injection = match task.stands_at_exec() {
+            true => Injection::begin_at_exec(tid, free, vdso, &mut self.calls_in_vdso)?,
+            false => Injection::begin(tid, free)?,
+        };
+        Ok(())
+    }
+
+    /// At the stop of the exec of a program: the same, without another stop where that can be.
+    pub(super) fn free_at_exec(&mut self, tid: i32) -> Result<(), Error> {
+        let Some(task) = self.tasks.get(&tid) else {
+            return Ok(());
+        };
+        // A policy may deny the call that loads a filter. Of a program that is not native no vdso is known.
+        let is_led = self.confined.is_some() || self.images[task.image.0 as usize].is_led;
+        let vdso = task.start.and_then(|started| started.vdso);
+        let Some(vdso) = vdso.filter(|_| !is_led) else {
+            return Ok(());
+        };
+        let Some(free) = self.in_time(tid) else {
+            return Ok(());
+        };
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return Ok(());
+        };
+        task.prelude = prelude::begin(tid, &free, vdso, &mut self.calls_in_vdso, &task.inherited)?;
+        if task.prelude.is_none() {
             return Ok(());
         }
+        // It does not stop at the exit of the exec, which has succeeded.
+        self.returned(tid, 0)?;
+        self.injected(tid, Some(free))
+    }
+
+    /// A task at the stop of a SIGTRAP: whether that says that the filter was refused which it was to load by itself. It
+    /// is led through the call then, and through others that may help.
+    pub(super) fn refused(&mut self, tid: i32) -> Result<bool, Error> {
+        let Some(task) = self.tasks.get_mut(&tid).filter(|task| task.calls == 0) else {
+            return Ok(false);
+        };
+        match &task.prelude {
+            Some(prelude) if prelude.is_refused(tid)? => {}
+            _ => return Ok(false),
+        }
+        task.prelude = None;
+        task.full = true;
+        task.bounds = None;
+        self.filters -= 1;
+        self.images[task.image.0 as usize].is_led = true;
+        let vdso = task.start.and_then(|started| started.vdso);
+        if let Some(free) = self.in_time(tid)
+            && let Some(task) = self.tasks.get_mut(&tid)
+        {
+            let calls = &mut self.calls_in_vdso;
+            task.injection = Injection::begin_at_exec(tid, free, vdso, calls)?;
+        }
+        Ok(true)
+    }
+
+    /// The filter that a task is to get now.
+    fn in_time(&mut self, tid: i32) -> Option<Rc<Free>> {
+        let task = self
+            .tasks
+            .get(&tid)
+            .filter(|task| task.full && !task.barred)?;
         let standing = Standing {
             image: task.image,
             seen: &self.images[task.image.0 as usize],
@@ -68,20 +134,8 @@ impl Recorder<'_> {
             alike: task.start.map_or(0, |started| started.alike),
             room: task.room,
         };
-        if let Some(free) = self.backend.free(&standing) {
-            let Some(free) = self.bounded(tid, free) else {
-                return Ok(());
-            };
-            let Some(task) = self.tasks.get_mut(&tid) else {
-                return Ok(());
-            };
-            let vdso = task.start.and_then(|started| started.vdso);
-            task.injection = match task.stands_at_exec() {
-                true => Injection::begin_at_exec(tid, free, vdso, &mut self.calls_in_vdso)?,
-                false => Injection::begin(tid, free)?,
-            };
-        }
-        Ok(())
+        let free = self.backend.free(&standing)?;
+        self.bounded(tid, free)
     }
 
     /// `free` as the task can have it; `None` when bounds are needed and there are none, or no room for them.
