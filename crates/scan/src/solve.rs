@@ -269,13 +269,15 @@ fn solve_to(image: &Image, ahead: &Ahead, depth: u32) -> Solution {
             solver.discovered.append(&mut solver.discovered_for_targets);
         }
         let mut revision = std::mem::take(&mut solver.revision);
-        let again =
-            solver.tells_more(round) || !revision.is_empty() || !solver.newly_written.is_empty();
+        let more = solver.tells_more(round) || !solver.newly_written.is_empty();
+        let again = more || !revision.is_empty();
         if again || round == 1 {
             revision.stops = solver.stops();
         }
         let mut again = again || !revision.stops.is_empty();
-        let settled = !again || round >= MOST_ROUNDS;
+        // Functions that rely on something else than before are few after the first round. Memory does not wait until
+        // they are solved: what is learnt of it must hold in a later round anyway.
+        let settled = !again || (round > 1 && !more) || round >= MOST_ROUNDS;
         // What was relied on must hold in what came of it.
         let mut relies = false;
         if settled && corrections < MOST_CORRECTIONS {
