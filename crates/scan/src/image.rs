@@ -266,6 +266,11 @@ impl Image {
         self.is_code(at) && aligned && !self.only_ends_go(at)
     }
 
+    /// Whether it is in a file at fixed addresses, where no relocation tells an address from a number.
+    pub(crate) fn is_fixed(&self, at: Addr) -> bool {
+        self.object(at).is_some_and(|o| o.file.fixed)
+    }
+
     /// Whether it may be a constant as well as code.
     pub(crate) fn is_mixed(&self, at: Addr) -> bool {
         self.region(at).is_some_and(|r| r.mixed)

@@ -26,6 +26,7 @@ mod uses;
 pub mod value;
 
 pub use build::{OUTSIDE, Trust, summarise, watch};
+pub use explore::begins_in;
 pub use page::{Origin, Rest};
 pub use value::{ANY, Graph, Input, LEFT, MEMORY, OUTCOME, Phi, Value, ValueId};
 

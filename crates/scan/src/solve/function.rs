@@ -10,7 +10,9 @@ use super::FunctionId;
 use super::ahead::Ahead;
 use crate::image::{Addr, Image};
 use crate::isa::Lifter;
-use crate::summary::{Above, Exit, Lost, Summary, Trust, Value, ValueId, summarise, watch};
+use crate::summary::{
+    Above, Exit, Lost, Summary, Trust, Value, ValueId, begins_in, summarise, watch,
+};
 
 /// What a function relies on until it is found to be wrong.
 fn trusting(image: &Image, entry: u64) -> Trust {
@@ -185,6 +187,27 @@ impl<'a> Functions<'a> {
         let summary = Arc::new(watch(image, &mut self.lifter, entry, trust, stops));
         self.all[id.0 as usize].watched = Some(Arc::clone(&summary));
         summary
+    }
+
+    /// Whether `at` is inside of an instruction of the function that runs, and none of its instructions begins there.
+    /// `runs` tells which blocks do: behind a call that does not return are no instructions, perhaps.
+    pub(super) fn is_inside_instruction(
+        &mut self,
+        image: &Image,
+        id: FunctionId,
+        at: u64,
+        runs: impl Fn(u32) -> bool,
+    ) -> bool {
+        let blocks = &self.all[id.0 as usize].summary.blocks;
+        let mut inside = false;
+        for (block, n) in blocks.iter().zip(0..) {
+            match begins_in(image, &mut self.lifter, block, at) {
+                Some(true) => return false,
+                Some(false) => inside |= runs(n),
+                None => {}
+            }
+        }
+        inside
     }
 
     /// What the function may rely on.

@@ -3,7 +3,7 @@
 
 use std::collections::btree_map::Entry;
 
-use super::{Context, Entered, InstanceId, Solver, domain};
+use super::{Context, Entered, FunctionId, InstanceId, Solver, domain};
 use crate::image::{Addr, Slot};
 
 impl Solver<'_> {
@@ -41,14 +41,27 @@ impl Solver<'_> {
     pub(super) fn take_labels(&mut self) {
         for (address, by) in std::mem::take(&mut self.labels) {
             let around = self.image.function_around(Addr(address));
-            let owned = around.is_some_and(|start| {
+            let nobodys = around.is_some_and(|start| {
                 let function = self.functions.at(self.image, start.0);
                 self.functions.all[function.0 as usize].owns(address)
+                    || self.is_number(function, address)
             });
-            if !owned {
+            if !nobodys {
                 self.take_code(address, by);
             }
         }
+    }
+
+    /// Whether what looks like an address of code of `function` is a number that happens to look so. A file at fixed
+    /// addresses does not say which words hold addresses, and nobody jumps into the middle of an instruction that runs
+    /// but the function itself.
+    fn is_number(&mut self, function: FunctionId, address: u64) -> bool {
+        let referred = &self.referred;
+        let runs = |block| referred.contains(&(function, block));
+        self.image.is_fixed(Addr(address))
+            && self
+                .functions
+                .is_inside_instruction(self.image, function, address, runs)
     }
 
     fn enter_taken(&mut self, address: u64) {

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::image::{Addr, Image};
 use crate::isa::{Binary, Compare, Condition, Flow, Lane, Lifter, Machine, Reg};
+use crate::summary::Block;
 
 /// No function of a real program comes near; generated tables of instructions and hostile
 /// files would.
@@ -105,6 +106,26 @@ pub(super) fn explore(
 pub(super) fn inside(image: &Image, entry: u64, target: u64) -> bool {
     (target == entry && !image.is_go(Addr(entry)))
         || (!image.function_start(Addr(target)) && image.is_code(Addr(target)))
+}
+
+/// Whether an instruction of `block` begins at `at`; `None` when `at` is in none of them.
+pub fn begins_in(image: &Image, lifter: &mut Lifter, block: &Block, at: u64) -> Option<bool> {
+    let code = image.code(Addr(block.start))?;
+    let mut offset = 0usize;
+    loop {
+        let begins = block.start + offset as u64;
+        if begins > block.last || begins > at {
+            return None;
+        }
+        let (length, _) = lifter.lift(code.get(offset..)?, begins, &mut Blind);
+        if length == 0 {
+            return None;
+        }
+        if at < begins + length as u64 {
+            return Some(at == begins);
+        }
+        offset += length;
+    }
 }
 
 fn extents(decoded: &FxHashMap<u64, (u8, Flow<()>)>, leaders: &BTreeSet<u64>) -> Vec<Extent> {
