@@ -40,7 +40,7 @@ pub(crate) fn begin() -> Vec<Vec<u8>> {
 /// Asks of these bytes, as messages to either side.
 pub fn ask(bytes: &[u8]) {
     for side in [Side::Worker, Side::Host] {
-        for taken in all(side, &[bytes]) {
+        for taken in all(side, bytes) {
             assert!(taken.body.len() <= MOST);
             if let Some(Some((input, files))) = &taken.job {
                 // Nothing of the body is lost, and nothing is there twice.
@@ -49,25 +49,43 @@ pub fn ask(bytes: &[u8]) {
                 assert_eq!(parts.concat(), taken.body);
             }
             // Sent again it is the same message.
-            let again = all(side, &[&taken.front, &taken.body]);
+            let again = all(side, &[&taken.front[..], &taken.body].concat());
             assert_eq!(again, [taken]);
         }
     }
 }
 
-fn all(side: Side, bytes: &[&[u8]]) -> Vec<Taken> {
-    let Ok((mut here, there)) = UnixStream::pair() else {
-        panic!("no more sockets can be opened");
-    };
-    for part in bytes {
-        assert!(here.write_all(part).is_ok(), "a socket takes so few bytes");
-    }
-    drop(here);
+/// Until one is not taken. They come one by one, as each side waits for the other's answer.
+fn all(side: Side, bytes: &[u8]) -> Vec<Taken> {
+    let mut rest = bytes;
     let mut messages = Vec::new();
-    while let Ok(Some(taken)) = take(side, &there, MOST) {
+    while !rest.is_empty() {
+        let (message, later) = rest.split_at(first(rest));
+        let Ok((mut here, there)) = UnixStream::pair() else {
+            panic!("no more sockets can be opened");
+        };
+        assert!(
+            here.write_all(message).is_ok(),
+            "a socket takes so few bytes"
+        );
+        drop(here);
+        let Ok(Some(taken)) = take(side, &there, MOST) else {
+            break;
+        };
         messages.push(taken);
+        rest = later;
     }
     messages
+}
+
+/// How many bytes the first message has, by its lengths, or all.
+fn first(bytes: &[u8]) -> usize {
+    let length = |at: usize| {
+        let length = bytes.get(at..)?.first_chunk()?;
+        usize::try_from(u32::from_le_bytes(*length)).ok()
+    };
+    let whole = length(0).zip(length(4)).map(|(head, body)| 8 + head + body);
+    whole.unwrap_or(bytes.len()).min(bytes.len())
 }
 
 #[cfg(test)]
@@ -80,10 +98,10 @@ mod tests {
         let [load, run, prepare, answers] = begin.as_slice() else {
             panic!("{begin:?}");
         };
-        assert_eq!(all(Side::Worker, &[load]).len(), 1);
-        assert_eq!(all(Side::Worker, &[prepare]).len(), 1);
-        assert_eq!(all(Side::Host, &[answers]).len(), 7);
-        let run = all(Side::Worker, &[run]);
+        assert_eq!(all(Side::Worker, load).len(), 1);
+        assert_eq!(all(Side::Worker, prepare).len(), 1);
+        assert_eq!(all(Side::Host, answers).len(), 7);
+        let run = all(Side::Worker, run);
         let (input, files) = run[0].job.clone().unwrap().unwrap();
         assert_eq!((run.len(), input.as_slice()), (2, &b"input"[..]));
         assert_eq!(
