@@ -79,7 +79,9 @@ mod carried {
             false => shared,
         };
         let directory = shared.join("worker");
-        let linker = linker(&target).map(|linker| format!("\u{1f}-Clinker={linker}"));
+        let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+        flags.extend(linker(&target).map(|linker| format!("-Clinker={linker}")));
+        flags.extend(one_segment(&target, out)?);
         let mut cargo = Command::new(env::var("CARGO")?);
         cargo
             .args(["build", "--quiet", "--locked", "--profile", "worker"])
@@ -89,10 +91,7 @@ mod carried {
             .arg("--target-dir")
             .arg(&directory)
             .current_dir(root)
-            .env(
-                "CARGO_ENCODED_RUSTFLAGS",
-                format!("-Ctarget-feature=+crt-static{}", linker.unwrap_or_default()),
-            );
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
         // What the outer build is wrapped in (clippy, coverage) is not for what is carried.
         for variable in ["RUSTC_WORKSPACE_WRAPPER", "RUSTC_WRAPPER", "RUSTFLAGS"] {
             cargo.env_remove(variable);
@@ -103,6 +102,30 @@ mod carried {
         }
         let name = format!("portcullis-wasm-{program}");
         Ok(directory.join(target).join("worker").join(name))
+    }
+
+    /// What has the linker put all that is not written into one segment, which begins at a multiple of 2 MiB: jobs then find
+    /// their program as one large page (`portcullis_sys::text::ease_forks`). Only where the linker is LLD, which Rust brings for
+    /// this target; a distribution's Rust may not, and its workers do without.
+    fn one_segment(target: &str, out: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+        let arguments = ["--no-rosegment", "-zmax-page-size=0x200000"];
+        let flags = arguments.map(|argument| format!("-Clink-arg=-Wl,{argument}"));
+        if target != "x86_64-unknown-linux-gnu" {
+            return Ok(Vec::new());
+        }
+        let probe = out.join("probe.rs");
+        fs::write(&probe, "fn main() {}")?;
+        let linked = Command::new(env::var("RUSTC")?)
+            .args(["--crate-type", "bin", "--target", target])
+            .args(&flags)
+            .arg("-o")
+            .arg(out.join("probe"))
+            .arg(&probe)
+            .output()?;
+        Ok(match linked.status.success() {
+            true => flags.into(),
+            false => Vec::new(),
+        })
     }
 
     /// The linker that this build was told: by cargo's settings or, for another architecture, by the compiler's flags.

@@ -97,8 +97,8 @@ pub fn serve_jobs<E: Engine>(mut engine: E, arguments: impl Iterator<Item = Stri
     let Some((control, mut group)) = begin(arguments) else {
         process::exit_now(2)
     };
-    // Where that cannot be, its jobs find their code page by page.
-    text::copied_to_children();
+    // However that ends, its jobs find their code.
+    text::ease_forks();
     let mut loaded = None;
     let mut filter = Vec::new();
     while let Ok(Some(message)) = wire::receive::<Order>(&control, MOST_BODY) {

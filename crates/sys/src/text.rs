@@ -6,12 +6,26 @@
 
 use std::ffi::{c_int, c_void};
 
-/// `MADV_POPULATE_READ`, `MADV_GUARD_INSTALL` and `MADV_GUARD_REMOVE` of linux/mman.h.
+/// `MADV_POPULATE_READ`, `MADV_COLLAPSE`, `MADV_GUARD_INSTALL` and `MADV_GUARD_REMOVE` of linux/mman.h.
 const POPULATE_READ: c_int = 22;
+const COLLAPSE: c_int = 25;
 const GUARD_INSTALL: c_int = 102;
 const GUARD_REMOVE: c_int = 103;
 
 const PAGE: usize = 4096;
+/// What one entry of the next level of a page table maps where pages are of that size.
+const LARGE: usize = 2 << 20;
+
+/// How the children of this process come by their code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// As large pages: by one fault for each.
+    Large,
+    /// They begin with it mapped.
+    Copied,
+    /// By a fault for each 64 KiB that they come by.
+    Small,
+}
 
 // One page among the code that holds none, of instructions that nobody may execute.
 #[cfg(target_arch = "x86_64")]
@@ -39,24 +53,43 @@ unsafe extern "C" {
     static portcullis_spare: [u8; PAGE];
 }
 
-/// From now on what this process forks begins with its code mapped. Whether that can be.
+/// Has what this process forks from now on find its code at less cost.
 ///
 /// Fork copies the mapping of a file's pages only where it has to (`vma_needs_copy` of the kernel's memory.c), so that a
-/// child finds the code of its program by one page fault for each 64 KiB that it comes by. It has to where a guard is or was
-/// among them (`MADV_GUARD_INSTALL`, of files since Linux 6.15: `anon_vma_prepare` in `madvise_guard_install`).
-pub fn copied_to_children() -> bool {
+/// child finds the code of its program by one page fault for each 64 KiB that it comes by. That is least where the code is in
+/// large pages, which the kernel makes of a file in memory when it is asked to (`MADV_COLLAPSE`, Linux 6.1) and the segment
+/// has a whole one at its place. Else the mapping can be copied: fork has to where a guard is or was among the pages
+/// (`MADV_GUARD_INSTALL`, of files since Linux 6.15: `anon_vma_prepare` in `madvise_guard_install`). What is copied, 4 KiB by
+/// 4 KiB, is taken apart again when the child ends, which is why it comes second.
+pub fn ease_forks() -> Found {
     let Some((begin, length)) = code() else {
-        return false;
+        return Found::Small;
     };
     let advise = |address: *const c_void, length, advice| {
-        // SAFETY: the range is of this program's code, which POPULATE_READ leaves as it is, or it is the spare page,
-        // which nobody executes or reads while a guard is there.
+        // SAFETY: the range is of this program's code, which POPULATE_READ and COLLAPSE leave as it is, or it is the spare
+        // page, which nobody executes or reads while a guard is there.
         unsafe { libc::madvise(address.cast_mut(), length, advice) == 0 }
     };
+    if let Some((large, whole)) = large(begin.addr(), length)
+        && advise(std::ptr::with_exposed_provenance(large), whole, COLLAPSE)
+    {
+        return Found::Large;
+    }
     let spare = (&raw const portcullis_spare).cast();
-    advise(spare, PAGE, GUARD_INSTALL)
+    let copied = advise(spare, PAGE, GUARD_INSTALL)
         && advise(spare, PAGE, GUARD_REMOVE)
-        && advise(begin, length, POPULATE_READ)
+        && advise(begin, length, POPULATE_READ);
+    match copied {
+        true => Found::Copied,
+        false => Found::Small,
+    }
+}
+
+/// What of a range could be large pages, when that is most of it.
+fn large(begin: usize, length: usize) -> Option<(usize, usize)> {
+    let first = begin.next_multiple_of(LARGE);
+    let whole = (begin + length).checked_sub(first)? / LARGE * LARGE;
+    (whole > length / 2).then_some((first, whole))
 }
 
 /// Where the segment of the spare page is, whole pages.
@@ -134,11 +167,27 @@ mod tests {
         let before = of_a_child();
         assert!(before < own(), "{before} {}", own());
         let whole = code().unwrap().1 as u64 >> 10;
-        let copied = copied_to_children();
-        assert_eq!(copied, release() >= (6, 15));
-        match copied {
-            true => assert_eq!((of_a_child(), own()), (whole, whole)),
-            false => assert!(of_a_child() < own()),
+        match ease_forks() {
+            Found::Copied => {
+                assert!(release() >= (6, 15));
+                assert_eq!((of_a_child(), own()), (whole, whole));
+            }
+            Found::Small => {
+                assert!(release() < (6, 15));
+                assert!(of_a_child() < own());
+            }
+            // This file may happen to lie so that it can be, and its file system may have such pages.
+            Found::Large => assert_eq!(own(), whole),
         }
+    }
+
+    #[test]
+    fn large_pages_are_whole_and_most_of_it() {
+        assert_eq!(large(0, LARGE), Some((0, LARGE)));
+        assert_eq!(large(LARGE, LARGE + PAGE), Some((LARGE, LARGE)));
+        assert_eq!(large(LARGE - PAGE, LARGE + 2 * PAGE), Some((LARGE, LARGE)));
+        assert_eq!(large(LARGE, LARGE - PAGE), None);
+        assert_eq!(large(PAGE, LARGE), None);
+        assert_eq!(large(PAGE, 2 * LARGE), None);
     }
 }

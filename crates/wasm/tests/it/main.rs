@@ -4,4 +4,6 @@ mod everywhere;
 mod examples;
 mod generated;
 mod generator;
+#[cfg(target_arch = "x86_64")]
+mod large;
 mod module;
