@@ -29,7 +29,7 @@ fn large() -> Vec<u64> {
 }
 
 /// Needs a kernel with large pages for files in memory, and root, who may look at workers. It fails as well when the program
-/// has become shorter than a large page: then jobs take a sixth longer, and something has to fill it up.
+/// has become shorter than a large page: then jobs take a fifth longer, and something has to fill it up.
 #[test]
 fn a_worker_has_its_code_in_a_large_page() {
     let state = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/shmem_enabled");
