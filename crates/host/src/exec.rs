@@ -360,7 +360,7 @@ impl Observer for Following<'_> {
                 reason: io::ErrorKind::Other.into(),
             });
         }
-        victim::mark(root.pid);
+        victim::mark(root.pid, root.init);
         let start = watch::Start {
             pid: root.pid,
             entry: root.entry,

@@ -227,7 +227,7 @@ impl Keeper<'_> {
         let is_bounded = || !group.is_some_and(Group::was_lost);
         let forks = group.and_then(Group::forks);
         let meter = group.and_then(Group::meter);
-        let victim = Victim::of(processes[1]);
+        let victim = Victim::of(processes[1], processes[0]);
         let bench = Bench {
             control: self.control,
             worker: processes[1],
