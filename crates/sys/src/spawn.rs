@@ -312,7 +312,9 @@ mod tests {
         let pid = unsafe { clone_sharing(&mut stack, leaves_a_word, (&raw mut word).cast()) };
         let pid = pid.unwrap();
         assert_eq!(word, 7);
+        assert!(wait::is_there(pid).unwrap());
         let ended = wait::next_of(pid).unwrap();
         assert!(matches!(ended, Some((_, Change::Ended(End::Exited(3), _)))));
+        assert!(!wait::is_there(pid).unwrap());
     }
 }

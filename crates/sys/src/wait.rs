@@ -78,6 +78,26 @@ pub fn changed(pid: i32) -> Result<Option<Change>, Error> {
     Ok(change.map(|(_, change)| change))
 }
 
+/// Whether `pid` is a child or tracee of the calling thread, running or not, whose end it has not been told yet.
+pub fn is_there(pid: i32) -> Result<bool, Error> {
+    let all = libc::WEXITED | libc::WSTOPPED | libc::__WALL | libc::__WNOTHREAD;
+    // SAFETY: integers only; the kernel writes nothing where the address is 0.
+    let value = unsafe {
+        libc::syscall(
+            libc::SYS_waitid,
+            libc::P_PID,
+            pid,
+            std::ptr::null_mut::<libc::siginfo_t>(),
+            all | libc::WNOHANG | libc::WNOWAIT,
+            std::ptr::null_mut::<libc::rusage>(),
+        )
+    };
+    match check("waitid", value) {
+        Err(e) if e.errno() == libc::ECHILD => Ok(false),
+        other => other.map(|_| true),
+    }
+}
+
 /// Reaps children of the calling process until `last` is among them; the exit code of that, or 128 and the
 /// signal that ended it. May be called by a child before its exec.
 pub fn reap_until(last: i32) -> Result<i32, Error> {

@@ -18,7 +18,7 @@ use crate::place::Place;
 use crate::schema::{against, schema};
 use programs::{
     AGAIN, ASKS, BECOMES, BUSY, CHILDREN, DENIES, ENDS, FRESH, GROWS, STOPS, TRACES, UNTRACED,
-    WAITS,
+    VFORKS, WAITS,
 };
 
 /// Program, call and values of its arguments.
@@ -170,6 +170,16 @@ fn children_are_followed_and_an_exec_is_another_program() {
     let (_, exec) = calls.iter().find(|(_, c)| c["name"] == "execve").unwrap();
     assert_eq!(exec["observed"][0]["path"], "./other");
     assert_eq!(exec["callers"][0]["function"], "execve");
+}
+
+#[test]
+fn who_waits_in_a_vfork_goes_on_whatever_becomes_of_the_child() {
+    let place = Place::new();
+    place.compile("vforks", VFORKS, &[]);
+    let (_, seen) = alike(&place, &["./vforks"]);
+    for call in ["getpgid", "getsid"] {
+        assert!(seen.has("vforks", call), "{call}");
+    }
 }
 
 #[test]

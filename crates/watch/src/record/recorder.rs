@@ -3,6 +3,7 @@
 mod beside;
 mod call;
 mod filter;
+mod vfork;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -94,6 +95,8 @@ struct Recorder<'a> {
     /// New tasks that stopped before the stop of their creator told of them. They wait for it: as what
     /// they run, and which filters they have, is only known then.
     early: HashSet<i32>,
+    /// Who stands still in a vfork, by the child that it waits for.
+    in_vfork: HashMap<i32, i32>,
     images: Vec<Seen>,
     /// Images by device, inode and time of change.
     files: HashMap<(u64, u64, i64, i64), ImageId>,
@@ -129,6 +132,7 @@ impl<'a> Recorder<'a> {
             standing: None,
             tasks: HashMap::new(),
             early: HashSet::new(),
+            in_vfork: HashMap::new(),
             images: Vec::new(),
             files: HashMap::new(),
             calls: Vec::new(),
@@ -220,6 +224,8 @@ impl<'a> Recorder<'a> {
             self.ended_alike(&task);
         }
         self.early.remove(&tid);
+        self.in_vfork.retain(|_, waits| *waits != tid);
+        self.is_no_longer_awaited(tid)?;
         if tid == self.root {
             self.ended = Some((end, usage));
             // From here on a signal ends the recorder, and with it what outlives the root.
@@ -255,11 +261,22 @@ impl<'a> Recorder<'a> {
                 }
                 return Ok(());
             }
-            Stop::Event(event::FORK | event::VFORK | event::CLONE, _) => self.created(tid, stop)?,
+            Stop::Event(event::FORK | event::VFORK | event::CLONE, _) => {
+                let child = self.created(tid, stop)?;
+                self.is_no_longer_awaited(tid)?;
+                if matches!(stop, Stop::Event(event::VFORK, _)) && self.awaits(tid, child)? {
+                    return Ok(());
+                }
+            }
             Stop::Event(event::SECCOMP, _) => self.asked(tid)?,
             Stop::Event(event::EXEC, _) => {
-                self.executed(tid, former(tid)?)?;
+                let former = former(tid)?;
+                self.executed(tid, former)?;
                 self.free_at_exec(tid)?;
+                // First of all it goes on itself.
+                self.resume(tid, 0)?;
+                self.is_no_longer_awaited(former)?;
+                return self.is_no_longer_awaited(tid);
             }
             Stop::Event(..) => {}
             Stop::Syscall => self.at_call(tid)?,
@@ -288,28 +305,29 @@ impl<'a> Recorder<'a> {
         self.resume(tid, if hides { 0 } else { signal })
     }
 
-    /// A task created another one.
-    fn created(&mut self, tid: i32, stop: Stop) -> Result<(), Error> {
+    /// A task created another one: that, when nothing was known of it before.
+    fn created(&mut self, tid: i32, stop: Stop) -> Result<Option<i32>, Error> {
         let Ok(child) = i32::try_from(ptrace::event_message(tid)?) else {
-            return Ok(());
+            return Ok(None);
         };
         let is_process = !matches!(stop, Stop::Event(event::CLONE, _));
         let Some(task) = self.tasks.get_mut(&tid) else {
-            return Ok(());
+            return Ok(None);
         };
         let born = task.child(self.handled);
         if is_process || job::process_of(child) == child {
             task.calls = 0;
             self.images[task.image.0 as usize].starts_others = true;
         }
-        if let Entry::Vacant(place) = self.tasks.entry(child) {
-            place.insert(born);
-            self.tasks_seen += 1;
-        }
+        let Entry::Vacant(place) = self.tasks.entry(child) else {
+            return Ok(None);
+        };
+        place.insert(born);
+        self.tasks_seen += 1;
         if self.early.remove(&child) {
             self.resume(child, 0).or_else(gone)?;
         }
-        Ok(())
+        Ok(Some(child))
     }
 
     /// A task executed a program; a thread that does so takes its leader's number, and its own, the `former`, is gone.

@@ -83,6 +83,46 @@ int main(int argc, char **argv) {
 }
 "#;
 
+/// Children by vfork that execute nothing: one exits, one is killed, and one leaves a thread behind, which waits for
+/// its creator to go on.
+pub(crate) const VFORKS: &str = r#"
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+static char stack[1 << 16] __attribute__((aligned(16)));
+static volatile int goes_on;
+
+static int waits(void *unused) {
+  while (!goes_on) syscall(SYS_sched_yield);
+  syscall(SYS_getpgid, 0);
+  syscall(SYS_exit, 0);
+  return 0;
+}
+
+int main(void) {
+  int status;
+  if (vfork() == 0) _exit(3);
+  if (wait(&status) < 0 || WEXITSTATUS(status) != 3) return 1;
+  if (vfork() == 0) {
+    syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
+    _exit(0);
+  }
+  if (wait(&status) < 0 || WTERMSIG(status) != SIGKILL) return 2;
+  if (vfork() == 0) {
+    clone(waits, stack + sizeof stack, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD, 0);
+    syscall(SYS_exit, 0);
+  }
+  goes_on = 1;
+  if (wait(&status) < 0 || !WIFEXITED(status)) return 3;
+  syscall(SYS_getsid, 0);
+  return 0;
+}
+"#;
+
 /// Does much, its memory grows and moves, and then it becomes another program.
 pub(crate) const BECOMES: &str = r#"
 #define _GNU_SOURCE

@@ -37,7 +37,7 @@ impl<'a> Beside<'a> {
         }
         match stop {
             Stop::Event(event::FORK | event::VFORK | event::CLONE, _) => {
-                recorder.created(tid, stop)
+                recorder.created(tid, stop).map(drop)
             }
             Stop::Event(event::EXEC, _) => recorder.executed(tid, super::former(tid)?),
             Stop::Syscall => recorder.at_call(tid),
