@@ -15,7 +15,7 @@ const NEXT: i32 = 900;
 
 /// A native program and all that it starts go first, wherever the limit is that memory is short of, and the first process of
 /// its namespaces next: else that would be whoever has the most, which can be the host. It is advice, which a program of
-/// the host's own user can take back.
+/// the host's own user can take back; the init of an ordinary user's program is closed to him.
 pub(crate) fn mark(program: i32, first: Option<i32>) {
     let _ = std::fs::write(path(program), FIRST.to_string());
     if let Some(first) = first {
