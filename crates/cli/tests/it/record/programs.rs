@@ -97,7 +97,8 @@ static char stack[1 << 16] __attribute__((aligned(16)));
 static volatile int goes_on;
 
 static int waits(void *unused) {
-  while (!goes_on) syscall(SYS_sched_yield);
+  do syscall(SYS_sched_yield);
+  while (!goes_on);
   syscall(SYS_getpgid, 0);
   syscall(SYS_exit, 0);
   return 0;
