@@ -39,7 +39,7 @@ impl Interruption {
         }
     }
 
-    /// Whether a handler may have run.
+    /// Whether a handler may have run, where that matters ([`Registers::DEPENDS_ON_HANDLERS`]).
     pub(crate) fn handled(&self) -> bool {
         self.handled
     }
@@ -51,7 +51,8 @@ impl Interruption {
         let registers = Registers::of(tid)?;
         let is_interrupted = registers.is_interrupted(tid, self.handled)?;
         let former = self.anew.filter(|(_, anew)| *anew == registers);
-        if !is_interrupted && former.is_none() && self.handled {
+        let matters = is_interrupted || former.is_some();
+        if !matters && (self.handled || !Registers::DEPENDS_ON_HANDLERS) {
             return Ok(false);
         }
         match Disposition::of(tid, signal) {

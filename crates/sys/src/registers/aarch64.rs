@@ -178,6 +178,9 @@ impl Registers {
         set_system_call(pid, -1)
     }
 
+    /// Whether [`Registers::is_interrupted`] has to know whether a handler has run.
+    pub const DEPENDS_ON_HANDLERS: bool = true;
+
     /// At the stop of a signal: whether a call was interrupted, is about to return `EINTR`, and can begin anew.
     ///
     /// At the stop the kernel has forgotten the call (`do_signal`): what remains, that `EINTR` stands behind an

@@ -154,6 +154,9 @@ impl Registers {
         self.set(pid)
     }
 
+    /// Whether [`Registers::is_interrupted`] has to know whether a handler has run.
+    pub const DEPENDS_ON_HANDLERS: bool = false;
+
     /// At the stop of a signal: whether a call was interrupted, is about to return `EINTR`, and can begin anew.
     /// A return from a handler is none (`orig_ax` is -1 then, `restore_sigcontext` of the kernel), so that it
     /// does not matter whether one has run (`handled`).
