@@ -13,7 +13,7 @@ use portcullis_sys::registers::Registers;
 /// What is remembered of a task for that.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Interruption {
-    /// Whether a handler may have run in it, or in the task that it is a copy of.
+    /// Whether a handler may have run in it, or in the task that it is a copy of; not kept where that does not matter.
     handled: bool,
     /// A call that begins anew: the registers that a handler would have to interrupt, and those that are set.
     anew: Option<(Registers, Registers)>,
